@@ -1,0 +1,28 @@
+//! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, the task's
+//! state machine, retry arithmetic, tokens, limits.
+//!
+//! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
+//! and it sees nobody.
+
+pub mod finding;
+pub mod fingerprint;
+pub mod id;
+pub mod limits;
+pub mod location;
+pub mod progress;
+pub mod refusal;
+pub mod retry;
+pub mod severity;
+pub mod summary;
+pub mod task;
+pub mod text;
+pub mod token;
+
+pub use finding::{Diagnostic, Finding, LogLevel, Span};
+pub use id::{
+    ArtifactId, FindingId, ProjectId, TaskId, TenantId, TokenId, ToolExecutionId, UploadId, WorkerId,
+};
+pub use location::{Location, Position};
+pub use refusal::{Refusal, RefusalCode};
+pub use severity::{Confidence, Severity};
+pub use task::{ScanType, TaskStatus};

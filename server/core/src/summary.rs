@@ -1,0 +1,117 @@
+//! The totals of one task: by severity, by rule, by file.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Diagnostic, Finding};
+use crate::limits::DIAGNOSTICS_PER_TASK_MAX;
+use crate::location::Location;
+use crate::severity::Severity;
+use crate::text::cut;
+
+/// Rules and files counted one by one; what comes after them is counted as one rest.
+const KEYS_MAX: usize = 1_000;
+/// A diagnostic's message, in bytes.
+const DIAGNOSTIC_BYTES_MAX: usize = 2_000;
+/// The key of the rest. No rule or path is an empty string.
+const REST: &str = "";
+
+/// How much of the report was understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Completeness {
+    /// All of it.
+    #[default]
+    Complete,
+    /// It ended too early.
+    Truncated,
+    /// Something in the middle was lost.
+    Partial,
+}
+
+/// What `scan_result.summary` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Findings stored.
+    pub findings: u32,
+    /// Records the reports held, as the plugin counted them.
+    pub records: u32,
+    /// Records that could not be read; each has a diagnostic while there is room for it.
+    pub skipped: u32,
+    /// How much was understood.
+    pub completeness: Completeness,
+    /// The recognised format of each report.
+    pub formats: Vec<String>,
+    /// Findings by severity, all five always there.
+    pub by_severity: BTreeMap<String, u32>,
+    /// Findings by rule, the first thousand rules; the rest under the empty key.
+    pub by_rule: BTreeMap<String, u32>,
+    /// Findings by file, the first thousand files; the rest under the empty key.
+    pub by_file: BTreeMap<String, u32>,
+    /// What the plugin and the host had to say, the first thousand.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Diagnostics beyond the first thousand.
+    pub diagnostics_dropped: u32,
+}
+
+impl Summary {
+    /// A summary of nothing, with every severity at zero.
+    pub fn empty() -> Self {
+        let by_severity = Severity::ALL
+            .into_iter()
+            .map(|severity| (severity.to_string(), 0))
+            .collect();
+        Self {
+            by_severity,
+            ..Self::default()
+        }
+    }
+
+    /// Counts one stored finding.
+    pub fn count(&mut self, finding: &Finding) {
+        self.findings += 1;
+        *self.by_severity.entry(finding.severity.to_string()).or_insert(0) += 1;
+        add(&mut self.by_rule, &finding.rule_id);
+        if let Some(Location::File { path, .. }) = finding.locations.first() {
+            add(&mut self.by_file, path);
+        }
+    }
+
+    /// Keeps one diagnostic, or counts it when there is no more room.
+    pub fn note(&mut self, mut diagnostic: Diagnostic) {
+        if self.diagnostics.len() < DIAGNOSTICS_PER_TASK_MAX {
+            diagnostic.message =
+                crate::text::printable(cut(&diagnostic.message, DIAGNOSTIC_BYTES_MAX)).into_owned();
+            self.diagnostics.push(diagnostic);
+        } else {
+            self.diagnostics_dropped += 1;
+        }
+    }
+}
+
+fn add(counts: &mut BTreeMap<String, u32>, key: &str) {
+    if let Some(count) = counts.get_mut(key) {
+        *count += 1;
+    } else {
+        let key = if counts.len() < KEYS_MAX { key } else { REST };
+        *counts.entry(key.to_owned()).or_insert(0) += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_beyond_the_limit_are_counted_as_one_rest() {
+        let mut counts = BTreeMap::new();
+        for key in 0..KEYS_MAX + 5 {
+            add(&mut counts, &format!("rule-{key}"));
+        }
+        add(&mut counts, "rule-0");
+        assert_eq!(counts[REST], 5);
+        assert_eq!(counts["rule-0"], 2);
+        assert_eq!(counts.len(), KEYS_MAX + 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! Bounding text that came from outside.
+
+/// `text` cut to at most `bytes_max` bytes at a character border.
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        text
+    } else {
+        &text[..text.floor_char_boundary(bytes_max)]
+    }
+}
+
+/// `text` without control characters except tab and newline: Postgres refuses NUL, and a terminal
+/// obeys escape sequences.
+pub fn printable(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.chars().any(forbidden) {
+        text.chars()
+            .filter(|character| !forbidden(*character))
+            .collect::<String>()
+            .into()
+    } else {
+        text.into()
+    }
+}
+
+fn forbidden(character: char) -> bool {
+    character.is_control() && !matches!(character, '\t' | '\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_at_a_character_border() {
+        assert_eq!(cut("añb", 2), "a");
+        assert_eq!(cut("abc", 3), "abc");
+    }
+
+    #[test]
+    fn escapes_and_nul_are_taken_out() {
+        assert_eq!(printable("a\u{1b}[31m\0b\n"), "a[31mb\n");
+    }
+}

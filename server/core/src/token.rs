@@ -1,0 +1,132 @@
+//! API tokens: `tmz_` + 43 characters of secret + 6 characters of checksum, all base 62.
+//!
+//! The secret is 256 random bits, so a plain SHA-256 of the token is enough to store: there is
+//! nothing to guess (a password would need argon2id). The checksum (the first 32 bits of a SHA-256
+//! over the secret part) lets secret scanners and typos be told from real tokens without a look-up.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+const PREFIX: &str = "tmz_";
+const SECRET_CHARACTERS: usize = 43;
+const CHECKSUM_CHARACTERS: usize = 6;
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A whole token, shown once. Its `Debug` hides the secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+/// What is stored of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenHash(pub [u8; 32]);
+
+/// Why a text is not a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Wrong prefix, length or alphabet.
+    #[error("a token looks like tmz_ and 49 letters and digits")]
+    Shape,
+    /// The last six characters do not fit the rest.
+    #[error("the token is mistyped: its checksum does not fit")]
+    Checksum,
+}
+
+impl Token {
+    /// A token from 256 random bits.
+    pub fn from_random(bits: [u8; 32]) -> Self {
+        let secret = base62::<SECRET_CHARACTERS>(&bits);
+        let checksum = checksum(&secret);
+        Self(format!("{PREFIX}{secret}{checksum}"))
+    }
+
+    /// Checks shape and checksum; says nothing about whether the token is known.
+    ///
+    /// # Errors
+    /// [`TokenError`] says which check failed.
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        let body = text.strip_prefix(PREFIX).ok_or(TokenError::Shape)?;
+        let fits = body.len() == SECRET_CHARACTERS + CHECKSUM_CHARACTERS
+            && body.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !fits {
+            return Err(TokenError::Shape);
+        }
+        let (secret, sum) = body.split_at(SECRET_CHARACTERS);
+        if checksum(secret) == sum {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(TokenError::Checksum)
+        }
+    }
+
+    /// The text to show once or to send.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What may be stored.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0.as_bytes()).into())
+    }
+
+    /// The first characters, to recognise a token in a list.
+    pub fn hint(&self) -> &str {
+        &self.0[..PREFIX.len() + 6]
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Token({}…)", self.hint())
+    }
+}
+
+fn checksum(secret: &str) -> String {
+    base62::<CHECKSUM_CHARACTERS>(&Sha256::digest(secret.as_bytes())[..4])
+}
+
+/// `bytes` as a number in base 62, most significant digit first, exactly `WIDTH` digits.
+fn base62<const WIDTH: usize>(bytes: &[u8]) -> String {
+    let mut number = bytes.to_vec();
+    let mut digits = vec![b'0'; WIDTH];
+    for digit in digits.iter_mut().rev() {
+        let mut rest = 0_u32;
+        for byte in &mut number {
+            let value = rest * 256 + u32::from(*byte);
+            *byte = (value / 62) as u8;
+            rest = value % 62;
+        }
+        *digit = ALPHABET[rest as usize];
+    }
+    digits.into_iter().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_token_parses_and_shows_only_its_hint() {
+        let token = Token::from_random([0xAB; 32]);
+        assert_eq!(Token::parse(token.reveal()), Ok(token.clone()));
+        assert_eq!(token.reveal().len(), 4 + 43 + 6);
+        assert!(!format!("{token:?}").contains(&token.reveal()[12..]));
+    }
+
+    #[test]
+    fn the_largest_secret_fits_its_digits() {
+        assert_ne!(Token::from_random([0xFF; 32]), Token::from_random([0xFE; 32]));
+    }
+
+    #[test]
+    fn a_typing_mistake_is_told_from_a_wrong_shape() {
+        let token = Token::from_random([7; 32]);
+        let mut typo = token.reveal().to_owned();
+        let last = if typo.ends_with('a') { 'b' } else { 'a' };
+        typo.pop();
+        typo.push(last);
+        assert_eq!(Token::parse(&typo), Err(TokenError::Checksum));
+        assert_eq!(Token::parse("ghp_x"), Err(TokenError::Shape));
+        assert_eq!(Token::parse(""), Err(TokenError::Shape));
+    }
+}
