@@ -44,8 +44,6 @@ codes! {
     UploadTooLarge = "UPLOAD_TOO_LARGE",
     /// The upload has no bytes.
     UploadEmpty = "UPLOAD_EMPTY",
-    /// The upload already belongs to a task.
-    UploadInUse = "UPLOAD_IN_USE",
     /// The caller's role does not allow this.
     NotAllowed = "NOT_ALLOWED",
     /// Too many rows asked for.

@@ -37,7 +37,7 @@ mod tests {
 
     const BACKOFF: Backoff = Backoff {
         base: Duration::from_secs(2),
-        max: Duration::from_secs(60),
+        max: Duration::from_mins(1),
         attempts_max: 5,
     };
 

@@ -1,14 +1,19 @@
-//! API tokens: `tmz_` + 43 characters of secret + 6 characters of checksum, all base 62.
+//! API tokens: `tmz_` + 22 characters of tenant id + 43 of secret + 6 of checksum, all base 62.
 //!
-//! The secret is 256 random bits, so a plain SHA-256 of the token is enough to store: there is
+//! The tenant id is a hint where to look, so that even the look-up runs inside one tenant's
+//! row-level security; it proves nothing. The secret is 256 random bits, so a plain SHA-256 of the token is enough to store: there is
 //! nothing to guess (a password would need argon2id). The checksum (the first 32 bits of a SHA-256
-//! over the secret part) lets secret scanners and typos be told from real tokens without a look-up.
+//! over what stands before it) lets secret scanners and typos be told from real tokens without a look-up.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::id::TenantId;
 
 const PREFIX: &str = "tmz_";
+const TENANT_CHARACTERS: usize = 22;
 const SECRET_CHARACTERS: usize = 43;
 const CHECKSUM_CHARACTERS: usize = 6;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -25,7 +30,7 @@ pub struct TokenHash(pub [u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Wrong prefix, length or alphabet.
-    #[error("a token looks like tmz_ and 49 letters and digits")]
+    #[error("a token looks like tmz_ and 71 letters and digits")]
     Shape,
     /// The last six characters do not fit the rest.
     #[error("the token is mistyped: its checksum does not fit")]
@@ -33,11 +38,13 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// A token from 256 random bits.
-    pub fn from_random(bits: [u8; 32]) -> Self {
+    /// A token of `tenant` from 256 random bits.
+    pub fn from_random(tenant: TenantId, bits: [u8; 32]) -> Self {
+        let tenant = base62::<TENANT_CHARACTERS>(tenant.uuid().as_bytes());
         let secret = base62::<SECRET_CHARACTERS>(&bits);
-        let checksum = checksum(&secret);
-        Self(format!("{PREFIX}{secret}{checksum}"))
+        let body = format!("{tenant}{secret}");
+        let checksum = checksum(&body);
+        Self(format!("{PREFIX}{body}{checksum}"))
     }
 
     /// Checks shape and checksum; says nothing about whether the token is known.
@@ -46,17 +53,34 @@ impl Token {
     /// [`TokenError`] says which check failed.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let body = text.strip_prefix(PREFIX).ok_or(TokenError::Shape)?;
-        let fits = body.len() == SECRET_CHARACTERS + CHECKSUM_CHARACTERS
+        let fits = body.len() == TENANT_CHARACTERS + SECRET_CHARACTERS + CHECKSUM_CHARACTERS
             && body.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !fits {
             return Err(TokenError::Shape);
         }
-        let (secret, sum) = body.split_at(SECRET_CHARACTERS);
-        if checksum(secret) == sum {
-            Ok(Self(text.to_owned()))
+        let (body, sum) = body.split_at(TENANT_CHARACTERS + SECRET_CHARACTERS);
+        let token = Self(text.to_owned());
+        if checksum(body) == sum && token.tenant_digits().is_some() {
+            Ok(token)
         } else {
             Err(TokenError::Checksum)
         }
+    }
+
+    /// The tenant that the token claims to be of: where to look it up, not a proof.
+    pub fn claimed_tenant(&self) -> TenantId {
+        TenantId::from(Uuid::from_u128(self.tenant_digits().unwrap_or_default()))
+    }
+
+    fn tenant_digits(&self) -> Option<u128> {
+        self.0
+            .bytes()
+            .skip(PREFIX.len())
+            .take(TENANT_CHARACTERS)
+            .try_fold(0_u128, |number, byte| {
+                let digit = ALPHABET.iter().position(|letter| *letter == byte)?;
+                number.checked_mul(62)?.checked_add(digit as u128)
+            })
     }
 
     /// The text to show once or to send.
@@ -69,15 +93,16 @@ impl Token {
         TokenHash(Sha256::digest(self.0.as_bytes()).into())
     }
 
-    /// The first characters, to recognise a token in a list.
+    /// The first six characters of the secret, to recognise a token in a list.
     pub fn hint(&self) -> &str {
-        &self.0[..PREFIX.len() + 6]
+        let start = PREFIX.len() + TENANT_CHARACTERS;
+        &self.0[start..start + 6]
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Token({}…)", self.hint())
+        write!(formatter, "Token(tmz_…{}…)", self.hint())
     }
 }
 
@@ -105,22 +130,29 @@ fn base62<const WIDTH: usize>(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn token(bits: [u8; 32]) -> Token {
+        Token::from_random(TenantId::fresh(), bits)
+    }
+
     #[test]
-    fn a_fresh_token_parses_and_shows_only_its_hint() {
-        let token = Token::from_random([0xAB; 32]);
-        assert_eq!(Token::parse(token.reveal()), Ok(token.clone()));
-        assert_eq!(token.reveal().len(), 4 + 43 + 6);
-        assert!(!format!("{token:?}").contains(&token.reveal()[12..]));
+    fn a_fresh_token_parses_names_its_tenant_and_hides_its_secret() {
+        for tenant in [TenantId::fresh(), Uuid::max().into(), Uuid::nil().into()] {
+            let token = Token::from_random(tenant, [0xAB; 32]);
+            assert_eq!(Token::parse(token.reveal()), Ok(token.clone()));
+            assert_eq!(token.claimed_tenant(), tenant);
+            assert_eq!(token.reveal().len(), 4 + 22 + 43 + 6);
+            assert!(!format!("{token:?}").contains(&token.reveal()[34..]));
+        }
     }
 
     #[test]
     fn the_largest_secret_fits_its_digits() {
-        assert_ne!(Token::from_random([0xFF; 32]), Token::from_random([0xFE; 32]));
+        assert_ne!(token([0xFF; 32]).hash(), token([0xFE; 32]).hash());
     }
 
     #[test]
     fn a_typing_mistake_is_told_from_a_wrong_shape() {
-        let token = Token::from_random([7; 32]);
+        let token = token([7; 32]);
         let mut typo = token.reveal().to_owned();
         let last = if typo.ends_with('a') { 'b' } else { 'a' };
         typo.pop();

@@ -1,1 +1,56 @@
-//! placeholder
+//! Postgres: the only crate that names sqlx. No pool and no connection leaves it.
+//!
+//! **The tenant seam.** A [`TenantScope`] comes from a verified token ([`Store::authenticate`]) or a
+//! claimed ticket ([`Store::claim`]), from nowhere else. [`Store::begin`] turns it into a [`TenantTx`],
+//! the only argument that queries of tenant rows accept. The transaction runs as a role that
+//! row-level security holds to that tenant, and every query names `tenant_id` as well.
+//!
+//! Cross-tenant work has its own doors: the queue side of [`Store`] (tickets and workers, role
+//! `tamiz_dispatch`) and [`ControlTx`] (tenants and their tokens, role `tamiz_control`).
+//!
+//! A query without a transaction of the tenant does not compile:
+//!
+//! ```compile_fail
+//! # async fn f(store: &tamiz_store::Store, id: tamiz_core::TaskId) {
+//! tamiz_store::task::get(store, id).await.unwrap();
+//! # }
+//! ```
+//!
+//! nor can a scope be made up:
+//!
+//! ```compile_fail
+//! let scope = tamiz_store::TenantScope { tenant: tamiz_core::TenantId::fresh() };
+//! ```
+
+mod connect;
+mod control_tx;
+pub mod error;
+pub mod migrate;
+pub mod page;
+mod scope;
+pub mod signal;
+mod tenant_tx;
+
+pub mod artifact;
+pub mod attempt;
+pub mod event;
+pub mod finding;
+pub mod project;
+pub mod queue;
+pub mod scan_result;
+pub mod task;
+pub mod tenant;
+pub mod ticket;
+pub mod token;
+pub mod tool_execution;
+pub mod upload;
+pub mod worker;
+
+#[cfg(test)]
+mod isolation_tests;
+
+pub use connect::{Store, StoreConfig};
+pub use control_tx::ControlTx;
+pub use error::StoreError;
+pub use scope::TenantScope;
+pub use tenant_tx::TenantTx;

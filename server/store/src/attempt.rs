@@ -1,0 +1,303 @@
+//! What a worker does to a task: begin, report, end. Every write is fenced by the attempt number.
+//!
+//! A worker whose lease ran out may still be running. Whatever it writes carries its attempt; once a
+//! later attempt has begun, the fence (`task.attempt`) has moved on and the write changes nothing.
+
+use chrono::{DateTime, Utc};
+use tamiz_core::progress::Phase;
+use tamiz_core::{Refusal, TaskId, TaskStatus, WorkerId};
+
+use crate::error::StoreError;
+use crate::event::{self, NewEvent};
+use crate::task::{self, Task};
+use crate::tenant_tx::TenantTx;
+use crate::ticket;
+
+/// What a claimed task turned out to be.
+#[derive(Debug, Clone)]
+pub enum Begin {
+    /// Go ahead.
+    Run(Box<Task>),
+    /// Somebody wanted it to stop meanwhile; it is cancelled now.
+    Cancelled,
+    /// It has been lost by workers too often; it is a dead letter now.
+    Dead,
+    /// It ended, or a later attempt runs: nothing to do. The ticket of this attempt is gone.
+    Stale,
+}
+
+/// Moves the fence to `attempt` and the task to `running`.
+///
+/// An earlier attempt that never ended was lost with its worker; it counts as a failure.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn begin(
+    tx: &mut TenantTx,
+    id: TaskId,
+    attempt: i32,
+    worker: WorkerId,
+    attempts_max: i32,
+) -> Result<Begin, StoreError> {
+    let row = sqlx::query!(
+        r#"
+        update tenant.task set attempt = $3, retries = retries + (status = 'running')::int,
+               status = 'running', phase = 'preparing', started_at = coalesce(started_at, now())
+        where tenant_id = $1 and id = $2 and attempt < $3 and status in ('queued', 'retrying', 'running')
+        returning retries, cancel_requested_at
+        "#,
+        tx.tenant(),
+        id.uuid(),
+        attempt
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(row) = row else {
+        ticket::remove(tx, id, attempt).await?;
+        return Ok(Begin::Stale);
+    };
+    close_lost(tx, id, attempt).await?;
+    sqlx::query!(
+        "insert into tenant.task_attempt (tenant_id, task_id, attempt, worker_id) values ($1, $2, $3, $4)",
+        tx.tenant(),
+        id.uuid(),
+        attempt,
+        worker.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    if row.cancel_requested_at.is_some() {
+        end(tx, id, attempt, &Ending::cancelled("cancelled before it began")).await?;
+        return Ok(Begin::Cancelled);
+    }
+    if row.retries >= attempts_max {
+        end(tx, id, attempt, &Ending::lost_too_often(row.retries)).await?;
+        return Ok(Begin::Dead);
+    }
+    let message = if row.retries == 0 {
+        "a worker has begun".to_owned()
+    } else {
+        format!("a worker has begun, try {} of {attempts_max}", row.retries + 1)
+    };
+    event::append(
+        tx,
+        id,
+        &NewEvent::of(TaskStatus::Running, Phase::Preparing, &message),
+    )
+    .await?;
+    Ok(task::get(tx, id)
+        .await?
+        .map_or(Begin::Stale, |task| Begin::Run(Box::new(task))))
+}
+
+async fn close_lost(tx: &mut TenantTx, id: TaskId, attempt: i32) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        update tenant.task_attempt set outcome = 'lost', finished_at = now(),
+               error_message = 'its worker was silent for longer than its lease'
+        where tenant_id = $1 and task_id = $2 and attempt < $3 and finished_at is null
+        "#,
+        tx.tenant(),
+        id.uuid(),
+        attempt
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Tells what the attempt is doing. `false` when it no longer may.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn report(
+    tx: &mut TenantTx,
+    id: TaskId,
+    attempt: i32,
+    event: &NewEvent<'_>,
+) -> Result<bool, StoreError> {
+    let ours = sqlx::query!(
+        "update tenant.task set phase = $4
+         where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running'",
+        tx.tenant(),
+        id.uuid(),
+        attempt,
+        event.phase.as_str()
+    )
+    .execute(tx.connection())
+    .await?
+    .rows_affected()
+        == 1;
+    if ours {
+        event::append(tx, id, event).await?;
+    }
+    Ok(ours)
+}
+
+/// Locks the task for the final transaction. `false` when the attempt no longer may write.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be asked.
+pub async fn fence(tx: &mut TenantTx, id: TaskId, attempt: i32) -> Result<bool, StoreError> {
+    let row = sqlx::query_scalar!(
+        r#"select 1 as "one!" from tenant.task
+           where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running' for update"#,
+        tx.tenant(),
+        id.uuid(),
+        attempt
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.is_some())
+}
+
+/// How an attempt ends.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// The task's state from now on.
+    pub status: TaskStatus,
+    /// Why, when it is a bad end.
+    pub refusal: Option<Refusal>,
+    /// For the watchers.
+    pub message: String,
+    /// Findings or other things done.
+    pub done: Option<i64>,
+    /// When to try again; only with [`TaskStatus::Retrying`].
+    pub run_at: Option<DateTime<Utc>>,
+}
+
+impl Ending {
+    /// Stopped because somebody wanted it.
+    pub fn cancelled(message: &str) -> Self {
+        Self {
+            status: TaskStatus::Cancelled,
+            refusal: None,
+            message: message.to_owned(),
+            done: None,
+            run_at: None,
+        }
+    }
+
+    fn lost_too_often(times: i32) -> Self {
+        let message = format!("lost with its worker or failed {times} times");
+        Self {
+            status: TaskStatus::DeadLetter,
+            refusal: Some(Refusal::new(
+                tamiz_core::RefusalCode::AttemptsExhausted,
+                &*message,
+            )),
+            message,
+            done: None,
+            run_at: None,
+        }
+    }
+}
+
+/// Ends the attempt: task, attempt row, event and ticket together. `false` when it no longer may.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending) -> Result<bool, StoreError> {
+    let retrying = ending.status == TaskStatus::Retrying;
+    let phase = if retrying { Phase::Queued } else { Phase::Done };
+    let code = ending.refusal.as_ref().map(|refusal| refusal.code.as_ref());
+    let reason = ending.refusal.as_ref().map(|refusal| refusal.message.as_str());
+    let ours = sqlx::query!(
+        r#"
+        update tenant.task set status = $4, phase = $5, error_code = $6, error_message = $7,
+               retries = retries + $8::int, finished_at = case when $8 = 1 then null else now() end
+        where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running'
+        "#,
+        tx.tenant(),
+        id.uuid(),
+        attempt,
+        ending.status.as_str(),
+        phase.as_str(),
+        code,
+        reason,
+        i32::from(retrying)
+    )
+    .execute(tx.connection())
+    .await?
+    .rows_affected()
+        == 1;
+    if !ours {
+        return Ok(false);
+    }
+    sqlx::query!(
+        r#"
+        update tenant.task_attempt set finished_at = now(), outcome = $4, error_code = $5, error_message = $6
+        where tenant_id = $1 and task_id = $2 and attempt = $3
+        "#,
+        tx.tenant(),
+        id.uuid(),
+        attempt,
+        ending.status.as_str(),
+        code,
+        reason
+    )
+    .execute(tx.connection())
+    .await?;
+    let event = NewEvent {
+        done: ending.done,
+        ..NewEvent::of(ending.status, phase, &ending.message)
+    };
+    event::append(tx, id, &event).await?;
+    match ending.run_at.filter(|_| retrying) {
+        Some(run_at) => ticket::put_back(tx, id, attempt, run_at).await?,
+        None => ticket::remove(tx, id, attempt).await?,
+    }
+    Ok(true)
+}
+
+/// One try at a task, as it is told.
+#[derive(Debug, Clone)]
+pub struct AttemptRow {
+    /// Which.
+    pub attempt: i32,
+    /// Who tried.
+    pub worker_id: WorkerId,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// `completed`, `failed`, `retrying`, `timeout`, `cancelled`, `dead_letter`, `lost`.
+    pub outcome: Option<String>,
+    /// A stable code.
+    pub error_code: Option<String>,
+    /// And a sentence.
+    pub error_message: Option<String>,
+}
+
+/// All attempts of these tasks, oldest first, with their task.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<(TaskId, AttemptRow)>, StoreError> {
+    let tasks: Vec<uuid::Uuid> = tasks.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        select task_id, attempt, worker_id, started_at, finished_at, outcome, error_code, error_message
+        from tenant.task_attempt where tenant_id = $1 and task_id = any($2) order by task_id, attempt
+        "#,
+        tx.tenant(),
+        &tasks
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let attempt = AttemptRow {
+                attempt: row.attempt,
+                worker_id: row.worker_id.into(),
+                started_at: row.started_at,
+                finished_at: row.finished_at,
+                outcome: row.outcome,
+                error_code: row.error_code,
+                error_message: row.error_message,
+            };
+            (row.task_id.into(), attempt)
+        })
+        .collect())
+}

@@ -1,0 +1,41 @@
+//! The operator's transaction: tenants and their tokens, across tenants.
+//!
+//! Its users are the commands `tamiz tenant` and `tamiz token`; no request of a tenant gets here.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Postgres, Transaction};
+
+use crate::connect::Store;
+use crate::error::StoreError;
+
+/// Cross-tenant work of the operator. Dropped without [`ControlTx::commit`], it rolls back.
+#[derive(Debug)]
+pub struct ControlTx {
+    transaction: Transaction<'static, Postgres>,
+}
+
+impl Store {
+    /// Opens a transaction as the operator.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no connection.
+    pub async fn begin_control(&self) -> Result<ControlTx, StoreError> {
+        Ok(ControlTx {
+            transaction: self.control.begin().await?,
+        })
+    }
+}
+
+impl ControlTx {
+    /// Makes the writes durable.
+    ///
+    /// # Errors
+    /// Whatever the commit meets.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}

@@ -1,0 +1,78 @@
+//! What can go wrong between us and Postgres. None of it is the asker's fault, none of its text is
+//! for clients.
+
+/// A fault of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away, starting, or has no free connection; trying again may help.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refused a statement: a bug of ours, or a damaged database.
+    #[error("the database refused a statement")]
+    Refused(#[source] sqlx::Error),
+    /// A row holds what this version cannot read.
+    #[error("a stored {what} cannot be read: {found}")]
+    Unreadable {
+        /// The column.
+        what: &'static str,
+        /// What stands there, shortened.
+        found: String,
+    },
+    /// The address of the database is malformed.
+    #[error("the database address is malformed: {0}")]
+    Address(String),
+    /// The schema could not be brought up to date.
+    #[error("the migrations did not run")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// A role is missing or cannot log in.
+    #[error("the role {role} cannot be used: {why}")]
+    Role {
+        /// Which one.
+        role: &'static str,
+        /// What the operator can do.
+        why: String,
+    },
+}
+
+impl StoreError {
+    /// Trying the same again may help.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    pub(crate) fn unreadable(what: &'static str, found: &str) -> Self {
+        Self::Unreadable {
+            what,
+            found: tamiz_core::text::cut(found, 100).to_owned(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if passes(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Refused(error)
+        }
+    }
+}
+
+/// Connection trouble, shutdown, start-up, resource shortage and lost races are temporary:
+/// classes 08, 53, 57P and 40 of the Postgres error codes (appendix A).
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            ["08", "53", "57P", "40"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
+        _ => false,
+    }
+}

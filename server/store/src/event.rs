@@ -1,0 +1,126 @@
+//! What happened to a task, numbered without gaps.
+//!
+//! The number is taken in the update that locks the task row, so that the order of numbers is the
+//! order of commits and a reader who has seen `n` never misses a smaller one (a plain id would lose
+//! rows under concurrency).
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use tamiz_core::progress::Phase;
+use tamiz_core::{TaskId, TaskStatus};
+
+use crate::error::StoreError;
+use crate::tenant_tx::TenantTx;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// From 1, without gaps.
+    pub seq: i32,
+    /// The task's state from then on.
+    pub status: TaskStatus,
+    /// What it does from then on.
+    pub phase: Phase,
+    /// For people.
+    pub message: String,
+    /// Of `total`, in whatever the phase counts.
+    pub done: Option<i64>,
+    /// When known.
+    pub total: Option<i64>,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Something to be told.
+#[derive(Debug, Clone)]
+pub struct NewEvent<'a> {
+    /// The task's state from now on.
+    pub status: TaskStatus,
+    /// What it does from now on.
+    pub phase: Phase,
+    /// For people.
+    pub message: &'a str,
+    /// Of `total`.
+    pub done: Option<i64>,
+    /// When known.
+    pub total: Option<i64>,
+}
+
+impl<'a> NewEvent<'a> {
+    /// Without counts.
+    pub const fn of(status: TaskStatus, phase: Phase, message: &'a str) -> Self {
+        Self {
+            status,
+            phase,
+            message,
+            done: None,
+            total: None,
+        }
+    }
+}
+
+/// Appends in the caller's transaction and announces it after the commit.
+pub(crate) async fn append(tx: &mut TenantTx, task: TaskId, new: &NewEvent<'_>) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        with numbered as (
+            update tenant.task set event_seq = event_seq + 1 where tenant_id = $1 and id = $2
+            returning event_seq)
+        insert into tenant.task_event (tenant_id, task_id, seq, status, phase, message, done, total)
+        select $1, $2, event_seq, $3, $4, $5, $6, $7 from numbered
+        "#,
+        tx.tenant(),
+        task.uuid(),
+        new.status.as_str(),
+        new.phase.as_str(),
+        new.message,
+        new.done,
+        new.total
+    )
+    .execute(tx.connection())
+    .await?;
+    tx.will_signal_task(task);
+    Ok(())
+}
+
+/// Events after `after`, oldest first, at most `rows_max`.
+///
+/// Served by the primary key `(tenant_id, task_id, seq)`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn after(
+    tx: &mut TenantTx,
+    task: TaskId,
+    after: i32,
+    rows_max: i64,
+) -> Result<Vec<Event>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select seq, status, phase, message, done, total, created_at from tenant.task_event
+        where tenant_id = $1 and task_id = $2 and seq > $3 order by seq limit $4
+        "#,
+        tx.tenant(),
+        task.uuid(),
+        after,
+        rows_max
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Event {
+                seq: row.seq,
+                status: TaskStatus::from_str(&row.status)
+                    .map_err(|_| StoreError::unreadable("event status", &row.status))?,
+                phase: Phase::from_str(&row.phase)
+                    .map_err(|_| StoreError::unreadable("event phase", &row.phase))?,
+                message: row.message,
+                done: row.done,
+                total: row.total,
+                created_at: row.created_at,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,9 @@
+//! Findings: one result of one task each. Written in batches, read in keyset pages.
+
+mod insert;
+mod read;
+
+pub use insert::{ROWS_PER_INSERT, StoredFinding, insert};
+pub use read::{
+    FindingFilter, FindingOrder, FindingPosition, FindingRow, by_ids, count, page, severity_counts,
+};

@@ -1,0 +1,275 @@
+//! Reading findings: pages in one of a few orders, counts, and by id.
+
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, Postgres, QueryBuilder};
+use tamiz_core::{FindingId, Location, ProjectId, Severity, TaskId};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::page::{Page, PageLimit};
+use crate::tenant_tx::TenantTx;
+
+/// Which findings. All conditions hold together.
+#[derive(Debug, Clone, Default)]
+pub struct FindingFilter {
+    /// Of this project.
+    pub project: Option<ProjectId>,
+    /// Of this task.
+    pub task: Option<TaskId>,
+    /// One of these severities; empty means any.
+    pub severities: Vec<Severity>,
+    /// One of these tools; empty means any.
+    pub tools: Vec<String>,
+    /// One of these rules; empty means any.
+    pub rules: Vec<String>,
+    /// In exactly this file, or under it when it ends in `/`.
+    pub file: Option<String>,
+}
+
+/// In which order. Ties are broken by id, so every order is total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindingOrder {
+    /// Worst first, then newest.
+    SeverityDesc,
+    /// Newest first.
+    CreatedDesc,
+    /// By file, line.
+    File,
+}
+
+/// Where a page ended: what the next one continues after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindingPosition {
+    /// Of the last row.
+    pub severity: i16,
+    /// Of the last row; empty when it has none.
+    pub file_path: String,
+    /// Of the last row; 0 when it has none.
+    pub line: i32,
+    /// Of the last row.
+    pub id: FindingId,
+}
+
+/// A stored finding.
+#[derive(Debug, Clone, FromRow)]
+pub struct FindingRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Where it belongs.
+    pub project_id: Uuid,
+    /// Which task found it.
+    pub task_id: Uuid,
+    /// Which tool.
+    pub source_tool: String,
+    /// Which of its rules.
+    pub rule_id: String,
+    /// The rule's readable name.
+    pub rule_name: Option<String>,
+    /// 0 info to 4 critical.
+    pub severity: i16,
+    /// The tool's word.
+    pub severity_raw: Option<String>,
+    /// 0 unknown to 3 high.
+    pub confidence: i16,
+    /// `security`, …
+    pub category: Option<String>,
+    /// CWE numbers.
+    pub cwe: Vec<i32>,
+    /// Advisory ids.
+    pub cve: Vec<String>,
+    /// As it stood.
+    pub cvss_vector: Option<String>,
+    /// One line.
+    pub title: String,
+    /// The whole explanation.
+    pub message: String,
+    /// What to do.
+    pub remediation: Option<String>,
+    /// `file`, `url`, …
+    pub location_kind: Option<String>,
+    /// The primary place in one word.
+    pub location_label: Option<String>,
+    /// The primary place's file.
+    pub file_path: Option<String>,
+    /// And line.
+    pub line: Option<i32>,
+    /// All places.
+    pub locations: sqlx::types::Json<Vec<Location>>,
+    /// To read more.
+    pub refs: sqlx::types::Json<Vec<String>>,
+    /// Such as `owasp:A03:2021`.
+    pub tags: sqlx::types::Json<Vec<String>>,
+    /// The content identity.
+    pub fingerprint: Vec<u8>,
+    /// Of which rule.
+    pub fingerprint_version: i16,
+    /// The tool's own.
+    pub tool_fingerprint: Option<String>,
+    /// Anything else.
+    pub extra: serde_json::Value,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+}
+
+impl FindingRow {
+    /// Where a page that ends with this row ended.
+    pub fn position(&self) -> FindingPosition {
+        FindingPosition {
+            severity: self.severity,
+            file_path: self.file_path.clone().unwrap_or_default(),
+            line: self.line.unwrap_or(0),
+            id: self.id.into(),
+        }
+    }
+}
+
+const COLUMNS: &str = "id, project_id, task_id, source_tool, rule_id, rule_name, severity, severity_raw, \
+    confidence, category, cwe, cve, cvss_vector, title, message, remediation, location_kind, location_label, \
+    file_path, line, locations, refs, tags, fingerprint, fingerprint_version, tool_fingerprint, extra, \
+    created_at";
+
+/// One page of findings.
+///
+/// Worst first is served by `finding_task_severity_idx` or `finding_project_severity_idx`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn page(
+    tx: &mut TenantTx,
+    filter: &FindingFilter,
+    order: FindingOrder,
+    after: Option<&FindingPosition>,
+    limit: PageLimit,
+) -> Result<Page<FindingRow>, StoreError> {
+    let mut query = QueryBuilder::new("select ");
+    query.push(COLUMNS).push(" from tenant.finding");
+    conditions(&mut query, tx.tenant(), filter);
+    if let Some(after) = after {
+        continue_after(&mut query, order, after);
+    }
+    query.push(match order {
+        FindingOrder::SeverityDesc => " order by severity desc, id desc",
+        FindingOrder::CreatedDesc => " order by id desc",
+        FindingOrder::File => " order by coalesce(file_path, ''), coalesce(line, 0), id",
+    });
+    query.push(" limit ").push_bind(limit.probe());
+    let rows = query
+        .build_query_as::<FindingRow>()
+        .fetch_all(tx.connection())
+        .await?;
+    Ok(Page::of(rows, limit))
+}
+
+/// How many findings there are under `filter`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn count(tx: &mut TenantTx, filter: &FindingFilter) -> Result<i64, StoreError> {
+    let mut query = QueryBuilder::new("select count(*) from tenant.finding");
+    conditions(&mut query, tx.tenant(), filter);
+    Ok(query.build_query_scalar().fetch_one(tx.connection()).await?)
+}
+
+fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filter: &FindingFilter) {
+    query.push(" where tenant_id = ").push_bind(tenant);
+    if let Some(project) = filter.project {
+        query.push(" and project_id = ").push_bind(project.uuid());
+    }
+    if let Some(task) = filter.task {
+        query.push(" and task_id = ").push_bind(task.uuid());
+    }
+    if !filter.severities.is_empty() {
+        let ranks: Vec<i16> = filter.severities.iter().map(|severity| severity.rank()).collect();
+        query.push(" and severity = any(").push_bind(ranks).push(")");
+    }
+    if !filter.tools.is_empty() {
+        query
+            .push(" and source_tool = any(")
+            .push_bind(filter.tools.clone())
+            .push(")");
+    }
+    if !filter.rules.is_empty() {
+        query
+            .push(" and rule_id = any(")
+            .push_bind(filter.rules.clone())
+            .push(")");
+    }
+    if let Some(file) = &filter.file {
+        if file.ends_with('/') {
+            query
+                .push(" and starts_with(file_path, ")
+                .push_bind(file.clone())
+                .push(")");
+        } else {
+            query.push(" and file_path = ").push_bind(file.clone());
+        }
+    }
+}
+
+fn continue_after(query: &mut QueryBuilder<Postgres>, order: FindingOrder, after: &FindingPosition) {
+    match order {
+        FindingOrder::SeverityDesc => {
+            query.push(" and (severity, id) < (").push_bind(after.severity);
+            query.push(", ").push_bind(after.id.uuid()).push(")");
+        }
+        FindingOrder::CreatedDesc => {
+            query.push(" and id < ").push_bind(after.id.uuid());
+        }
+        FindingOrder::File => {
+            query.push(" and (coalesce(file_path, ''), coalesce(line, 0), id) > (");
+            query
+                .push_bind(after.file_path.clone())
+                .push(", ")
+                .push_bind(after.line);
+            query.push(", ").push_bind(after.id.uuid()).push(")");
+        }
+    }
+}
+
+/// The findings with these ids, in no order; unknown ids are left out.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn by_ids(tx: &mut TenantTx, ids: &[FindingId]) -> Result<Vec<FindingRow>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let mut query = QueryBuilder::new("select ");
+    query
+        .push(COLUMNS)
+        .push(" from tenant.finding where tenant_id = ")
+        .push_bind(tx.tenant());
+    query.push(" and id = any(").push_bind(ids).push(")");
+    Ok(query
+        .build_query_as::<FindingRow>()
+        .fetch_all(tx.connection())
+        .await?)
+}
+
+/// Findings per project and severity, for these projects.
+///
+/// Served by `finding_project_severity_idx`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn severity_counts(
+    tx: &mut TenantTx,
+    projects: &[ProjectId],
+) -> Result<Vec<(ProjectId, Severity, i64)>, StoreError> {
+    let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        select project_id, severity, count(*) as "count!" from tenant.finding
+        where tenant_id = $1 and project_id = any($2) group by project_id, severity
+        "#,
+        tx.tenant(),
+        &projects
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let severity = Severity::from_rank(row.severity)
+                .ok_or_else(|| StoreError::unreadable("severity", &row.severity.to_string()))?;
+            Ok((row.project_id.into(), severity, row.count))
+        })
+        .collect()
+}

@@ -1,0 +1,108 @@
+//! Projects of a tenant.
+
+use chrono::{DateTime, Utc};
+use tamiz_core::ProjectId;
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::page::{Page, PageLimit};
+use crate::tenant_tx::TenantTx;
+
+/// Groups tasks and findings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Unique in the tenant.
+    pub name: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Makes a project; `None` when the name is taken.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn create(tx: &mut TenantTx, name: &str) -> Result<Option<Project>, StoreError> {
+    let row = sqlx::query_as!(
+        Project,
+        "insert into tenant.project (tenant_id, id, name) values ($1, $2, $3)
+         on conflict on constraint project_name_key do nothing
+         returning id, name, created_at",
+        tx.tenant(),
+        ProjectId::fresh().uuid(),
+        name
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row)
+}
+
+/// The projects with these ids, in no order; unknown ids are left out.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn by_ids(tx: &mut TenantTx, ids: &[ProjectId]) -> Result<Vec<Project>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Project,
+        "select id, name, created_at from tenant.project where tenant_id = $1 and id = any($2)",
+        tx.tenant(),
+        &ids
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
+}
+
+/// One project.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn get(tx: &mut TenantTx, id: ProjectId) -> Result<Option<Project>, StoreError> {
+    Ok(by_ids(tx, &[id]).await?.pop())
+}
+
+/// One page of projects, newest first; `name` picks the one with exactly that name.
+///
+/// Served by the primary key: ids grow with time.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn page(
+    tx: &mut TenantTx,
+    name: Option<&str>,
+    after: Option<ProjectId>,
+    limit: PageLimit,
+) -> Result<Page<Project>, StoreError> {
+    let rows = sqlx::query_as!(
+        Project,
+        r#"
+        select id, name, created_at from tenant.project
+        where tenant_id = $1 and ($2::text is null or name = $2) and ($3::uuid is null or id < $3)
+        order by id desc limit $4
+        "#,
+        tx.tenant(),
+        name,
+        after.map(ProjectId::uuid),
+        limit.probe()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(Page::of(rows, limit))
+}
+
+/// How many projects there are under the same filter as [`page`].
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn count(tx: &mut TenantTx, name: Option<&str>) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from tenant.project where tenant_id = $1 and ($2::text is null or name = $2)"#,
+        tx.tenant(),
+        name
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(count)
+}

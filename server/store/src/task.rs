@@ -1,0 +1,405 @@
+//! Tasks: asked for, read, cancelled, sent back. What a worker does to them is in [`crate::attempt`].
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tamiz_core::progress::Phase;
+use tamiz_core::{ProjectId, ScanType, TaskId, TaskStatus, UploadId};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::event::{self, NewEvent};
+use crate::page::{Page, PageLimit};
+use crate::tenant_tx::TenantTx;
+use crate::ticket;
+
+/// What a task works on; stored in `task.payload`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct Payload {
+    /// Where its bytes come from.
+    pub source: Source,
+    /// Rules to scan with instead of the bundled ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_upload_id: Option<UploadId>,
+    /// For the plugin; fits its schema.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where a task's bytes come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// An archive to unpack and scan with a tool.
+    Tree {
+        /// The archive.
+        upload_id: UploadId,
+    },
+    /// A finished report, to be converted only.
+    Report {
+        /// The report.
+        upload_id: UploadId,
+    },
+}
+
+impl Source {
+    /// The upload behind it.
+    pub const fn upload_id(&self) -> UploadId {
+        match self {
+            Self::Tree { upload_id } | Self::Report { upload_id } => *upload_id,
+        }
+    }
+}
+
+/// One scan asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Where it belongs.
+    pub project_id: ProjectId,
+    /// Which plugin serves it.
+    pub scan_type: ScanType,
+    /// Where it is in its life.
+    pub status: TaskStatus,
+    /// What it is doing.
+    pub phase: Phase,
+    /// What it works on.
+    pub payload: Payload,
+    /// Failed attempts since it was last queued by a person.
+    pub retries: i32,
+    /// The attempt that may write.
+    pub attempt: i32,
+    /// Higher goes first.
+    pub priority: i16,
+    /// Number of its last event.
+    pub event_seq: i32,
+    /// Why it ended badly: a stable code.
+    pub error_code: Option<String>,
+    /// And a sentence.
+    pub error_message: Option<String>,
+    /// Somebody asked to stop it.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When its first attempt began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The columns of a task as they come; one shape for all reads.
+pub(crate) struct TaskRow {
+    pub id: Uuid,
+    pub project_id: Uuid,
+    pub r#type: String,
+    pub status: String,
+    pub phase: String,
+    pub payload: serde_json::Value,
+    pub retries: i32,
+    pub attempt: i32,
+    pub priority: i16,
+    pub event_seq: i32,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<TaskRow> for Task {
+    type Error = StoreError;
+
+    fn try_from(row: TaskRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id.into(),
+            project_id: row.project_id.into(),
+            scan_type: ScanType::parse(&row.r#type)
+                .map_err(|_| StoreError::unreadable("task type", &row.r#type))?,
+            status: TaskStatus::from_str(&row.status)
+                .map_err(|_| StoreError::unreadable("task status", &row.status))?,
+            phase: Phase::from_str(&row.phase)
+                .map_err(|_| StoreError::unreadable("task phase", &row.phase))?,
+            payload: serde_json::from_value(row.payload)
+                .map_err(|error| StoreError::unreadable("task payload", &error.to_string()))?,
+            retries: row.retries,
+            attempt: row.attempt,
+            priority: row.priority,
+            event_seq: row.event_seq,
+            error_code: row.error_code,
+            error_message: row.error_message,
+            cancel_requested_at: row.cancel_requested_at,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        })
+    }
+}
+
+/// A task to be asked for.
+#[derive(Debug, Clone)]
+pub struct NewTask<'a> {
+    /// Its id: asking twice with the same one makes one task.
+    pub id: TaskId,
+    /// Where it belongs.
+    pub project: ProjectId,
+    /// Which plugin shall serve it.
+    pub scan_type: &'a ScanType,
+    /// What it works on.
+    pub payload: &'a Payload,
+    /// Higher goes first.
+    pub priority: i16,
+}
+
+/// Stores task, ticket and first event in the caller's transaction. `None` when the project is not
+/// there.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn create(tx: &mut TenantTx, new: &NewTask<'_>) -> Result<Option<Task>, StoreError> {
+    let payload = serde_json::to_value(new.payload)
+        .map_err(|error| StoreError::unreadable("task payload", &error.to_string()))?;
+    let made = sqlx::query!(
+        r#"
+        insert into tenant.task (tenant_id, id, project_id, type, status, payload, priority)
+        select $1, $2, p.id, $4, 'queued', $5, $6 from tenant.project p where p.tenant_id = $1 and p.id = $3
+        on conflict (tenant_id, id) do nothing
+        "#,
+        tx.tenant(),
+        new.id.uuid(),
+        new.project.uuid(),
+        new.scan_type.as_str(),
+        payload,
+        new.priority
+    )
+    .execute(tx.connection())
+    .await?;
+    if made.rows_affected() == 1 {
+        event::append(
+            tx,
+            new.id,
+            &NewEvent::of(TaskStatus::Queued, Phase::Queued, "waiting for a worker"),
+        )
+        .await?;
+        ticket::enqueue(tx, new.id, new.scan_type, new.priority, 0).await?;
+    }
+    get(tx, new.id).await
+}
+
+/// One task.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn get(tx: &mut TenantTx, id: TaskId) -> Result<Option<Task>, StoreError> {
+    Ok(by_ids(tx, &[id]).await?.pop())
+}
+
+/// The tasks with these ids, in no order; unknown ids are left out.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn by_ids(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        TaskRow,
+        r#"
+        select id, project_id, type, status, phase, payload, retries, attempt, priority, event_seq,
+               error_code, error_message, cancel_requested_at, created_at, started_at, finished_at
+        from tenant.task where tenant_id = $1 and id = any($2)
+        "#,
+        tx.tenant(),
+        &ids
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter().map(Task::try_from).collect()
+}
+
+/// Which tasks.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Of this project.
+    pub project: Option<ProjectId>,
+    /// In this state.
+    pub status: Option<TaskStatus>,
+    /// Of this type.
+    pub scan_type: Option<ScanType>,
+}
+
+/// One page of tasks, newest first.
+///
+/// Served by the primary key, or with a project by `task_project_idx (tenant_id, project_id, id)`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn page(
+    tx: &mut TenantTx,
+    filter: &TaskFilter,
+    after: Option<TaskId>,
+    limit: PageLimit,
+) -> Result<Page<Task>, StoreError> {
+    let rows = sqlx::query_as!(
+        TaskRow,
+        r#"
+        select id, project_id, type, status, phase, payload, retries, attempt, priority, event_seq,
+               error_code, error_message, cancel_requested_at, created_at, started_at, finished_at
+        from tenant.task
+        where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+          and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+          and ($5::uuid is null or id < $5)
+        order by id desc limit $6
+        "#,
+        tx.tenant(),
+        filter.project.map(ProjectId::uuid),
+        filter.status.map(TaskStatus::as_str),
+        filter.scan_type.as_ref().map(ScanType::as_str),
+        after.map(TaskId::uuid),
+        limit.probe()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let tasks = rows
+        .into_iter()
+        .map(Task::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::of(tasks, limit))
+}
+
+/// How many tasks there are under the same filter as [`page`].
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn count(tx: &mut TenantTx, filter: &TaskFilter) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!" from tenant.task
+        where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+          and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+        "#,
+        tx.tenant(),
+        filter.project.map(ProjectId::uuid),
+        filter.status.map(TaskStatus::as_str),
+        filter.scan_type.as_ref().map(ScanType::as_str)
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(count)
+}
+
+/// What became of a wish to stop a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancellation {
+    /// It had not begun; it never will.
+    Cancelled,
+    /// It runs; its worker has been told.
+    Requested,
+    /// It had already ended like this.
+    Ended(TaskStatus),
+    /// There is no such task.
+    Absent,
+}
+
+/// Stops a task: at once when it waits, soon when it runs.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, StoreError> {
+    let Some(status) = locked_status(tx, id).await? else {
+        return Ok(Cancellation::Absent);
+    };
+    if status.is_final() {
+        return Ok(Cancellation::Ended(status));
+    }
+    if ticket::remove_waiting(tx, id).await? {
+        sqlx::query!(
+            "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now(),
+                    cancel_requested_at = now()
+             where tenant_id = $1 and id = $2",
+            tx.tenant(),
+            id.uuid()
+        )
+        .execute(tx.connection())
+        .await?;
+        event::append(
+            tx,
+            id,
+            &NewEvent::of(TaskStatus::Cancelled, Phase::Done, "cancelled before it began"),
+        )
+        .await?;
+        return Ok(Cancellation::Cancelled);
+    }
+    sqlx::query!(
+        "update tenant.task set cancel_requested_at = coalesce(cancel_requested_at, now())
+         where tenant_id = $1 and id = $2",
+        tx.tenant(),
+        id.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    ticket::request_cancel(tx, id).await?;
+    tx.will_signal_cancel(id);
+    Ok(Cancellation::Requested)
+}
+
+/// What became of a wish to try a task again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Redrive {
+    /// It is back in the queue.
+    Queued(Box<Task>),
+    /// Its state does not allow it.
+    Refused(TaskStatus),
+    /// There is no such task.
+    Absent,
+}
+
+/// Sends an ended task back to the queue with fresh attempts. Attempt numbers go on, so that a
+/// worker of the earlier life stays fenced out.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError> {
+    let Some(status) = locked_status(tx, id).await? else {
+        return Ok(Redrive::Absent);
+    };
+    if !status.may_be_retried() {
+        return Ok(Redrive::Refused(status));
+    }
+    let row = sqlx::query!(
+        r#"
+        update tenant.task set status = 'queued', phase = 'queued', retries = 0, error_code = null,
+               error_message = null, cancel_requested_at = null, finished_at = null
+        where tenant_id = $1 and id = $2
+        returning type, priority, attempt
+        "#,
+        tx.tenant(),
+        id.uuid()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    event::append(
+        tx,
+        id,
+        &NewEvent::of(TaskStatus::Queued, Phase::Queued, "sent back to the queue"),
+    )
+    .await?;
+    let scan_type =
+        ScanType::parse(&row.r#type).map_err(|_| StoreError::unreadable("task type", &row.r#type))?;
+    ticket::enqueue(tx, id, &scan_type, row.priority, row.attempt).await?;
+    Ok(get(tx, id)
+        .await?
+        .map_or(Redrive::Absent, |task| Redrive::Queued(Box::new(task))))
+}
+
+async fn locked_status(tx: &mut TenantTx, id: TaskId) -> Result<Option<TaskStatus>, StoreError> {
+    let word = sqlx::query_scalar!(
+        "select status from tenant.task where tenant_id = $1 and id = $2 for update",
+        tx.tenant(),
+        id.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    word.map(|word| TaskStatus::from_str(&word).map_err(|_| StoreError::unreadable("task status", &word)))
+        .transpose()
+}

@@ -1,0 +1,85 @@
+//! A short transaction that sees one tenant's rows.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use tamiz_core::{TaskId, TenantId};
+use uuid::Uuid;
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::scope::TenantScope;
+use crate::signal::Signal;
+
+/// The only way to a tenant's rows. Dropped without [`TenantTx::commit`], it rolls back.
+///
+/// Short: none is held across a tool run, a plugin call or the network.
+#[derive(Debug)]
+pub struct TenantTx {
+    transaction: Transaction<'static, Postgres>,
+    store: Store,
+    scope: TenantScope,
+    signals: Vec<Signal>,
+}
+
+impl Store {
+    /// Opens a transaction in `scope`: `BEGIN` and the tenant's setting travel in one message.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no connection.
+    pub async fn begin(&self, scope: &TenantScope) -> Result<TenantTx, StoreError> {
+        // a UUID prints as hex digits and hyphens, nothing else
+        let begin = format!("begin; set local tamiz.tenant_id = '{}'", scope.tenant_id());
+        let transaction = self.app.begin_with(AssertSqlSafe(begin)).await?;
+        Ok(TenantTx {
+            transaction,
+            store: self.clone(),
+            scope: *scope,
+            signals: Vec::new(),
+        })
+    }
+}
+
+impl TenantTx {
+    /// Whose rows.
+    pub const fn scope(&self) -> TenantScope {
+        self.scope
+    }
+
+    /// Makes the writes durable, then tells watchers and workers.
+    ///
+    /// # Errors
+    /// Whatever the commit meets; nothing is announced then.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.transaction.commit().await?;
+        for signal in self.signals {
+            self.store.signals.send(signal);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn tenant(&self) -> Uuid {
+        TenantId::uuid(self.scope.tenant_id())
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    /// Announced after the commit: watchers of `task` have something to read.
+    pub(crate) fn will_signal_task(&mut self, task: TaskId) {
+        self.signals.push(Signal::Task {
+            tenant: self.scope.tenant_id(),
+            task,
+        });
+    }
+
+    /// Announced after the commit: a ticket is ready to be claimed.
+    pub(crate) fn will_signal_ticket(&mut self) {
+        self.signals.push(Signal::Tickets);
+    }
+
+    /// Announced after the commit: whoever runs `task` should look whether it is still wanted.
+    pub(crate) fn will_signal_cancel(&mut self, task: TaskId) {
+        self.signals.push(Signal::Cancel { task });
+    }
+}

@@ -1,0 +1,248 @@
+//! API tokens: authentication, and the operator's list of them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use tamiz_core::limits::TOKENS_PER_TENANT_MAX;
+use tamiz_core::token::Token;
+use tamiz_core::{TenantId, TokenId};
+
+use crate::connect::Store;
+use crate::control_tx::ControlTx;
+use crate::error::StoreError;
+use crate::scope::TenantScope;
+use crate::tenant_tx::TenantTx;
+
+/// A last-used time is not renewed more often than this: a write per request would cost more than
+/// the request.
+const LAST_USED_SECONDS: f64 = 60.0;
+
+/// What the bearer of a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Reads, scans, triages.
+    Analyst,
+    /// And manages projects.
+    Admin,
+    /// And everything else.
+    Owner,
+}
+
+impl Role {
+    /// The stored word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Analyst => "analyst",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// The role of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Viewer, Self::Analyst, Self::Admin, Self::Owner]
+            .into_iter()
+            .find(|role| role.as_str() == word)
+    }
+}
+
+/// Who is calling, after the token was verified.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The right to the tenant's rows.
+    pub scope: TenantScope,
+    /// The tenant's name.
+    pub tenant_name: String,
+    /// The tenant's own limit for one upload, in bytes.
+    pub upload_bytes_max: Option<u64>,
+    /// The token.
+    pub token: TokenId,
+    /// The token's name.
+    pub token_name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A token as its owner sees it.
+#[derive(Debug, Clone)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: TokenId,
+    /// Its tenant's name.
+    pub tenant_name: String,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// The first characters of its secret.
+    pub hint: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When somebody ended it.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// Within a minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Who bears `token`, or `None` when it is unknown, expired or revoked.
+    ///
+    /// The look-up runs inside the row-level security of the tenant that the token claims, served by
+    /// `api_token_hash_key (tenant_id, hash)`. What is compared is a SHA-256 of 256 random bits, so
+    /// the time of the comparison tells nothing about the token.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database cannot be asked.
+    pub async fn authenticate(&self, token: &Token) -> Result<Option<Caller>, StoreError> {
+        let claimed = TenantScope::of(token.claimed_tenant());
+        let mut tx = self.begin(&claimed).await?;
+        let caller = find(&mut tx, token).await?;
+        if caller.is_some() {
+            tx.commit().await?;
+        }
+        Ok(caller)
+    }
+}
+
+async fn find(tx: &mut TenantTx, token: &Token) -> Result<Option<Caller>, StoreError> {
+    let hash = token.hash();
+    let row = sqlx::query!(
+        r#"
+        select k.id, k.hash, k.name, k.role, k.expires_at, t.name as tenant_name, t.upload_bytes_max,
+               (k.last_used_at is null or k.last_used_at < now() - make_interval(secs => $3)) as "stale!"
+        from tenant.api_token k
+        join control.tenant t on t.id = k.tenant_id
+        where k.tenant_id = $1 and k.hash = $2
+          and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
+        "#,
+        tx.tenant(),
+        &hash.0[..],
+        LAST_USED_SECONDS
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(row) = row.filter(|row| bool::from(row.hash.ct_eq(&hash.0[..]))) else {
+        return Ok(None);
+    };
+    if row.stale {
+        sqlx::query!(
+            "update tenant.api_token set last_used_at = now() where tenant_id = $1 and id = $2",
+            tx.tenant(),
+            row.id
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(Some(Caller {
+        scope: tx.scope(),
+        tenant_name: row.tenant_name,
+        upload_bytes_max: row.upload_bytes_max.and_then(|bytes| u64::try_from(bytes).ok()),
+        token: row.id.into(),
+        token_name: row.name,
+        role: role(&row.role)?,
+        expires_at: row.expires_at,
+    }))
+}
+
+fn role(word: &str) -> Result<Role, StoreError> {
+    Role::parse(word).ok_or_else(|| StoreError::unreadable("role", word))
+}
+
+/// What a new token shall be.
+#[derive(Debug, Clone)]
+pub struct NewToken<'a> {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What it is for.
+    pub name: &'a str,
+    /// What it may do.
+    pub role: Role,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Stores the hash of `token`; `None` when the tenant has [`TOKENS_PER_TENANT_MAX`] live ones.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn create(
+    tx: &mut ControlTx,
+    new: &NewToken<'_>,
+    token: &Token,
+) -> Result<Option<TokenId>, StoreError> {
+    let id = TokenId::fresh();
+    let made = sqlx::query!(
+        r#"
+        insert into tenant.api_token (tenant_id, id, name, role, hash, hint, expires_at)
+        select $1, $2, $3, $4, $5, $6, $7
+        where (select count(*) from tenant.api_token where tenant_id = $1 and revoked_at is null) < $8
+        "#,
+        new.tenant.uuid(),
+        id.uuid(),
+        new.name,
+        new.role.as_str(),
+        &token.hash().0[..],
+        token.hint(),
+        new.expires_at,
+        TOKENS_PER_TENANT_MAX
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok((made.rows_affected() == 1).then_some(id))
+}
+
+/// The tokens of one tenant, or of all, oldest first.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn list(tx: &mut ControlTx, tenant: Option<TenantId>) -> Result<Vec<TokenRow>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select k.id, t.name as tenant_name, k.name, k.role, k.hint, k.created_at, k.expires_at,
+               k.revoked_at, k.last_used_at
+        from tenant.api_token k join control.tenant t on t.id = k.tenant_id
+        where $1::uuid is null or k.tenant_id = $1
+        order by k.id
+        "#,
+        tenant.map(TenantId::uuid)
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(TokenRow {
+                id: row.id.into(),
+                tenant_name: row.tenant_name,
+                name: row.name,
+                role: role(&row.role)?,
+                hint: row.hint,
+                created_at: row.created_at,
+                expires_at: row.expires_at,
+                revoked_at: row.revoked_at,
+                last_used_at: row.last_used_at,
+            })
+        })
+        .collect()
+}
+
+/// Ends a token now. `false` when there is no such live token.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn revoke(tx: &mut ControlTx, token: TokenId) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update tenant.api_token set revoked_at = now() where id = $1 and revoked_at is null",
+        token.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

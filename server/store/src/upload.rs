@@ -1,0 +1,147 @@
+//! Uploads: bytes a client sent, acknowledged once their row is committed.
+
+use chrono::{DateTime, Utc};
+use tamiz_core::{ProjectId, TaskId, UploadId};
+
+use crate::error::StoreError;
+use crate::tenant_tx::TenantTx;
+
+/// Bytes in the object store, as rows speak of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBlob {
+    /// The object's key.
+    pub storage_path: String,
+    /// SHA-256 of the bytes.
+    pub hash: [u8; 32],
+    /// How many.
+    pub size_bytes: u64,
+}
+
+/// An upload to be acknowledged.
+#[derive(Debug, Clone)]
+pub struct NewUpload<'a> {
+    /// Its id.
+    pub id: UploadId,
+    /// Where it belongs.
+    pub project: ProjectId,
+    /// As the client named it; a label.
+    pub file_name: &'a str,
+    /// As the client declared it; a hint.
+    pub media_type: &'a str,
+    /// Where its bytes are.
+    pub blob: &'a StoredBlob,
+}
+
+/// An acknowledged upload.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Its id.
+    pub id: UploadId,
+    /// Where it belongs.
+    pub project_id: ProjectId,
+    /// The task that scans it.
+    pub task_id: Option<TaskId>,
+    /// A label.
+    pub file_name: String,
+    /// A hint.
+    pub media_type: String,
+    /// Where its bytes are.
+    pub blob: StoredBlob,
+    /// When it was acknowledged.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Registers the bytes; equal bytes of one tenant share a row.
+pub(crate) async fn insert_blob(tx: &mut TenantTx, blob: &StoredBlob) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into tenant.blob (tenant_id, storage_path, hash, size_bytes) values ($1, $2, $3, $4)
+         on conflict do nothing",
+        tx.tenant(),
+        blob.storage_path,
+        &blob.hash[..],
+        blob.size_bytes.cast_signed()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores the row. `false` when the project is not there.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn create(tx: &mut TenantTx, new: &NewUpload<'_>) -> Result<bool, StoreError> {
+    insert_blob(tx, new.blob).await?;
+    let made = sqlx::query!(
+        r#"
+        insert into tenant.codeaudit_upload
+            (tenant_id, id, project_id, file_name, media_type, storage_path, size_bytes, hash)
+        select $1, $2, p.id, $4, $5, $6, $7, $8 from tenant.project p where p.tenant_id = $1 and p.id = $3
+        "#,
+        tx.tenant(),
+        new.id.uuid(),
+        new.project.uuid(),
+        new.file_name,
+        new.media_type,
+        new.blob.storage_path,
+        new.blob.size_bytes.cast_signed(),
+        &new.blob.hash[..]
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(made.rows_affected() == 1)
+}
+
+/// One upload.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn get(tx: &mut TenantTx, id: UploadId) -> Result<Option<Upload>, StoreError> {
+    let row = sqlx::query!(
+        "select id, project_id, task_id, file_name, media_type, storage_path, size_bytes, hash, created_at
+         from tenant.codeaudit_upload where tenant_id = $1 and id = $2",
+        tx.tenant(),
+        id.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    row.map(|row| {
+        Ok(Upload {
+            id: row.id.into(),
+            project_id: row.project_id.into(),
+            task_id: row.task_id.map(TaskId::from),
+            file_name: row.file_name,
+            media_type: row.media_type,
+            blob: StoredBlob {
+                storage_path: row.storage_path,
+                hash: hash(&row.hash)?,
+                size_bytes: row.size_bytes.cast_unsigned(),
+            },
+            created_at: row.created_at,
+        })
+    })
+    .transpose()
+}
+
+/// Notes the first task that scans an upload; later tasks may scan it again.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn bind(tx: &mut TenantTx, id: UploadId, task: TaskId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update tenant.codeaudit_upload set task_id = $3
+         where tenant_id = $1 and id = $2 and task_id is null",
+        tx.tenant(),
+        id.uuid(),
+        task.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+pub(crate) fn hash(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::unreadable("hash", &hex::encode(bytes)))
+}
