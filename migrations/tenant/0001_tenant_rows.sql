@@ -243,5 +243,7 @@ grant select, insert on tenant.task_event, tenant.blob, tenant.artifact, tenant.
     tenant.scan_result, tenant.finding to tamiz_app;
 grant select, insert, update on tenant.project, tenant.task, tenant.task_attempt,
     tenant.codeaudit_upload to tamiz_app;
+-- a task sent back to the queue replaces what its earlier life left
+grant delete on tenant.finding, tenant.scan_result to tamiz_app;
 grant select, update on tenant.api_token to tamiz_app;
 grant select, insert, update on tenant.api_token to tamiz_control;

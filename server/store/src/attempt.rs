@@ -164,6 +164,8 @@ pub struct Ending {
     pub done: Option<i64>,
     /// When to try again; only with [`TaskStatus::Retrying`].
     pub run_at: Option<DateTime<Utc>>,
+    /// Whether it counts against the task's attempts; a worker that goes down in order does not.
+    pub counts: bool,
 }
 
 impl Ending {
@@ -175,6 +177,7 @@ impl Ending {
             message: message.to_owned(),
             done: None,
             run_at: None,
+            counts: true,
         }
     }
 
@@ -189,6 +192,7 @@ impl Ending {
             message,
             done: None,
             run_at: None,
+            counts: true,
         }
     }
 }
@@ -205,7 +209,7 @@ pub async fn end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending) -
     let ours = sqlx::query!(
         r#"
         update tenant.task set status = $4, phase = $5, error_code = $6, error_message = $7,
-               retries = retries + $8::int, finished_at = case when $8 = 1 then null else now() end
+               retries = retries + $8::int, finished_at = case when $9 then null else now() end
         where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running'
         "#,
         tx.tenant(),
@@ -215,7 +219,8 @@ pub async fn end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending) -
         phase.as_str(),
         code,
         reason,
-        i32::from(retrying)
+        i32::from(retrying && ending.counts),
+        retrying
     )
     .execute(tx.connection())
     .await?

@@ -35,6 +35,7 @@ pub mod artifact;
 pub mod attempt;
 pub mod event;
 pub mod finding;
+pub mod node;
 pub mod project;
 pub mod queue;
 pub mod scan_result;

@@ -49,6 +49,31 @@ pub async fn create(
     Ok(())
 }
 
+/// Forgets the findings and the totals that an earlier life of `task` left behind (a partial report
+/// keeps what was readable; a task sent back starts afresh).
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn clear(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
+    let had = sqlx::query!(
+        "delete from tenant.scan_result where tenant_id = $1 and task_id = $2",
+        tx.tenant(),
+        task.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    if had.rows_affected() > 0 {
+        sqlx::query!(
+            "delete from tenant.finding where tenant_id = $1 and task_id = $2",
+            tx.tenant(),
+            task.uuid()
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
 /// The results of these tasks, in no order; tasks without one are left out.
 ///
 /// Served by `scan_result_task_key (tenant_id, task_id)`.

@@ -1,5 +1,6 @@
 //! Tasks: asked for, read, cancelled, sent back. What a worker does to them is in [`crate::attempt`].
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -286,6 +287,80 @@ pub async fn count(tx: &mut TenantTx, filter: &TaskFilter) -> Result<i64, StoreE
     .fetch_one(tx.connection())
     .await?;
     Ok(count)
+}
+
+/// The same page of tasks of each project, newest first; a project without tasks is left out.
+///
+/// One statement however many projects; each page is served by `task_project_idx`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn pages_of_projects(
+    tx: &mut TenantTx,
+    projects: &[ProjectId],
+    filter: &TaskFilter,
+    after: Option<TaskId>,
+    limit: PageLimit,
+) -> Result<HashMap<ProjectId, Page<Task>>, StoreError> {
+    let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        TaskRow,
+        r#"
+        select t.id as "id!", t.project_id as "project_id!", t.type as "type!", t.status as "status!",
+               t.phase as "phase!", t.payload as "payload!", t.retries as "retries!", t.attempt as "attempt!",
+               t.priority as "priority!", t.event_seq as "event_seq!", t.error_code, t.error_message,
+               t.cancel_requested_at, t.created_at as "created_at!", t.started_at, t.finished_at
+        from unnest($2::uuid[]) parent(parent_id)
+        cross join lateral (
+            select * from tenant.task
+            where tenant_id = $1 and project_id = parent.parent_id
+              and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+              and ($5::uuid is null or id < $5)
+            order by id desc limit $6) t
+        order by t.id desc
+        "#,
+        tx.tenant(),
+        &projects,
+        filter.status.map(TaskStatus::as_str),
+        filter.scan_type.as_ref().map(ScanType::as_str),
+        after.map(TaskId::uuid),
+        limit.probe()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let mut pages: HashMap<ProjectId, Vec<Task>> = HashMap::new();
+    for row in rows {
+        let task = Task::try_from(row)?;
+        pages.entry(task.project_id).or_default().push(task);
+    }
+    Ok(pages.into_iter().map(|(project, tasks)| (project, Page::of(tasks, limit))).collect())
+}
+
+/// How many tasks each project has under `filter`; a project without any is left out.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn counts_of_projects(
+    tx: &mut TenantTx,
+    projects: &[ProjectId],
+    filter: &TaskFilter,
+) -> Result<HashMap<ProjectId, i64>, StoreError> {
+    let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        select project_id, count(*) as "count!" from tenant.task
+        where tenant_id = $1 and project_id = any($2)
+          and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+        group by project_id
+        "#,
+        tx.tenant(),
+        &projects,
+        filter.status.map(TaskStatus::as_str),
+        filter.scan_type.as_ref().map(ScanType::as_str)
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.project_id.into(), row.count)).collect())
 }
 
 /// What became of a wish to stop a task.

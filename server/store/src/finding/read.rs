@@ -37,6 +37,17 @@ pub enum FindingOrder {
     File,
 }
 
+impl FindingOrder {
+    /// For `order by`.
+    pub(super) const fn columns(self) -> &'static str {
+        match self {
+            Self::SeverityDesc => "severity desc, id desc",
+            Self::CreatedDesc => "id desc",
+            Self::File => "coalesce(file_path, ''), coalesce(line, 0), id",
+        }
+    }
+}
+
 /// Where a page ended: what the next one continues after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FindingPosition {
@@ -123,7 +134,7 @@ impl FindingRow {
     }
 }
 
-const COLUMNS: &str = "id, project_id, task_id, source_tool, rule_id, rule_name, severity, severity_raw, \
+pub(super) const COLUMNS: &str = "id, project_id, task_id, source_tool, rule_id, rule_name, severity, severity_raw, \
     confidence, category, cwe, cve, cvss_vector, title, message, remediation, location_kind, location_label, \
     file_path, line, locations, refs, tags, fingerprint, fingerprint_version, tool_fingerprint, extra, \
     created_at";
@@ -147,11 +158,7 @@ pub async fn page(
     if let Some(after) = after {
         continue_after(&mut query, order, after);
     }
-    query.push(match order {
-        FindingOrder::SeverityDesc => " order by severity desc, id desc",
-        FindingOrder::CreatedDesc => " order by id desc",
-        FindingOrder::File => " order by coalesce(file_path, ''), coalesce(line, 0), id",
-    });
+    query.push(" order by ").push(order.columns());
     query.push(" limit ").push_bind(limit.probe());
     let rows = query
         .build_query_as::<FindingRow>()
@@ -170,7 +177,7 @@ pub async fn count(tx: &mut TenantTx, filter: &FindingFilter) -> Result<i64, Sto
     Ok(query.build_query_scalar().fetch_one(tx.connection()).await?)
 }
 
-fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filter: &FindingFilter) {
+pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filter: &FindingFilter) {
     query.push(" where tenant_id = ").push_bind(tenant);
     if let Some(project) = filter.project {
         query.push(" and project_id = ").push_bind(project.uuid());
@@ -206,7 +213,7 @@ fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filter: &Finding
     }
 }
 
-fn continue_after(query: &mut QueryBuilder<Postgres>, order: FindingOrder, after: &FindingPosition) {
+pub(super) fn continue_after(query: &mut QueryBuilder<Postgres>, order: FindingOrder, after: &FindingPosition) {
     match order {
         FindingOrder::SeverityDesc => {
             query.push(" and (severity, id) < (").push_bind(after.severity);

@@ -1,0 +1,118 @@
+//! Ends an attempt: everything it brought and the task's new state in one fenced transaction.
+//!
+//! The fence comes first: it locks the task row and checks the attempt number, so that of several
+//! workers that believe to hold the task at most one writes, once.
+
+use std::path::PathBuf;
+
+use tamiz_core::summary::Summary;
+use tamiz_core::{ProjectId, TaskId};
+use tamiz_store::artifact::NewArtifact;
+use tamiz_store::attempt::{self, Ending};
+use tamiz_store::finding::StoredFinding;
+use tamiz_store::tool_execution::ToolExecution;
+use tamiz_store::{Store, TenantScope, artifact, finding, scan_result, tool_execution};
+use tokio::sync::mpsc;
+
+use super::FlowError;
+use crate::worker::spool;
+
+/// Batches read ahead of the database: enough to keep it busy, little enough to stay small.
+const BATCHES_AHEAD: usize = 2;
+
+/// Everything an attempt brought.
+#[derive(Debug)]
+pub struct AttemptYield {
+    /// Tools that ran.
+    pub executions: Vec<ToolExecution>,
+    /// Bytes worth keeping, already in the object store.
+    pub artifacts: Vec<NewArtifact>,
+    /// Findings and totals, when a report was read at all.
+    pub results: Option<AttemptResults>,
+}
+
+/// Findings, still in a file, and their totals.
+#[derive(Debug)]
+pub struct AttemptResults {
+    /// Written by [`spool::SpoolWriter`].
+    pub spool: PathBuf,
+    /// The totals.
+    pub summary: Summary,
+    /// The first report's blob.
+    pub report_path: Option<String>,
+}
+
+/// Whose attempt it is.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptOf {
+    /// The tenant.
+    pub scope: TenantScope,
+    /// Where the task belongs.
+    pub project: ProjectId,
+    /// The task.
+    pub task: TaskId,
+    /// The fencing token.
+    pub attempt: i32,
+}
+
+/// Writes it all or nothing. `false` when the attempt no longer may write.
+///
+/// # Errors
+/// A fault of the database or of the spool; nothing was written then.
+pub async fn finish_attempt(
+    store: &Store,
+    of: &AttemptOf,
+    yielded: &AttemptYield,
+    ending: &Ending,
+) -> Result<bool, FlowError> {
+    let mut tx = store.begin(&of.scope).await?;
+    if !attempt::fence(&mut tx, of.task, of.attempt).await? {
+        return Ok(false);
+    }
+    for new in &yielded.artifacts {
+        artifact::create(&mut tx, of.task, new).await?;
+    }
+    for run in &yielded.executions {
+        tool_execution::create(&mut tx, run).await?;
+    }
+    if let Some(results) = &yielded.results {
+        scan_result::clear(&mut tx, of.task).await?;
+        let mut batches = read_ahead(results.spool.clone());
+        let mut stored = 0;
+        while let Some(batch) = batches.recv().await {
+            let batch = batch.map_err(|error| FlowError::fault("reading the findings back", error))?;
+            stored += finding::insert(&mut tx, of.project, of.task, batch).await?;
+        }
+        if stored != u64::from(results.summary.findings) {
+            let message = format!("{stored} findings were stored of {}", results.summary.findings);
+            return Err(FlowError::fault("storing the findings", message));
+        }
+        scan_result::create(&mut tx, of.task, &results.summary, results.report_path.as_deref()).await?;
+    }
+    if !attempt::end(&mut tx, of.task, of.attempt, ending).await? {
+        return Ok(false);
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Parses the spool on a blocking thread, a few batches ahead of the database.
+fn read_ahead(path: PathBuf) -> mpsc::Receiver<std::io::Result<Vec<StoredFinding>>> {
+    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let batches = match spool::read(&path, finding::ROWS_PER_INSERT) {
+            Ok(batches) => batches,
+            Err(error) => {
+                // a closed channel means that the transaction was given up
+                let _ = sender.blocking_send(Err(error));
+                return;
+            }
+        };
+        for batch in batches {
+            if sender.blocking_send(batch).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

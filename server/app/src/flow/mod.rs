@@ -1,0 +1,95 @@
+//! The verbs: everything that writes. One verb, one file, its transactions.
+//!
+//! `api` and `worker` sit on these and never see each other. A flow checks its input, opens a short
+//! transaction in the caller's scope, writes through `tamiz_store`, commits. What the asker can mend
+//! is a [`Refusal`]; what it cannot is a fault and opaque.
+//!
+//! Not here: reads (the API reads through the store), and the work itself (see `worker`).
+
+pub mod create_project;
+pub mod accept_upload;
+pub mod start_scan;
+pub mod cancel_task;
+pub mod retry_task;
+pub mod finish_attempt;
+
+use tamiz_core::{Refusal, RefusalCode};
+use tamiz_store::StoreError;
+use tamiz_store::token::{Caller, Role};
+
+/// Why a flow did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// The asker can mend it.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The database did not do its part.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// Something else of ours did not do its part.
+    #[error("{doing} failed")]
+    Fault {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl From<Refusal> for FlowError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl FlowError {
+    pub(crate) fn fault(
+        doing: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Fault { doing, source: source.into() }
+    }
+}
+
+/// Refuses a caller whose role is below `least`.
+pub(crate) fn require(caller: &Caller, least: Role) -> Result<(), Refusal> {
+    if caller.role >= least {
+        return Ok(());
+    }
+    let (has, needs) = (caller.role.as_str(), least.as_str());
+    Err(Refusal::new(
+        RefusalCode::NotAllowed,
+        format!("this token's role is {has}; {needs} or higher is needed"),
+    ))
+}
+
+/// `text` without surrounding space, if it is 1 to `characters_max` printable characters.
+pub(crate) fn label<'a>(field: &str, text: &'a str, characters_max: usize) -> Result<&'a str, Refusal> {
+    let text = text.trim();
+    let count = text.chars().count();
+    if count == 0 || count > characters_max {
+        return Err(Refusal::invalid(
+            field,
+            format_args!("must have 1 to {characters_max} characters, has {count}"),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Refusal::invalid(field, "must not have control characters"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_trimmed_and_bounded() {
+        assert_eq!(label("name", "  web shop ", 10), Ok("web shop"));
+        for bad in ["", "   ", "a\u{1b}[31m", "12345678901"] {
+            let refusal = label("name", bad, 10).unwrap_err();
+            assert_eq!(refusal.path, ["input", "name"], "{bad:?}");
+        }
+    }
+}

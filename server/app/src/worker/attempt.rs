@@ -1,0 +1,293 @@
+//! One try at one task, from the claimed ticket to its end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tamiz_core::progress::Phase;
+use tamiz_core::retry::Backoff;
+use tamiz_core::{ArtifactId, Diagnostic, LogLevel, ScanType, TaskStatus, UploadId, WorkerId};
+use tamiz_host::{PlanError, ScanRequest, ToolRun};
+use tamiz_store::artifact::NewArtifact;
+use tamiz_store::StoreError;
+use tamiz_store::attempt::{self, Begin, Ending};
+use tamiz_store::queue::Lease;
+use tamiz_store::task::{Source, Task};
+use tokio::time::{Instant, sleep};
+
+use super::convert::convert;
+use super::failure::{self, Failure};
+use super::prepare::{self, Scratch};
+use super::reporter::Reporter;
+use super::scan::{self, Report, Target};
+use super::stop::Stop;
+use crate::flow::FlowError;
+use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
+use crate::platform::Platform;
+use crate::tool::Inventory;
+
+/// The database may be away (a restart) when an attempt begins or ends; this long it is waited for.
+const DATABASE_PATIENCE: Duration = Duration::from_mins(2);
+/// Between two tries.
+const DATABASE_PAUSE: Duration = Duration::from_millis(300);
+
+/// What all attempts of a worker share.
+pub(crate) struct Shop {
+    pub(crate) worker: WorkerId,
+    pub(crate) platform: Platform,
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) rules: PathBuf,
+    pub(crate) backoff: Backoff,
+}
+
+/// What one attempt works with and what it has so far.
+pub(crate) struct Bench {
+    pub(crate) platform: Platform,
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) of: AttemptOf,
+    pub(crate) scan_type: ScanType,
+    pub(crate) stop: Stop,
+    pub(crate) reporter: Reporter,
+    pub(crate) scratch: Scratch,
+    /// For the summary: what happened before the conversion.
+    pub(crate) notes: Vec<Diagnostic>,
+    pub(crate) kept: AttemptYield,
+}
+
+pub(crate) fn diagnostic(level: LogLevel, code: &str, message: String) -> Diagnostic {
+    Diagnostic { level, code: code.to_owned(), message, at: None }
+}
+
+/// Works on a claimed ticket until its attempt has ended one way or another.
+pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
+    let claimed_at = Instant::now();
+    let Some(task) = begin(shop, lease).await else { return };
+    let of = AttemptOf {
+        scope: lease.scope,
+        project: task.project_id,
+        task: lease.task,
+        attempt: lease.attempt,
+    };
+    let (reporter, told) = Reporter::start(shop.platform.store.clone(), of, stop.clone());
+    let scratch = match Scratch::create(&shop.platform.config.scratch_dir, &of) {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            drop(reporter);
+            // its end is only waited for
+            let _ = told.await;
+            let nothing = AttemptYield { executions: vec![], artifacts: vec![], results: None };
+            end(shop, &of, &task, nothing, stop, Err(error.into())).await;
+            return;
+        }
+    };
+    let mut bench = Bench {
+        platform: shop.platform.clone(),
+        inventory: shop.inventory.clone(),
+        of,
+        scan_type: task.scan_type.clone(),
+        stop: stop.clone(),
+        reporter,
+        scratch,
+        notes: Vec::new(),
+        kept: AttemptYield { executions: vec![], artifacts: vec![], results: None },
+    };
+    let outcome = steps(shop, &mut bench, &task).await;
+    let Bench { reporter, scratch, kept, .. } = bench;
+    let storing_at = Instant::now();
+    drop(reporter);
+    let _ = told.await;
+    end(shop, &of, &task, kept, stop, outcome).await;
+    phase_seconds("storing", storing_at);
+    phase_seconds("whole", claimed_at);
+    scratch.remove().await;
+}
+
+/// `None` when there is nothing to do: it ended meanwhile, or the database stays away.
+async fn begin(shop: &Shop, lease: &Lease) -> Option<Box<Task>> {
+    let began_at = Instant::now();
+    let begun = patiently(|| async {
+        let mut tx = shop.platform.store.begin(&lease.scope).await?;
+        let begun =
+            attempt::begin(&mut tx, lease.task, lease.attempt, shop.worker, shop.backoff.attempts_max).await?;
+        tx.commit().await?;
+        Ok::<_, StoreError>(begun)
+    });
+    let begun = begun.await;
+    phase_seconds("beginning", began_at);
+    match begun {
+        Ok(Begin::Run(task)) => Some(task),
+        Ok(Begin::Cancelled) => counted(TaskStatus::Cancelled),
+        Ok(Begin::Dead) => counted(TaskStatus::DeadLetter),
+        Ok(Begin::Stale) => None,
+        Err(error) => {
+            // the lease runs out and another worker takes over
+            tracing::error!(task = %lease.task, error = &error as &dyn std::error::Error, "an attempt could not begin");
+            None
+        }
+    }
+}
+
+fn counted<T>(status: TaskStatus) -> Option<T> {
+    metrics::counter!("tamiz_attempts_total", "status" => status.as_str()).increment(1);
+    None
+}
+
+async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failure> {
+    let reports = match task.payload.source {
+        Source::Tree { upload_id } => scan_tree(shop, bench, task, upload_id).await?,
+        Source::Report { upload_id } => vec![report(bench, upload_id).await?],
+    };
+    let converting_at = Instant::now();
+    bench.reporter.phase(Phase::Converting, "reading the report");
+    let options = Value::Object(task.payload.options.clone()).to_string();
+    let converted = convert(bench, &reports, &options).await;
+    phase_seconds("converting", converting_at);
+    if let Some(results) = &mut bench.kept.results {
+        let report = bench.kept.artifacts.iter().find(|artifact| artifact.kind == "report");
+        results.report_path = report.map(|artifact| artifact.blob.storage_path.clone());
+        let findings = results.summary.findings;
+        bench.reporter.phase(Phase::Storing, format!("storing {findings} findings"));
+    }
+    converted
+}
+
+async fn scan_tree(
+    shop: &Shop,
+    bench: &mut Bench,
+    task: &Task,
+    upload: UploadId,
+) -> Result<Vec<Report>, Failure> {
+    let preparing_at = Instant::now();
+    let archive = bench.scratch.path("upload");
+    prepare::fetch(&bench.platform, &bench.of, upload, &archive).await?;
+    let tree = bench.scratch.path("tree");
+    let files = prepare::unpack_tree(archive, tree.clone(), bench.stop.token.clone()).await?;
+    bench.reporter.phase(Phase::Preparing, format!("unpacked {files} files"));
+    let rules = match task.payload.rules_upload_id {
+        None => shop.rules.clone(),
+        Some(id) => {
+            let path = bench.scratch.path("rules.yml");
+            prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
+            path
+        }
+    };
+    let runs = plan(bench, task).await?;
+    phase_seconds("preparing", preparing_at);
+    let scanning_at = Instant::now();
+    let reports = scan::run_tools(bench, &runs, Target { tree: &tree, rules: &rules }).await;
+    phase_seconds("scanning", scanning_at);
+    reports
+}
+
+/// An uploaded report: kept as an artifact by its upload's bytes, read as plain bytes.
+async fn report(bench: &mut Bench, id: UploadId) -> Result<Report, Failure> {
+    let preparing_at = Instant::now();
+    let path = bench.scratch.path("report");
+    let upload = prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
+    bench.kept.artifacts.push(NewArtifact {
+        id: ArtifactId::fresh(),
+        kind: "report".to_owned(),
+        name: upload.file_name.clone(),
+        media_type: upload.media_type.clone(),
+        blob: upload.blob,
+    });
+    let path = prepare::plain_report(path).await?;
+    phase_seconds("preparing", preparing_at);
+    Ok(Report { name: upload.file_name, media_type: upload.media_type, path })
+}
+
+async fn plan(bench: &Bench, task: &Task) -> Result<Vec<ToolRun>, Failure> {
+    let Some(plugin) = bench.platform.plugins.for_scan_type(&bench.scan_type).next().cloned() else {
+        let message = format!("no plugin serves {}", bench.scan_type);
+        return Err(Failure::refused(tamiz_core::RefusalCode::UnsupportedScanType, message));
+    };
+    let request = ScanRequest {
+        target_kind: "tree".to_owned(),
+        target: String::new(),
+        options: Value::Object(task.payload.options.clone()).to_string(),
+    };
+    match tokio::task::spawn_blocking(move || plugin.plan(&request)).await? {
+        Ok(runs) => Ok(runs),
+        Err(PlanError::BadOptions { message }) => {
+            Err(Failure::refused(tamiz_core::RefusalCode::BadOptions, message))
+        }
+        Err(PlanError::Unsupported { message }) => {
+            Err(Failure::refused(tamiz_core::RefusalCode::UnsupportedScanType, message))
+        }
+        Err(PlanError::Failed(failure)) => Err(failure.into()),
+    }
+}
+
+/// Writes the end, whatever it is, unless the attempt lost its right to.
+async fn end(
+    shop: &Shop,
+    of: &AttemptOf,
+    task: &Task,
+    kept: AttemptYield,
+    stop: &Stop,
+    outcome: Result<(), Failure>,
+) {
+    let ending = match &outcome {
+        Ok(()) => completed(&kept),
+        Err(failure) => {
+            let (now, draw) = (chrono::Utc::now(), rand::random());
+            tracing::info!(task = %of.task, attempt = of.attempt, error = failure as &dyn std::error::Error,
+                stop = ?stop.reason(), "the attempt failed");
+            match failure::ending(failure, stop.reason(), task.retries, &shop.backoff, now, draw) {
+                Some(ending) => ending,
+                None => return,
+            }
+        }
+    };
+    // a stopped attempt's findings are nobody's: the next one brings its own
+    let kept = if keeps_results(ending.status) { kept } else { AttemptYield { results: None, ..kept } };
+    let written = patiently(|| finish_attempt(&shop.platform.store, of, &kept, &ending)).await;
+    match written {
+        Ok(true) => {
+            metrics::counter!("tamiz_attempts_total", "status" => ending.status.as_str()).increment(1);
+        }
+        Ok(false) => tracing::info!(task = %of.task, attempt = of.attempt, "too late: another attempt has it"),
+        Err(error) => tracing::error!(task = %of.task, error = &error as &dyn std::error::Error,
+            "an attempt could not be ended; its lease runs out and another worker takes over"),
+    }
+}
+
+const fn keeps_results(status: TaskStatus) -> bool {
+    matches!(status, TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::DeadLetter)
+}
+
+fn completed(kept: &AttemptYield) -> Ending {
+    let findings = kept.results.as_ref().map_or(0, |results| results.summary.findings);
+    Ending {
+        status: TaskStatus::Completed,
+        refusal: None,
+        message: format!("done, {findings} findings"),
+        done: Some(i64::from(findings)),
+        run_at: None,
+        counts: true,
+    }
+}
+
+/// Tries again while the database is away, for a while.
+async fn patiently<T, E, F, Work>(work: Work) -> Result<T, FlowError>
+where
+    E: Into<FlowError>,
+    F: Future<Output = Result<T, E>>,
+    Work: Fn() -> F,
+{
+    let patience_ends = Instant::now() + DATABASE_PATIENCE;
+    loop {
+        match work().await.map_err(Into::into) {
+            Err(FlowError::Store(error)) if error.may_pass() && Instant::now() < patience_ends => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the database is away; trying again");
+                sleep(DATABASE_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn phase_seconds(phase: &'static str, since: Instant) {
+    metrics::histogram!("tamiz_attempt_phase_seconds", "phase" => phase).record(since.elapsed().as_secs_f64());
+}

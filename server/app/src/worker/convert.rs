@@ -1,0 +1,253 @@
+//! Turning reports into a spool of findings: the plugin runs, the host feeds this sink.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tamiz_core::fingerprint::Occurrences;
+use tamiz_core::progress::Phase;
+use tamiz_core::summary::{self, Summary};
+use tamiz_core::{Diagnostic, Finding, LogLevel, RefusalCode};
+use tamiz_host::{
+    ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted, Input,
+    Plugin, Progress, RunLimits, SinkError, StoredArtifact,
+};
+
+use super::attempt::Bench;
+use super::failure::Failure;
+use super::reporter::Reporter;
+use super::scan::{Report, keep_file};
+use super::spool::SpoolWriter;
+use crate::flow::finish_attempt::AttemptResults;
+
+/// Converts the reports with the first plugin of the scan type that recognises them.
+///
+/// What was readable is in `bench.kept.results` even when this fails.
+pub(crate) async fn convert(
+    bench: &mut Bench,
+    reports: &[Report],
+    options: &str,
+) -> Result<(), Failure> {
+    let plugins: Vec<_> = bench.platform.plugins.for_scan_type(&bench.scan_type).cloned().collect();
+    let mut unrecognized = Vec::new();
+    for (index, plugin) in plugins.iter().enumerate() {
+        let spool = bench.scratch.path(&format!("spool-{index}"));
+        let converted = run(bench, plugin, reports, options, spool.clone()).await?;
+        if let Err(ConvertFailure::Unrecognized { message }) = &converted.outcome {
+            unrecognized.push(format!("{}: {message}", plugin.description().name));
+            continue;
+        }
+        return keep(bench, converted, spool).await;
+    }
+    let message = if unrecognized.is_empty() {
+        format!("no plugin serves {}", bench.scan_type)
+    } else {
+        format!("no plugin recognises the report: {}", unrecognized.join("; "))
+    };
+    Err(Failure::refused(RefusalCode::ReportUnrecognized, message))
+}
+
+async fn run(
+    bench: &Bench,
+    plugin: &Arc<Plugin>,
+    reports: &[Report],
+    options: &str,
+    spool: PathBuf,
+) -> Result<Converted, Failure> {
+    let settings = &bench.platform.config.plugin;
+    let mut inputs = Vec::new();
+    for report in reports {
+        let file = File::open(&report.path)?;
+        let size_bytes = file.metadata()?.len();
+        inputs.push(
+            Input::seekable(&report.name, file)
+                .with_media_type(&report.media_type)
+                .with_size_bytes(size_bytes),
+        );
+    }
+    let request = ConvertRequest {
+        inputs,
+        options: options.to_owned(),
+        limits: RunLimits {
+            memory_bytes: usize::try_from(settings.memory_bytes_max).unwrap_or(usize::MAX),
+            deadline: settings.deadline,
+            ..RunLimits::default()
+        },
+        sink: Box::new(SpoolSink::create(spool, bench)?),
+        cancel: bench.stop.flag.clone(),
+    };
+    let plugin = plugin.clone();
+    Ok(tokio::task::spawn_blocking(move || plugin.convert(request)).await?)
+}
+
+/// Takes over what the sink holds, then says how it ended.
+async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result<(), Failure> {
+    let sink = (converted.sink as Box<dyn Any>)
+        .downcast::<SpoolSink>()
+        .map_err(|_| Failure::may_pass("converting", "the host gave back another sink"))?;
+    let SpoolSink { writer, mut summary, finished, .. } = *sink;
+    tokio::task::spawn_blocking(move || writer.finish()).await??;
+    for artifact in finished {
+        keep_file(bench, &artifact.meta.kind, artifact.meta.name, &artifact.meta.media_type, &artifact.path)
+            .await?;
+    }
+    summary.diagnostics_dropped += converted.counts.diagnostics_dropped;
+    let ended = match &converted.outcome {
+        Ok(outcome) => {
+            summary.records = outcome.records;
+            summary.skipped = outcome.skipped;
+            summary.formats.push(outcome.format.clone());
+            summary.completeness = match outcome.completeness {
+                Completeness::Complete => summary::Completeness::Complete,
+                Completeness::Truncated => summary::Completeness::Truncated,
+                Completeness::Partial => summary::Completeness::Partial,
+            };
+            truncation(outcome.completeness, &summary)
+        }
+        Err(failure) => {
+            summary.completeness = summary::Completeness::Partial;
+            summary.records = summary.findings;
+            summary.note(Diagnostic {
+                level: LogLevel::Error,
+                code: failure.code().to_owned(),
+                message: failure.to_string(),
+                at: None,
+            });
+            Ok(())
+        }
+    };
+    bench.kept.results = Some(AttemptResults { spool, summary, report_path: None });
+    ended?;
+    converted.outcome.map(drop).map_err(Failure::from)
+}
+
+/// A report that ends too early is a failed task, with what was readable kept: its silence about the
+/// rest must not look like a clean scan.
+fn truncation(completeness: Completeness, summary: &Summary) -> Result<(), Failure> {
+    if completeness != Completeness::Truncated {
+        return Ok(());
+    }
+    let detail = summary
+        .diagnostics
+        .iter()
+        .rev()
+        .find(|diagnostic| diagnostic.level == LogLevel::Error)
+        .map_or_else(String::new, |diagnostic| format!(": {}", diagnostic.message));
+    let message = format!(
+        "the report ends too early{detail}; the {} findings before its end are kept",
+        summary.findings
+    );
+    Err(Failure::refused(RefusalCode::ReportTruncated, message))
+}
+
+/// An artifact that the plugin finished.
+struct FinishedArtifact {
+    meta: ArtifactMeta,
+    path: PathBuf,
+}
+
+struct OpenArtifact {
+    meta: ArtifactMeta,
+    path: PathBuf,
+    file: BufWriter<File>,
+    hash: Sha256,
+    size_bytes: u64,
+}
+
+/// Writes findings to the spool, counts them, gives them their identity.
+struct SpoolSink {
+    writer: SpoolWriter,
+    spool: PathBuf,
+    occurrences: Occurrences,
+    summary: Summary,
+    reporter: Reporter,
+    open: HashMap<ArtifactHandle, OpenArtifact>,
+    finished: Vec<FinishedArtifact>,
+    plugin_log: tracing::Span,
+}
+
+impl SpoolSink {
+    fn create(spool: PathBuf, bench: &Bench) -> Result<Self, Failure> {
+        let mut summary = Summary::empty();
+        for note in &bench.notes {
+            summary.note(note.clone());
+        }
+        Ok(Self {
+            writer: SpoolWriter::create(&spool)?,
+            spool,
+            occurrences: Occurrences::default(),
+            summary,
+            reporter: bench.reporter.clone(),
+            open: HashMap::new(),
+            finished: Vec::new(),
+            plugin_log: tracing::info_span!("plugin", task = %bench.of.task),
+        })
+    }
+
+    fn artifact(&mut self, handle: ArtifactHandle) -> Result<&mut OpenArtifact, SinkError> {
+        self.open.get_mut(&handle).ok_or_else(|| SinkError::new("unknown artifact handle"))
+    }
+}
+
+impl ConvertSink for SpoolSink {
+    fn findings(&mut self, batch: Vec<Finding>) -> Result<(), SinkError> {
+        for finding in &batch {
+            let fingerprint = self.occurrences.fingerprint(finding);
+            self.writer.push(finding, &fingerprint).map_err(SinkError::new)?;
+            self.summary.count(finding);
+        }
+        Ok(())
+    }
+
+    fn diagnostic(&mut self, diagnostic: Diagnostic) -> Result<(), SinkError> {
+        self.summary.note(diagnostic);
+        Ok(())
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        let message = format!("converting, {} findings so far", progress.findings);
+        let (done, total) = (i64::from(progress.done), progress.total.map(i64::from));
+        self.reporter.count(Phase::Converting, message, done, total);
+    }
+
+    fn log(&mut self, level: LogLevel, line: &str) {
+        self.plugin_log.in_scope(|| tracing::debug!(?level, line, "plugin log"));
+    }
+
+    fn artifact_open(&mut self, handle: ArtifactHandle, meta: ArtifactMeta) -> Result<(), SinkError> {
+        let path = self.spool.with_extension(format!("artifact-{}", handle.0));
+        let file = BufWriter::new(File::create_new(&path).map_err(SinkError::new)?);
+        let artifact = OpenArtifact { meta, path, file, hash: Sha256::new(), size_bytes: 0 };
+        self.open.insert(handle, artifact);
+        Ok(())
+    }
+
+    fn artifact_write(&mut self, handle: ArtifactHandle, chunk: &[u8]) -> Result<(), SinkError> {
+        let artifact = self.artifact(handle)?;
+        artifact.file.write_all(chunk).map_err(SinkError::new)?;
+        artifact.hash.update(chunk);
+        artifact.size_bytes += chunk.len() as u64;
+        Ok(())
+    }
+
+    fn artifact_finish(&mut self, handle: ArtifactHandle) -> Result<StoredArtifact, SinkError> {
+        self.artifact(handle)?.file.flush().map_err(SinkError::new)?;
+        let Some(artifact) = self.open.remove(&handle) else {
+            return Err(SinkError::new("unknown artifact handle"));
+        };
+        self.finished.push(FinishedArtifact { meta: artifact.meta, path: artifact.path });
+        Ok(StoredArtifact {
+            sha256: hex::encode(artifact.hash.finalize()),
+            size_bytes: artifact.size_bytes,
+        })
+    }
+
+    fn artifact_drop(&mut self, handle: ArtifactHandle) {
+        // the file goes with the scratch folder
+        self.open.remove(&handle);
+    }
+}

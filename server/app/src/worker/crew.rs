@@ -1,0 +1,300 @@
+//! The worker's life: register, claim as there is room, keep leases, drain.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tamiz_core::retry::Backoff;
+use tamiz_core::{ScanType, TaskId, WorkerId};
+use tamiz_store::StoreError;
+use tamiz_store::queue::{ClaimRequest, Lease};
+use tamiz_store::signal::Signal;
+use tamiz_store::worker::{NewWorker, WorkerState};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::attempt::{Shop, work};
+use super::leases::Leases;
+use super::stop::{Stop, StopReason};
+use crate::platform::Platform;
+use crate::tool::{Inventory, rules};
+
+/// A stopped attempt has this long to kill its tool and write its end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// A worker that was silent for this many leases is marked as gone.
+const SILENT_LEASES: f64 = 3.0;
+
+/// Why a worker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The bundled rules could not be written, or the configured ones are not there.
+    #[error("the rules are not there")]
+    Rules(#[source] std::io::Error),
+    /// The register did not take it.
+    #[error("the worker could not register")]
+    Register(#[source] StoreError),
+}
+
+/// A worker that is registered and ready to run.
+pub struct Worker {
+    shop: Arc<Shop>,
+    scan_types: Vec<ScanType>,
+    leases: Arc<Leases>,
+    slots: Arc<Semaphore>,
+    slots_max: usize,
+    room: Arc<Notify>,
+    attempts: TaskTracker,
+}
+
+impl Worker {
+    /// Registers with what this machine can do.
+    ///
+    /// # Errors
+    /// [`WorkerError`] says what is missing.
+    pub async fn register(platform: Platform, inventory: Inventory) -> Result<Self, WorkerError> {
+        let config = platform.config.clone();
+        let rules: PathBuf = rules::of_worker(config.worker.rules_path.as_deref(), &config.data_dir)
+            .map_err(WorkerError::Rules)?;
+        let mut scan_types: Vec<ScanType> =
+            platform.plugins.plugins().iter().map(|plugin| plugin.description().scan_type.clone()).collect();
+        scan_types.sort();
+        scan_types.dedup();
+        let worker = WorkerId::fresh();
+        let capabilities = capabilities(&scan_types, &inventory);
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let new = NewWorker {
+            id: worker,
+            host: &host,
+            process_id: std::process::id(),
+            version: env!("CARGO_PKG_VERSION"),
+            slots: u32::try_from(config.worker.slots).unwrap_or(u32::MAX),
+            capabilities: &capabilities,
+        };
+        platform.store.register_worker(&new).await.map_err(WorkerError::Register)?;
+        tracing::info!(%worker, %capabilities, "the worker is registered");
+        let queue = &config.queue;
+        let backoff = Backoff {
+            base: queue.retry_base,
+            max: queue.retry_max,
+            attempts_max: i32::try_from(queue.attempts_max).unwrap_or(i32::MAX),
+        };
+        let shop = Shop { worker, platform, inventory: Arc::new(inventory), rules, backoff };
+        Ok(Self {
+            shop: Arc::new(shop),
+            scan_types,
+            leases: Arc::default(),
+            slots: Arc::new(Semaphore::new(config.worker.slots)),
+            slots_max: config.worker.slots,
+            room: Arc::default(),
+            attempts: TaskTracker::new(),
+        })
+    }
+
+    /// Works until `shutdown`, then drains: takes nothing new, gives what runs the configured grace,
+    /// sends the rest back to the queue.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let keeping = tokio::spawn(keep_leases(
+            self.shop.clone(),
+            self.leases.clone(),
+            shutdown.clone(),
+            self.attempts.clone(),
+        ));
+        self.claim_until(&shutdown).await;
+        self.attempts.close();
+        let grace = self.shop.platform.config.shutdown_grace;
+        if timeout(grace, self.attempts.wait()).await.is_err() {
+            tracing::warn!("the grace is over: running tasks go back to the queue");
+            self.leases.stop_all(StopReason::Shutdown);
+            if timeout(LAST_WORDS, self.attempts.wait()).await.is_err() {
+                tracing::error!("some attempts did not stop; their leases will run out");
+            }
+        }
+        keeping.abort();
+        let gone = self.shop.platform.store.worker_heartbeat(self.shop.worker, WorkerState::Offline).await;
+        if let Err(error) = gone {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the worker could not sign off");
+        }
+    }
+
+    async fn claim_until(&self, shutdown: &CancellationToken) {
+        let mut signals = self.shop.platform.store.signals();
+        let mut poll = interval(self.shop.platform.config.queue.poll);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !shutdown.is_cancelled() {
+            if self.claim_once().await {
+                // there may be more
+                continue;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tickets(&mut signals) => {}
+                () = self.room.notified() => {}
+                _ = poll.tick() => {}
+            }
+        }
+    }
+
+    /// Fills the free slots. `true` when it got something and may get more.
+    async fn claim_once(&self) -> bool {
+        let free = self.slots.available_permits();
+        if free == 0 {
+            return false;
+        }
+        let request = ClaimRequest {
+            worker: self.shop.worker,
+            scan_types: &self.scan_types,
+            slots: u32::try_from(free).unwrap_or(u32::MAX),
+            lease: self.shop.platform.config.queue.lease,
+        };
+        match self.shop.platform.store.claim(&request).await {
+            Ok(leases) => {
+                let got = !leases.is_empty();
+                for lease in leases {
+                    self.start(lease);
+                }
+                got
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "claiming failed");
+                false
+            }
+        }
+    }
+
+    fn start(&self, lease: Lease) {
+        let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+            // only this loop takes slots, and it asked for no more than there are
+            tracing::error!(task = %lease.task, "claimed without a free slot; the lease will run out");
+            return;
+        };
+        let stop = Stop::default();
+        self.leases.add(lease.task, lease.attempt, stop.clone());
+        let (shop, leases, room) = (self.shop.clone(), self.leases.clone(), self.room.clone());
+        self.attempts.spawn(async move {
+            let _done = Done { leases, room, task: lease.task, attempt: lease.attempt, slot: Some(slot) };
+            work(&shop, &lease, &stop).await;
+        });
+        metrics::gauge!("tamiz_worker_slots_free").set(self.slots.available_permits() as f64);
+        metrics::gauge!("tamiz_worker_slots").set(self.slots_max as f64);
+    }
+}
+
+/// Gives slot and lease free, even when the attempt panicked.
+struct Done {
+    leases: Arc<Leases>,
+    room: Arc<Notify>,
+    task: TaskId,
+    attempt: i32,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.leases.remove(self.task, self.attempt);
+        drop(self.slot.take());
+        self.room.notify_one();
+    }
+}
+
+/// Returns when tickets may be ready.
+async fn tickets(signals: &mut Receiver<Signal>) {
+    loop {
+        match signals.recv().await {
+            Ok(Signal::Tickets | Signal::Gap) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            // the poll is left
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Renews leases in time, at once when one of ours is to be cancelled, and sweeps the queue.
+async fn keep_leases(
+    shop: Arc<Shop>,
+    leases: Arc<Leases>,
+    shutdown: CancellationToken,
+    attempts: TaskTracker,
+) {
+    let queue = &shop.platform.config.queue;
+    let mut signals = shop.platform.store.signals();
+    let mut beat = interval(queue.heartbeat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {
+                renew(&shop, &leases).await;
+                let state = match (shutdown.is_cancelled(), attempts.is_empty()) {
+                    (true, _) => WorkerState::Draining,
+                    (false, true) => WorkerState::Idle,
+                    (false, false) => WorkerState::Busy,
+                };
+                if let Err(error) = sweep(&shop, state).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat failed");
+                }
+            }
+            () = cancelled(&mut signals, &leases) => renew(&shop, &leases).await,
+        }
+    }
+}
+
+async fn renew(shop: &Shop, leases: &Leases) {
+    let lease = shop.platform.config.queue.lease;
+    let held = leases.all();
+    if !held.is_empty() {
+        // the lease counts from before the question
+        let asked_at = Instant::now();
+        match shop.platform.store.renew(shop.worker, &held, lease).await {
+            Ok(answer) => leases.renewed(&held, &answer, asked_at),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "leases were not renewed"),
+        }
+    }
+    leases.stop_overdue(lease);
+}
+
+/// A sign of life; returns tickets of the dead to the queue; marks the dead.
+async fn sweep(shop: &Shop, state: WorkerState) -> Result<(), StoreError> {
+    let store = &shop.platform.store;
+    store.worker_heartbeat(shop.worker, state).await?;
+    let expired = store.expire_leases().await?;
+    if expired > 0 {
+        tracing::info!(expired, "leases ran out; their tickets are back in the queue");
+    }
+    let (waiting, leased) = store.queue_depth().await?;
+    metrics::gauge!("tamiz_queue_tickets", "state" => "waiting").set(waiting as f64);
+    metrics::gauge!("tamiz_queue_tickets", "state" => "leased").set(leased as f64);
+    let silence = shop.platform.config.queue.lease.as_secs_f64() * SILENT_LEASES;
+    store.bury_silent_workers(silence).await?;
+    Ok(())
+}
+
+/// Returns when one of our tasks is to be cancelled, or may be.
+async fn cancelled(signals: &mut Receiver<Signal>, leases: &Leases) {
+    loop {
+        match signals.recv().await {
+            Ok(Signal::Cancel { task }) if leases.holds(task) => return,
+            Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// What the register shows of this machine.
+fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::Value {
+    let tools: Vec<_> = inventory
+        .available
+        .iter()
+        .map(|tool| json!({ "name": tool.entry.name, "version": tool.version }))
+        .collect();
+    let missing: Vec<_> = inventory
+        .missing
+        .iter()
+        .map(|tool| json!({ "name": tool.name, "reason": tool.reason }))
+        .collect();
+    json!({ "scanTypes": scan_types, "tools": tools, "missingTools": missing })
+}

@@ -1,0 +1,178 @@
+//! How an attempt can fail, and what that means for its task.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tamiz_core::retry::Backoff;
+use tamiz_core::{Refusal, RefusalCode, TaskStatus};
+use tamiz_host::ConvertFailure;
+use tamiz_store::StoreError;
+use tamiz_store::attempt::Ending;
+
+use super::stop::StopReason;
+use crate::blob::BlobError;
+
+/// Why an attempt has no full result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The input, the tool or the plugin: the same would happen again.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The tool's time was used up.
+    #[error("{0}")]
+    TimedOut(Refusal),
+    /// Something that may pass.
+    #[error("{doing} failed")]
+    MayPass {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The stop button was pressed.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Failure {
+    pub(crate) fn may_pass(
+        doing: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::MayPass { doing, source: source.into() }
+    }
+
+    pub(crate) fn refused(code: RefusalCode, message: impl Into<String>) -> Self {
+        Self::Refused(Refusal::new(code, message))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::may_pass("asking the database", error)
+    }
+}
+
+impl From<BlobError> for Failure {
+    fn from(error: BlobError) -> Self {
+        Self::may_pass("reading or keeping bytes", error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::may_pass("using the scratch folder", error)
+    }
+}
+
+impl From<tokio::task::JoinError> for Failure {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::may_pass("running a blocking step", error)
+    }
+}
+
+impl From<ConvertFailure> for Failure {
+    fn from(failure: ConvertFailure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            ConvertFailure::Cancelled => Self::Stopped,
+            ConvertFailure::Unrecognized { .. } => Self::refused(RefusalCode::ReportUnrecognized, message),
+            ConvertFailure::BadOptions { .. } => Self::refused(RefusalCode::BadOptions, message),
+            ConvertFailure::Corrupt { .. } => Self::refused(RefusalCode::ReportCorrupt, message),
+            failure if failure.is_the_hosts() => Self::may_pass("converting", failure),
+            _ => Self::refused(RefusalCode::PluginFailed, message),
+        }
+    }
+}
+
+/// What becomes of a task whose attempt failed. `retries` counts the failures before this one.
+/// `None` when nothing may be written any more.
+pub(crate) fn ending(
+    failure: &Failure,
+    reason: Option<StopReason>,
+    retries: i32,
+    backoff: &Backoff,
+    now: DateTime<Utc>,
+    draw: f64,
+) -> Option<Ending> {
+    match reason {
+        Some(StopReason::LeaseLost) => return None,
+        Some(StopReason::Cancelled) => return Some(Ending::cancelled("cancelled")),
+        Some(StopReason::Shutdown) => {
+            return Some(Ending {
+                counts: false,
+                ..retry_at(now, "the worker was shut down; another one takes over".to_owned())
+            });
+        }
+        None => {}
+    }
+    Some(match failure {
+        Failure::Refused(refusal) => bad(TaskStatus::Failed, refusal.clone()),
+        Failure::TimedOut(refusal) => bad(TaskStatus::Timeout, refusal.clone()),
+        Failure::Stopped => retry_at(now, "stopped for no reason that is known".to_owned()),
+        Failure::MayPass { doing, .. } => match backoff.pause(retries + 1, draw) {
+            Some(pause) => {
+                let seconds = pause.as_secs_f64();
+                let at = now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero());
+                retry_at(at, format!("{doing} failed; trying again in {seconds:.1} seconds"))
+            }
+            None => {
+                let attempts = backoff.attempts_max;
+                let message = format!("{doing} failed, {attempts} times in all; an operator finds the cause in the log");
+                bad(TaskStatus::DeadLetter, Refusal::new(RefusalCode::AttemptsExhausted, message))
+            }
+        },
+    })
+}
+
+fn bad(status: TaskStatus, refusal: Refusal) -> Ending {
+    let message = refusal.message.clone();
+    Ending { status, refusal: Some(refusal), message, done: None, run_at: None, counts: true }
+}
+
+fn retry_at(at: DateTime<Utc>, message: String) -> Ending {
+    Ending {
+        status: TaskStatus::Retrying,
+        refusal: None,
+        message,
+        done: None,
+        run_at: Some(at),
+        counts: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const BACKOFF: Backoff =
+        Backoff { base: Duration::from_secs(2), max: Duration::from_mins(1), attempts_max: 3 };
+
+    fn end(failure: &Failure, reason: Option<StopReason>, retries: i32) -> Option<Ending> {
+        ending(failure, reason, retries, &BACKOFF, DateTime::UNIX_EPOCH, 1.0)
+    }
+
+    #[test]
+    fn trouble_that_may_pass_is_retried_up_to_the_cap() {
+        let trouble = Failure::may_pass("asking the database", "gone");
+        let first = end(&trouble, None, 0).unwrap();
+        assert_eq!((first.status, first.run_at.unwrap().timestamp()), (TaskStatus::Retrying, 2));
+        assert_eq!(end(&trouble, None, 1).unwrap().run_at.unwrap().timestamp(), 4);
+        assert_eq!(end(&trouble, None, 2).unwrap().status, TaskStatus::DeadLetter);
+    }
+
+    #[test]
+    fn bad_input_fails_at_once() {
+        let bad = Failure::refused(RefusalCode::ReportCorrupt, "no");
+        assert_eq!(end(&bad, None, 0).unwrap().status, TaskStatus::Failed);
+    }
+
+    #[test]
+    fn a_stop_outweighs_what_it_broke() {
+        let trouble = Failure::Stopped;
+        assert!(end(&trouble, Some(StopReason::LeaseLost), 0).is_none());
+        assert_eq!(end(&trouble, Some(StopReason::Cancelled), 0).unwrap().status, TaskStatus::Cancelled);
+        let down = end(&trouble, Some(StopReason::Shutdown), 2).unwrap();
+        assert_eq!((down.status, down.counts), (TaskStatus::Retrying, false));
+    }
+}

@@ -1,0 +1,25 @@
+//! The worker: claims tickets, runs tools and plugins, hands in what they bring.
+//!
+//! ```text
+//! claim -> begin -> prepare -> (plan -> tools) -> convert into a spool file -> finish
+//!          tx                   boxed processes    wasm, memory stays flat      one fenced tx
+//! ```
+//!
+//! No transaction is held across a tool run or a plugin call. A worker may lose its lease at any time
+//! (silence, a restart of Postgres); it then stops, and what it wrote late changes nothing, because
+//! every write carries the attempt number.
+//!
+//! Not here: who may ask for work (`flow`), how a tool is boxed (`tool`), what a report means (plugins).
+
+mod crew;
+mod leases;
+mod stop;
+mod attempt;
+mod failure;
+mod prepare;
+mod scan;
+mod convert;
+mod reporter;
+pub mod spool;
+
+pub use crew::{Worker, WorkerError};

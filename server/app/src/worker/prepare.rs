@@ -1,0 +1,140 @@
+//! Bringing a task's bytes to where they can be worked on: a scratch folder of the attempt's own.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use tamiz_core::{RefusalCode, UploadId};
+use tamiz_store::upload::{self, Upload};
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Failure;
+use crate::blob::{BlobKey, BlobStore};
+use crate::flow::finish_attempt::AttemptOf;
+use crate::platform::Platform;
+use crate::tool::unpack::{self, UnpackError, UnpackLimits};
+
+/// A gzip-compressed report may unpack to this many bytes: twice the largest upload of the default plan.
+const REPORT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// A scratch folder that goes with its value.
+pub(crate) struct Scratch {
+    folder: tempfile::TempDir,
+}
+
+impl Scratch {
+    /// A fresh folder below `root`, which is made if need be.
+    pub(crate) fn create(root: &Path, of: &AttemptOf) -> io::Result<Self> {
+        std::fs::create_dir_all(root)?;
+        let prefix = format!("{}-{}-", of.task, of.attempt);
+        Ok(Self { folder: tempfile::Builder::new().prefix(&prefix).tempdir_in(root)? })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Removes it off the async threads: a large tree takes a while.
+    pub(crate) async fn remove(self) {
+        let removed = tokio::task::spawn_blocking(move || self.folder.close()).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, "a scratch folder could not be removed");
+        }
+    }
+}
+
+/// Copies an upload's bytes to `path`, checked against their hash.
+pub(crate) async fn fetch(
+    platform: &Platform,
+    of: &AttemptOf,
+    id: UploadId,
+    path: &Path,
+) -> Result<Upload, Failure> {
+    let mut tx = platform.store.begin(&of.scope).await?;
+    let found = upload::get(&mut tx, id).await?;
+    tx.commit().await?;
+    let Some(upload) = found else {
+        return Err(Failure::refused(RefusalCode::NotFound, format!("the upload {id} is not there any more")));
+    };
+    copy(&platform.blobs, of, &upload, path).await?;
+    Ok(upload)
+}
+
+async fn copy(blobs: &BlobStore, of: &AttemptOf, upload: &Upload, path: &Path) -> Result<(), Failure> {
+    let key = BlobKey::from_storage_path(&of.scope, &upload.blob.storage_path)
+        .ok_or_else(|| Failure::may_pass("reading the upload", "its stored path is no key of this tenant"))?;
+    Ok(blobs.fetch(&key, upload.blob.size_bytes, path).await?)
+}
+
+/// Unpacks the archive into the folder `into`; answers how many files there are.
+pub(crate) async fn unpack_tree(
+    archive: PathBuf,
+    into: PathBuf,
+    stop: CancellationToken,
+) -> Result<u64, Failure> {
+    let unpacked = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir(&into).map_err(|source| UnpackError::Storage { doing: "making the folder", source })?;
+        unpack::unpack(&archive, &into, &UnpackLimits::default(), &stop)
+    })
+    .await?;
+    match unpacked {
+        Ok(unpacked) => Ok(unpacked.files),
+        Err(error) => match error.refusal() {
+            Some(refusal) => Err(Failure::Refused(refusal)),
+            None => Err(Failure::may_pass("unpacking the upload", error)),
+        },
+    }
+}
+
+/// The report as plain bytes: gzip is taken off, up to a limit.
+pub(crate) async fn plain_report(path: PathBuf) -> Result<PathBuf, Failure> {
+    tokio::task::spawn_blocking(move || plain(&path)).await?
+}
+
+fn plain(path: &Path) -> Result<PathBuf, Failure> {
+    let mut magic = [0; 2];
+    let mut file = File::open(path)?;
+    if file.read(&mut magic)? < magic.len() || magic != GZIP_MAGIC {
+        return Ok(path.to_owned());
+    }
+    let target = path.with_extension("plain");
+    let mut from = flate2::read::MultiGzDecoder::new(File::open(path)?).take(REPORT_BYTES_MAX + 1);
+    let mut into = io::BufWriter::new(File::create_new(&target)?);
+    let copied = io::copy(&mut from, &mut into).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Failure::refused(RefusalCode::ReportCorrupt, format!("the gzip report cannot be unpacked: {error}"))
+        }
+        _ => error.into(),
+    })?;
+    into.flush()?;
+    if copied > REPORT_BYTES_MAX {
+        let message = format!("the gzip report unpacks to more than {REPORT_BYTES_MAX} bytes");
+        return Err(Failure::refused(RefusalCode::ArchiveRefused, message));
+    }
+    Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::write::GzEncoder;
+
+    #[test]
+    fn a_gzip_report_is_unpacked_and_a_cut_one_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report");
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(b"{\"results\":[]}").unwrap();
+        let packed = encoder.finish().unwrap();
+        std::fs::write(&path, &packed).unwrap();
+        assert_eq!(std::fs::read(plain(&path).unwrap()).unwrap(), b"{\"results\":[]}");
+
+        let cut = folder.path().join("cut");
+        std::fs::write(&cut, &packed[..packed.len() - 9]).unwrap();
+        assert!(matches!(plain(&cut), Err(Failure::Refused(_))));
+        let text = folder.path().join("text");
+        std::fs::write(&text, "{}").unwrap();
+        assert_eq!(plain(&text).unwrap(), text);
+    }
+}

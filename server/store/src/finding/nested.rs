@@ -1,0 +1,98 @@
+//! Pages of findings for many tasks or projects at once: one statement however many there are.
+//!
+//! Each parent's page is read by its own index range (a lateral join), so the cost is that of the
+//! single pages without their round trips.
+
+use std::collections::HashMap;
+
+use sqlx::{Postgres, QueryBuilder};
+use tamiz_core::{ProjectId, TaskId};
+use uuid::Uuid;
+
+use super::read::{COLUMNS, FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, continue_after};
+use crate::error::StoreError;
+use crate::page::{Page, PageLimit};
+use crate::tenant_tx::TenantTx;
+
+/// Whose findings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FindingParents {
+    /// Of these projects.
+    Projects(Vec<ProjectId>),
+    /// Of these tasks.
+    Tasks(Vec<TaskId>),
+}
+
+impl FindingParents {
+    const fn column(&self) -> &'static str {
+        match self {
+            Self::Projects(_) => "project_id",
+            Self::Tasks(_) => "task_id",
+        }
+    }
+
+    fn ids(&self) -> Vec<Uuid> {
+        match self {
+            Self::Projects(ids) => ids.iter().map(|id| id.uuid()).collect(),
+            Self::Tasks(ids) => ids.iter().map(|id| id.uuid()).collect(),
+        }
+    }
+
+    fn of(&self, row: &FindingRow) -> Uuid {
+        match self {
+            Self::Projects(_) => row.project_id,
+            Self::Tasks(_) => row.task_id,
+        }
+    }
+}
+
+/// The same page of each parent; a parent without findings is left out.
+///
+/// Served by `finding_task_severity_idx` and `finding_project_severity_idx`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn pages_of(
+    tx: &mut TenantTx,
+    parents: &FindingParents,
+    filter: &FindingFilter,
+    order: FindingOrder,
+    after: Option<&FindingPosition>,
+    limit: PageLimit,
+) -> Result<HashMap<Uuid, Page<FindingRow>>, StoreError> {
+    let mut query = QueryBuilder::<Postgres>::new("select f.* from unnest(");
+    query.push_bind(parents.ids()).push("::uuid[]) parent(parent_id) cross join lateral (select ");
+    query.push(COLUMNS).push(" from tenant.finding");
+    conditions(&mut query, tx.tenant(), filter);
+    query.push(" and ").push(parents.column()).push(" = parent.parent_id");
+    if let Some(after) = after {
+        continue_after(&mut query, order, after);
+    }
+    query.push(" order by ").push(order.columns());
+    query.push(" limit ").push_bind(limit.probe());
+    query.push(") f order by ").push(order.columns());
+    let rows = query.build_query_as::<FindingRow>().fetch_all(tx.connection()).await?;
+    let mut pages: HashMap<Uuid, Vec<FindingRow>> = HashMap::new();
+    for row in rows {
+        pages.entry(parents.of(&row)).or_default().push(row);
+    }
+    Ok(pages.into_iter().map(|(parent, rows)| (parent, Page::of(rows, limit))).collect())
+}
+
+/// How many findings each parent has under `filter`; a parent without any is left out.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn counts_of(
+    tx: &mut TenantTx,
+    parents: &FindingParents,
+    filter: &FindingFilter,
+) -> Result<HashMap<Uuid, i64>, StoreError> {
+    let column = parents.column();
+    let mut query = QueryBuilder::<Postgres>::new("select ");
+    query.push(column).push(", count(*) from tenant.finding");
+    conditions(&mut query, tx.tenant(), filter);
+    query.push(" and ").push(column).push(" = any(").push_bind(parents.ids()).push(") group by ").push(column);
+    let counts: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(tx.connection()).await?;
+    Ok(counts.into_iter().collect())
+}

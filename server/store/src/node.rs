@@ -1,0 +1,53 @@
+//! Which kind of thing an id names. Ids are UUIDv7 and unique over all kinds.
+
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::tenant_tx::TenantTx;
+
+/// What an id names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A project.
+    Project,
+    /// A task.
+    Task,
+    /// A finding.
+    Finding,
+    /// An artifact.
+    Artifact,
+    /// A run of a tool.
+    ToolExecution,
+}
+
+/// The kind of `id`; `None` when this tenant has nothing of that id.
+///
+/// Served by the primary keys.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn kind(tx: &mut TenantTx, id: Uuid) -> Result<Option<Kind>, StoreError> {
+    let word = sqlx::query_scalar!(
+        r#"
+        select 'project' as "kind!" from tenant.project where tenant_id = $1 and id = $2
+        union all select 'task' from tenant.task where tenant_id = $1 and id = $2
+        union all select 'finding' from tenant.finding where tenant_id = $1 and id = $2
+        union all select 'artifact' from tenant.artifact where tenant_id = $1 and id = $2
+        union all select 'tool_execution' from tenant.tool_execution where tenant_id = $1 and id = $2
+        limit 1
+        "#,
+        tx.tenant(),
+        id
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    word.map(|word| match word.as_str() {
+        "project" => Ok(Kind::Project),
+        "task" => Ok(Kind::Task),
+        "finding" => Ok(Kind::Finding),
+        "artifact" => Ok(Kind::Artifact),
+        "tool_execution" => Ok(Kind::ToolExecution),
+        other => Err(StoreError::unreadable("kind", other)),
+    })
+    .transpose()
+}
