@@ -1,1 +1,14 @@
-//! placeholder
+//! The server of Tamiz: configuration, storage of blobs, the embedded database, the command line.
+//!
+//! The binary `tamiz` is [`cli::run`]; everything else is a library so that tests and benches reach it.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod embedded;
+pub mod blob;
+pub mod telemetry;
+pub mod tool;
+pub mod platform;
+pub mod flow;
+pub mod worker;

@@ -1,1 +1,56 @@
-//! placeholder
+//! The plugin host: bytes in, core types out. The only crate that names wasmtime.
+//!
+//! A plugin is a wasm component that exports the `plugin` interface of `wit/scanner.wit` and
+//! imports nothing but `tamiz:scanner`. The way of one conversion:
+//!
+//! ```text
+//! Host::start(HostConfig)            one engine per process: pools, epoch ticks every 10 ms
+//!   Plugin::load(&host, path)        digest -> cached native code, or a throw-away child compiles it;
+//!                                    describe() is called once and checked
+//!     plugin.convert(ConvertRequest) one store per call, never reused; batches go to the sink
+//!       -> Converted { outcome, counts, sink }
+//! ```
+//!
+//! What a caller must know:
+//! - Everything here blocks. Call it from a blocking thread, never from an async task.
+//! - Components are compiled by a child process (`HostConfig::compiler`, run as
+//!   `PROGRAM compile-component --input F --output F`), which must call [`compile_child_main`].
+//! - The wall deadline and [`CancelFlag`] act within about 20 ms, but only while guest code runs: they
+//!   do not interrupt a reader or a [`ConvertSink`], so those must be bounded in time themselves.
+//! - What a plugin emitted before it failed stays in the sink. [`Converted::counts`] are the host's own
+//!   counts and are right in every case.
+//! - [`ConvertFailure::is_the_hosts`] tells a failure that may pass (try again) from a bad plugin or input.
+//!
+//! Not here: which findings are the same (core's fingerprints), where anything is stored, and which
+//! tools may run (the worker's catalogue).
+
+mod bindings;
+mod cache;
+mod compile;
+mod compile_child;
+mod engine;
+mod failure;
+mod host_impl;
+mod input;
+mod limits;
+mod model;
+mod plugin;
+mod registry;
+mod run;
+mod sink;
+mod tool_run;
+mod walk;
+
+pub use compile::{COMPILE_CHILD_SUBCOMMAND, CompileError};
+pub use compile_child::compile_child_main;
+pub use engine::{Host, HostConfig, HostError};
+pub use failure::{ConvertFailure, PlanError, PluginError, TrapKind};
+pub use input::{CancelFlag, Input, ReadSeek};
+pub use limits::RunLimits;
+pub use plugin::{
+    Completeness, ConvertRequest, Converted, Counts, Description, Outcome, Plugin, ReportFormat, ScanRequest,
+};
+pub use registry::{Registry, RegistryError};
+pub use sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};
+pub use tool_run::{ToolOutput, ToolRun};
+pub use walk::ComponentRefusal;

@@ -1,0 +1,29 @@
+# Thin wrappers. Each target does its own set-up first; set-up is quiet and quick when all is there.
+
+.PHONY: help setup plugins demo run test bench
+
+help:
+	@echo "make demo     set up, build, scan the bundled vulnerable application, check the findings"
+	@echo "make run      set up, build and serve until interrupted"
+	@echo "make test     set up and run every check and test"
+	@echo "make bench    set up and run the benches"
+	@echo "make plugins  set up and build the wasm plugins"
+	@echo "make setup    only install or find what the others need"
+
+setup:
+	@scripts/setup
+
+plugins: setup
+	@scripts/build-plugins
+
+demo: setup
+	@scripts/demo
+
+run: setup
+	@scripts/run
+
+test: setup
+	@scripts/test
+
+bench: setup
+	@scripts/bench

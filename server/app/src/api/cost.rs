@@ -1,0 +1,210 @@
+//! What a GraphQL document would cost, decided before it is validated or run.
+//!
+//! [`admit`] scans the text (size, tokens, nesting: the parser recurses), parses it once, and
+//! measures every operation bottom-up. A fragment is measured once however often it is spread, so
+//! a document that doubles per level is refused in microseconds (without this, 1 KB of fragments
+//! kept the engine busy for seconds). Lists count as often as their `first` says.
+//!
+//! Not here: whether the document fits the schema (the engine's validation), and how often a
+//! client may ask (`guard`).
+
+mod measure;
+mod scan;
+
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::{ErrorExtensionValues, Request, ServerError, Value};
+
+pub use measure::Prices;
+use measure::{Measure, Meter};
+
+/// A document in bytes: hand-written queries stay under 10 KiB, generated clients under 50.
+pub const QUERY_BYTES_MAX: usize = 128 * 1024;
+/// Words and signs of a document; validation is roughly quadratic in them.
+pub const QUERY_TOKENS_MAX: usize = 10_000;
+/// Brackets inside brackets; the parser's stack grows with them.
+pub const QUERY_NESTING_MAX: usize = 64;
+/// Fields and fragments below each other, as the engine counts them.
+pub const QUERY_LEVELS_MAX: u64 = 32;
+/// Fields after all fragments are written out.
+pub const QUERY_FIELDS_MAX: u64 = 2_000;
+/// Fields at the root of one operation; each may open its own page of rows.
+pub const QUERY_ROOT_FIELDS_MAX: u64 = 30;
+/// Aliases after all fragments are written out; they multiply work without multiplying names.
+pub const QUERY_ALIASES_MAX: u64 = 100;
+/// Lists of the type system inside each other: tools ask for one, and each further one multiplies
+/// the answer by the size of the schema.
+pub const INTROSPECTION_LISTS_MAX: u64 = 2;
+/// Rows of a page whose `first` is not said.
+pub const PAGE_ROWS_DEFAULT: u32 = 20;
+
+/// The limits that an operator may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Fields below fields; standard introspection needs 15.
+    pub depth_max: u64,
+    /// Values of the answer when every page is full: 100 rows of 15 fields are 1,600.
+    pub complexity_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth_max: 20, complexity_max: 20_000 }
+    }
+}
+
+/// Parses `request`'s document, refuses one that costs too much, and says what kind of operation
+/// would run. The parsed document stays in the request.
+///
+/// # Errors
+/// One GraphQL error with a code in its extensions (`QUERY_TOO_…`, `GRAPHQL_PARSE_FAILED`,
+/// `OPERATION_UNKNOWN`); limits also name `limit` and `value`.
+pub fn admit(request: &mut Request, prices: &Prices) -> Result<OperationType, ServerError> {
+    check_text(&request.query)?;
+    request.parsed_query().map_err(|error| {
+        let mut error = error;
+        set(&mut error, "code", Value::from("GRAPHQL_PARSE_FAILED"));
+        error
+    })?;
+    let variables = std::mem::take(&mut request.variables);
+    let name = request.operation_name.clone();
+    let outcome = match request.parsed_query() {
+        Ok(document) => check_document(document, &variables, prices)
+            .and_then(|()| operation_type(document, name.as_deref())),
+        Err(error) => Err(error),
+    };
+    request.variables = variables;
+    outcome
+}
+
+fn check_text(query: &str) -> Result<(), ServerError> {
+    at_most(
+        "QUERY_TOO_LARGE",
+        "bytes",
+        query.len() as u64,
+        QUERY_BYTES_MAX as u64,
+    )?;
+    let scan = scan::scan(query);
+    at_most(
+        "QUERY_TOO_LARGE",
+        "tokens",
+        scan.tokens as u64,
+        QUERY_TOKENS_MAX as u64,
+    )?;
+    at_most(
+        "QUERY_TOO_DEEP",
+        "nested brackets",
+        scan.nesting as u64,
+        QUERY_NESTING_MAX as u64,
+    )
+}
+
+fn check_document(
+    document: &ExecutableDocument,
+    variables: &async_graphql::Variables,
+    prices: &Prices,
+) -> Result<(), ServerError> {
+    let mut meter = Meter::new(document, variables, prices);
+    for (_, operation) in document.operations.iter() {
+        let measure = meter.selection(&operation.node.selection_set.node, 0)?;
+        if operation.node.ty == OperationType::Subscription && measure.own > 1 {
+            let message = "a subscription has exactly one root field".to_owned();
+            return Err(with_code("GRAPHQL_VALIDATION_FAILED", message));
+        }
+        at_most(
+            "QUERY_TOO_MANY_ROOT_FIELDS",
+            "root fields",
+            measure.own,
+            QUERY_ROOT_FIELDS_MAX,
+        )?;
+        check_measure(&measure, prices.limits)?;
+    }
+    // validation reads fragments that nobody spreads, too
+    for name in document.fragments.keys() {
+        check_measure(&meter.fragment(name, 0)?, prices.limits)?;
+    }
+    Ok(())
+}
+
+fn check_measure(measure: &Measure, limits: Limits) -> Result<(), ServerError> {
+    at_most(
+        "QUERY_TOO_DEEP",
+        "levels with fragments",
+        measure.levels,
+        QUERY_LEVELS_MAX,
+    )?;
+    at_most("QUERY_TOO_DEEP", "levels", measure.depth, limits.depth_max)?;
+    at_most(
+        "QUERY_TOO_MANY_FIELDS",
+        "fields",
+        measure.fields,
+        QUERY_FIELDS_MAX,
+    )?;
+    at_most(
+        "QUERY_TOO_MANY_ALIASES",
+        "aliases",
+        measure.aliases,
+        QUERY_ALIASES_MAX,
+    )?;
+    at_most(
+        "QUERY_TOO_DEEP",
+        "introspection lists inside each other",
+        measure.introspection_lists,
+        INTROSPECTION_LISTS_MAX,
+    )?;
+    at_most(
+        "QUERY_TOO_COMPLEX",
+        "values in a full answer",
+        measure.complexity,
+        limits.complexity_max,
+    )
+}
+
+fn operation_type(document: &ExecutableDocument, name: Option<&str>) -> Result<OperationType, ServerError> {
+    let operation = match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Some(operation),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            operations.values().next()
+        }
+        _ => None,
+    };
+    operation.map(|operation| operation.node.ty).ok_or_else(|| {
+        let message = match name {
+            Some(name) => format!(
+                "the document has no operation named `{}`",
+                tamiz_core::text::cut(name, 100)
+            ),
+            None => "the document has several operations: say which one in `operationName`".to_owned(),
+        };
+        with_code("OPERATION_UNKNOWN", message)
+    })
+}
+
+fn at_most(code: &str, what: &str, value: u64, limit: u64) -> Result<(), ServerError> {
+    if value <= limit {
+        return Ok(());
+    }
+    let mut error = with_code(
+        code,
+        format!("the query has {value} {what}, more than the limit of {limit}"),
+    );
+    set(&mut error, "limit", Value::from(limit));
+    set(&mut error, "value", Value::from(value));
+    Err(error)
+}
+
+fn with_code(code: &str, message: String) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    set(&mut error, "code", Value::from(code));
+    error
+}
+
+fn set(error: &mut ServerError, key: &str, value: Value) {
+    error
+        .extensions
+        .get_or_insert_with(ErrorExtensionValues::default)
+        .set(key, value);
+}
+
+#[cfg(test)]
+mod tests;

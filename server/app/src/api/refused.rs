@@ -1,0 +1,136 @@
+//! The one shape of every "no" that is an HTTP answer rather than a GraphQL result.
+//!
+//! `{"errors":[{"message":…,"extensions":{"code":…}}]}` with a status, so that GraphQL clients and
+//! plain ones read the same thing. Messages name the input and the limit; codes are stable.
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tamiz_core::Refusal;
+
+/// JSON in UTF-8.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// A refused request.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    status: StatusCode,
+    code: String,
+    message: String,
+    details: serde_json::Map<String, Value>,
+    headers: HeaderMap,
+}
+
+impl Refused {
+    /// A refusal with a stable `code` and a sentence for people.
+    pub fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            details: serde_json::Map::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// 400: the request cannot be understood.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
+    /// 405, naming what is allowed.
+    pub fn method(allowed: &'static str) -> Self {
+        let mut refused = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            format!("this address answers to {allowed} only"),
+        );
+        refused.headers.insert(ALLOW, HeaderValue::from_static(allowed));
+        refused
+    }
+
+    /// 413, naming the limit.
+    pub fn too_large(code: &str, limit_bytes: u64) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            code,
+            format!("the body is larger than the limit of {limit_bytes} bytes"),
+        )
+        .detail("limit", limit_bytes)
+    }
+
+    /// 401: `reason` never says whether a well-formed token exists.
+    pub fn unauthorized(reason: &str) -> Self {
+        let mut refused = Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", reason);
+        let challenge = HeaderValue::from_static("Bearer realm=\"tamiz\"");
+        refused.headers.insert(WWW_AUTHENTICATE, challenge);
+        refused
+    }
+
+    /// 429 with `Retry-After`.
+    pub fn too_many(wait_seconds: u64) -> Self {
+        // governor rounds down: at once would be refused again
+        let wait_seconds = wait_seconds.max(1);
+        let mut refused = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "RATE_LIMITED",
+            format!("too many requests: try again in {wait_seconds} s"),
+        )
+        .detail("retryAfterSeconds", wait_seconds);
+        refused
+            .headers
+            .insert(RETRY_AFTER, HeaderValue::from(wait_seconds));
+        refused
+    }
+
+    /// 500 with the id under which the cause was logged.
+    pub fn internal(id: impl std::fmt::Display) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            super::errors::INTERNAL,
+            super::errors::FAULT_MESSAGE,
+        )
+        .detail("id", id.to_string())
+    }
+
+    /// A domain refusal with the status that fits its code.
+    pub fn from_refusal(status: StatusCode, refusal: Refusal) -> Self {
+        let path = refusal.path.clone();
+        let refused = Self::new(status, refusal.code.into_owned(), refusal.message);
+        if path.is_empty() {
+            refused
+        } else {
+            refused.detail("path", path)
+        }
+    }
+
+    /// Adds one machine-readable detail.
+    #[must_use]
+    pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut extensions = self.details;
+        extensions.insert("code".to_owned(), Value::from(self.code));
+        let body = json!({ "errors": [{ "message": self.message, "extensions": extensions }] });
+        let mut response = (self.status, body.to_string()).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}

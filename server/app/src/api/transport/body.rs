@@ -1,0 +1,165 @@
+//! From an HTTP request to a GraphQL request: media type, size, time, JSON, parameters.
+
+use async_graphql::{Extensions, Request, Value, Variables};
+use axum::body::Body;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use futures_util::StreamExt as _;
+
+use super::json;
+use crate::api::refused::Refused;
+
+/// A GraphQL request in bytes: large inputs go through uploads, so this holds a document of
+/// [`crate::api::cost::QUERY_BYTES_MAX`] and generous variables.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Parameters of a GET request; there are four known ones.
+const PARAMETERS_MAX: usize = 16;
+
+/// Reads a POST body. Forms cannot send `application/json`, so no other page can forge one.
+pub(super) async fn read_post(headers: &HeaderMap, body: Body) -> Result<Request, Refused> {
+    check_content_type(headers)?;
+    let bytes = read_bounded(headers, body).await?;
+    if bytes.is_empty() {
+        return Err(Refused::bad_request(
+            "the body is empty: send a JSON object with `query`",
+        ));
+    }
+    let value = json::read(&bytes).map_err(|error| {
+        Refused::new(
+            StatusCode::BAD_REQUEST,
+            "BAD_JSON",
+            format!("the body is not the JSON expected: {error}"),
+        )
+    })?;
+    from_value(value)
+}
+
+/// Reads the query string of a GET request.
+pub(super) fn read_get(query: &str) -> Result<Request, Refused> {
+    let mut object = async_graphql::indexmap::IndexMap::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()).take(PARAMETERS_MAX) {
+        let value = match name.as_ref() {
+            "query" | "operationName" => Value::String(value.into_owned()),
+            "variables" | "extensions" if value.is_empty() => Value::Null,
+            "variables" | "extensions" => json::read(value.as_bytes()).map_err(|error| {
+                Refused::bad_request(format!("`{name}` is not the JSON expected: {error}"))
+            })?,
+            _ => continue,
+        };
+        if object.insert(async_graphql::Name::new(&name), value).is_some() {
+            return Err(Refused::bad_request(format!(
+                "`{name}` stands in the query string twice"
+            )));
+        }
+    }
+    from_value(Value::Object(object))
+}
+
+/// A GraphQL request from its JSON object.
+pub(super) fn from_value(value: Value) -> Result<Request, Refused> {
+    let mut object = match value {
+        Value::Object(object) => object,
+        Value::List(_) => {
+            return Err(Refused::new(
+                StatusCode::BAD_REQUEST,
+                "BATCH_NOT_SUPPORTED",
+                "send one request at a time: batches are not supported",
+            ));
+        }
+        _ => {
+            return Err(Refused::bad_request(
+                "the body must be a JSON object with `query`",
+            ));
+        }
+    };
+    let query = match object.swap_remove("query") {
+        Some(Value::String(query)) if !query.trim().is_empty() => query,
+        Some(Value::String(_)) | None => return Err(Refused::bad_request("`query` is missing")),
+        Some(_) => return Err(Refused::bad_request("`query` must be a string")),
+    };
+    let mut request = Request::new(query);
+    match object.swap_remove("operationName") {
+        Some(Value::String(name)) if !name.is_empty() => request.operation_name = Some(name),
+        Some(Value::String(_) | Value::Null) | None => {}
+        Some(_) => return Err(Refused::bad_request("`operationName` must be a string")),
+    }
+    if let Some(variables) = map(object.swap_remove("variables"), "variables")? {
+        request.variables = Variables::from_value(variables);
+    }
+    if let Some(Value::Object(extensions)) = map(object.swap_remove("extensions"), "extensions")? {
+        request.extensions = Extensions(
+            extensions
+                .into_iter()
+                .map(|(name, value)| (name.to_string(), value))
+                .collect(),
+        );
+    }
+    Ok(request)
+}
+
+fn map(value: Option<Value>, name: &str) -> Result<Option<Value>, Refused> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(object)) => Ok(Some(Value::Object(object))),
+        Some(_) => Err(Refused::bad_request(format!("`{name}` must be an object"))),
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
+    let unsupported = |message: &str| {
+        Refused::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            message,
+        )
+    };
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(|| unsupported("send `Content-Type: application/json`"))?;
+    let mut parts = value.split(';').map(str::trim);
+    if !parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+    {
+        return Err(unsupported(
+            "a GraphQL request is `application/json`, nothing else",
+        ));
+    }
+    let charset = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("charset")
+            .then(|| value.trim().trim_matches('"').to_owned())
+    });
+    if charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
+        return Err(unsupported("JSON is UTF-8, no other charset"));
+    }
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(unsupported("send the body without a content encoding"))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn read_bounded(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refused> {
+    let too_large = || Refused::too_large("BODY_TOO_LARGE", BODY_BYTES_MAX as u64);
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Refused::bad_request("the body ended too early"))?;
+        if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,353 @@
+//! `graphql-transport-ws`, message by message and close code by close code.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::toy::Toy;
+use crate::api::guard::rate::Allowance;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    async fn connect_with(toy: &Toy, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
+        let mut request = format!("ws://{}/graphql", toy.address)
+            .into_client_request()
+            .unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        connect_async(request).await.map(|(socket, _)| Self(socket))
+    }
+
+    async fn connect(toy: &Toy) -> Self {
+        Self::connect_with(toy, &[("sec-websocket-protocol", "graphql-transport-ws")])
+            .await
+            .unwrap()
+    }
+
+    /// Connected and acknowledged.
+    async fn ready(toy: &Toy) -> Self {
+        let mut client = Self::connect(toy).await;
+        client.init(&toy.token).await;
+        assert_eq!(client.hear().await, json!({ "type": "connection_ack" }));
+        client
+    }
+
+    async fn init(&mut self, token: &str) {
+        self.say(
+            &json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {token}") } }),
+        )
+        .await;
+    }
+
+    async fn say(&mut self, message: &Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    async fn subscribe(&mut self, id: &str, query: &str) {
+        self.say(&json!({ "id": id, "type": "subscribe", "payload": { "query": query } }))
+            .await;
+    }
+
+    async fn next(&mut self) -> Message {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.0.next())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
+            if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
+                return message;
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn closed(&mut self) -> (u16, String) {
+        match self.next().await {
+            Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_runs_to_its_end() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    client.subscribe("one", "subscription { count(to: 2) }").await;
+    for count in 1..=2 {
+        assert_eq!(
+            client.hear().await,
+            json!({ "id": "one", "type": "next", "payload": { "data": { "count": count } } })
+        );
+    }
+    assert_eq!(client.hear().await, json!({ "id": "one", "type": "complete" }));
+    // the id is free again, and queries work as well
+    client.subscribe("one", "{ hello }").await;
+    assert_eq!(client.hear().await["payload"]["data"]["hello"], "hello world");
+    assert_eq!(client.hear().await["type"], "complete");
+}
+
+#[tokio::test]
+async fn the_header_is_as_good_as_the_init_payload() {
+    let toy = Toy::start().await;
+    let bearer = format!("Bearer {}", toy.token);
+    let headers = [
+        ("sec-websocket-protocol", "graphql-transport-ws"),
+        ("authorization", bearer.as_str()),
+    ];
+    let mut client = Client::connect_with(&toy, &headers).await.unwrap();
+    client.say(&json!({ "type": "connection_init" })).await;
+    assert_eq!(client.hear().await["type"], "connection_ack");
+
+    let headers = [
+        ("sec-websocket-protocol", "graphql-transport-ws"),
+        ("authorization", "Bearer tmz_wrong"),
+    ];
+    assert!(
+        matches!(Client::connect_with(&toy, &headers).await, Err(Error::Http(response)) if response.status() == 401)
+    );
+}
+
+#[tokio::test]
+async fn pings_are_answered_before_and_after_the_init() {
+    let toy = Toy::start().await;
+    let mut client = Client::connect(&toy).await;
+    client.say(&json!({ "type": "ping", "payload": {} })).await;
+    assert_eq!(client.hear().await, json!({ "type": "pong" }));
+    client.say(&json!({ "type": "pong" })).await;
+    client.init(&toy.token).await;
+    assert_eq!(client.hear().await["type"], "connection_ack");
+}
+
+#[tokio::test]
+async fn an_invalid_operation_is_an_error_and_the_connection_lives_on() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    for (query, code) in [
+        ("subscription {", "GRAPHQL_PARSE_FAILED"),
+        ("subscription { missing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A { hello } query B { hello }", "OPERATION_UNKNOWN"),
+    ] {
+        client.subscribe("x", query).await;
+        let message = client.hear().await;
+        assert_eq!(
+            (&message["id"], &message["type"]),
+            (&json!("x"), &json!("error")),
+            "{query}"
+        );
+        assert_eq!(message["payload"][0]["extensions"]["code"], code, "{query}");
+    }
+    client.subscribe("x", "{ hello }").await;
+    assert_eq!(client.hear().await["type"], "next");
+}
+
+#[tokio::test]
+async fn a_broken_field_hides_its_cause() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    client.subscribe("x", "{ broken }").await;
+    let message = client.hear().await;
+    assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "INTERNAL");
+    assert!(!message.to_string().contains("secret"));
+}
+
+#[tokio::test]
+async fn a_stopped_operation_falls_silent_and_frees_its_id() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    client.subscribe("x", "subscription { silence }").await;
+    client.say(&json!({ "type": "complete", "id": "x" })).await;
+    client
+        .say(&json!({ "type": "complete", "id": "never seen" }))
+        .await;
+    client.subscribe("x", "subscription { count(to: 1) }").await;
+    assert_eq!(client.hear().await["payload"]["data"]["count"], 1);
+}
+
+#[tokio::test]
+async fn what_breaks_the_protocol_closes_with_4400() {
+    let toy = Toy::start().await;
+    for message in [
+        "not json",
+        "[]",
+        "{}",
+        r#"{"type":"start","id":"1"}"#,
+        r#"{"type":"subscribe","payload":{"query":"{ hello }"}}"#,
+        r#"{"type":"subscribe","id":"","payload":{"query":"{ hello }"}}"#,
+        r#"{"type":"subscribe","id":"1"}"#,
+        r#"{"type":"subscribe","id":"1","payload":{"query":7}}"#,
+        r#"{"type":"complete"}"#,
+        r#"{"type":"ping","payload":"x"}"#,
+        r#"{"type":"connection_init","payload":"x"}"#,
+        r#"{"type":"ping","type":"pong"}"#,
+    ] {
+        let mut client = Client::ready(&toy).await;
+        client.0.send(Message::text(message)).await.unwrap();
+        assert_eq!(client.closed().await.0, 4400, "{message}");
+    }
+    let mut client = Client::ready(&toy).await;
+    client.0.send(Message::binary(b"{}".to_vec())).await.unwrap();
+    assert_eq!(client.closed().await.0, 4400);
+}
+
+#[tokio::test]
+async fn who_does_not_say_a_valid_token_is_closed_out() {
+    let toy = Toy::start().await;
+    let mut client = Client::connect(&toy).await;
+    client.subscribe("x", "{ hello }").await;
+    assert_eq!(client.closed().await, (4401, "Unauthorized".to_owned()));
+
+    for payload in [
+        json!(null),
+        json!({}),
+        json!({ "Authorization": "Bearer tmz_wrong" }),
+        json!({ "authorization": "x" }),
+    ] {
+        let mut client = Client::connect(&toy).await;
+        client
+            .say(&json!({ "type": "connection_init", "payload": payload }))
+            .await;
+        assert_eq!(client.closed().await, (4403, "Forbidden".to_owned()), "{payload}");
+    }
+    let mut client = Client::connect(&toy).await;
+    assert_eq!(
+        client.closed().await,
+        (4408, "Connection initialisation timeout".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn two_inits_and_two_operations_of_one_name_are_refused() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    client.init(&toy.token).await;
+    assert_eq!(client.closed().await.0, 4429);
+
+    let mut client = Client::ready(&toy).await;
+    client.subscribe("x", "subscription { silence }").await;
+    client.subscribe("x", "subscription { silence }").await;
+    assert_eq!(
+        client.closed().await,
+        (4409, "Subscriber for x already exists".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_subprotocol_is_closed_with_4406() {
+    let toy = Toy::start().await;
+    let mut client = Client::connect_with(&toy, &[]).await.unwrap();
+    assert_eq!(client.closed().await.0, 4406);
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_connect() {
+    let toy = Toy::start().await;
+    let protocol = ("sec-websocket-protocol", "graphql-transport-ws");
+    let refused = Client::connect_with(&toy, &[protocol, ("origin", "https://evil.example")]).await;
+    assert!(matches!(refused, Err(Error::Http(response)) if response.status() == 403));
+    let own = format!("http://{}", toy.address);
+    for origin in [own.as_str(), "https://console.example"] {
+        assert!(
+            Client::connect_with(&toy, &[protocol, ("origin", origin)])
+                .await
+                .is_ok(),
+            "{origin}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_its_token_is_revoked() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    client.subscribe("x", "subscription { silence }").await;
+    toy.revoke();
+    assert_eq!(
+        client.closed().await,
+        (4401, "The token has expired or was revoked".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_draining_server_says_that_it_goes() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    toy.drain();
+    assert_eq!(client.closed().await.0, 1001);
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_given_up() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    // pings are answered only while the client reads, which it does not for a while
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut last = None;
+    while let Ok(Some(Ok(message))) = tokio::time::timeout(PATIENCE, client.0.next()).await {
+        last = Some(message);
+    }
+    assert!(matches!(last, Some(Message::Close(Some(frame))) if u16::from(frame.code) == 4408));
+}
+
+#[tokio::test]
+async fn operations_are_limited_in_number_and_rate() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    for number in 0..50 {
+        client
+            .subscribe(&number.to_string(), "subscription { silence }")
+            .await;
+    }
+    client.subscribe("one more", "{ hello }").await;
+    let message = client.hear().await;
+    assert_eq!(
+        (&message["type"], &message["payload"][0]["extensions"]["code"]),
+        (&json!("error"), &json!("TOO_MANY_OPERATIONS"))
+    );
+
+    let toy = Toy::start_with(Allowance {
+        requests_per_second: 1,
+        burst: 1,
+    })
+    .await;
+    let mut client = Client::ready(&toy).await;
+    client.subscribe("1", "subscription { silence }").await;
+    client.subscribe("2", "{ hello }").await;
+    assert_eq!(
+        client.hear().await["payload"][0]["extensions"]["code"],
+        "RATE_LIMITED"
+    );
+}
+
+#[tokio::test]
+async fn a_message_beyond_the_limit_ends_the_connection() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    let huge = json!({ "id": "x", "type": "subscribe", "payload": { "query": "x".repeat(2_000_000) } });
+    let _ = client.0.send(Message::text(huge.to_string())).await;
+    let end = loop {
+        match tokio::time::timeout(PATIENCE, client.0.next()).await.unwrap() {
+            Some(Ok(Message::Text(text))) => panic!("{text}"),
+            Some(Ok(Message::Close(frame))) => break frame.map(|frame| u16::from(frame.code)),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => break None,
+        }
+    };
+    assert!(matches!(end, None | Some(1009)), "{end:?}");
+}

@@ -1,0 +1,59 @@
+//! Opening the seams that a command needs: the store, the blobs, the plugins.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tamiz_host::{Host, HostConfig, Registry};
+use tamiz_store::{Store, StoreConfig};
+
+use super::CliError;
+use crate::blob::BlobStore;
+use crate::config::Config;
+use crate::platform::Platform;
+
+/// Connections of one process for requests and results; Postgres allows 100 in all by default.
+const CONNECTIONS_MAX: u32 = 16;
+/// Plugin calls at a time beside the worker's slots: options of new tasks are checked by plugins.
+const PLUGIN_CALLS_BESIDE_SLOTS: u32 = 8;
+/// This program, even after it was replaced on disk.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// The store, with the schema brought up to date if configured.
+pub(super) async fn store(config: &Config, database_url: &str) -> Result<Store, CliError> {
+    if config.migrate_on_start {
+        tamiz_store::migrate::run(database_url).await.map_err(|error| CliError::unavailable(&error))?;
+    }
+    let store = StoreConfig { database_url: database_url.to_owned(), connections_max: CONNECTIONS_MAX };
+    Store::open(&store).await.map_err(|error| CliError::unavailable(&error))
+}
+
+/// Everything that serving or working needs.
+pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<Platform, CliError> {
+    let store = store(&config, database_url).await?;
+    let blobs = BlobStore::open(&config.blob_url).await.map_err(|error| CliError::unavailable(&error))?;
+    let settings = config.clone();
+    let plugins = tokio::task::spawn_blocking(move || plugins(&settings))
+        .await
+        .map_err(|error| CliError::failed(&error))??;
+    if plugins.plugins().is_empty() {
+        let folder = config.plugin.dir.display();
+        tracing::warn!(%folder, "no plugin is there: nothing can be scanned; run `make plugins` or set plugin_dir");
+    }
+    Ok(Platform { store, blobs, plugins: Arc::new(plugins), config })
+}
+
+/// The plugin host of this process.
+pub(super) fn host(config: &Config) -> Result<Host, CliError> {
+    let slots = u32::try_from(config.worker.slots).unwrap_or(u32::MAX);
+    let settings = HostConfig {
+        concurrency: slots.saturating_add(PLUGIN_CALLS_BESIDE_SLOTS),
+        compiler: Path::new(THIS_PROGRAM).to_owned(),
+        cache_folder: config.plugin.cache_dir.clone(),
+    };
+    Host::start(settings).map_err(|error| CliError::failed(&error))
+}
+
+/// The plugins of the configured folder. Blocks while new ones are compiled.
+pub(super) fn plugins(config: &Config) -> Result<Registry, CliError> {
+    Registry::load_folder(&host(config)?, &config.plugin.dir).map_err(|error| CliError::failed(&error))
+}

@@ -1,0 +1,84 @@
+//! `tamiz plugin`: what is installed, and what one component says about itself.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use tamiz_host::Plugin;
+
+use super::{CliError, ConfigFlags, open};
+use crate::config::Config;
+
+/// What can be asked about plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// List the plugins of the plugin folder
+    #[command(after_help = "\
+Examples:
+  tamiz plugin list
+  tamiz plugin list --set plugin_dir=/usr/lib/tamiz/plugins")]
+    List,
+    /// Check a component and print what it says about itself
+    #[command(after_help = "\
+Examples:
+  tamiz plugin inspect target/plugins/codeaudit.wasm")]
+    Inspect {
+        /// The component
+        file: PathBuf,
+    },
+}
+
+pub(super) fn run(command: PluginCommand, flags: &ConfigFlags) -> Result<(), CliError> {
+    let config = flags.load(Vec::new())?.config;
+    match command {
+        PluginCommand::List => list(&config),
+        PluginCommand::Inspect { file } => {
+            let plugin = Plugin::load(&open::host(&config)?, &file).map_err(|error| CliError::failed(&error))?;
+            inspect(&plugin);
+            Ok(())
+        }
+    }
+}
+
+fn list(config: &Config) -> Result<(), CliError> {
+    let registry = open::plugins(config)?;
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["NAME", "VERSION", "SCAN TYPE", "FORMATS", "SHA-256"]);
+    for plugin in registry.plugins() {
+        let about = plugin.description();
+        table.add_row([
+            about.name.clone(),
+            about.version.clone(),
+            about.scan_type.to_string(),
+            formats(plugin),
+            plugin.sha256()[..12].to_owned(),
+        ]);
+    }
+    println!("{table}");
+    for (path, error) in registry.refused() {
+        eprintln!("refused {}: {}", path.display(), super::error::chain(error));
+    }
+    Ok(())
+}
+
+fn formats(plugin: &Plugin) -> String {
+    let names: Vec<_> = plugin.description().formats.iter().map(|format| format.name.as_str()).collect();
+    names.join(", ")
+}
+
+fn inspect(plugin: &Plugin) {
+    let about = plugin.description();
+    println!("name       {}", about.name);
+    println!("version    {}", about.version);
+    println!("scan type  {}", about.scan_type);
+    println!("sha256     {}", plugin.sha256());
+    println!("size       {} bytes", plugin.size_bytes());
+    for import in plugin.imports() {
+        println!("imports    {import}");
+    }
+    for format in &about.formats {
+        println!("reads      {} ({})", format.name, format.tools.join(", "));
+    }
+    println!("options    {}", about.options_schema);
+}

@@ -1,0 +1,302 @@
+//! The GraphQL documents that a scan needs, and their answers as types.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::CliError;
+use super::client::{Client, Repeat};
+use super::report::{Finding, Report};
+
+/// Rows of one page of findings.
+const PAGE_ROWS: usize = 100;
+/// Pages read at most: the server keeps at most so many findings of one task.
+const PAGES_MAX: usize = tamiz_core::limits::FINDINGS_PER_TASK_MAX as usize / PAGE_ROWS + 1;
+
+/// The events of one task after a sequence number.
+pub(super) const TASK_EVENTS: &str = "\
+subscription($id: UUID!, $after: Int) {
+  taskEvents(taskId: $id, after: $after) { seq status phase message done total createdAt }
+}";
+
+const PROJECTS: &str = "\
+query($name: String!) { projects(first: 100, filter: { name: $name }) { nodes { id name } } }";
+
+const CREATE_PROJECT: &str = "\
+mutation($name: String!) {
+  createProject(input: { name: $name }) { project { id name } errors { code message path } }
+}";
+
+const START_SCAN: &str = "\
+mutation($input: StartScanInput!) {
+  startScan(input: $input) { task { id status } errors { code message path } }
+}";
+
+const CANCEL_TASK: &str = "\
+mutation($id: UUID!) { cancelTask(input: { taskId: $id }) { errors { code message path } } }";
+
+const TASK_STATUS: &str = "query($id: UUID!) { task(id: $id) { id status } }";
+
+const FINDINGS: &str = "\
+query($id: UUID!, $first: Int!, $after: String) {
+  task(id: $id) {
+    status
+    error { code message }
+    findings(first: $first, after: $after, orderBy: SEVERITY_DESC) {
+      nodes {
+        id severity ruleId title message file line endLine cwe cve tool confidence fingerprint
+      }
+      pageInfo { hasNextPage endCursor }
+      totalCount
+    }
+  }
+}";
+
+/// A project by its id.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Project {
+    pub(super) id: String,
+    pub(super) name: String,
+}
+
+/// A task by its id.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Task {
+    pub(super) id: String,
+    pub(super) status: String,
+}
+
+/// A scan to be started.
+#[derive(Debug)]
+pub(super) struct TaskStart<'a> {
+    pub(super) project: &'a str,
+    pub(super) upload: &'a str,
+    pub(super) rules: Option<&'a str>,
+}
+
+/// One event of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct TaskEvent {
+    pub(super) seq: i64,
+    pub(super) status: String,
+    pub(super) phase: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) done: Option<i64>,
+    pub(super) total: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct UserError {
+    message: String,
+    path: Option<Vec<String>>,
+}
+
+/// Refusals of a mutation, in one line.
+fn refused(what: &str, errors: &[UserError]) -> Result<(), CliError> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = errors
+        .iter()
+        .map(|error| match error.path.as_deref().and_then(<[String]>::last) {
+            Some(field) => format!("{field}: {}", error.message),
+            None => error.message.clone(),
+        })
+        .collect();
+    Err(CliError::Failed(format!("{what}: {}", lines.join("; "))))
+}
+
+/// The project of that name, made when there is none.
+pub(super) async fn ensure_project(client: &Client, name: &str) -> Result<Project, CliError> {
+    #[derive(Deserialize)]
+    struct Created {
+        #[serde(rename = "createProject")]
+        payload: Payload,
+    }
+    #[derive(Deserialize)]
+    struct Payload {
+        project: Option<Project>,
+        errors: Vec<UserError>,
+    }
+    if let Some(project) = find_project(client, name).await? {
+        return Ok(project);
+    }
+    let created: Created =
+        client.graphql(CREATE_PROJECT, json!({ "name": name }), Repeat::IfNotTaken).await?;
+    if let Some(project) = created.payload.project {
+        return Ok(project);
+    }
+    // Another scan may have made it in between.
+    if let Some(project) = find_project(client, name).await? {
+        return Ok(project);
+    }
+    refused("the project cannot be made", &created.payload.errors)?;
+    Err(CliError::Failed("the project cannot be made: the server gives no reason".to_owned()))
+}
+
+async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, CliError> {
+    #[derive(Deserialize)]
+    struct Found {
+        projects: Nodes,
+    }
+    #[derive(Deserialize)]
+    struct Nodes {
+        nodes: Vec<Project>,
+    }
+    let found: Found = client.graphql(PROJECTS, json!({ "name": name }), Repeat::Always).await?;
+    Ok(found.projects.nodes.into_iter().find(|project| project.name == name))
+}
+
+/// Starts the scan of an upload.
+pub(super) async fn start_scan(client: &Client, order: &TaskStart<'_>) -> Result<Task, CliError> {
+    #[derive(Deserialize)]
+    struct Started {
+        #[serde(rename = "startScan")]
+        payload: Payload,
+    }
+    #[derive(Deserialize)]
+    struct Payload {
+        task: Option<Task>,
+        errors: Vec<UserError>,
+    }
+    let mut input = json!({ "projectId": order.project, "scanType": "codeaudit", "uploadId": order.upload });
+    if let Some(rules) = order.rules {
+        input["rulesUploadId"] = json!(rules);
+    }
+    let started: Started = client.graphql(START_SCAN, json!({ "input": input }), Repeat::IfNotTaken).await?;
+    refused("the scan is refused", &started.payload.errors)?;
+    let missing = || CliError::Failed("the scan is refused: the server gives no reason".to_owned());
+    started.payload.task.ok_or_else(missing)
+}
+
+/// Asks the server to end a task.
+pub(super) async fn cancel_task(client: &Client, task: &str) -> Result<(), CliError> {
+    #[derive(Deserialize)]
+    struct Cancelled {
+        #[serde(rename = "cancelTask")]
+        payload: Payload,
+    }
+    #[derive(Deserialize)]
+    struct Payload {
+        errors: Vec<UserError>,
+    }
+    let done: Cancelled = client.graphql(CANCEL_TASK, json!({ "id": task }), Repeat::Always).await?;
+    refused("the cancel is refused", &done.payload.errors)
+}
+
+/// What a task is at.
+pub(super) async fn task_status(client: &Client, task: &str) -> Result<String, CliError> {
+    #[derive(Deserialize)]
+    struct Found {
+        task: Option<Task>,
+    }
+    let found: Found = client.graphql(TASK_STATUS, json!({ "id": task }), Repeat::Always).await?;
+    found.task.map(|task| task.status.to_ascii_lowercase()).ok_or_else(|| vanished(task))
+}
+
+/// Whether nothing more happens to a task of that status.
+pub(super) fn is_final(status: &str) -> bool {
+    let known: Result<tamiz_core::task::TaskStatus, _> = status.to_ascii_lowercase().parse();
+    known.is_ok_and(tamiz_core::task::TaskStatus::is_final)
+}
+
+/// Reads the end of a task with all its findings.
+pub(super) async fn read_report(client: &Client, task: &str, project: Project) -> Result<Report, CliError> {
+    let mut report = Report::new(task, project);
+    let mut after: Option<String> = None;
+    for _ in 0..PAGES_MAX {
+        let variables = json!({ "id": task, "first": PAGE_ROWS, "after": after });
+        let found: FindingsAnswer = client.graphql(FINDINGS, variables, Repeat::Always).await?;
+        let page = found.task.ok_or_else(|| vanished(task))?;
+        report.status = page.status.to_ascii_lowercase();
+        report.error = page.error.map(|error| error.message);
+        report.findings.extend(page.findings.nodes.into_iter().map(Finding::clean));
+        after = page.findings.page_info.end_cursor;
+        if !page.findings.page_info.has_next_page || after.is_none() {
+            break;
+        }
+    }
+    report.sort();
+    Ok(report)
+}
+
+fn vanished(task: &str) -> CliError {
+    CliError::Failed(format!("the server knows no task {task} any more"))
+}
+
+#[derive(Debug, Deserialize)]
+struct FindingsAnswer {
+    task: Option<TaskPage>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TaskPage {
+    status: String,
+    error: Option<TaskError>,
+    findings: FindingsPage,
+}
+
+#[derive(Debug, Deserialize)]
+struct TaskError {
+    message: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FindingsPage {
+    nodes: Vec<Finding>,
+    page_info: PageInfo,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+    end_cursor: Option<String>,
+}
+
+/// The event of a message of the stream.
+pub(super) fn event_of(message: Value) -> Result<TaskEvent, CliError> {
+    #[derive(Deserialize)]
+    struct Message {
+        #[serde(rename = "taskEvents")]
+        event: TaskEvent,
+    }
+    super::client::data_of::<Message>(message).map(|message| message.event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn final_statuses_are_recognised_in_every_spelling() {
+        for done in ["COMPLETED", "failed", "DEAD_LETTER", "cancelled"] {
+            assert!(is_final(done), "{done}");
+        }
+        for going in ["QUEUED", "running", "RETRYING", "unheard-of"] {
+            assert!(!is_final(going), "{going}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_read_and_an_error_is_not_taken_for_one() {
+        let message = json!({"data": {"taskEvents": {
+            "seq": 3, "status": "RUNNING", "phase": "SCANNING", "message": "running semgrep",
+            "done": null, "total": null, "createdAt": "2026-01-01T00:00:00Z"
+        }}});
+        let event = event_of(message).unwrap();
+        assert_eq!((event.seq, event.phase.as_deref()), (3, Some("SCANNING")));
+        let error = event_of(json!({"errors": [{"message": "no such task"}]})).unwrap_err();
+        assert!(error.to_string().contains("no such task"));
+    }
+
+    #[test]
+    fn refusals_name_the_field_they_are_about() {
+        let errors = [UserError {
+            message: "is too long".to_owned(),
+            path: Some(vec!["input".to_owned(), "name".to_owned()]),
+        }];
+        let error = refused("the project cannot be made", &errors).unwrap_err();
+        assert_eq!(error.to_string(), "the project cannot be made: name: is too long");
+    }
+}

@@ -1,0 +1,195 @@
+//! The findings of a scan, sorted and counted, and the JSON document of `--format json`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tamiz_core::severity::Severity;
+use tamiz_core::text::printable;
+
+use super::documents::Project;
+
+/// The version of the JSON document; raised when a field changes its meaning or goes away.
+const JSON_VERSION: u32 = 1;
+
+/// One finding, as the API tells it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Finding {
+    pub(super) id: String,
+    #[serde(deserialize_with = "severity")]
+    pub(super) severity: Severity,
+    pub(super) rule_id: String,
+    pub(super) title: String,
+    pub(super) message: String,
+    pub(super) file: Option<String>,
+    pub(super) line: Option<u64>,
+    pub(super) end_line: Option<u64>,
+    #[serde(deserialize_with = "cwe")]
+    pub(super) cwe: Vec<u32>,
+    pub(super) cve: Vec<String>,
+    pub(super) tool: String,
+    pub(super) confidence: Option<String>,
+    pub(super) fingerprint: String,
+}
+
+fn severity<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Severity, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+/// Numbers, or words such as `CWE-79`.
+fn cwe<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Cwe {
+        Number(u32),
+        Word(String),
+    }
+    let found = Vec::<Cwe>::deserialize(deserializer)?;
+    Ok(found
+        .into_iter()
+        .filter_map(|cwe| match cwe {
+            Cwe::Number(number) => Some(number),
+            Cwe::Word(word) => word.to_ascii_uppercase().trim_start_matches("CWE-").parse().ok(),
+        })
+        .collect())
+}
+
+impl Finding {
+    /// Without anything a terminal would obey: a finding quotes the scanned code.
+    pub(super) fn clean(mut self) -> Finding {
+        let texts = [&mut self.rule_id, &mut self.title, &mut self.message, &mut self.tool, &mut self.fingerprint];
+        for text in texts.into_iter().chain(&mut self.file).chain(&mut self.cve).chain(&mut self.confidence) {
+            let safe: String = printable(text).chars().filter(|character| !reorders(*character)).collect();
+            *text = safe;
+        }
+        if let Some(confidence) = &mut self.confidence {
+            confidence.make_ascii_lowercase();
+        }
+        self
+    }
+
+    /// `file:line`, `file`, or nothing.
+    pub(super) fn place(&self) -> String {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}"),
+            (Some(file), None) => file.clone(),
+            (None, _) => String::new(),
+        }
+    }
+}
+
+/// Characters that make text read in another order than it is stored ("Trojan Source").
+fn reorders(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+}
+
+/// What a scan found.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) task: String,
+    pub(super) project: Project,
+    pub(super) status: String,
+    pub(super) error: Option<String>,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(super) fn new(task: &str, project: Project) -> Report {
+        Report { task: task.to_owned(), project, status: String::new(), error: None, findings: Vec::new() }
+    }
+
+    /// Worst first, then by file, line and rule.
+    pub(super) fn sort(&mut self) {
+        self.findings.sort_by(|left, right| {
+            let worst = right.severity.cmp(&left.severity);
+            worst
+                .then_with(|| left.file.cmp(&right.file))
+                .then_with(|| left.line.cmp(&right.line))
+                .then_with(|| left.rule_id.cmp(&right.rule_id))
+                .then_with(|| left.id.cmp(&right.id))
+        });
+    }
+
+    /// How many findings have that severity.
+    pub(super) fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// How many findings are that severe or worse.
+    pub(super) fn at_least(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity >= severity).count()
+    }
+
+    /// `3 findings: 0 critical, 1 high, 2 medium, 0 low, 0 info`.
+    pub(super) fn summary(&self) -> String {
+        let counts: Vec<String> =
+            Severity::ALL.into_iter().rev().map(|severity| format!("{} {severity}", self.count(severity))).collect();
+        let total = self.findings.len();
+        format!("{total} {}: {}", if total == 1 { "finding" } else { "findings" }, counts.join(", "))
+    }
+
+    /// The document of `--format json`.
+    pub(super) fn to_json(&self) -> Value {
+        let counts: serde_json::Map<String, Value> = Severity::ALL
+            .into_iter()
+            .map(|severity| (severity.as_str().to_owned(), json!(self.count(severity))))
+            .collect();
+        json!({
+            "version": JSON_VERSION,
+            "task": { "id": self.task, "status": self.status },
+            "project": { "id": self.project.id, "name": self.project.name },
+            "summary": { "total": self.findings.len(), "bySeverity": counts },
+            "findings": self.findings,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Three findings of two tools, unsorted, one of them hostile.
+    pub(in super::super) fn sample() -> Report {
+        let finding = |value: Value| serde_json::from_value::<Finding>(value).unwrap().clean();
+        let project = Project { id: "p1".to_owned(), name: "shop".to_owned() };
+        let mut report = Report::new("t1", project);
+        "completed".clone_into(&mut report.status);
+        report.findings = vec![
+            finding(json!({
+                "id": "f1", "severity": "MEDIUM", "ruleId": "py.md5", "title": "Weak hash",
+                "message": "md5 is broken", "file": "b dir/ä.py", "line": 3, "endLine": 4, "cwe": [327],
+                "cve": [], "tool": "semgrep", "confidence": "HIGH", "fingerprint": "aa", "createdAt": "x"
+            })),
+            finding(json!({
+                "id": "f2", "severity": "CRITICAL", "ruleId": "py.eval", "title": "Eval \u{1b}[31mred\u{1b}[0m",
+                "message": "eval of\ninput \u{202e}evil", "file": "a.py", "line": 10, "endLine": null,
+                "cwe": ["CWE-95", "CWE-94"], "cve": ["CVE-2020-1"], "tool": "semgrep", "confidence": null,
+                "fingerprint": "bb"
+            })),
+            finding(json!({
+                "id": "f3", "severity": "INFO", "ruleId": "dep.old", "title": "Old dependency", "message": "old",
+                "file": null, "line": null, "endLine": null, "cwe": [], "cve": [], "tool": "other",
+                "confidence": "LOW", "fingerprint": "cc"
+            })),
+        ];
+        report.sort();
+        report
+    }
+
+    #[test]
+    fn findings_are_sorted_counted_and_cleaned() {
+        let report = sample();
+        let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
+        assert_eq!(ids, ["f2", "f1", "f3"]);
+        assert_eq!(report.summary(), "3 findings: 1 critical, 0 high, 1 medium, 0 low, 1 info");
+        assert_eq!((report.at_least(Severity::High), report.at_least(Severity::Info)), (1, 3));
+        let hostile = &report.findings[0];
+        assert_eq!(hostile.title, "Eval [31mred[0m");
+        assert_eq!(hostile.message, "eval of\ninput evil");
+        assert_eq!(hostile.cwe, [95, 94]);
+    }
+
+    #[test]
+    fn the_json_document_keeps_its_shape() {
+        insta::assert_json_snapshot!(sample().to_json());
+    }
+}

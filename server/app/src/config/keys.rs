@@ -1,0 +1,136 @@
+//! Every configuration key: its name, its default and what it is for.
+//!
+//! The name is the key in `tamiz.toml`; in upper case behind `TAMIZ_` it is the environment variable;
+//! `--set name=value` sets it on the command line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// One configuration key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) fallback: Fallback,
+    pub(super) secrecy: Secrecy,
+}
+
+/// What holds when no layer says anything.
+#[derive(Debug)]
+pub(super) enum Fallback {
+    /// this text
+    Text(&'static str),
+    /// made of the values of keys that stand earlier in [`KEYS`]
+    Computed(fn(&dyn Fn(&str) -> String) -> String),
+    /// nothing
+    Unset,
+}
+
+/// How a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    Plain,
+    /// a URL whose password is masked
+    Url,
+}
+
+const fn plain(name: &'static str, text: &'static str) -> Key {
+    Key { name, fallback: Fallback::Text(text), secrecy: Secrecy::Plain }
+}
+
+const fn unset(name: &'static str) -> Key {
+    Key { name, fallback: Fallback::Unset, secrecy: Secrecy::Plain }
+}
+
+const fn computed(name: &'static str, compute: fn(&dyn Fn(&str) -> String) -> String) -> Key {
+    Key { name, fallback: Fallback::Computed(compute), secrecy: Secrecy::Plain }
+}
+
+/// All keys, in the order in which `config check` prints them.
+pub(super) const KEYS: &[Key] = &[
+    // Where the server is and where its data lies.
+    plain("listen", "127.0.0.1:8600"),
+    computed("public_url", public_url),
+    Key { name: "database_url", fallback: Fallback::Unset, secrecy: Secrecy::Url },
+    plain("data_dir", ".tamiz"),
+    Key { name: "blob_url", fallback: Fallback::Computed(blob_url), secrecy: Secrecy::Url },
+    computed("scratch_dir", |value| under_data_dir(value, "scratch")),
+    plain("migrate_on_start", "true"),
+    plain("shutdown_grace_seconds", "20s"),
+    // The queue.
+    plain("lease_seconds", "30s"),
+    plain("heartbeat_seconds", "10s"),
+    plain("poll_seconds", "5s"),
+    plain("max_attempts", "5"),
+    plain("retry_base_seconds", "2s"),
+    plain("retry_max_seconds", "5m"),
+    // The worker and its tools.
+    plain("worker_in_process", "true"),
+    computed("worker_slots", |_| cores().to_string()),
+    unset("tool_path"),
+    unset("tools_file"),
+    unset("rules_path"),
+    // Plugins.
+    computed("plugin_dir", |_| plugin_dir()),
+    computed("plugin_cache_dir", |value| under_data_dir(value, "plugin-cache")),
+    plain("plugin_memory_bytes_max", "256MiB"),
+    plain("plugin_deadline_seconds", "5m"),
+    // The API.
+    plain("upload_bytes_max", "512MiB"),
+    plain("rate_requests_per_second", "50"),
+    plain("rate_burst", "200"),
+    unset("trusted_proxies"),
+    plain("graphql_depth_max", "20"),
+    plain("graphql_complexity_max", "20000"),
+    plain("graphql_page_max", "100"),
+    // Telemetry.
+    plain("log_format", "text"),
+    plain("log_filter", "info"),
+];
+
+/// Variables that start with `TAMIZ_` and are read elsewhere: by the command line, by the embedded
+/// Postgres, by the scripts of the checkout.
+pub(super) const OTHER_VARIABLES: &[&str] =
+    &["TAMIZ_CONFIG", "TAMIZ_SERVER", "TAMIZ_TOKEN", "TAMIZ_PG_BINDIR"];
+
+/// The key of that name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The environment variable that sets a key.
+pub(super) fn variable(name: &str) -> String {
+    format!("TAMIZ_{}", name.to_ascii_uppercase())
+}
+
+fn public_url(value: &dyn Fn(&str) -> String) -> String {
+    let listen = value("listen");
+    match listen.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        _ => format!("http://{listen}"),
+    }
+}
+
+fn under_data_dir(value: &dyn Fn(&str) -> String, folder: &str) -> String {
+    Path::new(&value("data_dir")).join(folder).display().to_string()
+}
+
+fn blob_url(value: &dyn Fn(&str) -> String) -> String {
+    let folder = PathBuf::from(under_data_dir(value, "blobs"));
+    let absolute = std::path::absolute(&folder).unwrap_or(folder);
+    url::Url::from_directory_path(&absolute).map_or_else(|()| absolute.display().to_string(), String::from)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// `plugins` beside the binary, else beside its folder (`target/plugins` for `target/debug/tamiz`),
+/// else `target/plugins` here; the first that exists.
+fn plugin_dir() -> String {
+    let exe = std::env::current_exe().unwrap_or_default();
+    let folders = exe.ancestors().skip(1).take(3).map(|folder| folder.join("plugins"));
+    let mut candidates: Vec<PathBuf> = folders.collect();
+    candidates.push(PathBuf::from("target/plugins"));
+    let found = candidates.iter().find(|folder| folder.is_dir()).or(candidates.first());
+    found.map(|folder| folder.display().to_string()).unwrap_or_default()
+}

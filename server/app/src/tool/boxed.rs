@@ -1,0 +1,326 @@
+//! The box around a native tool: a bubblewrap command line.
+//!
+//! Inside there is a read-only system (an allow-list of folders, not the host's root), the target at
+//! `/src`, rules under `/rules`, one writable file in `/out` for each output, a private `/tmp` of
+//! limited size, and nothing else: no home folder, no other process, no capability, an empty network
+//! unless the catalogue grants the host's, and only the environment that is given here. Limits are
+//! set by `prlimit` inside the box, so they count the box's processes and no one else's.
+//!
+//! Outputs are files that exist before the tool starts and are mounted one by one: a tool can leave
+//! no link, no pipe and no other file on the host's disk.
+//!
+//! A worker that is root maps itself to an unprivileged user inside (65534, without capabilities);
+//! what it owns outside, the tool may read if it is mounted. `RLIMIT_NPROC` does not hold for root,
+//! so `run` counts processes as well.
+//!
+//! Not here: starting, watching and ending the tool (`run`).
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::catalogue::{Limits, Network};
+
+/// The target's folder inside the box.
+pub const TARGET: &str = "/src";
+/// A folder of rules inside the box.
+pub const RULES_FOLDER: &str = "/rules";
+/// Rules that are one file: always by this name, because the host's may look like an option.
+pub const RULES_FILE: &str = "/rules/rules.yml";
+
+/// Nobody's user and group, by convention of all distributions.
+const NOBODY: &str = "65534";
+/// The system's folders that programs need; linked ones stay links.
+const SYSTEM_FOLDERS: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+/// What programs read of `/etc` to start, and nothing that tells of the host or holds secrets.
+const SETTINGS: [&str; 7] = [
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/alternatives",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+];
+/// What name resolution reads besides, for tools that have the host's network.
+const NETWORK_SETTINGS: [&str; 4] = [
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/services",
+];
+/// Shared memory between a tool's own processes: semaphores of Python's multiprocessing are tiny.
+const SHARED_MEMORY_BYTES: u64 = 16 * 1024 * 1024;
+/// A test box runs `true`; on a busy machine that took 40 ms.
+const TRIAL_SECONDS_MAX: u64 = 20;
+
+/// Where an output is written inside the box.
+pub(super) fn output_path(name: &str) -> String {
+    format!("/out/{name}")
+}
+
+/// No tool can be boxed on this machine, so none is run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BoxUnavailable {
+    /// A program is not installed.
+    #[error("{program} is not installed, and tools are never run without a box: install {package}")]
+    Missing {
+        /// Its name.
+        program: &'static str,
+        /// Where it comes from.
+        package: &'static str,
+    },
+    /// Bubblewrap is there and cannot make a box.
+    #[error(
+        "bubblewrap cannot make a box here ({reason}), and tools are never run without one: \
+         version 0.7 or newer and user namespaces are needed"
+    )]
+    Refused {
+        /// The first line that it wrote.
+        reason: String,
+    },
+}
+
+/// A bubblewrap that was seen to work.
+#[derive(Debug, Clone)]
+pub struct Bubblewrap {
+    program: PathBuf,
+    prlimit: PathBuf,
+    /// Version 0.8 can forbid the tool to make user namespaces of its own.
+    forbids_nesting: bool,
+}
+
+/// What one box holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BoxPlan<'a> {
+    pub(super) program: &'a Path,
+    pub(super) arguments: &'a [String],
+    pub(super) environment: &'a [(String, String)],
+    pub(super) read_only: &'a [PathBuf],
+    pub(super) target: Option<&'a Path>,
+    pub(super) rules: Option<&'a Path>,
+    /// Each output's name and the file on the host that it becomes.
+    pub(super) outputs: &'a [(String, PathBuf)],
+    pub(super) network: Network,
+    pub(super) limits: &'a Limits,
+}
+
+impl Bubblewrap {
+    /// Finds bubblewrap and makes a box around nothing, to see that it can.
+    ///
+    /// # Errors
+    /// When a program is missing or no box can be made here; says what to do.
+    pub async fn find() -> Result<Self, BoxUnavailable> {
+        let missing = |program, package| BoxUnavailable::Missing { program, package };
+        let program = in_system_folders("bwrap").ok_or_else(|| missing("bwrap", "bubblewrap"))?;
+        let prlimit = in_system_folders("prlimit").ok_or_else(|| missing("prlimit", "util-linux"))?;
+        let mut found = Self {
+            program,
+            prlimit,
+            forbids_nesting: true,
+        };
+        if found.trial().await.is_err() {
+            found.forbids_nesting = false;
+            found
+                .trial()
+                .await
+                .map_err(|reason| BoxUnavailable::Refused { reason })?;
+        }
+        Ok(found)
+    }
+
+    async fn trial(&self) -> Result<(), String> {
+        let nothing = in_system_folders("true").ok_or("no program named true")?;
+        let limits = Limits {
+            wall_seconds: TRIAL_SECONDS_MAX,
+            cpu_seconds: TRIAL_SECONDS_MAX,
+            address_space_bytes: 1 << 30,
+            memory_bytes: 1 << 30,
+            stream_bytes: 1 << 16,
+            file_bytes: 1 << 16,
+            temporary_bytes: 1 << 20,
+            open_files: 64,
+            processes: 16,
+        };
+        let plan = BoxPlan {
+            program: &nothing,
+            arguments: &[],
+            environment: &[],
+            read_only: &[],
+            target: None,
+            rules: None,
+            outputs: &[],
+            network: Network::None,
+            limits: &limits,
+        };
+        let trial = self.command(&plan).output();
+        let output = tokio::time::timeout(Duration::from_secs(TRIAL_SECONDS_MAX), trial)
+            .await
+            .map_err(|_| format!("it took more than {TRIAL_SECONDS_MAX} s"))?
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(said.lines().next().unwrap_or("it said nothing").to_owned())
+    }
+
+    /// The command that runs `plan`'s program in its box, with stdout and stderr piped.
+    ///
+    /// The command's own environment is empty too, because the box's first process keeps it where
+    /// the tool could read it. It leads a process group of its own, so that an interrupt typed at the
+    /// worker's terminal reaches the worker alone, and dies when it is dropped.
+    pub(super) fn command(&self, plan: &BoxPlan<'_>) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(self.walls(plan))
+            .args(Self::contents(plan))
+            .args(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir"])
+            .arg(if plan.target.is_some() { TARGET } else { "/tmp" })
+            .arg("--")
+            .arg(&self.prlimit)
+            .args(limit_arguments(plan.limits))
+            .arg("--")
+            .arg(plan.program)
+            .args(plan.arguments)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+
+    fn walls(&self, plan: &BoxPlan<'_>) -> Vec<OsString> {
+        let mut walls = words(&[
+            "--unshare-user",
+            "--unshare-pid",
+            "--unshare-ipc",
+            "--unshare-uts",
+            "--unshare-cgroup-try",
+            "--uid",
+            NOBODY,
+            "--gid",
+            NOBODY,
+            "--cap-drop",
+            "ALL",
+            "--hostname",
+            "worker",
+            "--die-with-parent",
+            "--new-session",
+            "--clearenv",
+        ]);
+        if self.forbids_nesting {
+            walls.extend(words(&["--disable-userns"]));
+        }
+        if plan.network == Network::None {
+            walls.extend(words(&["--unshare-net"]));
+        }
+        for (name, value) in plan.environment {
+            walls.extend(words(&["--setenv", name, value]));
+        }
+        walls
+    }
+
+    /// The mounts, in the order in which later ones may lie inside earlier ones.
+    fn contents(plan: &BoxPlan<'_>) -> Vec<OsString> {
+        let temporary = plan.limits.temporary_bytes.to_string();
+        let shared = SHARED_MEMORY_BYTES.to_string();
+        let mut mounts = system_mounts();
+        let network = (plan.network == Network::Host).then_some(NETWORK_SETTINGS);
+        for path in SETTINGS.into_iter().chain(network.into_iter().flatten()) {
+            mounts.extend(words(&["--ro-bind-try", path, path]));
+        }
+        mounts.extend(words(&["--proc", "/proc", "--dev", "/dev"]));
+        mounts.extend(words(&["--size", &shared, "--tmpfs", "/dev/shm"]));
+        mounts.extend(words(&["--size", &temporary, "--tmpfs", "/tmp"]));
+        mounts.extend(words(&["--dir", HOME, "--dir", "/out"]));
+        for folder in plan.read_only {
+            mounts.extend(mount("--ro-bind", folder, folder.as_os_str()));
+        }
+        if let Some(target) = plan.target {
+            mounts.extend(mount("--ro-bind", target, OsStr::new(TARGET)));
+        }
+        if let Some(rules) = plan.rules {
+            mounts.extend(mount("--ro-bind", rules, OsStr::new(rules_place(rules))));
+        }
+        for (name, file) in plan.outputs {
+            mounts.extend(mount("--bind", file, OsStr::new(&output_path(name))));
+        }
+        mounts
+    }
+}
+
+/// The home folder inside the box, empty and gone with it.
+pub(super) const HOME: &str = "/tmp/home";
+
+/// Where rules that lie at `rules` on the host are found inside the box.
+pub(super) fn rules_place(rules: &Path) -> &'static str {
+    if rules.is_dir() { RULES_FOLDER } else { RULES_FILE }
+}
+
+/// The environment of every box; `bin` is the folder of the tool's program.
+pub(super) fn environment(bin: &Path) -> Vec<(String, String)> {
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
+    [
+        ("PATH", path.as_str()),
+        ("HOME", HOME),
+        ("XDG_CONFIG_HOME", "/tmp/home/.config"),
+        ("XDG_CACHE_HOME", "/tmp/home/.cache"),
+        ("XDG_DATA_HOME", "/tmp/home/.local/share"),
+        ("TMPDIR", "/tmp"),
+        ("LANG", "C.UTF-8"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+fn system_mounts() -> Vec<OsString> {
+    let mut mounts = Vec::new();
+    for folder in SYSTEM_FOLDERS {
+        let path = Path::new(folder);
+        if let Ok(linked) = fs::read_link(path) {
+            mounts.extend(mount("--symlink", &linked, path.as_os_str()));
+        } else if path.is_dir() {
+            mounts.extend(mount("--ro-bind", path, path.as_os_str()));
+        }
+    }
+    mounts
+}
+
+/// Soft and hard limits alike: a tool cannot raise what it was given.
+fn limit_arguments(limits: &Limits) -> Vec<String> {
+    let mut arguments = vec![
+        format!("--as={}", limits.address_space_bytes),
+        format!("--cpu={}", limits.cpu_seconds),
+        format!("--fsize={}", limits.file_bytes),
+        format!("--nofile={}", limits.open_files),
+        "--core=0".to_owned(),
+    ];
+    if !rustix::process::geteuid().is_root() {
+        arguments.push(format!("--nproc={}", limits.processes));
+    }
+    arguments
+}
+
+/// The program `name` where the box can see it too.
+fn in_system_folders(name: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/bin", "/usr/local/bin"]
+        .into_iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file())
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+fn mount(how: &str, from: &Path, to: &OsStr) -> [OsString; 3] {
+    [how.into(), from.into(), to.into()]
+}

@@ -1,0 +1,33 @@
+//! Native tools: which ones this machine has, and how one is run without trusting it.
+//!
+//! [`catalogue`] is the operator's list; [`probe`] finds what of it works here; [`run`] runs one tool
+//! in a box made by [`boxed`] and hands back what it wrote; [`unpack`] turns an uploaded archive into
+//! a folder to scan; [`rules`] keeps the bundled rules as files.
+//!
+//! A caller must know: a tool never runs unboxed, never through a shell, and never with arguments
+//! that its catalogue entry does not allow. What a run says about itself (exit code, files) is data
+//! from a program that an upload may have taken over: it is bounded, but not to be believed.
+//!
+//! Not here: what a tool's report means (plugins), and which task wants which tool (`worker`).
+
+mod arguments;
+pub mod boxed;
+mod capture;
+pub mod catalogue;
+pub mod probe;
+pub mod rules;
+pub mod run;
+mod spawn;
+mod tree;
+pub mod unpack;
+
+#[cfg(test)]
+mod box_tests;
+#[cfg(test)]
+mod semgrep_tests;
+
+pub use catalogue::{Catalogue, CatalogueError};
+pub use probe::{Inventory, MissingTool, Tool, ToolFolders};
+pub use run::{
+    Captured, OutputFile, OutputPart, ToolEnd, ToolError, ToolOutcome, ToolOutput, ToolRequest, Verdict, run,
+};

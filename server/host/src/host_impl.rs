@@ -1,0 +1,334 @@
+//! What a guest may call: the `host` interface of the world, every call against a budget.
+//!
+//! `Ok(Err(io-error))` answers the guest; `Err` ends it with the verdict noted in [`RunState`].
+//! Nothing here blocks except the caller's own readers and sink.
+
+use std::io::{Read, Seek};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use tamiz_core::{Diagnostic, LogLevel, Span, text};
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use crate::bindings::{host, types};
+use crate::failure::ConvertFailure;
+use crate::input::{Input, Source};
+use crate::limits::{LOG_LINE_BYTES_MAX, PROGRESS_INTERVAL, READ_BYTES_MAX, REFUSALS_MAX};
+use crate::model::{self, Shaper};
+use crate::run::RunState;
+use crate::sink::{ArtifactHandle, ArtifactMeta, Progress, SinkError};
+
+/// An input while a guest reads it.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct OpenInput {
+    input: Input,
+    /// Since the last rewind.
+    read_bytes: u64,
+    /// The guest has seen the empty list.
+    ended: bool,
+}
+
+impl OpenInput {
+    pub(crate) const fn new(input: Input) -> Self {
+        Self {
+            input,
+            read_bytes: 0,
+            ended: false,
+        }
+    }
+}
+
+/// An artifact while a guest writes it; `handle` is `None` when it was refused or has ended.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct OpenArtifact {
+    handle: Option<ArtifactHandle>,
+    refused: bool,
+    hash: Sha256,
+    size_bytes: u64,
+}
+
+impl types::Host for RunState {}
+
+impl host::Host for RunState {
+    fn emit_findings(&mut self, batch: Vec<types::Finding>) -> Result<Result<(), host::IoError>> {
+        if batch.is_empty() {
+            self.ignored()?;
+            return Ok(Ok(()));
+        }
+        let room = self.limits.findings_max.saturating_sub(self.counts.findings) as usize;
+        let offered = batch.len();
+        let mut kept = Vec::with_capacity(offered.min(room));
+        let mut shaper = Shaper::new(&self.plugin_name);
+        for finding in batch.into_iter().take(room) {
+            let finding = shaper.finding(finding);
+            if self.finding_bytes + shaper.bytes() > self.limits.finding_bytes_max {
+                break;
+            }
+            kept.push(finding);
+        }
+        self.finding_bytes += shaper.bytes();
+        let complete = kept.len() == offered;
+        let notes = shaper.notes();
+        if !kept.is_empty() {
+            let count = kept.len() as u32;
+            if let Err(error) = self.sink.findings(kept) {
+                return Err(self.sink_failed(error));
+            }
+            self.counts.findings += count;
+        }
+        for note in notes {
+            if self.fields_cut.insert(note.field) {
+                self.tell(LogLevel::Warn, note.code, note.message())?;
+            }
+        }
+        if complete {
+            return Ok(Ok(()));
+        }
+        if offered > room {
+            self.over_limit("findings", u64::from(self.limits.findings_max))?;
+        } else {
+            self.over_limit("bytes of findings", self.limits.finding_bytes_max)?;
+        }
+        Ok(Err(host::IoError::OverLimit))
+    }
+
+    fn emit_diagnostic(&mut self, what: types::Diagnostic) -> Result<()> {
+        if self.counts.diagnostics as usize >= self.limits.diagnostics_max {
+            self.counts.diagnostics_dropped = self.counts.diagnostics_dropped.saturating_add(1);
+            return self.ignored();
+        }
+        let diagnostic = Diagnostic {
+            level: model::level(what.level),
+            code: model::label(&what.code),
+            message: text::cut(&text::printable(&what.message), LOG_LINE_BYTES_MAX).to_owned(),
+            at: what.at.map(|span| Span {
+                offset: span.offset,
+                length: span.length,
+            }),
+        };
+        match self.sink.diagnostic(diagnostic) {
+            Ok(()) => {
+                self.counts.diagnostics += 1;
+                Ok(())
+            }
+            Err(error) => Err(self.sink_failed(error)),
+        }
+    }
+
+    fn progress(&mut self, done: u32, total: Option<u32>) -> Result<()> {
+        let progress = Progress {
+            done,
+            total,
+            findings: self.counts.findings,
+        };
+        self.counts.progress = Some(progress);
+        let now = Instant::now();
+        if self
+            .progress_sent_at
+            .is_some_and(|sent| now.duration_since(sent) < PROGRESS_INTERVAL)
+        {
+            return self.ignored();
+        }
+        self.progress_sent_at = Some(now);
+        self.sink.progress(progress);
+        Ok(())
+    }
+
+    fn log(&mut self, level: types::LogLevel, message: String) -> Result<()> {
+        let line = text::printable(text::cut(&message, LOG_LINE_BYTES_MAX));
+        let bytes = self.log_bytes + line.len();
+        if self.counts.log_lines >= self.limits.log_lines_max || bytes > self.limits.log_bytes_max {
+            self.counts.log_lines_dropped = self.counts.log_lines_dropped.saturating_add(1);
+            return self.ignored();
+        }
+        self.log_bytes = bytes;
+        self.counts.log_lines += 1;
+        self.sink.log(model::level(level), &line);
+        Ok(())
+    }
+}
+
+impl host::HostInput for RunState {
+    fn name(&mut self, this: Resource<OpenInput>) -> Result<String> {
+        Ok(self.resources.get(&this)?.input.name.clone())
+    }
+
+    fn media_type(&mut self, this: Resource<OpenInput>) -> Result<Option<String>> {
+        Ok(self.resources.get(&this)?.input.media_type.clone())
+    }
+
+    fn size(&mut self, this: Resource<OpenInput>) -> Result<Option<u32>> {
+        let size = self.resources.get(&this)?.input.size_bytes;
+        Ok(size.and_then(|size| u32::try_from(size).ok()))
+    }
+
+    fn read(&mut self, this: Resource<OpenInput>, max: u32) -> Result<Result<Vec<u8>, host::IoError>> {
+        let open = self.resources.get_mut(&this)?;
+        if open.ended {
+            self.refused("reads after the end", u64::from(REFUSALS_MAX))?;
+            return Ok(Err(host::IoError::Closed));
+        }
+        // an empty list is the end, so a reader that asks for nothing still gets a byte
+        let max = max.clamp(1, READ_BYTES_MAX);
+        match open.fill(max) {
+            Ok(chunk) => {
+                open.ended = chunk.is_empty();
+                open.read_bytes += chunk.len() as u64;
+                self.counts.input_bytes += chunk.len() as u64;
+                if open.read_bytes > u64::from(u32::MAX) {
+                    return Err(self.stop(too_large()));
+                }
+                Ok(Ok(chunk))
+            }
+            Err(source) => {
+                let name = open.input.name.clone();
+                Err(self.stop(ConvertFailure::Input { name, source }))
+            }
+        }
+    }
+
+    fn rewind(&mut self, this: Resource<OpenInput>) -> Result<Result<(), host::IoError>> {
+        let open = self.resources.get_mut(&this)?;
+        let Source::Again(reader) = &mut open.input.reader else {
+            self.refused("rewinds of an input that cannot", u64::from(REFUSALS_MAX))?;
+            return Ok(Err(host::IoError::Unavailable));
+        };
+        if let Err(source) = reader.rewind() {
+            let name = open.input.name.clone();
+            return Err(self.stop(ConvertFailure::Input { name, source }));
+        }
+        open.ended = false;
+        open.read_bytes = 0;
+        Ok(Ok(()))
+    }
+
+    fn drop(&mut self, this: Resource<OpenInput>) -> Result<()> {
+        self.resources.delete(this)?;
+        Ok(())
+    }
+}
+
+/// No plugin sees an input that its 32-bit offsets cannot name.
+pub(crate) const fn too_large() -> ConvertFailure {
+    ConvertFailure::OverLimit {
+        what: "bytes of one input",
+        limit: u32::MAX as u64,
+    }
+}
+
+impl OpenInput {
+    /// Exactly `max` bytes, fewer only at the end: the same input gives the same chunks every time.
+    fn fill(&mut self, max: u32) -> std::io::Result<Vec<u8>> {
+        let mut chunk = Vec::with_capacity(max as usize);
+        match &mut self.input.reader {
+            Source::Once(reader) => reader.take(u64::from(max)).read_to_end(&mut chunk),
+            Source::Again(reader) => reader.take(u64::from(max)).read_to_end(&mut chunk),
+        }?;
+        Ok(chunk)
+    }
+}
+
+impl host::HostArtifact for RunState {
+    fn new(&mut self, meta: types::ArtifactMeta) -> Result<Resource<OpenArtifact>> {
+        let mut artifact = OpenArtifact {
+            handle: None,
+            refused: false,
+            hash: Sha256::new(),
+            size_bytes: 0,
+        };
+        if self.artifacts_opened >= self.limits.artifacts_max {
+            // a constructor cannot refuse; the first write does
+            artifact.refused = true;
+            self.over_limit("artifacts", u64::from(self.limits.artifacts_max))?;
+        } else {
+            self.artifacts_opened += 1;
+            let handle = ArtifactHandle(self.artifacts_opened);
+            let meta = ArtifactMeta {
+                name: model::file_name(&meta.name),
+                media_type: model::label(&meta.media_type),
+                kind: model::label(&meta.kind),
+            };
+            if let Err(error) = self.sink.artifact_open(handle, meta) {
+                return Err(self.sink_failed(error));
+            }
+            self.open_artifacts.insert(handle);
+            artifact.handle = Some(handle);
+        }
+        Ok(self.resources.push(artifact)?)
+    }
+
+    fn write(&mut self, this: Resource<OpenArtifact>, chunk: Vec<u8>) -> Result<Result<(), host::IoError>> {
+        let artifact = self.resources.get_mut(&this)?;
+        let Some(handle) = artifact.handle else {
+            return self.refuse_artifact_call(&this);
+        };
+        let total = self.counts.artifact_bytes + chunk.len() as u64;
+        if total > self.limits.artifact_bytes_max {
+            self.over_limit("bytes of artifacts", self.limits.artifact_bytes_max)?;
+            return Ok(Err(host::IoError::OverLimit));
+        }
+        if chunk.is_empty() {
+            self.ignored()?;
+            return Ok(Ok(()));
+        }
+        artifact.hash.update(&chunk);
+        artifact.size_bytes += chunk.len() as u64;
+        self.counts.artifact_bytes = total;
+        if let Err(error) = self.sink.artifact_write(handle, &chunk) {
+            return Err(self.sink_failed(error));
+        }
+        Ok(Ok(()))
+    }
+
+    fn finish(&mut self, this: Resource<OpenArtifact>) -> Result<Result<String, host::IoError>> {
+        let artifact = self.resources.get_mut(&this)?;
+        let Some(handle) = artifact.handle.take() else {
+            return Ok(match self.refuse_artifact_call(&this)? {
+                Ok(()) => Err(host::IoError::Closed),
+                Err(error) => Err(error),
+            });
+        };
+        let sha256 = hex::encode(std::mem::take(&mut artifact.hash).finalize());
+        let size_bytes = artifact.size_bytes;
+        let stored = match self.sink.artifact_finish(handle) {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.sink_failed(error)),
+        };
+        // finished or lost: either way the sink no longer has it open
+        self.open_artifacts.remove(&handle);
+        if stored.sha256 != sha256 || stored.size_bytes != size_bytes {
+            let error = SinkError::new(format!(
+                "artifact {} was stored as {} bytes {}, the plugin wrote {size_bytes} bytes {sha256}",
+                handle.0, stored.size_bytes, stored.sha256
+            ));
+            return Err(self.sink_failed(error));
+        }
+        self.counts.artifacts += 1;
+        Ok(Ok(sha256))
+    }
+
+    fn drop(&mut self, this: Resource<OpenArtifact>) -> Result<()> {
+        let artifact = self.resources.delete(this)?;
+        if let Some(handle) = artifact.handle
+            && self.open_artifacts.remove(&handle)
+        {
+            self.sink.artifact_drop(handle);
+        }
+        Ok(())
+    }
+}
+
+impl RunState {
+    /// Answers a call on an artifact that was refused or has ended.
+    fn refuse_artifact_call(&mut self, this: &Resource<OpenArtifact>) -> Result<Result<(), host::IoError>> {
+        let refused = self.resources.get(this)?.refused;
+        if refused {
+            self.refused("artifacts", u64::from(self.limits.artifacts_max))?;
+            Ok(Err(host::IoError::OverLimit))
+        } else {
+            self.refused("writes after the end", u64::from(REFUSALS_MAX))?;
+            Ok(Err(host::IoError::Closed))
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A look at a component before it is compiled: refuses what only a bomb would contain.
+//!
+//! Runs in the compiling child, on hostile bytes. It counts; validity is the compiler's business.
+//! The ceilings stand above the largest honest guest (`CPython`: 13,499 functions, a body of 427 KB,
+//! 271 locals, 38 modules).
+
+use serde::{Deserialize, Serialize};
+use tamiz_core::text;
+use wasmparser::{Encoding, FunctionBody, Parser, Payload};
+
+/// A component, in bytes.
+pub(crate) const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Functions of all modules together.
+const FUNCTIONS_MAX: u64 = 20_000;
+/// One function body, in bytes: compile time and memory grow faster than it.
+const BODY_BYTES_MAX: u64 = 512 * 1024;
+/// Locals of one function.
+const LOCALS_MAX: u64 = 1_000;
+/// Core modules at any depth.
+const MODULES_MAX: u64 = 64;
+/// Components at any depth.
+const COMPONENTS_MAX: u64 = 64;
+/// Instances, aliases, types, canonical functions, imports, exports and globals, all together: a
+/// component of many empty parts is a bomb, too. `CPython` has fewer than 30,000.
+const PARTS_MAX: u64 = 100_000;
+/// The namespace of all that a plugin may import.
+const IMPORT_PREFIX: &str = "tamiz:scanner/";
+/// Followed by the patch version: additions only, so every one links.
+const IMPORT_VERSION: &str = "@0.1.";
+
+/// Why a component is refused without trying to compile it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "refusal", rename_all = "kebab-case")]
+pub enum ComponentRefusal {
+    /// Not wasm at all, or cut off.
+    #[error("it is not readable wasm: {message}")]
+    Malformed {
+        /// In wasmparser's words.
+        message: String,
+    },
+    /// A core module: it was not linked with `wasm-component-ld`.
+    #[error("it is a core wasm module, not a component")]
+    CoreModule,
+    /// Too much of something.
+    #[error("it has {found} {what}, at most {limit} are allowed")]
+    TooMuch {
+        /// Such as `functions`.
+        what: String,
+        /// How many.
+        found: u64,
+        /// How many are allowed.
+        limit: u64,
+    },
+    /// It wants something that plugins do not get.
+    #[error("it imports `{name}`, plugins may import tamiz:scanner@0.1 only")]
+    ForbiddenImport {
+        /// The import.
+        name: String,
+    },
+}
+
+/// Passes a component that is worth compiling.
+///
+/// # Errors
+/// [`ComponentRefusal`] names the rule.
+pub(crate) fn walk(component: &[u8]) -> Result<(), ComponentRefusal> {
+    at_most("bytes", component.len() as u64, COMPONENT_BYTES_MAX as u64)?;
+    let mut counts = Counts::default();
+    for payload in Parser::new(0).parse_all(component) {
+        counts.add(payload.map_err(malformed)?)?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Open modules and components around the payload.
+    depth: usize,
+    functions: u64,
+    modules: u64,
+    components: u64,
+    parts: u64,
+}
+
+impl Counts {
+    fn add(&mut self, payload: Payload<'_>) -> Result<(), ComponentRefusal> {
+        match payload {
+            Payload::Version { encoding, .. } => {
+                if self.depth == 0 && encoding == Encoding::Module {
+                    return Err(ComponentRefusal::CoreModule);
+                }
+                self.depth += 1;
+            }
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::ModuleSection { .. } => {
+                self.modules += 1;
+                at_most("core modules", self.modules, MODULES_MAX)?;
+            }
+            Payload::ComponentSection { .. } => {
+                self.components += 1;
+                at_most("inner components", self.components, COMPONENTS_MAX)?;
+            }
+            Payload::CodeSectionStart { count, .. } => {
+                self.functions += u64::from(count);
+                at_most("functions", self.functions, FUNCTIONS_MAX)?;
+            }
+            Payload::CodeSectionEntry(body) => check_body(&body)?,
+            Payload::ComponentImportSection(section) if self.depth == 1 => {
+                self.add_parts(section.count())?;
+                for import in section {
+                    check_import(import.map_err(malformed)?.name.name)?;
+                }
+            }
+            Payload::TypeSection(section) => self.add_parts(section.count())?,
+            Payload::ImportSection(section) => self.add_parts(section.count())?,
+            Payload::TableSection(section) => self.add_parts(section.count())?,
+            Payload::MemorySection(section) => self.add_parts(section.count())?,
+            Payload::GlobalSection(section) => self.add_parts(section.count())?,
+            Payload::ExportSection(section) => self.add_parts(section.count())?,
+            Payload::ElementSection(section) => self.add_parts(section.count())?,
+            Payload::DataSection(section) => self.add_parts(section.count())?,
+            Payload::InstanceSection(section) => self.add_parts(section.count())?,
+            Payload::CoreTypeSection(section) => self.add_parts(section.count())?,
+            Payload::ComponentInstanceSection(section) => self.add_parts(section.count())?,
+            Payload::ComponentAliasSection(section) => self.add_parts(section.count())?,
+            Payload::ComponentTypeSection(section) => self.add_parts(section.count())?,
+            Payload::ComponentCanonicalSection(section) => self.add_parts(section.count())?,
+            Payload::ComponentImportSection(section) => self.add_parts(section.count())?,
+            Payload::ComponentExportSection(section) => self.add_parts(section.count())?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_parts(&mut self, count: u32) -> Result<(), ComponentRefusal> {
+        self.parts += u64::from(count);
+        at_most("parts", self.parts, PARTS_MAX)
+    }
+}
+
+fn check_body(body: &FunctionBody<'_>) -> Result<(), ComponentRefusal> {
+    at_most("bytes in one function", body.range().len() as u64, BODY_BYTES_MAX)?;
+    let mut locals = 0;
+    for group in body.get_locals_reader().map_err(malformed)? {
+        let (count, _) = group.map_err(malformed)?;
+        locals += u64::from(count);
+        at_most("locals in one function", locals, LOCALS_MAX)?;
+    }
+    Ok(())
+}
+
+fn check_import(name: &str) -> Result<(), ComponentRefusal> {
+    let known = name
+        .strip_prefix(IMPORT_PREFIX)
+        .and_then(|rest| rest.split_once(IMPORT_VERSION))
+        .is_some_and(|(interface, patch)| {
+            matches!(interface, "types" | "host") && patch.parse::<u32>().is_ok()
+        });
+    if known {
+        Ok(())
+    } else {
+        let name = text::cut(&text::printable(name), 200).to_owned();
+        Err(ComponentRefusal::ForbiddenImport { name })
+    }
+}
+
+fn at_most(what: &str, found: u64, limit: u64) -> Result<(), ComponentRefusal> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(ComponentRefusal::TooMuch {
+        what: what.to_owned(),
+        found,
+        limit,
+    })
+}
+
+fn malformed(error: wasmparser::BinaryReaderError) -> ComponentRefusal {
+    ComponentRefusal::Malformed {
+        message: text::cut(&text::printable(&error.to_string()), 500).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_released_interfaces_of_tamiz_may_be_imported() {
+        for known in ["tamiz:scanner/host@0.1.0", "tamiz:scanner/types@0.1.12"] {
+            assert_eq!(check_import(known), Ok(()), "{known}");
+        }
+        for forbidden in [
+            "wasi:cli/environment@0.2.0",
+            "tamiz:scanner/host@0.2.0",
+            "tamiz:scanner/host",
+            "tamiz:scanner/fetch@0.1.0",
+            "tamiz:scanner/host@0.1.0-evil",
+            "env",
+        ] {
+            assert!(check_import(forbidden).is_err(), "{forbidden}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Guests that want to harm: each ends with its own verdict, in bounded time, alone.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tamiz_host::{ConvertFailure, PlanError, RunLimits, ScanRequest, TrapKind};
+
+use crate::world::{deed, hostile, request, run, text, tight};
+
+/// How late a verdict may be on a machine that is busy with other tests.
+const LATE_MAX: Duration = Duration::from_secs(2);
+
+fn limits(deadline: Duration) -> RunLimits {
+    RunLimits { deadline, ..tight() }
+}
+
+#[test]
+fn a_loop_ends_at_its_deadline() {
+    hostile();
+    let started = Instant::now();
+    let run = deed("loop", limits(Duration::from_secs(1)));
+    assert!(matches!(
+        run.outcome,
+        Err(ConvertFailure::Deadline { seconds: 1 })
+    ));
+    let took = started.elapsed();
+    assert!(
+        took >= Duration::from_secs(1) && took < Duration::from_secs(1) + LATE_MAX,
+        "{took:?}"
+    );
+}
+
+#[test]
+fn a_loop_ends_soon_after_it_is_cancelled() {
+    let request = request(r#"{"do":"loop"}"#, vec![], tight());
+    let cancel = request.cancel.clone();
+    let guest = std::thread::spawn(|| run(hostile(), request));
+    // cancelled while it runs or before it starts: both must end it
+    std::thread::sleep(Duration::from_millis(50));
+    cancel.cancel();
+    let cancelled = Instant::now();
+    let run = guest.join().unwrap();
+    assert!(matches!(run.outcome, Err(ConvertFailure::Cancelled)));
+    assert!(cancelled.elapsed() < LATE_MAX);
+}
+
+#[test]
+fn a_guest_that_takes_all_memory_is_told_so() {
+    let run = deed("grow", tight());
+    let limit = tight().memory_bytes as u64;
+    assert!(
+        matches!(run.outcome, Err(ConvertFailure::OutOfMemory { limit_bytes }) if limit_bytes == limit),
+        "{:?}",
+        run.outcome
+    );
+}
+
+#[test]
+fn endless_recursion_ends_with_the_stack() {
+    let run = deed("recurse", tight());
+    assert!(
+        matches!(
+            run.outcome,
+            Err(ConvertFailure::StackOverflow
+                | ConvertFailure::Trap {
+                    kind: TrapKind::MemoryOutOfBounds,
+                    ..
+                })
+        ),
+        "{:?}",
+        run.outcome
+    );
+}
+
+#[test]
+fn a_crash_keeps_what_was_emitted_before() {
+    let run = deed("emit-then-trap", tight());
+    assert!(
+        matches!(
+            run.outcome,
+            Err(ConvertFailure::Trap {
+                kind: TrapKind::Unreachable,
+                ..
+            })
+        ),
+        "{:?}",
+        run.outcome
+    );
+    assert_eq!((run.kept.findings.len(), run.counts.findings), (15, 15));
+}
+
+#[test]
+fn a_polite_failure_keeps_what_was_emitted_before() {
+    let run = deed("emit-then-fail", tight());
+    assert!(matches!(&run.outcome, Err(ConvertFailure::Corrupt { message }) if message == "failed as asked"));
+    assert_eq!(run.counts.findings, 15);
+}
+
+#[test]
+fn more_text_than_one_call_may_hand_over_is_refused_before_it_is_copied() {
+    let run = deed(
+        "huge-strings",
+        RunLimits {
+            memory_bytes: 256 * 1024 * 1024,
+            ..tight()
+        },
+    );
+    assert!(
+        matches!(
+            run.outcome,
+            Err(ConvertFailure::OverLimit {
+                what: "bytes handed over in one call",
+                ..
+            })
+        ),
+        "{:?}",
+        run.outcome
+    );
+    assert_eq!(run.counts.findings, 0);
+}
+
+#[test]
+fn reading_after_the_end_is_answered_with_closed() {
+    let run = deed("read-after-end", tight());
+    assert!(
+        matches!(
+            run.outcome,
+            Err(ConvertFailure::Corrupt { .. } | ConvertFailure::OverLimit { .. })
+        ),
+        "{:?}",
+        run.outcome
+    );
+}
+
+#[test]
+fn rewinding_for_ever_ends_at_the_deadline() {
+    let run = deed("rewind-forever", limits(Duration::from_millis(300)));
+    assert!(matches!(run.outcome, Err(ConvertFailure::Deadline { .. })));
+}
+
+#[test]
+fn a_plan_with_a_shell_is_a_wrong_answer() {
+    let planned = hostile().plan(&ScanRequest {
+        target_kind: "tree".to_owned(),
+        target: String::new(),
+        options: "{}".to_owned(),
+    });
+    assert!(
+        matches!(
+            &planned,
+            Err(PlanError::Failed(ConvertFailure::WrongAnswer { message })) if message.contains("/bin/sh")
+        ),
+        "{planned:?}"
+    );
+}
+
+/// Nothing of a bad run reaches a good one, and its memory comes back.
+#[test]
+fn a_good_run_beside_every_bad_one_does_not_notice() {
+    let good = || {
+        let run = run(
+            hostile(),
+            request(r#"{"do":"echo"}"#, vec![text("a\nb\nc\n")], RunLimits::default()),
+        );
+        assert_eq!(run.outcome.unwrap().findings, 3);
+        assert_eq!(run.kept.findings[2].message, "c");
+    };
+    good();
+    let ended = AtomicBool::new(false);
+    let good_runs = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| {
+            let mut runs = 0;
+            while !ended.load(Ordering::Relaxed) {
+                good();
+                runs += 1;
+            }
+            runs
+        });
+        for name in [
+            "loop",
+            "grow",
+            "recurse",
+            "trap",
+            "flood-findings",
+            "huge-strings",
+        ] {
+            assert!(
+                deed(name, limits(Duration::from_millis(300))).outcome.is_err(),
+                "{name}"
+            );
+        }
+        ended.store(true, Ordering::Relaxed);
+        beside.join().unwrap()
+    });
+    assert!(good_runs > 0);
+}
