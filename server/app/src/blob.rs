@@ -126,7 +126,11 @@ pub struct BlobKey {
 impl BlobKey {
     /// The key of a tenant's blob.
     pub fn new(scope: &TenantScope, kind: BlobKind, hash: [u8; 32]) -> BlobKey {
-        BlobKey { tenant: scope.tenant_id(), kind, hash }
+        BlobKey {
+            tenant: scope.tenant_id(),
+            kind,
+            hash,
+        }
     }
 
     /// The key a row's storage path names; none when it is malformed or another tenant's.
@@ -140,7 +144,11 @@ impl BlobKey {
         let kind = BlobKind::ALL.into_iter().find(|known| known.segment() == kind)?;
         let bytes: [u8; 32] = hex::decode(hash).ok()?.try_into().ok()?;
         // Upper-case hexadecimal would be a second name of the same blob.
-        (hex::encode(bytes) == hash).then_some(BlobKey { tenant, kind, hash: bytes })
+        (hex::encode(bytes) == hash).then_some(BlobKey {
+            tenant,
+            kind,
+            hash: bytes,
+        })
     }
 
     /// The SHA-256 of the bytes.
@@ -166,7 +174,11 @@ fn tenant_prefix(tenant: TenantId) -> String {
 
 /// Where unfinished uploads lie; inside the tenant's prefix, so that deleting it deletes them.
 fn incoming_path(tenant: TenantId) -> ObjectPath {
-    ObjectPath::from(format!("{}/incoming/{}", tenant_prefix(tenant), uuid::Uuid::now_v7()))
+    ObjectPath::from(format!(
+        "{}/incoming/{}",
+        tenant_prefix(tenant),
+        uuid::Uuid::now_v7()
+    ))
 }
 
 /// A blob that is stored.
@@ -201,8 +213,13 @@ impl BlobStore {
             _ => open_cloud(url, std::env::vars_os())?,
         };
         let marker = ObjectPath::from(MARKER);
-        let written = objects.put(&marker, Bytes::from_static(b"blobs of Tamiz\n").into()).await;
-        written.map_err(|source| BlobError::Unavailable { what: "write", source })?;
+        let written = objects
+            .put(&marker, Bytes::from_static(b"blobs of Tamiz\n").into())
+            .await;
+        written.map_err(|source| BlobError::Unavailable {
+            what: "write",
+            source,
+        })?;
         Ok(BlobStore { objects })
     }
 
@@ -264,7 +281,9 @@ impl BlobStore {
     pub async fn fetch(&self, key: &BlobKey, size_bytes: u64, path: &Path) -> Result<(), BlobError> {
         let reader = self.read(key, size_bytes).await?;
         let copied = reader.copy_to(path).await;
-        if copied.is_err() && let Err(error) = tokio::fs::remove_file(path).await {
+        if copied.is_err()
+            && let Err(error) = tokio::fs::remove_file(path).await
+        {
             tracing::warn!(%error, file = %path.display(), "an unfinished copy could not be removed");
         }
         copied
@@ -278,7 +297,10 @@ impl BlobStore {
         match self.objects.head(&key.path()).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(BlobError::Unavailable { what: "look up", source }),
+            Err(source) => Err(BlobError::Unavailable {
+                what: "look up",
+                source,
+            }),
         }
     }
 
@@ -289,7 +311,10 @@ impl BlobStore {
     pub async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
         match self.objects.delete(&key.path()).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(BlobError::Unavailable { what: "delete", source }),
+            Err(source) => Err(BlobError::Unavailable {
+                what: "delete",
+                source,
+            }),
         }
     }
 
@@ -303,9 +328,19 @@ impl BlobStore {
 
     async fn delete_all(&self, tenant: TenantId) -> Result<u64, BlobError> {
         let prefix = ObjectPath::from(tenant_prefix(tenant));
-        let found = self.objects.list(Some(&prefix)).map_ok(|meta| meta.location).boxed();
-        let deleted = self.objects.delete_stream(found).try_fold(0, |count, _| async move { Ok(count + 1) });
-        deleted.await.map_err(|source| BlobError::Unavailable { what: "delete", source })
+        let found = self
+            .objects
+            .list(Some(&prefix))
+            .map_ok(|meta| meta.location)
+            .boxed();
+        let deleted = self
+            .objects
+            .delete_stream(found)
+            .try_fold(0, |count, _| async move { Ok(count + 1) });
+        deleted.await.map_err(|source| BlobError::Unavailable {
+            what: "delete",
+            source,
+        })
     }
 
     /// Whether the store answers; costs one small request.
@@ -313,13 +348,23 @@ impl BlobStore {
     /// # Errors
     /// [`BlobError::Unavailable`] when it does not.
     pub async fn check(&self) -> Result<(), BlobError> {
-        let answer = self.objects.get_opts(&ObjectPath::from(MARKER), GetOptions::new().with_head(true)).await;
-        answer.map(|_| ()).map_err(|source| BlobError::Unavailable { what: "answer", source })
+        let answer = self
+            .objects
+            .get_opts(&ObjectPath::from(MARKER), GetOptions::new().with_head(true))
+            .await;
+        answer.map(|_| ()).map_err(|source| BlobError::Unavailable {
+            what: "answer",
+            source,
+        })
     }
 }
 
 async fn write_file(mut writer: BlobWriter, path: &Path) -> Result<Blob, BlobError> {
-    let failed = |source| BlobError::File { what: "read", path: path.to_owned(), source };
+    let failed = |source| BlobError::File {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    };
     let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -332,8 +377,13 @@ async fn write_file(mut writer: BlobWriter, path: &Path) -> Result<Blob, BlobErr
 }
 
 fn open_folder(url: &Url) -> Result<LocalFileSystem, BlobError> {
-    let bad = |reason: String| BlobError::Address { url: url.to_string(), reason };
-    let folder = url.to_file_path().map_err(|()| bad("it names no local folder".to_owned()))?;
+    let bad = |reason: String| BlobError::Address {
+        url: url.to_string(),
+        reason,
+    };
+    let folder = url
+        .to_file_path()
+        .map_err(|()| bad("it names no local folder".to_owned()))?;
     std::fs::create_dir_all(&folder).map_err(|error| bad(error.to_string()))?;
     sweep(&folder);
     let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| bad(error.to_string()))?;
@@ -345,10 +395,16 @@ fn open_folder(url: &Url) -> Result<LocalFileSystem, BlobError> {
 /// unfinished uploads does this (docs/operating.md).
 fn sweep(folder: &Path) {
     let oldest = SystemTime::now() - Duration::from_secs(INCOMING_SECONDS_MAX);
-    let tenants = std::fs::read_dir(folder.join("t")).into_iter().flatten().flatten();
+    let tenants = std::fs::read_dir(folder.join("t"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let incoming = tenants.filter_map(|tenant| std::fs::read_dir(tenant.path().join("incoming")).ok());
     for entry in incoming.flatten().flatten() {
-        let old = entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|time| time < oldest);
+        let old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|time| time < oldest);
         if old && let Err(error) = std::fs::remove_file(entry.path()) {
             tracing::warn!(%error, file = %entry.path().display(), "an unfinished upload could not be removed");
         }
@@ -361,7 +417,9 @@ fn open_cloud(
 ) -> Result<Arc<dyn ObjectStore>, BlobError> {
     let options = environment.filter_map(|(name, value)| {
         let name = name.to_str()?.to_ascii_lowercase();
-        let ours = ["aws_", "google_", "azure_"].iter().any(|prefix| name.starts_with(prefix));
+        let ours = ["aws_", "google_", "azure_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
         ours.then_some((name, value.into_string().ok()?))
     });
     match object_store::parse_url_opts(url, options) {
@@ -370,7 +428,10 @@ fn open_cloud(
             let mut shown = url.clone();
             // A URL that cannot have a password has none to hide.
             let _ = shown.set_password(None);
-            Err(BlobError::Address { url: shown.to_string(), reason: error.to_string() })
+            Err(BlobError::Address {
+                url: shown.to_string(),
+                reason: error.to_string(),
+            })
         }
     }
 }

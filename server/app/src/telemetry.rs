@@ -14,8 +14,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{LogFormat, LogSettings};
 
 /// Upper bounds of histograms in seconds: from a claim (milliseconds) to a long scan (an hour).
-const SECONDS_BUCKETS: &[f64] =
-    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3600.0];
+const SECONDS_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3600.0,
+];
 
 /// How often the recorder folds its samples; until then they take memory.
 const UPKEEP_SECONDS: u64 = 5;
@@ -46,7 +47,10 @@ pub enum TelemetryError {
 pub fn install(settings: &LogSettings) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder()
         .parse(&settings.filter)
-        .map_err(|source| TelemetryError::Filter { filter: settings.filter.clone(), source })?;
+        .map_err(|source| TelemetryError::Filter {
+            filter: settings.filter.clone(),
+            source,
+        })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match settings.format {
@@ -65,7 +69,9 @@ pub fn install(settings: &LogSettings) -> Result<(), TelemetryError> {
 /// # Errors
 /// [`TelemetryError::Metrics`] when there is a recorder already.
 pub fn install_metrics() -> Result<PrometheusHandle, TelemetryError> {
-    let builder = PrometheusBuilder::new().set_buckets(SECONDS_BUCKETS).map_err(TelemetryError::Metrics)?;
+    let builder = PrometheusBuilder::new()
+        .set_buckets(SECONDS_BUCKETS)
+        .map_err(TelemetryError::Metrics)?;
     let handle = builder.install_recorder().map_err(TelemetryError::Metrics)?;
     let upkeep = handle.clone();
     tokio::spawn(async move {
@@ -88,7 +94,9 @@ fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
-        let message = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        let message = text
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let backtrace = std::backtrace::Backtrace::capture();
         metrics::counter!("tamiz_panics_total").increment(1);
@@ -106,14 +114,20 @@ mod tests {
         metrics::histogram!("tamiz_test_seconds").record(0.02);
         metrics::counter!("tamiz_test_total", "kind" => "a").increment(2);
         let text = handle.render();
-        assert!(text.contains("tamiz_test_seconds_bucket{le=\"0.025\"} 1"), "{text}");
+        assert!(
+            text.contains("tamiz_test_seconds_bucket{le=\"0.025\"} 1"),
+            "{text}"
+        );
         assert!(text.contains("tamiz_test_total{kind=\"a\"} 2"), "{text}");
         assert!(matches!(install_metrics(), Err(TelemetryError::Metrics(_))));
     }
 
     #[test]
     fn a_filter_with_a_mistake_is_named() {
-        let settings = LogSettings { format: LogFormat::Json, filter: "tamiz=loud".to_owned() };
+        let settings = LogSettings {
+            format: LogFormat::Json,
+            filter: "tamiz=loud".to_owned(),
+        };
         assert!(install(&settings).unwrap_err().to_string().contains("tamiz=loud"));
     }
 }

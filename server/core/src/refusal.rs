@@ -56,6 +56,8 @@ codes! {
     ReportUnrecognized = "REPORT_UNRECOGNIZED",
     /// The report's envelope cannot be read.
     ReportCorrupt = "REPORT_CORRUPT",
+    /// The report ends too early; what was readable is kept.
+    ReportTruncated = "REPORT_TRUNCATED",
     /// The plugin overstepped a limit or trapped.
     PluginFailed = "PLUGIN_FAILED",
     /// The tool is not installed on any worker.

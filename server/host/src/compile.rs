@@ -128,7 +128,14 @@ impl Compiler {
             return Ok(component);
         }
         let code = self.compile(bytes)?;
-        self.cache.store(digest, &code)?;
+        if let Err(error) = self.cache.store(digest, &code) {
+            // a full disk costs the next start a compilation, not this one the plugin
+            tracing::warn!(
+                digest,
+                error = &error as &dyn std::error::Error,
+                "compiled plugin is not cached"
+            );
+        }
         deserialize(engine, &code).map_err(|error| CompileError::Invalid {
             message: format!("{error:#}"),
         })
@@ -270,4 +277,18 @@ pub(crate) fn read_up_to(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 
 pub(crate) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> CompileError {
     move |source| CompileError::Io { doing, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_for_a_child_ends_with_it_or_with_the_time() {
+        let mut slow = Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(!wait_at_most(&slow, Duration::from_millis(20)).unwrap());
+        slow.kill().unwrap();
+        assert!(wait_at_most(&slow, Duration::from_secs(10)).unwrap());
+        slow.wait().unwrap();
+    }
 }

@@ -18,6 +18,7 @@ use crate::limits::{LOG_LINE_BYTES_MAX, PROGRESS_INTERVAL, READ_BYTES_MAX, REFUS
 use crate::model::{self, Shaper};
 use crate::run::RunState;
 use crate::sink::{ArtifactHandle, ArtifactMeta, Progress, SinkError};
+use crate::words;
 
 /// An input while a guest reads it.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -100,7 +101,7 @@ impl host::Host for RunState {
         }
         let diagnostic = Diagnostic {
             level: model::level(what.level),
-            code: model::label(&what.code),
+            code: words::label(&what.code),
             message: text::cut(&text::printable(&what.message), LOG_LINE_BYTES_MAX).to_owned(),
             at: what.at.map(|span| Span {
                 offset: span.offset,
@@ -245,9 +246,9 @@ impl host::HostArtifact for RunState {
             self.artifacts_opened += 1;
             let handle = ArtifactHandle(self.artifacts_opened);
             let meta = ArtifactMeta {
-                name: model::file_name(&meta.name),
-                media_type: model::label(&meta.media_type),
-                kind: model::label(&meta.kind),
+                name: words::file_name(&meta.name),
+                media_type: words::label(&meta.media_type),
+                kind: words::label(&meta.kind),
             };
             if let Err(error) = self.sink.artifact_open(handle, meta) {
                 return Err(self.sink_failed(error));

@@ -28,6 +28,7 @@ mod bindings;
 mod cache;
 mod compile;
 mod compile_child;
+mod description;
 mod engine;
 mod failure;
 mod host_impl;
@@ -40,16 +41,16 @@ mod run;
 mod sink;
 mod tool_run;
 mod walk;
+mod words;
 
 pub use compile::{COMPILE_CHILD_SUBCOMMAND, CompileError};
 pub use compile_child::compile_child_main;
+pub use description::{Description, ReportFormat};
 pub use engine::{Host, HostConfig, HostError};
 pub use failure::{ConvertFailure, PlanError, PluginError, TrapKind};
 pub use input::{CancelFlag, Input, ReadSeek};
 pub use limits::RunLimits;
-pub use plugin::{
-    Completeness, ConvertRequest, Converted, Counts, Description, Outcome, Plugin, ReportFormat, ScanRequest,
-};
+pub use plugin::{Completeness, ConvertRequest, Converted, Counts, Outcome, Plugin, ScanRequest};
 pub use registry::{Registry, RegistryError};
 pub use sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};
 pub use tool_run::{ToolOutput, ToolRun};

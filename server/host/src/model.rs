@@ -5,13 +5,14 @@
 
 use serde_json::{Map, Value};
 use tamiz_core::limits::{
-    EXTRA_BYTES_MAX, FILE_NAME_BYTES_MAX, LABEL_BYTES_MAX, LIST_ITEMS_MAX, LOCATIONS_MAX, MESSAGE_BYTES_MAX,
-    PLACE_BYTES_MAX, SNIPPET_BYTES_MAX,
+    EXTRA_BYTES_MAX, LABEL_BYTES_MAX, LIST_ITEMS_MAX, LOCATIONS_MAX, MESSAGE_BYTES_MAX, PLACE_BYTES_MAX,
+    SNIPPET_BYTES_MAX,
 };
 use tamiz_core::location::Endpoint;
 use tamiz_core::{Confidence, Finding, Location, LogLevel, Position, Severity, Span, text};
 
 use crate::bindings::types as wit;
+use crate::words::{is_plain, printable_value};
 
 /// What a finding without a rule is filed under.
 const RULE_UNNAMED: &str = "unnamed";
@@ -253,41 +254,6 @@ impl<'a> Shaper<'a> {
     }
 }
 
-/// The common case, decided bytewise: nothing for `printable` to take out.
-fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
-}
-
-fn printable_value(value: Value) -> Value {
-    match value {
-        Value::String(string) if !is_plain(&string) => Value::String(text::printable(&string).into_owned()),
-        Value::Array(items) => items.into_iter().map(printable_value).collect(),
-        Value::Object(entries) => entries
-            .into_iter()
-            .map(|(key, value)| (text::printable(&key).into_owned(), printable_value(value)))
-            .collect(),
-        other => other,
-    }
-}
-
-/// A short label of anything else the guest says: one line, printable, bounded.
-pub(crate) fn label(from: &str) -> String {
-    let printable = text::printable(text::cut(from, LABEL_BYTES_MAX)).replace(['\n', '\t'], " ");
-    printable.trim().to_owned()
-}
-
-/// An artifact's name: a label without a folder.
-pub(crate) fn file_name(from: &str) -> String {
-    let name = label(from).replace(['/', '\\'], "_");
-    let name = text::cut(&name, FILE_NAME_BYTES_MAX);
-    if matches!(name, "" | "." | "..") {
-        "artifact".to_owned()
-    } else {
-        name.to_owned()
-    }
-}
-
 /// Counted from 1, and within the database's 4-byte integer.
 fn in_range(number: u32) -> bool {
     number != 0 && i32::try_from(number).is_ok()
@@ -325,5 +291,168 @@ const fn confidence(from: wit::Confidence) -> Confidence {
         wit::Confidence::Low => Confidence::Low,
         wit::Confidence::Medium => Confidence::Medium,
         wit::Confidence::High => Confidence::High,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain() -> wit::Finding {
+        wit::Finding {
+            tool: "Semgrep".to_owned(),
+            rule_id: "rule".to_owned(),
+            rule_name: None,
+            title: "title".to_owned(),
+            message: "message".to_owned(),
+            severity: wit::Severity::Critical,
+            severity_raw: Some(String::new()),
+            confidence: wit::Confidence::Low,
+            category: None,
+            locations: Vec::new(),
+            cwe: vec![0, 79, u32::MAX],
+            cve: Vec::new(),
+            cvss_vector: None,
+            references: vec!["https://example.org".to_owned(), "javascript:alert(1)".to_owned()],
+            tags: Vec::new(),
+            remediation: None,
+            tool_fingerprint: None,
+            origin: None,
+            extra: Vec::new(),
+        }
+    }
+
+    fn shaped(from: wit::Finding) -> (Finding, Vec<(&'static str, &'static str)>) {
+        let mut shaper = Shaper::new("plugin");
+        let finding = shaper.finding(from);
+        let notes = shaper.notes();
+        (
+            finding,
+            notes.iter().map(|note| (note.code, note.field)).collect(),
+        )
+    }
+
+    #[test]
+    fn words_numbers_and_addresses_are_brought_into_range() {
+        let (finding, notes) = shaped(plain());
+        assert_eq!(finding.tool, "semgrep");
+        assert_eq!(finding.severity, Severity::Critical);
+        assert_eq!(finding.severity_raw, None);
+        assert_eq!(finding.cwe, [79]);
+        assert_eq!(finding.references, ["https://example.org"]);
+        assert_eq!(notes, [("field-dropped", "references")]);
+    }
+
+    #[test]
+    fn every_text_is_cut_at_its_limit_and_noted_once() {
+        let long = || "ñ".repeat(70_000);
+        let (finding, notes) = shaped(wit::Finding {
+            rule_id: long(),
+            title: long(),
+            message: long(),
+            remediation: Some(long()),
+            tags: vec![long(); 200],
+            cvss_vector: Some(long()),
+            references: Vec::new(),
+            ..plain()
+        });
+        assert_eq!(finding.message.len(), MESSAGE_BYTES_MAX);
+        assert_eq!(finding.title.len(), LABEL_BYTES_MAX);
+        assert_eq!(
+            (finding.tags.len(), finding.tags[0].len()),
+            (LIST_ITEMS_MAX, LABEL_BYTES_MAX)
+        );
+        let fields: Vec<_> = notes.iter().map(|(_, field)| *field).collect();
+        assert_eq!(
+            fields,
+            [
+                "message",
+                "rule-id",
+                "title",
+                "cvss-vector",
+                "tags",
+                "remediation"
+            ]
+        );
+    }
+
+    #[test]
+    fn places_that_cannot_be_are_left_out() {
+        let start = Some(wit::Position {
+            line: 0,
+            column: Some(1),
+        });
+        let end = Some(wit::Position {
+            line: 7,
+            column: Some(1 << 31),
+        });
+        let endpoint = |port| wit::NetworkEndpoint {
+            host: "a".to_owned(),
+            port: Some(port),
+            protocol: None,
+        };
+        let file = wit::FileLocation {
+            path: "a\nb".to_owned(),
+            start,
+            end,
+            snippet: Some("x".repeat(SNIPPET_BYTES_MAX + 1)),
+        };
+        let flow = wit::PacketFlow {
+            source: endpoint(65_536),
+            destination: endpoint(443),
+            packet: Some(0),
+        };
+        let (finding, _) = shaped(wit::Finding {
+            locations: vec![wit::Location::File(file), wit::Location::Flow(flow)],
+            ..plain()
+        });
+        let Location::File {
+            path,
+            start,
+            end,
+            snippet,
+        } = &finding.locations[0]
+        else {
+            panic!("{:?}", finding.locations);
+        };
+        assert_eq!((path.as_str(), *start), ("a b", None));
+        assert_eq!(
+            *end,
+            Some(Position {
+                line: 7,
+                column: None
+            })
+        );
+        assert_eq!(snippet.as_ref().map(String::len), Some(SNIPPET_BYTES_MAX));
+        assert_eq!(finding.locations[1].label(), "a > a:443");
+    }
+
+    #[test]
+    fn extra_values_are_json_the_database_can_hold() {
+        let pairs = [
+            ("number", "1.5"),
+            ("nested", r#"{"a\u0000":["b\u0000c"]}"#),
+            ("words", "not json"),
+            ("huge", "1e999"),
+        ];
+        let (finding, _) = shaped(wit::Finding {
+            extra: pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..plain()
+        });
+        assert_eq!(finding.extra["number"], 1.5);
+        assert_eq!(finding.extra["nested"]["a"][0], "bc");
+        assert_eq!(finding.extra["words"], "not json");
+        assert_eq!(finding.extra["huge"], "1e999");
+
+        let large = vec![("key".to_owned(), "x".repeat(EXTRA_BYTES_MAX))];
+        let (finding, notes) = shaped(wit::Finding {
+            extra: large,
+            ..plain()
+        });
+        assert!(finding.extra.is_empty());
+        assert!(notes.contains(&("field-cut", "extra")));
     }
 }

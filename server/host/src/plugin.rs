@@ -5,58 +5,25 @@
 //!
 //! Not here: choosing a plugin for a task (`registry`).
 
-use std::fs;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tamiz_core::limits::OPTIONS_BYTES_MAX;
-use tamiz_core::{Diagnostic, Finding, LogLevel, ScanType, text};
+use tamiz_core::{Diagnostic, Finding, LogLevel};
 use wasmtime::Store;
 
 use crate::bindings::{ScannerPre, plugin as wit};
+use crate::description::{self, Description};
 use crate::engine::Host;
 use crate::failure::{ConvertFailure, PlanError, PluginError};
 use crate::host_impl::{OpenInput, too_large};
 use crate::input::{CancelFlag, Input};
-use crate::limits::{INPUTS_MAX, RunLimits, VERDICT_BYTES_MAX};
-use crate::model::label;
+use crate::limits::{INPUTS_MAX, RunLimits};
 use crate::run::RunState;
 use crate::sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};
-use crate::tool_run::{self, ToolRun, is_word};
+use crate::tool_run::{self, ToolRun};
 use crate::walk::COMPONENT_BYTES_MAX;
-
-/// Formats that one plugin reads.
-const FORMATS_MAX: usize = 64;
-/// Tools named with one format.
-const FORMAT_TOOLS_MAX: usize = 64;
-/// The JSON Schema of a plugin's options, in bytes.
-const OPTIONS_SCHEMA_BYTES_MAX: usize = 64 * 1024;
-/// A version, in bytes.
-const VERSION_BYTES_MAX: usize = 64;
-
-/// What a plugin says about itself; checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Description {
-    /// A plain word.
-    pub name: String,
-    /// Letters, digits, `.`, `-`, `+`.
-    pub version: String,
-    /// What it scans.
-    pub scan_type: ScanType,
-    /// What it reads; at least one.
-    pub formats: Vec<ReportFormat>,
-    /// A JSON object.
-    pub options_schema: serde_json::Value,
-}
-
-/// One format that a plugin reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportFormat {
-    /// A plain word such as `semgrep-json`.
-    pub name: String,
-    /// The tools that write it.
-    pub tools: Vec<String>,
-}
+use crate::words::{label, message as bounded};
 
 /// What is to be scanned, as far as a plugin may know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,8 +147,6 @@ impl Plugin {
         };
         // one byte more than allowed is enough to be refused with the limit
         let bytes = crate::compile::read_up_to(path, COMPONENT_BYTES_MAX as u64 + 1).map_err(read)?;
-        let size_bytes = fs::metadata(path).map_err(read)?.len();
-        tracing::debug!(path = %path.display(), size_bytes, "loading a plugin");
         Self::from_bytes(host, &bytes)
     }
 
@@ -213,7 +178,7 @@ impl Plugin {
         Ok(Self {
             host: host.clone(),
             pre,
-            description: checked_description(described.map_err(PluginError::Describe)?)?,
+            description: description::checked(described.map_err(PluginError::Describe)?)?,
             sha256,
             size_bytes: bytes.len() as u64,
             imports,
@@ -443,71 +408,4 @@ fn check_inputs(inputs: &[Input]) -> Result<(), ConvertFailure> {
         return Err(too_large());
     }
     Ok(())
-}
-
-fn checked_description(from: wit::Description) -> Result<Description, PluginError> {
-    let refuse = |message: String| Err(PluginError::Description { message });
-    if !is_word(&from.name) {
-        return refuse(format!("the name {:?} is not a plain word", shown(&from.name)));
-    }
-    let version_fits = !from.version.is_empty()
-        && from.version.len() <= VERSION_BYTES_MAX
-        && from
-            .version
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'));
-    if !version_fits {
-        return refuse(format!("the version {:?} is not one", shown(&from.version)));
-    }
-    let scan_type = match ScanType::parse(&from.scan_type) {
-        Ok(scan_type) => scan_type,
-        Err(error) => return refuse(format!("the scan type {error}")),
-    };
-    if from.formats.is_empty() || from.formats.len() > FORMATS_MAX {
-        return refuse(format!(
-            "{} formats are named, 1 to {FORMATS_MAX} are allowed",
-            from.formats.len()
-        ));
-    }
-    for format in &from.formats {
-        if !is_word(&format.name)
-            || format.tools.len() > FORMAT_TOOLS_MAX
-            || !format.tools.iter().all(|tool| is_word(tool))
-        {
-            return refuse(format!(
-                "the format {:?} or its tools are not plain words",
-                shown(&format.name)
-            ));
-        }
-    }
-    if from.options_schema.len() > OPTIONS_SCHEMA_BYTES_MAX {
-        return refuse(format!(
-            "the options schema has {} bytes, at most {OPTIONS_SCHEMA_BYTES_MAX} are allowed",
-            from.options_schema.len()
-        ));
-    }
-    let options_schema = match serde_json::from_str::<serde_json::Value>(&from.options_schema) {
-        Ok(schema) if schema.is_object() => schema,
-        _ => return refuse("the options schema is not a JSON object".to_owned()),
-    };
-    let formats = from.formats.into_iter().map(|format| ReportFormat {
-        name: format.name,
-        tools: format.tools,
-    });
-    Ok(Description {
-        name: from.name,
-        version: from.version,
-        scan_type,
-        formats: formats.collect(),
-        options_schema,
-    })
-}
-
-fn shown(from: &str) -> &str {
-    text::cut(from, 100)
-}
-
-/// A message of the guest, fit to be shown.
-fn bounded(message: &str) -> String {
-    text::printable(text::cut(message, VERDICT_BYTES_MAX)).into_owned()
 }

@@ -34,7 +34,8 @@ pub(crate) struct RunState {
     /// Fields that were cut in this run; each is told once.
     pub(crate) fields_cut: BTreeSet<&'static str>,
     limiter: Limiter,
-    deadline_at: Instant,
+    /// `None` when the limit is beyond what the clock can count.
+    deadline_at: Option<Instant>,
     cancel: CancelFlag,
     /// The host's own verdict, which beats whatever wasmtime reports.
     stop: Option<ConvertFailure>,
@@ -56,7 +57,7 @@ impl RunState {
         Self {
             resources,
             limiter: Limiter::new(limits.memory_bytes),
-            deadline_at: Instant::now() + limits.deadline,
+            deadline_at: Instant::now().checked_add(limits.deadline),
             limits,
             sink,
             counts: Counts::default(),
@@ -93,8 +94,11 @@ impl RunState {
     fn look_at_the_clock(&mut self) -> wasmtime::Result<()> {
         if self.cancel.is_cancelled() {
             Err(self.stop(ConvertFailure::Cancelled))
-        } else if Instant::now() >= self.deadline_at {
-            let seconds = self.limits.deadline.as_secs();
+        } else if self
+            .deadline_at
+            .is_some_and(|deadline| Instant::now() >= deadline)
+        {
+            let seconds = self.limits.deadline.as_millis().div_ceil(1_000) as u64;
             Err(self.stop(ConvertFailure::Deadline { seconds }))
         } else {
             Ok(())
@@ -174,6 +178,15 @@ impl RunState {
     pub(crate) fn guest_error(&mut self, error: ConvertFailure) -> ConvertFailure {
         match (self.stop.take(), self.over) {
             (Some(verdict), _) => verdict,
+            (None, None)
+                if matches!(error, ConvertFailure::Unrecognized { .. }) && self.counts.findings > 0 =>
+            {
+                let message = format!(
+                    "it emitted {} findings of a format that it does not know",
+                    self.counts.findings
+                );
+                ConvertFailure::WrongAnswer { message }
+            }
             (None, Some((what, limit))) => ConvertFailure::OverLimit { what, limit },
             (None, None) => error,
         }

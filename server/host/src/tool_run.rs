@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::bindings::plugin as wit;
 use crate::failure::ConvertFailure;
+use crate::words::is_word;
 
 /// Runs of one plan: a scan type combines a handful of tools.
 const RUNS_MAX: usize = 16;
@@ -15,8 +16,6 @@ const ARGUMENTS_MAX: usize = 256;
 const ARGUMENT_BYTES_MAX: usize = 4096;
 /// Files that one tool writes for `convert`.
 const OUTPUTS_MAX: usize = 8;
-/// A tool's or output's name, in bytes.
-const WORD_BYTES_MAX: usize = 64;
 
 /// One run of a tool that the plugin asks for; the worker decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,15 +117,6 @@ fn check_argument(argument: &str, outputs: &BTreeSet<&str>) -> Result<(), Conver
             shown(argument)
         )))
     }
-}
-
-pub(crate) fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= WORD_BYTES_MAX
-        && !text.starts_with(['-', '.'])
-        && text.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
-        })
 }
 
 fn shown(text: &str) -> &str {

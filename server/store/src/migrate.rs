@@ -27,7 +27,9 @@ const ROLE_RETRIES_MAX: u32 = 20;
 /// apply (a newer Tamiz has been here, or a file was changed), [`StoreError::Role`] when the user may
 /// not do this.
 pub async fn run(database_url: &str) -> Result<(), StoreError> {
-    let mut connection = admin_options(database_url)?.connect().await?;
+    // "already exists, skipping" is the usual answer and no news
+    let options = admin_options(database_url)?.options([("client_min_messages", "warning")]);
+    let mut connection = options.connect().await?;
     for role in [OWNER_ROLE, APP_ROLE, DISPATCH_ROLE, CONTROL_ROLE] {
         make_role(&mut connection, role).await?;
     }

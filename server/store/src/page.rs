@@ -3,7 +3,7 @@
 use tamiz_core::limits::PAGE_ROWS_MAX;
 
 /// How many rows, 1 to [`PAGE_ROWS_MAX`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageLimit(u32);
 
 impl PageLimit {

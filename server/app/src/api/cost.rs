@@ -48,7 +48,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth_max: 20, complexity_max: 20_000 }
+        Self {
+            depth_max: 20,
+            complexity_max: 20_000,
+        }
     }
 }
 

@@ -134,19 +134,19 @@ mod tests {
     #[Object]
     impl Query {
         async fn leaky(&self) -> async_graphql::Result<i32> {
-            Err(std::io::Error::other("relation \"task\" does not exist"))?
+            std::future::ready(Err(std::io::Error::other("relation \"task\" does not exist"))).await?
         }
 
         async fn careless(&self) -> async_graphql::Result<i32> {
-            Err(Error::new("password=hunter2"))
+            std::future::ready(Err(Error::new("password=hunter2"))).await
         }
 
         async fn broken(&self) -> Result<i32, ApiError> {
-            Err(ApiError::fault(&std::io::Error::other("disk on fire")))
+            std::future::ready(Err(ApiError::fault(&std::io::Error::other("disk on fire")))).await
         }
 
         async fn picky(&self, at: Option<Uuid>) -> Result<i32, ApiError> {
-            let _ = at;
+            std::future::ready(at).await;
             Err(Refusal::new(RefusalCode::BadCursor, "the cursor is of another list").into())
         }
     }

@@ -2,10 +2,103 @@
 //!
 //! Handlers read requests, call flows or the store, and write answers. There is no SQL here and no
 //! rule of the domain: writes go through `flow`, reads through `tamiz_store`.
+//!
+//! ```text
+//! /                    GraphiQL, embedded
+//! /graphql             queries, mutations, subscriptions (HTTP, events, websocket)   token
+//! /v1/uploads          raw bytes in                                                  token
+//! /v1/artifacts/{id}   bytes out                                                     token
+//! /healthz /readyz /metrics
+//! ```
+
+mod state;
+pub use state::ApiState;
 
 pub mod cost;
-pub mod errors;
-pub mod graphiql;
 pub mod guard;
-pub mod refused;
+pub mod schema;
 pub mod transport;
+
+pub mod artifacts;
+pub mod graphiql;
+pub mod health;
+pub mod uploads;
+
+pub mod errors;
+pub mod refused;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use tokio::sync::{Semaphore, watch};
+
+use guard::rate::Allowance;
+use guard::{RateLimit, Rates, TrustedProxies};
+use refused::Refused;
+use schema::Graph;
+use transport::{Draining, Origins, STREAMS_MAX, Times, Transport};
+
+/// Tokens behind one address (an office, a build server) that may use up their limits together.
+const TOKENS_PER_ADDRESS: u32 = 4;
+
+/// The front door, and what has to be kept going beside it.
+pub struct Api {
+    /// To be served with connection info (`into_make_service_with_connect_info::<SocketAddr>`).
+    pub router: Router,
+    /// Run [`Rates::sweep`] for as long as the server lives: it forgets idle clients.
+    pub rates: Rates,
+}
+
+/// Puts the front door together. `draining` turning `true` ends event streams and websockets, so
+/// that a graceful shutdown does not wait for their watchers.
+pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
+    let state = Arc::new(state);
+    let settings = &state.settings;
+    let token = Allowance {
+        requests_per_second: settings.rate.requests_per_second.get(),
+        burst: settings.rate.burst.get(),
+    };
+    let address = Allowance {
+        requests_per_second: token.requests_per_second.saturating_mul(TOKENS_PER_ADDRESS),
+        burst: token.burst.saturating_mul(TOKENS_PER_ADDRESS),
+    };
+    let rates = Rates {
+        per_address: RateLimit::new(address),
+        per_token: RateLimit::new(token),
+    };
+    let proxies = TrustedProxies::new(&settings.trusted_proxies);
+
+    let graph = Graph::new(Arc::clone(&state));
+    let transport = Transport {
+        engine: graph.clone(),
+        per_token: rates.per_token.clone(),
+        // the server's own pages only; a console elsewhere gets its own setting when there is one
+        origins: Origins::default(),
+        times: Times::default(),
+        draining: Draining::new(draining),
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+    };
+    let callers = transport::routes(transport)
+        .merge(uploads::routes(Arc::clone(&state)))
+        .merge(artifacts::routes(Arc::clone(&state)));
+    let router = guard::around_callers(callers, graph, &rates.per_token)
+        .merge(graphiql::routes())
+        .merge(health::routes(state))
+        .fallback(|| async {
+            Refused::new(
+                StatusCode::NOT_FOUND,
+                "NOT_FOUND",
+                "there is nothing at this address",
+            )
+        });
+    Api {
+        router: guard::around_all(router, proxies, &rates.per_address),
+        rates,
+    }
+}
+
+#[cfg(test)]
+mod test_tenant;
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,10 @@ pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charse
 
 /// A refused request.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct Refused(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     status: StatusCode,
     code: String,
     message: String,
@@ -25,13 +28,13 @@ pub struct Refused {
 impl Refused {
     /// A refusal with a stable `code` and a sentence for people.
     pub fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             code: code.into(),
             message: message.into(),
             details: serde_json::Map::new(),
             headers: HeaderMap::new(),
-        }
+        }))
     }
 
     /// 400: the request cannot be understood.
@@ -46,7 +49,7 @@ impl Refused {
             "METHOD_NOT_ALLOWED",
             format!("this address answers to {allowed} only"),
         );
-        refused.headers.insert(ALLOW, HeaderValue::from_static(allowed));
+        refused.0.headers.insert(ALLOW, HeaderValue::from_static(allowed));
         refused
     }
 
@@ -64,7 +67,7 @@ impl Refused {
     pub fn unauthorized(reason: &str) -> Self {
         let mut refused = Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", reason);
         let challenge = HeaderValue::from_static("Bearer realm=\"tamiz\"");
-        refused.headers.insert(WWW_AUTHENTICATE, challenge);
+        refused.0.headers.insert(WWW_AUTHENTICATE, challenge);
         refused
     }
 
@@ -79,6 +82,7 @@ impl Refused {
         )
         .detail("retryAfterSeconds", wait_seconds);
         refused
+            .0
             .headers
             .insert(RETRY_AFTER, HeaderValue::from(wait_seconds));
         refused
@@ -108,29 +112,30 @@ impl Refused {
     /// Adds one machine-readable detail.
     #[must_use]
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.details.insert(key.to_owned(), value.into());
+        self.0.details.insert(key.to_owned(), value.into());
         self
     }
 
     /// The stable code.
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// The sentence for people.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let mut extensions = self.details;
-        extensions.insert("code".to_owned(), Value::from(self.code));
-        let body = json!({ "errors": [{ "message": self.message, "extensions": extensions }] });
-        let mut response = (self.status, body.to_string()).into_response();
+        let parts = *self.0;
+        let mut extensions = parts.details;
+        extensions.insert("code".to_owned(), Value::from(parts.code));
+        let body = json!({ "errors": [{ "message": parts.message, "extensions": extensions }] });
+        let mut response = (parts.status, body.to_string()).into_response();
         response.headers_mut().insert(CONTENT_TYPE, JSON);
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(parts.headers);
         response
     }
 }

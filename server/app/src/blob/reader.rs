@@ -30,7 +30,11 @@ pub struct BlobReader {
 impl std::fmt::Debug for BlobReader {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (key, remaining) = (self.key.to_string(), self.remaining_bytes);
-        formatter.debug_struct("BlobReader").field("key", &key).field("remaining_bytes", &remaining).finish()
+        formatter
+            .debug_struct("BlobReader")
+            .field("key", &key)
+            .field("remaining_bytes", &remaining)
+            .finish_non_exhaustive()
     }
 }
 
@@ -41,7 +45,10 @@ impl BlobReader {
         size_bytes: u64,
         range: Option<Range<u64>>,
     ) -> Result<BlobReader, BlobError> {
-        let damaged = |what: String| BlobError::Damaged { key: key.to_string(), what };
+        let damaged = |what: String| BlobError::Damaged {
+            key: key.to_string(),
+            what,
+        };
         let hasher = range.is_none().then(Sha256::new);
         let wanted = range.unwrap_or(0..size_bytes);
         if wanted.start > wanted.end || wanted.end > size_bytes {
@@ -50,22 +57,46 @@ impl BlobReader {
         // Not every store takes an empty range; the length is checked all the same.
         let empty = wanted.is_empty();
         let asked = (!empty && wanted != (0..size_bytes)).then(|| GetRange::Bounded(wanted.clone()));
-        let options = GetOptions { range: asked, head: empty, ..GetOptions::default() };
-        let found = objects.get_opts(&key.path(), options).await.map_err(|error| match error {
-            object_store::Error::NotFound { .. } => BlobError::NotFound { key: key.to_string() },
-            source => BlobError::Unavailable { what: "read", source },
-        })?;
+        let options = GetOptions {
+            range: asked,
+            head: empty,
+            ..GetOptions::default()
+        };
+        let found = objects
+            .get_opts(&key.path(), options)
+            .await
+            .map_err(|error| match error {
+                object_store::Error::NotFound { .. } => BlobError::NotFound { key: key.to_string() },
+                source => BlobError::Unavailable { what: "read", source },
+            })?;
         if found.meta.size != size_bytes {
-            return Err(damaged(format!("it has {} bytes instead of {size_bytes}", found.meta.size)));
+            return Err(damaged(format!(
+                "it has {} bytes instead of {size_bytes}",
+                found.meta.size
+            )));
         }
-        let pieces = if empty { futures_util::stream::empty().boxed() } else { pieces(found, &wanted).await? };
+        let pieces = if empty {
+            futures_util::stream::empty().boxed()
+        } else {
+            pieces(found, &wanted).await?
+        };
         let remaining_bytes = wanted.end - wanted.start;
-        Ok(BlobReader { key: *key, pieces, remaining_bytes, hasher, ended: empty })
+        Ok(BlobReader {
+            key: *key,
+            pieces,
+            remaining_bytes,
+            hasher,
+            ended: empty,
+        })
     }
 
     /// Writes all bytes to a new file. Not synced: a copy that is lost is made again.
     pub(super) async fn copy_to(mut self, path: &Path) -> Result<(), BlobError> {
-        let failed = |source| BlobError::File { what: "write", path: path.to_owned(), source };
+        let failed = |source| BlobError::File {
+            what: "write",
+            path: path.to_owned(),
+            source,
+        };
         let mut file = tokio::fs::File::create_new(path).await.map_err(failed)?;
         while let Some(piece) = self.next().await {
             file.write_all(&piece?).await.map_err(failed)?;
@@ -75,7 +106,10 @@ impl BlobReader {
 
     /// Takes one piece into account; the last one only when everything was right.
     fn accept(&mut self, piece: Bytes) -> Result<Bytes, BlobError> {
-        let damaged = |what: &str| BlobError::Damaged { key: self.key.to_string(), what: what.to_owned() };
+        let damaged = |what: &str| BlobError::Damaged {
+            key: self.key.to_string(),
+            what: what.to_owned(),
+        };
         let Some(remaining) = self.remaining_bytes.checked_sub(piece.len() as u64) else {
             return Err(damaged("more bytes came than were stored"));
         };
@@ -107,7 +141,10 @@ impl Stream for BlobReader {
             None if self.remaining_bytes == 0 => None,
             None => {
                 let what = format!("it ends {} bytes too early", self.remaining_bytes);
-                Some(Err(BlobError::Damaged { key: self.key.to_string(), what }))
+                Some(Err(BlobError::Damaged {
+                    key: self.key.to_string(),
+                    what,
+                }))
             }
         };
         self.ended = !matches!(item, Some(Ok(_)));
@@ -120,14 +157,22 @@ async fn pieces(
     found: object_store::GetResult,
     wanted: &Range<u64>,
 ) -> Result<BoxStream<'static, Result<Bytes, object_store::Error>>, BlobError> {
-    let local = |error: std::io::Error| object_store::Error::Generic { store: "disk", source: error.into() };
+    let local = |error: std::io::Error| object_store::Error::Generic {
+        store: "disk",
+        source: error.into(),
+    };
     match found.payload {
         GetResultPayload::File(file, _) => {
             let mut file = tokio::fs::File::from_std(file);
             let sought = file.seek(SeekFrom::Start(wanted.start)).await;
-            sought.map_err(|error| BlobError::Unavailable { what: "read", source: local(error) })?;
+            sought.map_err(|error| BlobError::Unavailable {
+                what: "read",
+                source: local(error),
+            })?;
             let part = file.take(wanted.end - wanted.start);
-            Ok(ReaderStream::with_capacity(part, PIECE_BYTES).map_err(local).boxed())
+            Ok(ReaderStream::with_capacity(part, PIECE_BYTES)
+                .map_err(local)
+                .boxed())
         }
         GetResultPayload::Stream(stream) => Ok(stream),
     }

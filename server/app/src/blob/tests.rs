@@ -28,11 +28,12 @@ async fn put(store: &BlobStore, tenant: TenantId, bytes: &[u8]) -> Blob {
 }
 
 async fn get(reader: BlobReader) -> Result<Vec<u8>, BlobError> {
-    reader.try_fold(Vec::new(), |mut all, piece| async move {
-        all.extend_from_slice(&piece);
-        Ok(all)
-    })
-    .await
+    reader
+        .try_fold(Vec::new(), |mut all, piece| async move {
+            all.extend_from_slice(&piece);
+            Ok(all)
+        })
+        .await
 }
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -47,10 +48,23 @@ async fn what_is_written_is_read_whole_and_in_parts() {
             let bytes = pattern(length);
             let blob = put(&store, tenant, &bytes).await;
             assert_eq!(blob.size_bytes, length as u64, "{name}");
-            assert_eq!(store.size(&blob.key).await.unwrap(), Some(length as u64), "{name}");
-            assert_eq!(get(store.read(&blob.key, length as u64).await.unwrap()).await.unwrap(), bytes, "{name}");
+            assert_eq!(
+                store.size(&blob.key).await.unwrap(),
+                Some(length as u64),
+                "{name}"
+            );
+            assert_eq!(
+                get(store.read(&blob.key, length as u64).await.unwrap())
+                    .await
+                    .unwrap(),
+                bytes,
+                "{name}"
+            );
             let (start, end) = (length / 3, length - length / 4);
-            let part = store.read_range(&blob.key, length as u64, start as u64..end as u64).await.unwrap();
+            let part = store
+                .read_range(&blob.key, length as u64, start as u64..end as u64)
+                .await
+                .unwrap();
             assert_eq!(get(part).await.unwrap(), bytes[start..end], "{name}");
         }
     }
@@ -78,7 +92,10 @@ async fn a_writer_stops_at_its_limit_and_leaves_nothing() {
         let mut writer = writer(&store, tenant, limit);
         writer.write(Bytes::from(pattern(PART_BYTES + 10))).await.unwrap();
         let error = writer.write(Bytes::from_static(b"x")).await.unwrap_err();
-        assert!(matches!(error, BlobError::TooLarge { bytes_max } if bytes_max == limit), "{name}");
+        assert!(
+            matches!(error, BlobError::TooLarge { bytes_max } if bytes_max == limit),
+            "{name}"
+        );
         drop(writer);
         assert_eq!(store.delete_all(tenant).await.unwrap(), 0, "{name}");
     }
@@ -87,9 +104,19 @@ async fn a_writer_stops_at_its_limit_and_leaves_nothing() {
 #[tokio::test]
 async fn an_absent_blob_is_said_to_be_absent_and_can_be_deleted_again() {
     for (name, store, _folder) in every_backend().await {
-        let key = BlobKey { tenant: TenantId::fresh(), kind: BlobKind::Artifact, hash: [7; 32] };
-        assert!(matches!(store.read(&key, 3).await.unwrap_err(), BlobError::NotFound { .. }), "{name}");
-        assert!(matches!(store.read(&key, 0).await.unwrap_err(), BlobError::NotFound { .. }), "{name}");
+        let key = BlobKey {
+            tenant: TenantId::fresh(),
+            kind: BlobKind::Artifact,
+            hash: [7; 32],
+        };
+        assert!(
+            matches!(store.read(&key, 3).await.unwrap_err(), BlobError::NotFound { .. }),
+            "{name}"
+        );
+        assert!(
+            matches!(store.read(&key, 0).await.unwrap_err(), BlobError::NotFound { .. }),
+            "{name}"
+        );
         store.delete(&key).await.unwrap();
         store.check().await.unwrap();
     }
@@ -105,10 +132,16 @@ async fn damaged_bytes_are_never_delivered_to_the_end() {
         flipped[0] ^= 1;
         store.objects.put(&blob.key.path(), flipped.into()).await.unwrap();
         let error = get(store.read(&blob.key, size).await.unwrap()).await.unwrap_err();
-        assert!(error.to_string().contains("its hash is another one"), "{name}: {error}");
+        assert!(
+            error.to_string().contains("its hash is another one"),
+            "{name}: {error}"
+        );
         let error = store.read(&blob.key, size + 1).await.unwrap_err();
         assert!(error.to_string().contains("bytes instead of"), "{name}: {error}");
-        assert!(store.read_range(&blob.key, size, 5..size + 1).await.is_err(), "{name}");
+        assert!(
+            store.read_range(&blob.key, size, 5..size + 1).await.is_err(),
+            "{name}"
+        );
 
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("copy");
@@ -125,7 +158,9 @@ async fn files_go_in_and_come_out() {
         let bytes = pattern(PIECE_BYTES + 77);
         std::fs::write(&source, &bytes).unwrap();
         let tenant = TenantId::fresh();
-        let blob = write_file(writer(&store, tenant, 1 << 30), &source).await.unwrap();
+        let blob = write_file(writer(&store, tenant, 1 << 30), &source)
+            .await
+            .unwrap();
         store.fetch(&blob.key, blob.size_bytes, &copy).await.unwrap();
         assert_eq!(std::fs::read(&copy).unwrap(), bytes, "{name}");
         let error = write_file(writer(&store, tenant, 10), &source).await.unwrap_err();
@@ -136,7 +171,11 @@ async fn files_go_in_and_come_out() {
 #[test]
 fn a_storage_path_is_a_key_only_for_its_own_tenant() {
     let (ours, theirs) = (TenantId::fresh(), TenantId::fresh());
-    let key = BlobKey { tenant: ours, kind: BlobKind::Artifact, hash: [0xab; 32] };
+    let key = BlobKey {
+        tenant: ours,
+        kind: BlobKind::Artifact,
+        hash: [0xab; 32],
+    };
     let path = key.to_string();
     assert_eq!(path, format!("t/{ours}/artifact/{}", "ab".repeat(32)));
     assert_eq!(BlobKey::parse(ours, &path), Some(key));
@@ -157,25 +196,45 @@ fn a_storage_path_is_a_key_only_for_its_own_tenant() {
 #[tokio::test]
 async fn an_upload_cut_off_by_a_crash_is_swept_after_a_day() {
     let folder = tempfile::tempdir().unwrap();
-    let incoming = folder.path().join("t").join(TenantId::fresh().to_string()).join("incoming");
+    let incoming = folder
+        .path()
+        .join("t")
+        .join(TenantId::fresh().to_string())
+        .join("incoming");
     std::fs::create_dir_all(&incoming).unwrap();
     let (old, young) = (incoming.join("old#1"), incoming.join("young#1"));
     std::fs::write(&young, "x").unwrap();
     let file = std::fs::File::create(&old).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(INCOMING_SECONDS_MAX + 60)).unwrap();
-    BlobStore::open(&Url::from_directory_path(folder.path()).unwrap()).await.unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(INCOMING_SECONDS_MAX + 60))
+        .unwrap();
+    BlobStore::open(&Url::from_directory_path(folder.path()).unwrap())
+        .await
+        .unwrap();
     assert!(!old.exists() && young.exists());
 }
 
 #[test]
 fn cloud_addresses_are_understood_without_touching_the_network() {
     let environment = || {
-        let pairs = [("AWS_REGION", "eu-central-1"), ("AZURE_STORAGE_ACCOUNT_NAME", "acme"), ("HOME", "/")];
+        let pairs = [
+            ("AWS_REGION", "eu-central-1"),
+            ("AZURE_STORAGE_ACCOUNT_NAME", "acme"),
+            ("HOME", "/"),
+        ];
         pairs.into_iter().map(|(name, value)| (name.into(), value.into()))
     };
-    for good in ["s3://bucket/some/prefix", "s3://bucket", "gs://bucket/prefix", "az://container/prefix"] {
+    for good in [
+        "s3://bucket/some/prefix",
+        "s3://bucket",
+        "gs://bucket/prefix",
+        "az://container/prefix",
+    ] {
         let store = open_cloud(&Url::parse(good).unwrap(), environment()).unwrap();
-        let expected = Url::parse(good).unwrap().path().trim_start_matches('/').to_owned();
+        let expected = Url::parse(good)
+            .unwrap()
+            .path()
+            .trim_start_matches('/')
+            .to_owned();
         assert!(store.to_string().contains(&expected), "{good}: {store}");
     }
     for bad in ["ftp://host/x", "s3:///nobucket"] {

@@ -33,7 +33,11 @@ pub struct BlobWriter {
 impl std::fmt::Debug for BlobWriter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (kind, size_bytes) = (self.kind, self.size_bytes);
-        formatter.debug_struct("BlobWriter").field("kind", &kind).field("size_bytes", &size_bytes).finish()
+        formatter
+            .debug_struct("BlobWriter")
+            .field("kind", &kind)
+            .field("size_bytes", &size_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,7 +49,16 @@ impl BlobWriter {
         bytes_max: u64,
     ) -> BlobWriter {
         let (head, hasher) = (BytesMut::new(), Sha256::new());
-        BlobWriter { objects, tenant, kind, bytes_max, hasher, size_bytes: 0, head, tail: None }
+        BlobWriter {
+            objects,
+            tenant,
+            kind,
+            bytes_max,
+            hasher,
+            size_bytes: 0,
+            head,
+            tail: None,
+        }
     }
 
     /// How many bytes were written.
@@ -60,12 +73,17 @@ impl BlobWriter {
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), BlobError> {
         let size_bytes = self.size_bytes.saturating_add(bytes.len() as u64);
         if size_bytes > self.bytes_max {
-            return Err(BlobError::TooLarge { bytes_max: self.bytes_max });
+            return Err(BlobError::TooLarge {
+                bytes_max: self.bytes_max,
+            });
         }
         self.size_bytes = size_bytes;
         self.hasher.update(&bytes);
         if let Some((_, upload)) = &mut self.tail {
-            upload.wait_for_capacity(PARTS_IN_FLIGHT_MAX).await.map_err(unwritten)?;
+            upload
+                .wait_for_capacity(PARTS_IN_FLIGHT_MAX)
+                .await
+                .map_err(unwritten)?;
             upload.put(bytes);
             return Ok(());
         }
@@ -86,12 +104,22 @@ impl BlobWriter {
     /// [`BlobError::Unavailable`]; then nothing is stored.
     pub async fn finish(mut self) -> Result<Blob, BlobError> {
         let hash: [u8; 32] = std::mem::take(&mut self.hasher).finalize().into();
-        let key = BlobKey { tenant: self.tenant, kind: self.kind, hash };
-        let blob = Blob { key, size_bytes: self.size_bytes };
+        let key = BlobKey {
+            tenant: self.tenant,
+            kind: self.kind,
+            hash,
+        };
+        let blob = Blob {
+            key,
+            size_bytes: self.size_bytes,
+        };
         match self.tail.take() {
             None => {
                 let head = std::mem::take(&mut self.head).freeze();
-                self.objects.put(&key.path(), head.into()).await.map_err(unwritten)?;
+                self.objects
+                    .put(&key.path(), head.into())
+                    .await
+                    .map_err(unwritten)?;
             }
             Some((path, upload)) => {
                 upload.finish().await.map_err(unwritten)?;
@@ -113,7 +141,9 @@ async fn remove(objects: &dyn ObjectStore, path: &ObjectPath) {
 
 impl Drop for BlobWriter {
     fn drop(&mut self) {
-        let Some((path, upload)) = self.tail.take() else { return };
+        let Some((path, upload)) = self.tail.take() else {
+            return;
+        };
         // Outside a runtime the process is ending; the sweep at the next start removes the rest.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
@@ -126,5 +156,8 @@ impl Drop for BlobWriter {
 }
 
 fn unwritten(source: object_store::Error) -> BlobError {
-    BlobError::Unavailable { what: "write", source }
+    BlobError::Unavailable {
+        what: "write",
+        source,
+    }
 }

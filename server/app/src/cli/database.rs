@@ -22,11 +22,17 @@ impl Database {
     /// [`CliError::Unavailable`] when the embedded one cannot be started or is somebody else's.
     pub async fn own(config: &Config) -> Result<Database, CliError> {
         if let Some(url) = &config.database_url {
-            return Ok(Database { url: url.expose().to_owned(), embedded: None });
+            return Ok(Database {
+                url: url.expose().to_owned(),
+                embedded: None,
+            });
         }
         let started = EmbeddedPostgres::start(&config.data_dir).await;
         let embedded = started.map_err(|error| CliError::unavailable(&error))?;
-        Ok(Database { url: embedded.url().to_owned(), embedded: Some(embedded) })
+        Ok(Database {
+            url: embedded.url().to_owned(),
+            embedded: Some(embedded),
+        })
     }
 
     /// For a command beside a server: as [`Database::own`], but the embedded one is shared with the

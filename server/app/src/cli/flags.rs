@@ -11,7 +11,7 @@ use crate::config::{self, Flag, Loaded};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Configuration (see `tamiz config check`)")]
 pub struct ConfigFlags {
-    /// Read this file instead of ./tamiz.toml [env: TAMIZ_CONFIG]
+    /// Read this file instead of `./tamiz.toml`; `TAMIZ_CONFIG` does the same
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Keep the database, blobs and scratch files here [default: .tamiz]
@@ -53,8 +53,10 @@ impl ConfigFlags {
             ("log_format", &self.log_format),
             ("log_filter", &self.log_filter),
         ];
-        let mut flags: Vec<Flag> =
-            named.iter().filter_map(|(key, value)| Some(flag(key, value.as_ref()?))).collect();
+        let mut flags: Vec<Flag> = named
+            .iter()
+            .filter_map(|(key, value)| Some(flag(key, value.as_ref()?)))
+            .collect();
         flags.extend(more);
         for pair in &self.set {
             let Some((key, value)) = pair.split_once('=') else {
@@ -62,7 +64,11 @@ impl ConfigFlags {
                 return Err(CliError::Usage(text));
             };
             let (key, value) = (key.trim().to_owned(), value.to_owned());
-            flags.push(Flag { flag: format!("--set {key}"), key, value });
+            flags.push(Flag {
+                flag: format!("--set {key}"),
+                key,
+                value,
+            });
         }
         Ok(flags)
     }
@@ -70,5 +76,9 @@ impl ConfigFlags {
 
 /// The flag of a key that has one of its own, `--data-dir` for `data_dir`.
 pub fn flag(key: &str, value: &str) -> Flag {
-    Flag { flag: format!("--{}", key.replace('_', "-")), key: key.to_owned(), value: value.to_owned() }
+    Flag {
+        flag: format!("--{}", key.replace('_', "-")),
+        key: key.to_owned(),
+        value: value.to_owned(),
+    }
 }

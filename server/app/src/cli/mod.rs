@@ -149,13 +149,23 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent_and_every_visible_command_shows_an_example() {
         fn look(command: &clap::Command) {
-            for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help") {
-                assert!(inner.get_about().is_some(), "{} has no description", inner.get_name());
+            for inner in command
+                .get_subcommands()
+                .filter(|inner| !inner.is_hide_set() && inner.get_name() != "help")
+            {
+                assert!(
+                    inner.get_about().is_some(),
+                    "{} has no description",
+                    inner.get_name()
+                );
                 if inner.has_subcommands() {
                     look(inner);
                     continue;
                 }
-                let after = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let after = inner
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 assert!(after.contains("tamiz "), "{} has no example", inner.get_name());
             }
         }

@@ -30,13 +30,14 @@ pub(super) async fn run(_args: PostgresArgs, flags: ConfigFlags) -> Result<(), C
     let mut postgres = started.map_err(|error| CliError::unavailable(&error))?;
     let mut output = std::io::stdout();
     let printed = writeln!(output, "{}", postgres.url()).and_then(|()| output.flush());
-    let ended = match printed {
-        Err(error) => Err(CliError::Failed(format!("cannot print the address: {error}"))),
-        Ok(()) => tokio::select! {
+    let ended = if let Err(error) = printed {
+        Err(CliError::Failed(format!("cannot print the address: {error}")))
+    } else {
+        tokio::select! {
             asked = asked_to_end() => asked.map(|_| ()),
             () = input_closed() => Ok(()),
             error = postgres.failed() => return Err(CliError::unavailable(&error)),
-        },
+        }
     };
     postgres.stop(Duration::from_secs(GRACE_SECONDS)).await;
     ended
@@ -45,9 +46,8 @@ pub(super) async fn run(_args: PostgresArgs, flags: ConfigFlags) -> Result<(), C
 /// Resolves at the end of standard input, never when that is no pipe: a shell gives background jobs
 /// an empty one.
 async fn input_closed() {
-    let is_pipe = std::fs::metadata("/dev/stdin").is_ok_and(|metadata| {
-        metadata.file_type().is_fifo() || metadata.file_type().is_socket()
-    });
+    let is_pipe = std::fs::metadata("/dev/stdin")
+        .is_ok_and(|metadata| metadata.file_type().is_fifo() || metadata.file_type().is_socket());
     if !is_pipe {
         return std::future::pending().await;
     }

@@ -11,7 +11,12 @@ pub fn render(outcome: &Result<Loaded, Box<ConfigError>>) -> String {
         Err(error) => &error.settings,
     };
     let rows: Vec<[String; 3]> = settings.iter().map(row).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default()
+    };
     let (name_width, value_width) = (width(0), width(1));
     let mut text = String::new();
     for [name, value, origin] in &rows {
@@ -32,9 +37,10 @@ fn row(setting: &Setting) -> [String; 3] {
         .rev()
         .map(|(origin, text)| format!("{} ({origin})", setting.shown(text)))
         .collect();
-    let origin = match overrode.is_empty() {
-        true => origin.to_string(),
-        false => format!("{origin}, over {}", overrode.join(", ")),
+    let origin = if overrode.is_empty() {
+        origin.to_string()
+    } else {
+        format!("{origin}, over {}", overrode.join(", "))
     };
     [name, setting.shown(text), origin]
 }
@@ -54,7 +60,13 @@ mod tests {
             ..Sources::default()
         });
         let table = render(&outcome);
-        let line = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        let line = |name: &str| {
+            table
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap()
+                .to_owned()
+        };
         assert!(line("listen").contains("127.0.0.1:9000"));
         assert!(line("listen").ends_with("environment TAMIZ_LISTEN, over 127.0.0.1:8600 (default)"));
         assert!(line("database_url").contains("postgres://u:***@h/db"));

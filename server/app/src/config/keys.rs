@@ -20,10 +20,13 @@ pub(super) enum Fallback {
     /// this text
     Text(&'static str),
     /// made of the values of keys that stand earlier in [`KEYS`]
-    Computed(fn(&dyn Fn(&str) -> String) -> String),
+    Computed(Compute),
     /// nothing
     Unset,
 }
+
+/// Makes a default out of the values of other keys, which it asks for by name.
+pub(super) type Compute = fn(&dyn Fn(&str) -> String) -> String;
 
 /// How a value may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +37,27 @@ pub(super) enum Secrecy {
 }
 
 const fn plain(name: &'static str, text: &'static str) -> Key {
-    Key { name, fallback: Fallback::Text(text), secrecy: Secrecy::Plain }
+    Key {
+        name,
+        fallback: Fallback::Text(text),
+        secrecy: Secrecy::Plain,
+    }
 }
 
 const fn unset(name: &'static str) -> Key {
-    Key { name, fallback: Fallback::Unset, secrecy: Secrecy::Plain }
+    Key {
+        name,
+        fallback: Fallback::Unset,
+        secrecy: Secrecy::Plain,
+    }
 }
 
-const fn computed(name: &'static str, compute: fn(&dyn Fn(&str) -> String) -> String) -> Key {
-    Key { name, fallback: Fallback::Computed(compute), secrecy: Secrecy::Plain }
+const fn computed(name: &'static str, compute: Compute) -> Key {
+    Key {
+        name,
+        fallback: Fallback::Computed(compute),
+        secrecy: Secrecy::Plain,
+    }
 }
 
 /// All keys, in the order in which `config check` prints them.
@@ -50,9 +65,17 @@ pub(super) const KEYS: &[Key] = &[
     // Where the server is and where its data lies.
     plain("listen", "127.0.0.1:8600"),
     computed("public_url", public_url),
-    Key { name: "database_url", fallback: Fallback::Unset, secrecy: Secrecy::Url },
+    Key {
+        name: "database_url",
+        fallback: Fallback::Unset,
+        secrecy: Secrecy::Url,
+    },
     plain("data_dir", ".tamiz"),
-    Key { name: "blob_url", fallback: Fallback::Computed(blob_url), secrecy: Secrecy::Url },
+    Key {
+        name: "blob_url",
+        fallback: Fallback::Computed(blob_url),
+        secrecy: Secrecy::Url,
+    },
     computed("scratch_dir", |value| under_data_dir(value, "scratch")),
     plain("migrate_on_start", "true"),
     plain("shutdown_grace_seconds", "20s"),
@@ -128,9 +151,18 @@ fn cores() -> usize {
 /// else `target/plugins` here; the first that exists.
 fn plugin_dir() -> String {
     let exe = std::env::current_exe().unwrap_or_default();
-    let folders = exe.ancestors().skip(1).take(3).map(|folder| folder.join("plugins"));
+    let folders = exe
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|folder| folder.join("plugins"));
     let mut candidates: Vec<PathBuf> = folders.collect();
     candidates.push(PathBuf::from("target/plugins"));
-    let found = candidates.iter().find(|folder| folder.is_dir()).or(candidates.first());
-    found.map(|folder| folder.display().to_string()).unwrap_or_default()
+    let found = candidates
+        .iter()
+        .find(|folder| folder.is_dir())
+        .or(candidates.first());
+    found
+        .map(|folder| folder.display().to_string())
+        .unwrap_or_default()
 }

@@ -116,7 +116,10 @@ pub(super) fn resolve(sources: Sources) -> Result<Loaded, Box<ConfigError>> {
     let mut stack = Stack::default();
     stack.environment(&sources.environment);
     if let Some((path, error)) = &sources.unreadable {
-        stack.problem(format!("cannot read the configuration file {}: {error}", path.display()));
+        stack.problem(format!(
+            "cannot read the configuration file {}: {error}",
+            path.display()
+        ));
     }
     if let Some((path, text)) = &sources.file {
         stack.file(path, text);
@@ -127,10 +130,20 @@ pub(super) fn resolve(sources: Sources) -> Result<Loaded, Box<ConfigError>> {
     let settings = stack.settings();
     let (config, mut wrong) = typed::read(&settings);
     stack.problems.append(&mut wrong);
-    let Stack { problems, warnings, .. } = stack;
+    let Stack {
+        problems, warnings, ..
+    } = stack;
     match config {
-        Some(config) if problems.is_empty() => Ok(Loaded { config, warnings, settings }),
-        _ => Err(Box::new(ConfigError { problems, warnings, settings })),
+        Some(config) if problems.is_empty() => Ok(Loaded {
+            config,
+            warnings,
+            settings,
+        }),
+        _ => Err(Box::new(ConfigError {
+            problems,
+            warnings,
+            settings,
+        })),
     }
 }
 
@@ -153,7 +166,9 @@ impl Stack {
     /// An empty variable counts as absent: compose files and service managers write those.
     fn environment(&mut self, environment: &[(String, String)]) {
         let value_of = |wanted: &str| {
-            let found = environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
+            let found = environment
+                .iter()
+                .find(|(name, value)| name == wanted && !value.is_empty());
             found.map(|(_, value)| value.clone())
         };
         if let (Some(key), Some(value)) = (keys::find("database_url"), value_of("DATABASE_URL")) {
@@ -166,11 +181,17 @@ impl Stack {
             }
         }
         let known: Vec<String> = keys::KEYS.iter().map(|key| keys::variable(key.name)).collect();
-        let known = || known.iter().map(String::as_str).chain(keys::OTHER_VARIABLES.iter().copied());
+        let known = || {
+            known
+                .iter()
+                .map(String::as_str)
+                .chain(keys::OTHER_VARIABLES.iter().copied())
+        };
         for (name, _) in environment {
             if name.starts_with("TAMIZ_") && !known().any(|one| one == name) {
                 let meant = nearest(name, known());
-                self.warnings.push(Problem(unknown("environment variable", name, meant, None)));
+                self.warnings
+                    .push(Problem(unknown("environment variable", name, meant, None)));
             }
         }
     }
@@ -180,10 +201,17 @@ impl Stack {
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let line = error.span().map_or(1, |span| line_of(span.start));
-            self.problem(format!("{}:{line}: not TOML: {}", path.display(), error.message().trim()));
+            self.problem(format!(
+                "{}:{line}: not TOML: {}",
+                path.display(),
+                error.message().trim()
+            ));
         }
         for (name, value) in table.get_ref() {
-            let origin = Origin::File { path: path.to_owned(), line: line_of(name.span().start) };
+            let origin = Origin::File {
+                path: path.to_owned(),
+                line: line_of(name.span().start),
+            };
             let Some(key) = keys::find(name.get_ref()) else {
                 let meant = nearest(name.get_ref(), keys::KEYS.iter().map(|key| key.name));
                 self.problem(unknown("key", name.get_ref(), meant, Some(&origin)));
@@ -201,12 +229,11 @@ impl Stack {
 
     fn flag(&mut self, flag: &Flag) {
         let origin = Origin::Flag(flag.flag.clone());
-        match keys::find(&flag.key) {
-            Some(key) => self.put(key, origin, flag.value.clone()),
-            None => {
-                let meant = nearest(&flag.key, keys::KEYS.iter().map(|key| key.name));
-                self.problem(unknown("key", &flag.key, meant, Some(&origin)));
-            }
+        if let Some(key) = keys::find(&flag.key) {
+            self.put(key, origin, flag.value.clone());
+        } else {
+            let meant = nearest(&flag.key, keys::KEYS.iter().map(|key| key.name));
+            self.problem(unknown("key", &flag.key, meant, Some(&origin)));
         }
     }
 
@@ -252,7 +279,9 @@ fn plain_text(value: &DeValue<'_>) -> Option<String> {
                 DeValue::String(text) => Some(text.to_string()),
                 _ => None,
             });
-            texts.collect::<Option<Vec<String>>>().map(|texts| texts.join(","))
+            texts
+                .collect::<Option<Vec<String>>>()
+                .map(|texts| texts.join(","))
         }
         DeValue::Datetime(_) | DeValue::Table(_) => None,
     }
@@ -263,22 +292,31 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
-    fn file(text: &str) -> Option<(PathBuf, String)> {
-        Some((PathBuf::from("tamiz.toml"), text.to_owned()))
+    fn file(text: &str) -> (PathBuf, String) {
+        (PathBuf::from("tamiz.toml"), text.to_owned())
     }
 
     fn flag(key: &str, value: &str) -> Flag {
-        Flag { flag: format!("--set {key}"), key: key.to_owned(), value: value.to_owned() }
+        Flag {
+            flag: format!("--set {key}"),
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }
     }
 
     #[test]
     fn a_later_layer_wins_and_remembers_what_it_overrode() {
         let sources = Sources {
             environment: environment(&[("TAMIZ_POLL_SECONDS", "1"), ("TAMIZ_MAX_ATTEMPTS", "7")]),
-            file: file("\npoll_seconds = \"2s\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]"),
+            file: Some(file(
+                "\npoll_seconds = \"2s\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]",
+            )),
             flags: vec![flag("poll_seconds", "3s")],
             ..Sources::default()
         };
@@ -286,11 +324,20 @@ mod tests {
         assert_eq!(loaded.config.queue.poll.as_secs(), 3);
         assert_eq!(loaded.config.queue.attempts_max, 7);
         assert_eq!(loaded.config.api.trusted_proxies.len(), 2);
-        let poll = loaded.settings.iter().find(|setting| setting.key.name == "poll_seconds").unwrap();
+        let poll = loaded
+            .settings
+            .iter()
+            .find(|setting| setting.key.name == "poll_seconds")
+            .unwrap();
         let origins: Vec<String> = poll.layers.iter().map(|(origin, _)| origin.to_string()).collect();
         assert_eq!(
             origins,
-            ["default", "environment TAMIZ_POLL_SECONDS", "tamiz.toml:2", "flag --set poll_seconds"]
+            [
+                "default",
+                "environment TAMIZ_POLL_SECONDS",
+                "tamiz.toml:2",
+                "flag --set poll_seconds"
+            ]
         );
     }
 
@@ -298,7 +345,7 @@ mod tests {
     fn every_mistake_is_reported_at_once_with_key_value_rule_and_origin() {
         let sources = Sources {
             environment: environment(&[("TAMIZ_LISTEN", "nowhere"), ("TAMIZ_LISTN", "x")]),
-            file: file("lease_second = 3\nworker_slots = 0\nlog_format = [1]"),
+            file: Some(file("lease_second = 3\nworker_slots = 0\nlog_format = [1]")),
             flags: vec![flag("data-dir", "x"), flag("database_url", "hunter2")],
             ..Sources::default()
         };
@@ -323,7 +370,11 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_toml_says_where() {
-        let error = resolve(Sources { file: file("listen = \n= 4"), ..Sources::default() }).unwrap_err();
+        let error = resolve(Sources {
+            file: Some(file("listen = \n= 4")),
+            ..Sources::default()
+        })
+        .unwrap_err();
         assert!(error.to_string().contains("tamiz.toml:1: not TOML"), "{error}");
     }
 

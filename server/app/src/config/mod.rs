@@ -37,14 +37,20 @@ pub fn load(file: Option<PathBuf>, flags: Vec<Flag>) -> Result<Loaded, Box<Confi
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let named = file.or_else(|| {
-        let named = environment.iter().find(|(name, value)| name == "TAMIZ_CONFIG" && !value.is_empty());
+        let named = environment
+            .iter()
+            .find(|(name, value)| name == "TAMIZ_CONFIG" && !value.is_empty());
         named.map(|(_, value)| PathBuf::from(value))
     });
     let (path, required) = match named {
         Some(path) => (path, true),
         None => (PathBuf::from(FILE_NAME), false),
     };
-    let mut sources = Sources { environment, flags, ..Sources::default() };
+    let mut sources = Sources {
+        environment,
+        flags,
+        ..Sources::default()
+    };
     match std::fs::read_to_string(&path) {
         Ok(text) => sources.file = Some((path, text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {}

@@ -135,15 +135,19 @@ pub enum LogFormat {
 }
 
 /// Blobs can lie behind these.
-const BLOB_SCHEMES: &[&str] =
-    &["file", "memory", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss"];
+const BLOB_SCHEMES: &[&str] = &[
+    "file", "memory", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss",
+];
 
 /// Standard introspection queries are about 15 deep; a smaller limit breaks every GraphQL tool.
 const GRAPHQL_DEPTH_MIN: u64 = 15;
 
 /// Types every setting; none when a value was wrong, with all that was.
 pub(super) fn read(settings: &[Setting]) -> (Option<Config>, Vec<Problem>) {
-    let mut reader = Reader { settings, problems: Vec::new() };
+    let mut reader = Reader {
+        settings,
+        problems: Vec::new(),
+    };
     let config = reader.config();
     (config, reader.problems)
 }
@@ -157,7 +161,8 @@ impl Reader<'_> {
     /// Reads every part before the first missing one ends it, so that every mistake is noted.
     fn config(&mut self) -> Option<Config> {
         let listen = self.with("listen", |text| {
-            text.parse().map_err(|_| "an address such as 127.0.0.1:8600 or [::1]:8600".to_owned())
+            text.parse()
+                .map_err(|_| "an address such as 127.0.0.1:8600 or [::1]:8600".to_owned())
         });
         let public_url = self.url("public_url", &["http", "https"]);
         let database_url = self.optional("database_url", DatabaseUrl::parse);
@@ -175,7 +180,7 @@ impl Reader<'_> {
         Some(Config {
             listen: listen?,
             public_url: public_url?,
-            database_url: database_url?,
+            database_url,
             data_dir: data_dir?,
             blob_url: blob_url?,
             scratch_dir: scratch_dir?,
@@ -202,14 +207,24 @@ impl Reader<'_> {
         let retry_max = self.duration("retry_max_seconds", 0..=86_400);
         let (lease, heartbeat) = (lease?, heartbeat?);
         if heartbeat * 2 > lease {
-            self.refuse("heartbeat_seconds", "at most half of lease_seconds, so that one lost beat is survived");
+            self.refuse(
+                "heartbeat_seconds",
+                "at most half of lease_seconds, so that one lost beat is survived",
+            );
         }
         let (retry_base, retry_max) = (retry_base?, retry_max?);
         if retry_base > retry_max {
             self.refuse("retry_max_seconds", "at least retry_base_seconds");
         }
         let attempts_max = u32::try_from(attempts_max?).ok()?;
-        Some(QueueSettings { lease, heartbeat, poll: poll?, attempts_max, retry_base, retry_max })
+        Some(QueueSettings {
+            lease,
+            heartbeat,
+            poll: poll?,
+            attempts_max,
+            retry_base,
+            retry_max,
+        })
     }
 
     fn worker(&mut self) -> Option<WorkerSettings> {
@@ -217,7 +232,10 @@ impl Reader<'_> {
         // Each slot is a tool process with hundreds of megabytes; a thousand of them is a typing mistake.
         let slots = self.count("worker_slots", 1..=1_024);
         let tool_path = self.optional("tool_path", |text| {
-            let folders = text.split([':', ',']).map(str::trim).filter(|folder| !folder.is_empty());
+            let folders = text
+                .split([':', ','])
+                .map(str::trim)
+                .filter(|folder| !folder.is_empty());
             folders.map(absolute).collect::<Result<Vec<PathBuf>, String>>()
         });
         let tools_file = self.optional("tools_file", absolute);
@@ -225,9 +243,9 @@ impl Reader<'_> {
         Some(WorkerSettings {
             in_process: in_process?,
             slots: usize::try_from(slots?).ok()?,
-            tool_path: tool_path?.unwrap_or_default(),
-            tools_file: tools_file?,
-            rules_path: rules_path?,
+            tool_path: tool_path.unwrap_or_default(),
+            tools_file,
+            rules_path,
         })
     }
 
@@ -257,7 +275,10 @@ impl Reader<'_> {
         let depth = self.count("graphql_depth_max", GRAPHQL_DEPTH_MIN..=100);
         let complexity = self.count("graphql_complexity_max", 100..=10_000_000);
         // The store's own bound is the ceiling; pages under ten rows cost more than they save.
-        let page = self.count("graphql_page_max", 10..=u64::from(tamiz_core::limits::PAGE_ROWS_MAX));
+        let page = self.count(
+            "graphql_page_max",
+            10..=u64::from(tamiz_core::limits::PAGE_ROWS_MAX),
+        );
         let rate = RateLimit {
             requests_per_second: NonZeroU32::new(u32::try_from(requests_per_second?).ok()?)?,
             burst: NonZeroU32::new(u32::try_from(burst?).ok()?)?,
@@ -265,7 +286,7 @@ impl Reader<'_> {
         Some(ApiSettings {
             upload_bytes_max: upload_bytes_max?,
             rate,
-            trusted_proxies: trusted_proxies?.unwrap_or_default(),
+            trusted_proxies: trusted_proxies.unwrap_or_default(),
             graphql_depth_max: usize::try_from(depth?).ok()?,
             graphql_complexity_max: usize::try_from(complexity?).ok()?,
             graphql_page_max: usize::try_from(page?).ok()?,
@@ -280,9 +301,14 @@ impl Reader<'_> {
         });
         let filter = self.with("log_filter", |text| {
             let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
-            parsed.map(|_| text.to_owned()).map_err(|_| "filter directives such as info,tamiz=debug".to_owned())
+            parsed
+                .map(|_| text.to_owned())
+                .map_err(|_| "filter directives such as info,tamiz=debug".to_owned())
         });
-        Some(LogSettings { format: format?, filter: filter? })
+        Some(LogSettings {
+            format: format?,
+            filter: filter?,
+        })
     }
 
     fn setting(&self, name: &str) -> Option<&Setting> {
@@ -293,13 +319,22 @@ impl Reader<'_> {
     fn refuse(&mut self, name: &str, rule: impl fmt::Display) {
         let shown = self.setting(name).and_then(|setting| {
             let (origin, text) = setting.layers.last()?;
-            Some(format!("{name} = \"{}\" ({origin}): must be {rule}", setting.shown(text)))
+            Some(format!(
+                "{name} = \"{}\" ({origin}): must be {rule}",
+                setting.shown(text)
+            ))
         });
-        self.problems.push(Problem(shown.unwrap_or_else(|| format!("{name}: must be {rule}"))));
+        self.problems.push(Problem(
+            shown.unwrap_or_else(|| format!("{name}: must be {rule}")),
+        ));
     }
 
     fn with<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let text = self.setting(name).and_then(Setting::text).unwrap_or_default().to_owned();
+        let text = self
+            .setting(name)
+            .and_then(Setting::text)
+            .unwrap_or_default()
+            .to_owned();
         match parse(&text) {
             Ok(value) => Some(value),
             Err(rule) => {
@@ -309,17 +344,22 @@ impl Reader<'_> {
         }
     }
 
-    /// As [`Reader::with`] for a key that may be unset or empty.
-    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Option<T>> {
-        match self.setting(name).and_then(Setting::text) {
-            None | Some("") => Some(None),
-            Some(_) => self.with(name, parse).map(Some),
+    /// As [`Reader::with`] for a key that may be unset or empty. A wrong value reads as unset: the
+    /// problem that was noted keeps the configuration from being used.
+    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.setting(name).and_then(Setting::text)?;
+        if text.is_empty() {
+            None
+        } else {
+            self.with(name, parse)
         }
     }
 
     fn url(&mut self, name: &str, schemes: &[&str]) -> Option<Url> {
         self.with(name, |text| {
-            let url = Url::parse(text).ok().filter(|url| schemes.contains(&url.scheme()));
+            let url = Url::parse(text)
+                .ok()
+                .filter(|url| schemes.contains(&url.scheme()));
             url.ok_or_else(|| format!("a URL that starts with one of {}:", schemes.join(":, ")))
         })
     }
@@ -331,13 +371,21 @@ impl Reader<'_> {
     fn count(&mut self, name: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
         let (least, most) = bounds.clone().into_inner();
         let rule = format!("a whole number from {least} to {most}");
-        self.with(name, |text| value::count(text).ok().filter(|count| bounds.contains(count)).ok_or(rule.clone()))
+        self.with(name, |text| {
+            value::count(text)
+                .ok()
+                .filter(|count| bounds.contains(count))
+                .ok_or(rule.clone())
+        })
     }
 
     fn size(&mut self, name: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
         let (least, most) = bounds.clone().into_inner();
-        let bounded =
-            format!("a size from {} to {}", value::show_size(least), value::show_size(most));
+        let bounded = format!(
+            "a size from {} to {}",
+            value::show_size(least),
+            value::show_size(most)
+        );
         self.with(name, |text| match value::size(text) {
             Ok(size) if bounds.contains(&size) => Ok(size),
             Ok(_) => Err(bounded.clone()),
@@ -348,8 +396,11 @@ impl Reader<'_> {
     fn duration(&mut self, name: &str, seconds: RangeInclusive<u64>) -> Option<Duration> {
         let (least, most) = seconds.into_inner();
         let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
-        let bounded =
-            format!("a duration from {} to {}", value::show_duration(least), value::show_duration(most));
+        let bounded = format!(
+            "a duration from {} to {}",
+            value::show_duration(least),
+            value::show_duration(most)
+        );
         self.with(name, |text| match value::duration(text) {
             Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
             Ok(_) => Err(bounded.clone()),
@@ -373,7 +424,10 @@ mod tests {
             key: (*key).to_owned(),
             value: (*value).to_owned(),
         };
-        Sources { flags: pairs.iter().map(flag).collect(), ..Sources::default() }
+        Sources {
+            flags: pairs.iter().map(flag).collect(),
+            ..Sources::default()
+        }
     }
 
     #[test]

@@ -28,8 +28,14 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 ];
 
 /// Multiples of a millisecond, longest name first.
-const DURATION_UNITS: &[(&str, u64)] =
-    &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("", 1_000)];
+const DURATION_UNITS: &[(&str, u64)] = &[
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+    ("", 1_000),
+];
 
 /// `30`, `30s`, `500ms`, `5m`, `2h`, `1d`; a bare number counts seconds.
 ///
@@ -48,7 +54,9 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
     number.replace('_', "").parse::<u64>().ok()?.checked_mul(*factor)
@@ -56,7 +64,10 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// A whole number.
 pub(super) fn count(text: &str) -> Result<u64, String> {
-    text.trim().replace('_', "").parse().map_err(|_| "a whole number".to_owned())
+    text.trim()
+        .replace('_', "")
+        .parse()
+        .map_err(|_| "a whole number".to_owned())
 }
 
 /// `true` or `false`, and the words people write for them.
@@ -73,20 +84,28 @@ pub(super) fn show_duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {
         0 => "0s".to_owned(),
-        _ if milliseconds % 3_600_000 == 0 => format!("{}h", milliseconds / 3_600_000),
-        _ if milliseconds % 60_000 == 0 => format!("{}m", milliseconds / 60_000),
-        _ if milliseconds % 1_000 == 0 => format!("{}s", milliseconds / 1_000),
+        _ if milliseconds.is_multiple_of(3_600_000) => format!("{}h", milliseconds / 3_600_000),
+        _ if milliseconds.is_multiple_of(60_000) => format!("{}m", milliseconds / 60_000),
+        _ if milliseconds.is_multiple_of(1_000) => format!("{}s", milliseconds / 1_000),
         _ => format!("{milliseconds}ms"),
     }
 }
 
 /// Sizes as people write them.
 pub(super) fn show_size(bytes: u64) -> String {
-    let unit = SIZE_UNITS[..4].iter().rev().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
+    let unit = SIZE_UNITS[..4]
+        .iter()
+        .rev()
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     match unit {
         Some((name, factor)) => {
             let (first, rest) = name.split_at(1);
-            format!("{}{}{}", bytes / factor, first.to_ascii_uppercase(), rest.replace('b', "B"))
+            format!(
+                "{}{}{}",
+                bytes / factor,
+                first.to_ascii_uppercase(),
+                rest.replace('b', "B")
+            )
         }
         None => format!("{bytes}B"),
     }
@@ -95,7 +114,9 @@ pub(super) fn show_size(bytes: u64) -> String {
 /// A URL with its password, and any parameter that could be one, masked. Text that is no URL is
 /// masked whole: a mistyped secret is still a secret.
 pub(super) fn mask_url(text: &str) -> String {
-    let Ok(mut url) = Url::parse(text) else { return MASK.to_owned() };
+    let Ok(mut url) = Url::parse(text) else {
+        return MASK.to_owned();
+    };
     if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
         return MASK.to_owned();
     }
@@ -103,8 +124,17 @@ pub(super) fn mask_url(text: &str) -> String {
         .query_pairs()
         .map(|(name, value)| {
             let lower = name.to_ascii_lowercase();
-            let hidden = ["password", "secret", "token", "key", "sig"].iter().any(|word| lower.contains(word));
-            (name.into_owned(), if hidden { MASK.to_owned() } else { value.into_owned() })
+            let hidden = ["password", "secret", "token", "key", "sig"]
+                .iter()
+                .any(|word| lower.contains(word));
+            (
+                name.into_owned(),
+                if hidden {
+                    MASK.to_owned()
+                } else {
+                    value.into_owned()
+                },
+            )
         })
         .collect();
     if masked.iter().any(|(_, value)| value == MASK) {
@@ -159,11 +189,15 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix_bits)).unwrap_or(0);
+                let mask = u32::MAX
+                    .checked_shl(32 - u32::from(self.prefix_bits))
+                    .unwrap_or(0);
                 u32::from(network) & mask == u32::from(address) & mask
             }
             (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix_bits)).unwrap_or(0);
+                let mask = u128::MAX
+                    .checked_shl(128 - u32::from(self.prefix_bits))
+                    .unwrap_or(0);
                 u128::from(network) & mask == u128::from(address) & mask
             }
             _ => false,
@@ -184,7 +218,12 @@ impl FromStr for Network {
         let bits_max = if address.is_ipv4() { 32 } else { 128 };
         let prefix_bits = match prefix {
             None => bits_max,
-            Some(text) => text.trim().parse().ok().filter(|bits| *bits <= bits_max).ok_or_else(rule)?,
+            Some(text) => text
+                .trim()
+                .parse()
+                .ok()
+                .filter(|bits| *bits <= bits_max)
+                .ok_or_else(rule)?,
         };
         Ok(Network { address, prefix_bits })
     }
@@ -236,7 +275,12 @@ mod tests {
         assert!(network.contains("10.1.255.3".parse().unwrap()));
         assert!(network.contains("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!network.contains("10.2.0.1".parse().unwrap()));
-        assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("203.0.113.9".parse().unwrap()));
+        assert!(
+            "0.0.0.0/0"
+                .parse::<Network>()
+                .unwrap()
+                .contains("203.0.113.9".parse().unwrap())
+        );
         assert!("::1".parse::<Network>().unwrap().contains("::1".parse().unwrap()));
         assert!("10.0.0.0/33".parse::<Network>().is_err());
         assert!("example".parse::<Network>().is_err());

@@ -21,7 +21,10 @@ pub(super) fn choose(cluster: &Path) -> Result<Option<Account>, EmbeddedError> {
     if let Ok(metadata) = std::fs::symlink_metadata(cluster)
         && metadata.uid() != 0
     {
-        return Ok(Some(Account { uid: metadata.uid(), gid: metadata.gid() }));
+        return Ok(Some(Account {
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        }));
     }
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let found = ["postgres", "nobody"].iter().find_map(|name| find(&users, name));
@@ -45,7 +48,8 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_its_whole_name_and_never_as_root() {
-        let users = "root:x:0:0::/:/bin/sh\npostgresql:x:7:8::/:\npostgres:x:101:104::/:/bin/sh\nevil:x:0:0::/:\n";
+        let users =
+            "root:x:0:0::/:/bin/sh\npostgresql:x:7:8::/:\npostgres:x:101:104::/:/bin/sh\nevil:x:0:0::/:\n";
         assert_eq!(find(users, "postgres"), Some(Account { uid: 101, gid: 104 }));
         assert_eq!(find(users, "nobody"), None);
         assert_eq!(find(users, "evil"), None);

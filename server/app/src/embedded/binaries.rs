@@ -30,7 +30,9 @@ impl Binaries {
 /// Finds the programs: `TAMIZ_PG_BINDIR` and nothing else when it is set, else `pg_config --bindir`,
 /// `PATH` and the folders distributions use. An existing cluster needs the release that made it.
 pub(super) async fn find(needed: Option<u32>) -> Result<Binaries, EmbeddedError> {
-    let named = std::env::var_os("TAMIZ_PG_BINDIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = std::env::var_os("TAMIZ_PG_BINDIR")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from);
     let candidates = match &named {
         Some(dir) => vec![dir.clone()],
         None => candidates().await,
@@ -40,7 +42,9 @@ pub(super) async fn find(needed: Option<u32>) -> Result<Binaries, EmbeddedError>
         if seen.iter().any(|binaries| binaries.dir == dir) {
             continue;
         }
-        let Some(major) = major_in(&dir).await else { continue };
+        let Some(major) = major_in(&dir).await else {
+            continue;
+        };
         let binaries = Binaries { dir, major };
         if major >= MAJOR_MIN && needed.is_none_or(|needed| needed == major) {
             return Ok(binaries);
@@ -65,7 +69,11 @@ fn advice(named: Option<&Path>, needed: Option<u32>, seen: &[Binaries]) -> Strin
         );
     }
     let old: Vec<String> = seen.iter().map(|binaries| binaries.major.to_string()).collect();
-    let found = if old.is_empty() { String::new() } else { format!(" (found only {})", old.join(", ")) };
+    let found = if old.is_empty() {
+        String::new()
+    } else {
+        format!(" (found only {})", old.join(", "))
+    };
     format!(
         "PostgreSQL {MAJOR_MIN} or newer is not installed{found}: `apt-get install postgresql` on Debian or \
          Ubuntu, `dnf install postgresql-server` on Fedora (or set TAMIZ_PG_BINDIR or DATABASE_URL)"
@@ -109,14 +117,22 @@ async fn major_in(dir: &Path) -> Option<u32> {
 
 /// `postgres (PostgreSQL) 15.18 (Debian …)` and `postgres (PostgreSQL) 18beta1`.
 fn parse_major(text: &str) -> Option<u32> {
-    let version = text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
-    let digits = version.find(|character: char| !character.is_ascii_digit()).unwrap_or(version.len());
+    let version = text
+        .split_whitespace()
+        .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    let digits = version
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(version.len());
     version[..digits].parse().ok()
 }
 
 async fn output_of(program: &Path, argument: &str) -> Option<String> {
     let mut command = Command::new(program);
-    command.arg(argument).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .arg(argument)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(VERSION_SECONDS_MAX), command.output()).await;
     let output = output.ok()?.ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok()
@@ -128,16 +144,25 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_every_spelling() {
-        assert_eq!(parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
+        assert_eq!(
+            parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Some(15)
+        );
         assert_eq!(parse_major("postgres (PostgreSQL) 18beta1"), Some(18));
         assert_eq!(parse_major("postgres"), None);
     }
 
     #[test]
     fn what_is_missing_is_said_in_one_line_with_what_to_install() {
-        let old = [Binaries { dir: PathBuf::from("/old"), major: 13 }];
+        let old = [Binaries {
+            dir: PathBuf::from("/old"),
+            major: 13,
+        }];
         let text = advice(None, None, &old);
-        assert!(text.contains("found only 13") && text.contains("apt-get install postgresql"), "{text}");
+        assert!(
+            text.contains("found only 13") && text.contains("apt-get install postgresql"),
+            "{text}"
+        );
         assert!(advice(None, Some(16), &old).contains("postgresql-16"));
         assert!(advice(Some(Path::new("/x")), None, &[]).contains("TAMIZ_PG_BINDIR=/x"));
         assert!(!text.contains('\n'));

@@ -95,7 +95,13 @@ impl Cluster {
         let account = account::choose(&dir)?;
         let socket_dir = socket_dir(&dir);
         let log = data_dir.join("postgres.log");
-        let cluster = Cluster { dir, log, socket_dir, binaries, account };
+        let cluster = Cluster {
+            dir,
+            log,
+            socket_dir,
+            binaries,
+            account,
+        };
         if made_by.is_none() {
             cluster.create(data_dir).await?;
         }
@@ -113,14 +119,26 @@ impl Cluster {
         let folder = File::open(&self.dir).map_err(EmbeddedError::file("open the folder", &self.dir))?;
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.map_err(EmbeddedError::file("open the log", &self.log))?;
-        let second = log.try_clone().map_err(EmbeddedError::file("open the log", &self.log))?;
+        let second = log
+            .try_clone()
+            .map_err(EmbeddedError::file("open the log", &self.log))?;
         let mut command = self.command("postgres");
-        command.args(["-D", "/proc/self/fd/0"]).stdin(folder).stdout(log).stderr(second);
+        command
+            .args(["-D", "/proc/self/fd/0"])
+            .stdin(folder)
+            .stdout(log)
+            .stderr(second);
         for (name, value) in SETTINGS {
             command.arg("-c").arg(format!("{name}={value}"));
         }
-        let socket_dir = if self.socket_dir == self.dir { Path::new(".") } else { &self.socket_dir };
-        command.arg("-c").arg(format!("unix_socket_directories={}", socket_dir.display()));
+        let socket_dir = if self.socket_dir == self.dir {
+            Path::new(".")
+        } else {
+            &self.socket_dir
+        };
+        command
+            .arg("-c")
+            .arg(format!("unix_socket_directories={}", socket_dir.display()));
         // A Ctrl-C in the terminal is for us; Postgres ends after the last result is written.
         command.process_group(0);
         Ok(command)
@@ -161,6 +179,7 @@ impl Cluster {
             self.initdb(&fresh, "C").await?;
         }
         self.create_database(&fresh).await?;
+        sync_everything(&fresh).await?;
         std::fs::rename(&fresh, &self.dir).map_err(EmbeddedError::file("rename to", &self.dir))?;
         let parent = File::open(data_dir).and_then(|folder| folder.sync_all());
         parent.map_err(EmbeddedError::file("sync", data_dir))
@@ -168,22 +187,42 @@ impl Cluster {
 
     async fn initdb(&self, fresh: &Path, ctype: &str) -> Result<(), EmbeddedError> {
         let mut command = self.command("initdb");
-        command.args(["--username", SUPERUSER, "--encoding", "UTF8", "--lc-collate", "C", "--lc-messages", "C"]);
-        command.args(["--lc-ctype", ctype, "--data-checksums", "--auth-local=trust", "--auth-host=reject"]);
+        command.args([
+            "--username",
+            SUPERUSER,
+            "--encoding",
+            "UTF8",
+            "--lc-collate",
+            "C",
+            "--lc-messages",
+            "C",
+        ]);
+        command.args([
+            "--lc-ctype",
+            ctype,
+            "--data-checksums",
+            "--auth-local=trust",
+            "--auth-host=reject",
+            "--no-sync",
+        ]);
         run_inside(command, "initdb", fresh, "").await.map(|_| ())
     }
 
     /// Single-user mode needs no client program and no socket.
     async fn create_database(&self, fresh: &Path) -> Result<(), EmbeddedError> {
         let mut command = self.command("postgres");
-        command.arg("--single");
+        command.args(["--single", "-F"]);
         let statement = format!("CREATE DATABASE {DATABASE}\n");
         let output = run_inside(command, "postgres --single", fresh, &statement).await?;
-        match output.lines().find(|line| line.contains("ERROR:") || line.contains("FATAL:")) {
+        match output
+            .lines()
+            .find(|line| line.contains("ERROR:") || line.contains("FATAL:"))
+        {
             None => Ok(()),
-            Some(line) => {
-                Err(EmbeddedError::Program { program: "postgres --single", reason: line.to_owned() })
-            }
+            Some(line) => Err(EmbeddedError::Program {
+                program: "postgres --single",
+                reason: line.to_owned(),
+            }),
         }
     }
 
@@ -208,7 +247,9 @@ impl Cluster {
             self.make_private_dir(dir)?;
         }
         let metadata = std::fs::symlink_metadata(dir).map_err(EmbeddedError::file("read", dir))?;
-        let owner = self.account.map_or(rustix::process::geteuid().as_raw(), |account| account.uid);
+        let owner = self
+            .account
+            .map_or(rustix::process::geteuid().as_raw(), |account| account.uid);
         let private = metadata.is_dir() && metadata.permissions().mode() & 0o777 == 0o700;
         if private && metadata.uid() == owner {
             return Ok(());
@@ -216,6 +257,17 @@ impl Cluster {
         let reason = io::Error::other("it belongs to somebody else; remove it");
         Err(EmbeddedError::file("use the socket folder", dir)(reason))
     }
+}
+
+/// One call for the whole file system instead of one per file: a fifth of the time for a thousand
+/// small files. Nothing of a new cluster is synced before.
+async fn sync_everything(dir: &Path) -> Result<(), EmbeddedError> {
+    let folder = File::open(dir).map_err(EmbeddedError::file("open the folder", dir))?;
+    let synced = tokio::task::spawn_blocking(move || rustix::fs::syncfs(folder)).await;
+    let synced = synced
+        .map_err(io::Error::other)
+        .and_then(|done| done.map_err(io::Error::from));
+    synced.map_err(EmbeddedError::file("sync", dir))
 }
 
 /// The release that made an existing cluster.
@@ -230,9 +282,13 @@ fn made_by(dir: &Path) -> Result<Option<u32>, EmbeddedError> {
 
 /// The address of the server that listens in a folder, for its superuser.
 pub(super) fn url_of(socket_dir: &Path) -> String {
-    let host: String = url::form_urlencoded::byte_serialize(socket_dir.as_os_str().as_encoded_bytes()).collect();
+    let host: String =
+        url::form_urlencoded::byte_serialize(socket_dir.as_os_str().as_encoded_bytes()).collect();
     // A space is `+` only in forms; a URL that is read by libpq needs %20.
-    format!("postgres:///{DATABASE}?host={}&user={SUPERUSER}", host.replace('+', "%20"))
+    format!(
+        "postgres:///{DATABASE}?host={}&user={SUPERUSER}",
+        host.replace('+', "%20")
+    )
 }
 
 /// The cluster folder when the socket's path fits there, else a short one named after it.
@@ -258,24 +314,38 @@ async fn run_inside(
     let folder = File::open(dir).map_err(EmbeddedError::file("open the folder", dir))?;
     rustix::io::fcntl_setfd(&folder, rustix::io::FdFlags::empty())
         .map_err(|error| EmbeddedError::file("open the folder", dir)(error.into()))?;
-    command.arg("-D").arg(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    command
+        .arg("-D")
+        .arg(format!("/proc/self/fd/{}", folder.as_raw_fd()));
     if program.ends_with("--single") {
         command.arg("postgres");
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let failed = |reason: String| EmbeddedError::Program { program, reason };
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
     drop(folder);
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes()).await.map_err(|error| failed(error.to_string()))?;
+        stdin
+            .write_all(input.as_bytes())
+            .await
+            .map_err(|error| failed(error.to_string()))?;
     }
-    let output = tokio::time::timeout(Duration::from_secs(CREATE_SECONDS_MAX), child.wait_with_output()).await;
+    let output =
+        tokio::time::timeout(Duration::from_secs(CREATE_SECONDS_MAX), child.wait_with_output()).await;
     let output = output
         .map_err(|_| failed(format!("not done after {CREATE_SECONDS_MAX} s")))?
         .map_err(|error| failed(error.to_string()))?;
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
-        let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+        let last = words
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("no message");
         return Err(failed(format!("{} ({})", last.trim(), output.status)));
     }
     Ok(words)
@@ -299,10 +369,18 @@ const LOCK_MILLISECONDS_MAX: u64 = 500;
 
 /// Makes the data folder private to us and takes its lock; the lock lives as long as the file.
 pub(super) async fn lock(data_dir: &Path) -> Result<File, EmbeddedError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir);
     made.map_err(EmbeddedError::file("create the data folder", data_dir))?;
     let path = data_dir.join(LOCK_FILE);
-    let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path);
     let mut file = file.map_err(EmbeddedError::file("open", &path))?;
     let deadline = Instant::now() + Duration::from_millis(LOCK_MILLISECONDS_MAX);
     while let Err(error) = file.try_lock() {
@@ -312,13 +390,22 @@ pub(super) async fn lock(data_dir: &Path) -> Result<File, EmbeddedError> {
             }
             TryLockError::WouldBlock => {
                 let holder = std::fs::read_to_string(&path).unwrap_or_default();
-                let holder = if holder.trim().is_empty() { "?".to_owned() } else { holder.trim().to_owned() };
-                return Err(EmbeddedError::InUse { data_dir: data_dir.to_owned(), holder });
+                let holder = if holder.trim().is_empty() {
+                    "?".to_owned()
+                } else {
+                    holder.trim().to_owned()
+                };
+                return Err(EmbeddedError::InUse {
+                    data_dir: data_dir.to_owned(),
+                    holder,
+                });
             }
             TryLockError::Error(error) => return Err(EmbeddedError::file("lock", &path)(error)),
         }
     }
-    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    let written = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(EmbeddedError::file("write", &path))?;
     Ok(file)
 }

@@ -27,8 +27,11 @@ const LOOK_MILLISECONDS: u64 = 20;
 /// Ends whatever still runs on the cluster and removes what it left behind.
 pub(super) async fn end(dir: &Path, socket_dir: &Path) -> Result<(), EmbeddedError> {
     end_processes(dir).await?;
-    for stale in [dir.join("postmaster.pid"), socket_dir.join(SOCKET_NAME), socket_dir.join(format!("{SOCKET_NAME}.lock"))]
-    {
+    for stale in [
+        dir.join("postmaster.pid"),
+        socket_dir.join(SOCKET_NAME),
+        socket_dir.join(format!("{SOCKET_NAME}.lock")),
+    ] {
         match std::fs::remove_file(&stale) {
             Ok(()) => tracing::debug!(file = %stale.display(), "removed a stale file of Postgres"),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -59,7 +62,10 @@ async fn end_processes(dir: &Path) -> Result<(), EmbeddedError> {
         }
     }
     let pids = members(dir)?.iter().map(|member| member.pid).collect();
-    Err(EmbeddedError::Leftovers { dir: dir.to_owned(), pids })
+    Err(EmbeddedError::Leftovers {
+        dir: dir.to_owned(),
+        pids,
+    })
 }
 
 /// Waits until no process is left; false when the time is over.
@@ -97,7 +103,9 @@ impl Member {
 pub(super) fn members(dir: &Path) -> Result<Vec<Member>, EmbeddedError> {
     let cluster = std::fs::metadata(dir).map_err(EmbeddedError::file("read", dir))?;
     let entries = std::fs::read_dir("/proc").map_err(EmbeddedError::file("read", "/proc"))?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let members = pids.filter(|pid| belongs(*pid, &cluster)).filter_map(|pid| {
         let descriptor = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
         // Looked at again: between the first look and the descriptor the pid may have changed hands.

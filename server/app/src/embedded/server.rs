@@ -29,22 +29,37 @@ impl Server {
     pub(super) async fn launch(cluster: &Cluster) -> Result<Server, EmbeddedError> {
         leftovers::end(&cluster.dir, &cluster.socket_dir).await?;
         rotate_log(&cluster.log);
-        let failed = |reason: String| EmbeddedError::Program { program: "postgres", reason };
-        let child = cluster.server()?.spawn().map_err(|error| failed(error.to_string()))?;
+        let failed = |reason: String| EmbeddedError::Program {
+            program: "postgres",
+            reason,
+        };
+        let child = cluster
+            .server()?
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
         let mut server = Server { child };
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         while Instant::now() < deadline {
-            if let Some(status) = server.child.try_wait().map_err(|error| failed(error.to_string()))? {
+            if let Some(status) = server
+                .child
+                .try_wait()
+                .map_err(|error| failed(error.to_string()))?
+            {
                 let last = last_line(&cluster.log);
                 let log = cluster.log.display();
-                return Err(failed(format!("it ended while starting ({status}): {last} (see {log})")));
+                return Err(failed(format!(
+                    "it ended while starting ({status}): {last} (see {log})"
+                )));
             }
             if server.is_ready(&cluster.dir) {
                 return Ok(server);
             }
             tokio::time::sleep(Duration::from_millis(LOOK_MILLISECONDS)).await;
         }
-        Err(failed(format!("not ready after {START_SECONDS_MAX} s (see {})", cluster.log.display())))
+        Err(failed(format!(
+            "not ready after {START_SECONDS_MAX} s (see {})",
+            cluster.log.display()
+        )))
     }
 
     /// The eighth line of the pid file says `ready` once connections are taken.
@@ -82,7 +97,10 @@ impl Server {
 
     /// The child is not reaped before its id is gone, so the pid is its own.
     fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let pid = self
+            .child
+            .id()
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid
             && let Err(error) = kill_process(pid, signal)
         {
@@ -101,6 +119,12 @@ fn last_line(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
     // The fatal line says why; the ones after it only say that.
-    let telling = text.lines().rev().find(|line| line.contains("FATAL:") || line.contains("PANIC:"));
-    telling.or(text.lines().next_back()).unwrap_or("no message").to_owned()
+    let telling = text
+        .lines()
+        .rev()
+        .find(|line| line.contains("FATAL:") || line.contains("PANIC:"));
+    telling
+        .or(text.lines().next_back())
+        .unwrap_or("no message")
+        .to_owned()
 }

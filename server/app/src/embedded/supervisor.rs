@@ -48,7 +48,12 @@ impl EmbeddedPostgres {
         let (pid_sender, pid) = watch::channel(server.pid());
         let (stop, stopped) = oneshot::channel();
         let supervisor = tokio::spawn(supervise(cluster, server, stopped, pid_sender, held));
-        Ok(EmbeddedPostgres { url, pid, stop, supervisor })
+        Ok(EmbeddedPostgres {
+            url,
+            pid,
+            stop,
+            supervisor,
+        })
     }
 
     /// The address of the cluster of a data folder when another process runs it; waits until it takes
@@ -64,13 +69,19 @@ impl EmbeddedPostgres {
             if !is_locked(&data_dir)? {
                 return Ok(None);
             }
-            if tokio::net::UnixStream::connect(socket_dir.join(SOCKET_NAME)).await.is_ok() {
+            if tokio::net::UnixStream::connect(socket_dir.join(SOCKET_NAME))
+                .await
+                .is_ok()
+            {
                 return Ok(Some(url_of(&socket_dir)));
             }
             tokio::time::sleep(Duration::from_millis(BACKOFF_MILLISECONDS)).await;
         }
         let reason = format!("the process that runs it has not brought it up in {START_SECONDS_MAX} s");
-        Err(EmbeddedError::Program { program: "postgres", reason })
+        Err(EmbeddedError::Program {
+            program: "postgres",
+            reason,
+        })
     }
 
     /// The database's address, for its superuser: `postgres:///tamiz?host=<socket folder>&user=…`.
@@ -87,8 +98,14 @@ impl EmbeddedPostgres {
     pub async fn failed(&mut self) -> EmbeddedError {
         match (&mut self.supervisor).await {
             Ok(Err(error)) => error,
-            Ok(Ok(())) => EmbeddedError::Program { program: "postgres", reason: "it was stopped".to_owned() },
-            Err(error) => EmbeddedError::Program { program: "postgres", reason: error.to_string() },
+            Ok(Ok(())) => EmbeddedError::Program {
+                program: "postgres",
+                reason: "it was stopped".to_owned(),
+            },
+            Err(error) => EmbeddedError::Program {
+                program: "postgres",
+                reason: error.to_string(),
+            },
         }
     }
 
@@ -145,5 +162,8 @@ async fn relaunch(cluster: &Cluster, starts: &mut u32) -> Result<Server, Embedde
             Err(error) => tracing::error!(%error, attempt = *starts, "Postgres could not be started"),
         }
     }
-    Err(EmbeddedError::GaveUp { times: *starts, log: cluster.log.clone() })
+    Err(EmbeddedError::GaveUp {
+        times: *starts,
+        log: cluster.log.clone(),
+    })
 }

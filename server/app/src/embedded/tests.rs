@@ -17,15 +17,23 @@ const GRACE: Duration = Duration::from_secs(20);
 
 async fn sql(url: &str, statement: &str) -> Result<String, String> {
     let program = binaries::find(None).await.unwrap().program("psql");
-    let output = Command::new(program).args(["-XAtq", url, "-c", statement]).output().await.unwrap();
-    match output.status.success() {
-        true => Ok(String::from_utf8(output.stdout).unwrap().trim().to_owned()),
-        false => Err(String::from_utf8(output.stderr).unwrap()),
+    let output = Command::new(program)
+        .args(["-XAtq", url, "-c", statement])
+        .output()
+        .await
+        .unwrap();
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    } else {
+        Err(String::from_utf8(output.stderr).unwrap())
     }
 }
 
 async fn start(data_dir: &Path) -> EmbeddedPostgres {
-    tokio::time::timeout(WAIT, EmbeddedPostgres::start(data_dir)).await.unwrap().unwrap()
+    tokio::time::timeout(WAIT, EmbeddedPostgres::start(data_dir))
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 fn kill(pid: u32) {
@@ -45,7 +53,9 @@ async fn what_was_written_survives_the_death_of_every_process_and_a_stop() {
     let folder = tempfile::tempdir().unwrap();
     let mut postgres = start(folder.path()).await;
     let url = postgres.url().to_owned();
-    sql(&url, "create table kept as select generate_series(1, 100) as id").await.unwrap();
+    sql(&url, "create table kept as select generate_series(1, 100) as id")
+        .await
+        .unwrap();
 
     // Everything dies at once, the supervisor brings it back.
     let first = postgres.pid().unwrap();
@@ -61,13 +71,17 @@ async fn what_was_written_survives_the_death_of_every_process_and_a_stop() {
         let url = url.clone();
         async move { sql(&url, "insert into kept values (101); select pg_sleep(600)").await }
     });
-    let query = "select count(*) from pg_stat_activity where query like '%pg_sleep(600)' and pid <> pg_backend_pid()";
+    let query =
+        "select count(*) from pg_stat_activity where query like '%pg_sleep(600)' and pid <> pg_backend_pid()";
     let deadline = Instant::now() + WAIT;
     while sql(&url, query).await.unwrap() != "1" {
         assert!(Instant::now() < deadline);
     }
     kill(second);
-    until("another start", || postgres.pid().is_some_and(|pid| pid != second)).await;
+    until("another start", || {
+        postgres.pid().is_some_and(|pid| pid != second)
+    })
+    .await;
     assert!(busy.await.unwrap().is_err());
     assert_eq!(sql(&url, "select count(*) from kept").await.unwrap(), "100");
 
@@ -81,7 +95,10 @@ async fn what_was_written_survives_the_death_of_every_process_and_a_stop() {
     assert!(!folder.path().join("postgres/postmaster.pid").exists());
 
     let again = start(folder.path()).await;
-    assert_eq!(sql(again.url(), "select count(*) from kept").await.unwrap(), "100");
+    assert_eq!(
+        sql(again.url(), "select count(*) from kept").await.unwrap(),
+        "100"
+    );
     again.stop(GRACE).await;
 }
 
@@ -91,7 +108,12 @@ async fn a_postgres_that_outlived_its_server_is_ended_and_started_again() {
     let held = lock(folder.path()).await.unwrap();
     let cluster = Cluster::open(folder.path()).await.unwrap();
     let orphan = Server::launch(&cluster).await.unwrap();
-    sql(&cluster.url(), "create table kept (id int); insert into kept values (1)").await.unwrap();
+    sql(
+        &cluster.url(),
+        "create table kept (id int); insert into kept values (1)",
+    )
+    .await
+    .unwrap();
     let pid = orphan.pid().unwrap();
     // As after a SIGKILL of its owner: nobody stops it, nobody holds the lock.
     std::mem::forget(orphan);
@@ -99,7 +121,10 @@ async fn a_postgres_that_outlived_its_server_is_ended_and_started_again() {
 
     let postgres = start(folder.path()).await;
     assert_ne!(postgres.pid(), Some(pid));
-    assert_eq!(sql(postgres.url(), "select count(*) from kept").await.unwrap(), "1");
+    assert_eq!(
+        sql(postgres.url(), "select count(*) from kept").await.unwrap(),
+        "1"
+    );
     postgres.stop(GRACE).await;
 }
 
@@ -109,7 +134,12 @@ async fn a_stale_pid_file_harms_neither_us_nor_the_process_that_has_the_pid_now(
     start(folder.path()).await.stop(GRACE).await;
     let cluster = folder.path().join("postgres");
     // Even one that works in the same folder is no Postgres.
-    let mut stranger = Command::new("sleep").arg("600").current_dir(&cluster).kill_on_drop(true).spawn().unwrap();
+    let mut stranger = Command::new("sleep")
+        .arg("600")
+        .current_dir(&cluster)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let pid = stranger.id().unwrap();
     let lines = format!("{pid}\n/proc/self/fd/0\n1\n5432\n.\n\n 1 1\nready   \n");
     std::fs::write(cluster.join("postmaster.pid"), lines).unwrap();
@@ -127,7 +157,9 @@ async fn a_second_start_on_the_same_folder_is_told_who_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let postgres = start(folder.path()).await;
     let error = EmbeddedPostgres::start(folder.path()).await.unwrap_err();
-    assert!(matches!(&error, EmbeddedError::InUse { holder, .. } if *holder == std::process::id().to_string()));
+    assert!(
+        matches!(&error, EmbeddedError::InUse { holder, .. } if *holder == std::process::id().to_string())
+    );
     assert_eq!(sql(postgres.url(), "select 1").await.unwrap(), "1");
     let shared = EmbeddedPostgres::running(folder.path()).await.unwrap();
     assert_eq!(shared.as_deref(), Some(postgres.url()));
@@ -153,6 +185,11 @@ async fn a_cluster_that_was_half_made_is_made_anew() {
     std::fs::create_dir_all(folder.path().join("postgres.new/base")).unwrap();
     let postgres = start(folder.path()).await;
     assert_eq!(sql(postgres.url(), "show data_checksums").await.unwrap(), "on");
-    assert_eq!(sql(postgres.url(), "select current_user || ' ' || current_database()").await.unwrap(), "tamiz_admin tamiz");
+    assert_eq!(
+        sql(postgres.url(), "select current_user || ' ' || current_database()")
+            .await
+            .unwrap(),
+        "tamiz_admin tamiz"
+    );
     postgres.stop(GRACE).await;
 }

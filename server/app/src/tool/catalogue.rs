@@ -84,6 +84,9 @@ pub struct ToolEntry {
     pub network: Network,
     /// What its exit codes mean.
     pub exit_codes: ExitCodes,
+    /// What it writes to stderr only when it came to its end, for tools whose exit codes do not tell.
+    #[serde(default)]
+    pub completion: Option<String>,
     /// Which arguments a plugin may give it.
     #[serde(default)]
     pub arguments: ArgumentPolicy,
@@ -216,6 +219,9 @@ impl ToolEntry {
         }
         if self.binary.is_empty() || self.binary.contains('/') {
             return Err("binary is not a file name");
+        }
+        if self.completion.as_deref() == Some("") {
+            return Err("completion is empty");
         }
         if self.exit_codes.ran.is_empty() {
             return Err("exit_codes.ran is empty");

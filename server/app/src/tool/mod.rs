@@ -10,15 +10,19 @@
 //!
 //! Not here: what a tool's report means (plugins), and which task wants which tool (`worker`).
 
-mod arguments;
-pub mod boxed;
-mod capture;
 pub mod catalogue;
 pub mod probe;
-pub mod rules;
+
+mod arguments;
+pub mod outcome;
 pub mod run;
+
+pub mod boxed;
+mod capture;
 mod spawn;
 mod tree;
+
+pub mod rules;
 pub mod unpack;
 
 #[cfg(test)]
@@ -27,7 +31,6 @@ mod box_tests;
 mod semgrep_tests;
 
 pub use catalogue::{Catalogue, CatalogueError};
+pub use outcome::{Captured, OutputFile, OutputPart, ToolEnd, ToolOutcome, Verdict};
 pub use probe::{Inventory, MissingTool, Tool, ToolFolders};
-pub use run::{
-    Captured, OutputFile, OutputPart, ToolEnd, ToolError, ToolOutcome, ToolOutput, ToolRequest, Verdict, run,
-};
+pub use run::{ToolError, ToolOutput, ToolRequest, run};

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::boxed::{self, BoxPlan, Bubblewrap};
 use super::catalogue::{Catalogue, INSTALL, Limits, Network, ToolEntry};
-use super::run::{Captured, ToolEnd, execute};
+use super::outcome::{Captured, ToolEnd};
+use super::run::execute;
 
 /// For a version answer: semgrep needs 1 s, and ten times that on a busy machine.
 const VERSION_SECONDS_MAX: u64 = 30;

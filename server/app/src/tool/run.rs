@@ -11,19 +11,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use rustix::fs::OFlags;
-use tamiz_core::refusal::{Refusal, RefusalCode};
 use tokio::process::Child;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::arguments::{self, ArgumentError, Places};
 use super::boxed::{self, BoxPlan, Bubblewrap};
-use super::capture::capture;
-use super::catalogue::{ExitCodes, Limits, is_word};
+use super::capture::Streams;
+use super::catalogue::{Limits, is_word};
+use super::outcome::{Captured, OutputFile, OutputPart, ToolEnd, ToolOutcome, Verdict, verdict};
 use super::probe::Tool;
 use super::spawn::spawn;
 use super::tree::{Sample, Tree};
@@ -67,110 +65,6 @@ pub struct ToolOutput {
     pub media_type: String,
 }
 
-/// What one run left behind.
-#[derive(Debug, Clone)]
-pub struct ToolOutcome {
-    /// How it ended.
-    pub end: ToolEnd,
-    /// What that means by the catalogue.
-    pub verdict: Verdict,
-    /// The program and its arguments, with paths as they are inside the box.
-    pub argv: Vec<String>,
-    /// When the box was asked for.
-    pub started_at: DateTime<Utc>,
-    /// When the last process was gone.
-    pub finished_at: DateTime<Utc>,
-    /// Its stdout, which may be cut.
-    pub stdout: Captured,
-    /// Its stderr, which may be cut.
-    pub stderr: Captured,
-    /// The outputs that are there and not empty, in the order asked for.
-    pub outputs: Vec<OutputFile>,
-    /// The most memory that all its processes were seen to use at once; 0 if it was too quick to see.
-    pub memory_bytes_peak: u64,
-    /// Processor time as last seen, so a little less than the truth.
-    pub cpu_seconds: f64,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ToolEnd {
-    /// By itself, with this code.
-    Exited(i32),
-    /// By this signal, its own doing or that of a limit on address space, processor time or files.
-    Killed(i32),
-    /// At the limit on the clock on the wall.
-    TimedOut {
-        /// The limit.
-        limit_seconds: u64,
-    },
-    /// It wrote more than it may.
-    OutputLimit {
-        /// Where.
-        part: OutputPart,
-        /// The limit.
-        limit_bytes: u64,
-    },
-    /// It had too many processes.
-    ProcessLimit {
-        /// The limit.
-        limit: u64,
-    },
-    /// All its processes together used too much memory.
-    MemoryLimit {
-        /// The limit.
-        limit_bytes: u64,
-    },
-    /// The caller did not want it any more.
-    Cancelled,
-}
-
-/// Something that a tool writes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutputPart {
-    /// Its standard output.
-    Stdout,
-    /// Its standard error.
-    Stderr,
-    /// An output file, by its name.
-    File(String),
-}
-
-/// Whether a tool did its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It did, and wrote all its outputs.
-    Ran,
-    /// It did some of it: what its report holds counts, what is absent proves nothing.
-    RanPartly,
-    /// It did not: nothing that it wrote is a result.
-    Failed,
-}
-
-/// A captured stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Captured {
-    /// The file.
-    pub path: PathBuf,
-    /// In the file.
-    pub bytes: u64,
-    /// Whether the tool wrote more than the limit.
-    pub truncated: bool,
-}
-
-/// A file that the tool wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputFile {
-    /// The output's name.
-    pub name: String,
-    /// As the plugin declared it.
-    pub media_type: String,
-    /// A regular file in the scratch folder.
-    pub path: PathBuf,
-    /// Its size, never 0.
-    pub bytes: u64,
-}
-
 /// No run was made, or nothing can be said about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
@@ -211,55 +105,6 @@ pub enum ToolError {
     },
 }
 
-impl ToolOutcome {
-    /// Why this run has no full result, as a refusal for people and programs; `None` if it ran.
-    pub fn problem(&self, tool: &str) -> Option<Refusal> {
-        let code = match &self.end {
-            _ if self.verdict == Verdict::Ran => return None,
-            ToolEnd::TimedOut { .. } => RefusalCode::ToolTimeout,
-            ToolEnd::OutputLimit { .. } | ToolEnd::ProcessLimit { .. } | ToolEnd::MemoryLimit { .. } => {
-                RefusalCode::ToolLimit
-            }
-            ToolEnd::Exited(_) | ToolEnd::Killed(_) | ToolEnd::Cancelled => RefusalCode::ToolFailed,
-        };
-        let what = if self.verdict == Verdict::RanPartly {
-            "did only a part of its work"
-        } else {
-            "did not do its work"
-        };
-        Some(Refusal::new(code, format!("{tool} {what}: {}", self.end)))
-    }
-}
-
-impl std::fmt::Display for ToolEnd {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exited(0) => write!(
-                formatter,
-                "it ended with exit code 0 but did not write its report"
-            ),
-            Self::Exited(code) => write!(formatter, "it ended with exit code {code}"),
-            Self::Killed(signal) => write!(formatter, "it was killed by signal {signal}"),
-            Self::TimedOut { limit_seconds } => {
-                write!(formatter, "it was ended after the limit of {limit_seconds} s")
-            }
-            Self::OutputLimit { part, limit_bytes } => {
-                let part = match part {
-                    OutputPart::Stdout => "stdout",
-                    OutputPart::Stderr => "stderr",
-                    OutputPart::File(name) => name,
-                };
-                write!(formatter, "it wrote more than {limit_bytes} bytes to {part}")
-            }
-            Self::ProcessLimit { limit } => write!(formatter, "it had more than {limit} processes"),
-            Self::MemoryLimit { limit_bytes } => {
-                write!(formatter, "it used more than {limit_bytes} bytes of memory")
-            }
-            Self::Cancelled => write!(formatter, "it was cancelled"),
-        }
-    }
-}
-
 /// Runs `tool` once.
 ///
 /// # Errors
@@ -291,6 +136,7 @@ pub async fn run(tool: &Tool, request: ToolRequest<'_>) -> Result<ToolOutcome, T
         limits: &tool.entry.limits,
     };
     let mut outcome = execute(name, &tool.boxed, &plan, request.scratch, request.cancel).await?;
+    demand_completion(tool, &mut outcome).await?;
     settle(tool, request.outputs, &outputs, &mut outcome)?;
     Ok(outcome)
 }
@@ -334,60 +180,21 @@ pub(super) async fn execute(
             source,
         }
     };
-    let limits = plan.limits;
     let started_at = Utc::now();
     let mut child = spawn(boxed.command(plan))
         .await
         .map_err(system("starting its box"))?;
-    let (over, mut overflow) = mpsc::channel(2);
-    let piped = || io::Error::other("a stream of the box is not piped");
-    let stdout = child
-        .stdout
-        .take()
-        .ok_or_else(piped)
-        .map_err(system("reading its stdout"))?;
-    let stderr = child
-        .stderr
-        .take()
-        .ok_or_else(piped)
-        .map_err(system("reading its stderr"))?;
-    let streams = limits.stream_bytes;
-    let file = |name: &str| scratch.join(name);
-    let stdout = capture(
-        stdout,
-        file("stdout.txt"),
-        streams,
-        OutputPart::Stdout,
-        over.clone(),
-    );
-    let stderr = capture(stderr, file("stderr.txt"), streams, OutputPart::Stderr, over);
-    let stdout = AbortOnDropHandle::new(tokio::spawn(stdout));
-    let stderr = AbortOnDropHandle::new(tokio::spawn(stderr));
-
+    let streams = Streams::listen(&mut child, scratch, plan.limits.stream_bytes);
+    let mut streams = streams.map_err(system("reading its streams"))?;
     let mut watched = Watched::default();
-    let outer = child.id().unwrap_or_default();
-    let stopped = tokio::select! {
-        () = cancel.cancelled() => Ok(ToolEnd::Cancelled),
-        Some(part) = overflow.recv() => Ok(ToolEnd::OutputLimit { part, limit_bytes: streams }),
-        () = sleep_until(Instant::now() + Duration::from_secs(limits.wall_seconds)) => {
-            Ok(ToolEnd::TimedOut { limit_seconds: limits.wall_seconds })
-        }
-        end = watch(outer, limits, &mut watched) => Ok(end),
-        status = child.wait() => status.map(ended_by_itself),
-    };
+    let stopped = stop(&mut child, &mut streams, &mut watched, plan.limits, cancel).await;
     bury(tool, &mut child, watched.tree.as_ref()).await;
-    let mut end = stopped.map_err(system("waiting for it"))?;
-    let stdout = captured(stdout).await.map_err(system("keeping its stdout"))?;
-    let stderr = captured(stderr).await.map_err(system("keeping its stderr"))?;
-    for (stream, part) in [(&stdout, OutputPart::Stdout), (&stderr, OutputPart::Stderr)] {
-        // The pipe that was closed on it may have ended it before the limit was noticed here.
-        if stream.truncated && matches!(end, ToolEnd::Exited(_) | ToolEnd::Killed(_)) {
-            end = ToolEnd::OutputLimit {
-                part,
-                limit_bytes: streams,
-            };
-        }
-    }
+    let end = stopped.map_err(system("waiting for it"))?;
+    // All writers are gone, so the streams have ended; only their last bytes may be on their way.
+    let kept = timeout(death_time(), streams.kept()).await;
+    let kept = kept.unwrap_or_else(|late| Err(io::Error::new(io::ErrorKind::TimedOut, late)));
+    let (stdout, stderr) = kept.map_err(system("keeping its streams"))?;
+    let end = overstepped(end, [&stdout, &stderr], plan.limits);
     if let (ToolEnd::Exited(1), Some(complaint)) = (&end, complaint_of_the_box(&stderr).await) {
         return Err(ToolError::Box {
             tool: tool.to_owned(),
@@ -409,6 +216,45 @@ pub(super) async fn execute(
         memory_bytes_peak: watched.peak.memory_bytes,
         cpu_seconds: watched.peak.cpu_seconds,
     })
+}
+
+/// Waits for the first reason to end the run.
+async fn stop(
+    child: &mut Child,
+    streams: &mut Streams,
+    watched: &mut Watched,
+    limits: &Limits,
+    cancel: &CancellationToken,
+) -> io::Result<ToolEnd> {
+    let outer = child.id().unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(limits.wall_seconds);
+    tokio::select! {
+        () = cancel.cancelled() => Ok(ToolEnd::Cancelled),
+        Some(part) = streams.overflow.recv() => {
+            Ok(ToolEnd::OutputLimit { part, limit_bytes: limits.stream_bytes })
+        }
+        () = sleep_until(deadline) => Ok(ToolEnd::TimedOut { limit_seconds: limits.wall_seconds }),
+        end = watch(outer, limits, watched) => Ok(end),
+        status = child.wait() => status.map(ended_by_itself),
+    }
+}
+
+/// The pipe that was closed on a tool may have ended it before the limit was noticed.
+fn overstepped(end: ToolEnd, [stdout, stderr]: [&Captured; 2], limits: &Limits) -> ToolEnd {
+    let part = if stdout.truncated {
+        OutputPart::Stdout
+    } else if stderr.truncated {
+        OutputPart::Stderr
+    } else {
+        return end;
+    };
+    match end {
+        ToolEnd::Exited(_) | ToolEnd::Killed(_) => ToolEnd::OutputLimit {
+            part,
+            limit_bytes: limits.stream_bytes,
+        },
+        end => end,
+    }
 }
 
 /// What was seen of a box while it ran.
@@ -474,20 +320,31 @@ fn ended_by_itself(status: std::process::ExitStatus) -> ToolEnd {
     }
 }
 
-async fn captured(stream: AbortOnDropHandle<io::Result<Captured>>) -> io::Result<Captured> {
-    // All writers are gone, so the stream has ended; only its last bytes may still be on their way.
-    match timeout(death_time(), stream).await {
-        Ok(joined) => joined.map_err(io::Error::other)?,
-        Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late)),
-    }
-}
-
 /// Bubblewrap and prlimit also end with code 1, before the tool has started.
 async fn complaint_of_the_box(stderr: &Captured) -> Option<String> {
     let text = tokio::fs::read(&stderr.path).await.ok()?;
     let text = String::from_utf8_lossy(&text[..text.len().min(COMPLAINT_BYTES_MAX)]).into_owned();
     let first = text.lines().next()?;
     (first.starts_with("bwrap: ") || first.starts_with("prlimit: ")).then(|| first.to_owned())
+}
+
+/// Some tools end with the same code when a rule was wrong and when their engine was killed, by the
+/// scanned files perhaps; they are believed only if they say that they came to their end.
+async fn demand_completion(tool: &Tool, outcome: &mut ToolOutcome) -> Result<(), ToolError> {
+    let (Some(completion), ToolEnd::Exited(code)) = (&tool.entry.completion, &outcome.end) else {
+        return Ok(());
+    };
+    let said = tokio::fs::read(&outcome.stderr.path)
+        .await
+        .map_err(|source| ToolError::System {
+            tool: tool.entry.name.clone(),
+            doing: "reading its stderr",
+            source,
+        })?;
+    if !String::from_utf8_lossy(&said).contains(completion.as_str()) {
+        outcome.end = ToolEnd::Unfinished(*code);
+    }
+    Ok(())
 }
 
 /// Looks at the outputs and says what the run is worth.
@@ -528,15 +385,6 @@ fn settle(
     Ok(())
 }
 
-/// An output that was not written is not an empty result.
-fn verdict(codes: &ExitCodes, end: &ToolEnd, written: bool) -> Verdict {
-    match end {
-        ToolEnd::Exited(code) if written && codes.ran.contains(code) => Verdict::Ran,
-        ToolEnd::Exited(code) if written && codes.partly.contains(code) => Verdict::RanPartly,
-        _ => Verdict::Failed,
-    }
-}
-
 /// The size of `path`, which must still be the regular file that was mounted into the box.
 fn regular_file_bytes(path: &Path) -> io::Result<u64> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -556,26 +404,6 @@ fn regular_file_bytes(path: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_exit_code_counts_only_with_a_report() {
-        let codes = ExitCodes {
-            ran: vec![0, 1],
-            partly: vec![2],
-        };
-        for (end, written, expected) in [
-            (ToolEnd::Exited(0), true, Verdict::Ran),
-            (ToolEnd::Exited(1), true, Verdict::Ran),
-            (ToolEnd::Exited(0), false, Verdict::Failed),
-            (ToolEnd::Exited(2), true, Verdict::RanPartly),
-            (ToolEnd::Exited(2), false, Verdict::Failed),
-            (ToolEnd::Exited(7), true, Verdict::Failed),
-            (ToolEnd::Killed(9), true, Verdict::Failed),
-            (ToolEnd::TimedOut { limit_seconds: 1 }, true, Verdict::Failed),
-        ] {
-            assert_eq!(verdict(&codes, &end, written), expected, "{end:?} {written}");
-        }
-    }
 
     #[test]
     fn a_link_or_a_folder_is_not_an_output() {

@@ -147,7 +147,7 @@ async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<(
         keep_file(bench, "report", file_name, &output.media_type, &output.path).await?;
     }
     let (exit_code, ended_by) = match outcome.end {
-        ToolEnd::Exited(code) => (Some(code), "exited"),
+        ToolEnd::Exited(code) | ToolEnd::Unfinished(code) => (Some(code), "exited"),
         ToolEnd::Killed(_) => (None, "killed"),
         ToolEnd::TimedOut { .. } => (None, "timed_out"),
         ToolEnd::OutputLimit { .. } => (None, "output_limit"),

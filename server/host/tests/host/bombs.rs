@@ -2,8 +2,8 @@
 
 use tamiz_host::{CompileError, ComponentRefusal, Plugin, PluginError};
 use wasm_encoder::{
-    CodeSection, Component, ComponentImportSection, ComponentTypeRef, ComponentTypeSection, Function,
-    FunctionSection, Instruction, Module, ModuleSection, TypeSection, ValType,
+    BlockType, CodeSection, Component, ComponentImportSection, ComponentTypeRef, ComponentTypeSection,
+    Function, FunctionSection, Instruction, Module, ModuleSection, TypeSection, ValType,
 };
 
 use crate::world::host;
@@ -133,6 +133,61 @@ fn a_component_that_is_not_our_world_is_refused_after_it_was_compiled() {
     let refused = Plugin::from_bytes(host(), &invalid);
     assert!(
         matches!(refused, Err(PluginError::Compile(CompileError::Invalid { .. }))),
+        "{refused:?}"
+    );
+}
+
+/// 1,000 values that two ways reach, one of them 20,000 times: 33 KB that take more than 2 GB to compile.
+fn memory_bomb() -> Vec<u8> {
+    let locals = 1..=1_000_u32;
+    let mut function = Function::new([(1_000, ValType::I32)]);
+    let mut add = |instructions: &[Instruction<'_>]| {
+        for instruction in instructions {
+            function.instruction(instruction);
+        }
+    };
+    add(&[
+        Instruction::Block(BlockType::Empty),
+        Instruction::LocalGet(0),
+        Instruction::BrIf(0),
+    ]);
+    for local in locals.clone() {
+        add(&[
+            Instruction::LocalGet(0),
+            Instruction::I32Const(local.cast_signed()),
+            Instruction::I32Add,
+            Instruction::LocalSet(local),
+        ]);
+    }
+    add(&[
+        Instruction::LocalGet(0),
+        Instruction::BrTable(vec![0; 20_000].into(), 0),
+        Instruction::End,
+        Instruction::LocalGet(0),
+    ]);
+    for local in locals {
+        add(&[Instruction::LocalGet(local), Instruction::I32Add]);
+    }
+    add(&[Instruction::End]);
+
+    let mut types = TypeSection::new();
+    types.ty().function([ValType::I32], [ValType::I32]);
+    let mut functions = FunctionSection::new();
+    functions.function(0);
+    let mut code = CodeSection::new();
+    code.function(&function);
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&code);
+    component_of(&[module])
+}
+
+#[test]
+fn a_bomb_that_passes_every_count_dies_in_its_own_process() {
+    let bomb = memory_bomb();
+    assert!(bomb.len() < 40_000);
+    let refused = Plugin::from_bytes(host(), &bomb);
+    assert!(
+        matches!(refused, Err(PluginError::Compile(CompileError::UsedUp { .. }))),
         "{refused:?}"
     );
 }

@@ -1,10 +1,12 @@
 //! Guests that want to harm: each ends with its own verdict, in bounded time, alone.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use tamiz_host::{ConvertFailure, PlanError, RunLimits, ScanRequest, TrapKind};
 
+use crate::sink::Kept;
 use crate::world::{deed, hostile, request, run, text, tight};
 
 /// How late a verdict may be on a machine that is busy with other tests.
@@ -31,17 +33,31 @@ fn a_loop_ends_at_its_deadline() {
 }
 
 #[test]
-fn a_loop_ends_soon_after_it_is_cancelled() {
-    let request = request(r#"{"do":"loop"}"#, vec![], tight());
+fn a_guest_ends_soon_after_it_is_cancelled() {
+    let mut request = request(r#"{"do":"flood-progress"}"#, vec![], tight());
     let cancel = request.cancel.clone();
+    let (begun, has_begun) = channel();
+    request.sink = Box::new(Kept {
+        begun: Some(begun),
+        ..Kept::default()
+    });
     let guest = std::thread::spawn(|| run(hostile(), request));
-    // cancelled while it runs or before it starts: both must end it
-    std::thread::sleep(Duration::from_millis(50));
+    has_begun.recv_timeout(tight().deadline).unwrap();
     cancel.cancel();
     let cancelled = Instant::now();
     let run = guest.join().unwrap();
     assert!(matches!(run.outcome, Err(ConvertFailure::Cancelled)));
     assert!(cancelled.elapsed() < LATE_MAX);
+}
+
+#[test]
+fn a_run_that_was_cancelled_before_it_began_ends_at_once() {
+    let request = request(r#"{"do":"loop"}"#, vec![], tight());
+    request.cancel.cancel();
+    assert!(matches!(
+        run(hostile(), request).outcome,
+        Err(ConvertFailure::Cancelled)
+    ));
 }
 
 #[test]
@@ -193,4 +209,31 @@ fn a_good_run_beside_every_bad_one_does_not_notice() {
         beside.join().unwrap()
     });
     assert!(good_runs > 0);
+}
+
+fn resident_kilobytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let resident = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    resident.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Ten guests that took 200 MB each would leave 2 GB; other tests of this process take far less.
+#[test]
+fn the_memory_of_a_guest_comes_back() {
+    let before = resident_kilobytes();
+    for _ in 0..10 {
+        let run = deed(
+            "grow",
+            RunLimits {
+                memory_bytes: 200 * 1024 * 1024,
+                ..tight()
+            },
+        );
+        assert_eq!(run.outcome.unwrap_err().code(), "plugin-out-of-memory");
+    }
+    let left = resident_kilobytes().saturating_sub(before);
+    assert!(left < 500 * 1024, "{left} kB");
 }

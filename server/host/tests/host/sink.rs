@@ -1,6 +1,7 @@
 //! A sink that keeps everything in memory and can be told to fail.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
 
 use sha2::{Digest, Sha256};
 use tamiz_core::{Diagnostic, Finding, LogLevel};
@@ -17,6 +18,8 @@ pub(crate) struct Kept {
     pub(crate) dropped: u32,
     pub(crate) fails_on_findings: bool,
     pub(crate) stores_wrong_bytes: bool,
+    /// Told at the first progress.
+    pub(crate) begun: Option<Sender<()>>,
 }
 
 impl Kept {
@@ -42,6 +45,9 @@ impl ConvertSink for Kept {
 
     fn progress(&mut self, progress: Progress) {
         self.progress.push(progress);
+        if let Some(begun) = self.begun.take() {
+            begun.send(()).expect("the test listens");
+        }
     }
 
     fn log(&mut self, _level: LogLevel, line: &str) {

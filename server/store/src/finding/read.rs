@@ -10,7 +10,7 @@ use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
 
 /// Which findings. All conditions hold together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct FindingFilter {
     /// Of this project.
     pub project: Option<ProjectId>,
@@ -27,7 +27,7 @@ pub struct FindingFilter {
 }
 
 /// In which order. Ties are broken by id, so every order is total.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FindingOrder {
     /// Worst first, then newest.
     SeverityDesc,
@@ -49,7 +49,7 @@ impl FindingOrder {
 }
 
 /// Where a page ended: what the next one continues after.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FindingPosition {
     /// Of the last row.
     pub severity: i16,

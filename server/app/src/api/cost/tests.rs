@@ -1,3 +1,5 @@
+//! What a document may cost, tried with documents that cost too much.
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -167,7 +169,10 @@ fn circles_in_the_type_system_are_refused() {
 #[test]
 fn a_subscription_has_one_root_field() {
     assert_eq!(code("subscription { a b }"), refused("GRAPHQL_VALIDATION_FAILED"));
-    assert_eq!(code("subscription { ...F } fragment F on S { a b: a }"), refused("GRAPHQL_VALIDATION_FAILED"));
+    assert_eq!(
+        code("subscription { ...F } fragment F on S { a b: a }"),
+        refused("GRAPHQL_VALIDATION_FAILED")
+    );
 }
 
 #[test]

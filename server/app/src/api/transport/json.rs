@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 /// A GraphQL value that was read strictly.
 pub(super) struct Strict(pub(super) Value);
 
-/// Reads one JSON text as a value. serde_json bounds its depth at 128.
+/// Reads one JSON text as a value. `serde_json` bounds its depth at 128.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Strict>(bytes).map(|Strict(value)| value)
 }

@@ -38,7 +38,7 @@ impl Origins {
                     matches!(scheme, "http" | "https") && authority == host.to_ascii_lowercase()
                 })
             });
-        own || self.0.iter().any(|allowed| *allowed == origin)
+        own || self.0.contains(&origin)
     }
 }
 

@@ -43,7 +43,10 @@ pub(super) fn answer<E: Engine>(
     });
     // nginx collects an answer before it passes it on, unless told not to
     let unbuffered = HeaderName::from_static("x-accel-buffering");
-    let headers = [(CONTENT_TYPE, MediaType::EventStream.content_type()), (unbuffered, "no")];
+    let headers = [
+        (CONTENT_TYPE, MediaType::EventStream.content_type()),
+        (unbuffered, "no"),
+    ];
     (headers, Body::from_stream(events)).into_response()
 }
 
@@ -65,7 +68,7 @@ struct Watched<E: Engine> {
 }
 
 enum Turn {
-    Result(Option<GraphqlResponse>),
+    Result(Option<Box<GraphqlResponse>>),
     KeepAlive,
     Recheck,
     Drain,
@@ -76,7 +79,7 @@ fn events<E: Engine>(watched: Watched<E>) -> impl Stream<Item = Result<Bytes, In
         loop {
             let results = watched.results.as_mut()?;
             let turn = tokio::select! {
-                result = results.next() => Turn::Result(result),
+                result = results.next() => Turn::Result(result.map(Box::new)),
                 _ = watched.keep_alive.tick() => Turn::KeepAlive,
                 _ = watched.recheck.tick() => Turn::Recheck,
                 () = watched.draining.begun() => Turn::Drain,
@@ -84,7 +87,7 @@ fn events<E: Engine>(watched: Watched<E>) -> impl Stream<Item = Result<Bytes, In
             match turn {
                 Turn::Result(Some(response)) => {
                     // JSON has no raw line breaks, so one data line holds it
-                    let event = format!("event: next\ndata: {}\n\n", to_json(&clean(response)));
+                    let event = format!("event: next\ndata: {}\n\n", to_json(&clean(*response)));
                     return Some((Ok(event.into()), watched));
                 }
                 Turn::Result(None) => {

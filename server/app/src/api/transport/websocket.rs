@@ -119,7 +119,7 @@ async fn say_goodbye(mut socket: WebSocket, close: Close) {
 type Operation = Abortable<BoxStream<'static, (Arc<str>, Step)>>;
 
 enum Step {
-    Result(GraphqlResponse),
+    Result(Box<GraphqlResponse>),
     End,
 }
 
@@ -262,7 +262,7 @@ impl<E: Engine> Connection<E> {
         &self,
         known: &Known<E::Caller>,
         payload: async_graphql::Value,
-    ) -> Result<BoxStream<'static, GraphqlResponse>, GraphqlResponse> {
+    ) -> Result<BoxStream<'static, GraphqlResponse>, Box<GraphqlResponse>> {
         if self.handles.len() >= OPERATIONS_MAX {
             return Err(message::errors(
                 "TOO_MANY_OPERATIONS",
@@ -281,14 +281,14 @@ impl<E: Engine> Connection<E> {
         let mut request: GraphqlRequest = from_value(payload)
             .map_err(|refused| message::errors(refused.code(), refused.message().to_owned()))?;
         admit(&mut request, self.transport.engine.prices())
-            .map_err(|error| clean(GraphqlResponse::from_errors(vec![error])))?;
+            .map_err(|error| Box::new(clean(GraphqlResponse::from_errors(vec![error]))))?;
         Ok(self.transport.engine.stream(&known.caller, request))
     }
 
     fn run_operation(&mut self, id: Arc<str>, results: BoxStream<'static, GraphqlResponse>) {
         let label = Arc::clone(&id);
         let steps = results
-            .map(Step::Result)
+            .map(|response| Step::Result(Box::new(response)))
             .chain(stream::iter([Step::End]))
             .map(move |step| (Arc::clone(&label), step))
             .boxed();
@@ -300,7 +300,7 @@ impl<E: Engine> Connection<E> {
     async fn pass_on(&mut self, socket: &mut WebSocket, id: &Arc<str>, step: Step) -> Result<(), Ended> {
         match step {
             Step::Result(response) => {
-                let response = clean(response);
+                let response = clean(*response);
                 if is_request_error(&response) {
                     self.stop(id);
                     return self

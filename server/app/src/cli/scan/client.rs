@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,7 +48,9 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(server: Url, token: &str) -> Result<Client, CliError> {
         if !matches!(server.scheme(), "http" | "https") || server.cannot_be_a_base() {
-            return Err(CliError::Usage(format!("--server {server}: must be an http or https address")));
+            return Err(CliError::Usage(format!(
+                "--server {server}: must be an http or https address"
+            )));
         }
         let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
             .map_err(|_| CliError::Usage("the API token holds characters that no token has".to_owned()))?;
@@ -84,7 +88,10 @@ impl Client {
             .send(repeat, || {
                 let request = self.http.post(self.url("/graphql")).json(&body);
                 Ok(request
-                    .header(ACCEPT, "application/graphql-response+json, application/json;q=0.9")
+                    .header(
+                        ACCEPT,
+                        "application/graphql-response+json, application/json;q=0.9",
+                    )
                     .timeout(Duration::from_secs(ANSWER_SECONDS_MAX)))
             })
             .await?;
@@ -95,7 +102,11 @@ impl Client {
     /// Opens a subscription as a stream of server-sent events; one try, the caller knows how to resume.
     pub(super) async fn subscribe(&self, document: &str, variables: Value) -> Result<Response, CliError> {
         let body = json!({ "query": document, "variables": variables });
-        let request = self.http.post(self.url("/graphql")).json(&body).header(ACCEPT, "text/event-stream");
+        let request = self
+            .http
+            .post(self.url("/graphql"))
+            .json(&body)
+            .header(ACCEPT, "text/event-stream");
         let sent = tokio::time::timeout(Duration::from_secs(ANSWER_SECONDS_MAX), request.send()).await;
         let response = sent
             .map_err(|_| CliError::Unavailable(format!("{} does not answer", self.server)))?
@@ -138,7 +149,9 @@ impl Client {
         if uploaded.sha256.eq_ignore_ascii_case(&package.sha256) {
             return Ok(uploaded.id);
         }
-        Err(CliError::Failed(format!("{name} was damaged on its way to the server; try again")))
+        Err(CliError::Failed(format!(
+            "{name} was damaged on its way to the server; try again"
+        )))
     }
 
     /// Sends a request, again if that can help.
@@ -181,7 +194,10 @@ impl Client {
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
         // The address is in our own words already, and may be long.
         let why = super::super::error::chain(error);
-        let text = format!("cannot reach {}: {why} (is `tamiz serve` running there? see --server)", self.server);
+        let text = format!(
+            "cannot reach {}: {why} (is `tamiz serve` running there? see --server)",
+            self.server
+        );
         CliError::Unavailable(text)
     }
 }
@@ -216,9 +232,9 @@ async fn refusal(response: Response) -> CliError {
     let said = read_json(response).await.ok().and_then(|body| said_by(&body));
     let said = said.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned());
     match status {
-        StatusCode::UNAUTHORIZED => {
-            CliError::Usage(format!("the server refuses the API token: {said} (see TAMIZ_TOKEN or --token)"))
-        }
+        StatusCode::UNAUTHORIZED => CliError::Usage(format!(
+            "the server refuses the API token: {said} (see TAMIZ_TOKEN or --token)"
+        )),
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             CliError::Unavailable(format!("the server answers {}: {said}", status.as_u16()))
         }
@@ -229,14 +245,23 @@ async fn refusal(response: Response) -> CliError {
 /// The message of an error document of ours: GraphQL's `errors`, or the plain routes' `error`.
 fn said_by(body: &Value) -> Option<String> {
     let places = ["/errors/0/message", "/error/message", "/message", "/error"];
-    places.iter().find_map(|place| body.pointer(place)?.as_str()).map(str::to_owned)
+    places
+        .iter()
+        .find_map(|place| body.pointer(place)?.as_str())
+        .map(str::to_owned)
 }
 
 async fn read_json(mut response: Response) -> Result<Value, CliError> {
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| CliError::unavailable(&error))? {
+    while let Some(piece) = response
+        .chunk()
+        .await
+        .map_err(|error| CliError::unavailable(&error))?
+    {
         if body.len() + piece.len() > ANSWER_BYTES_MAX {
-            return Err(CliError::Failed(format!("the server's answer has more than {ANSWER_BYTES_MAX} bytes")));
+            return Err(CliError::Failed(format!(
+                "the server's answer has more than {ANSWER_BYTES_MAX} bytes"
+            )));
         }
         body.extend_from_slice(&piece);
     }
@@ -253,7 +278,9 @@ pub(super) fn data_of<T: for<'a> Deserialize<'a>>(mut answer: Value) -> Result<T
 }
 
 fn odd(error: &serde_json::Error) -> CliError {
-    CliError::Failed(format!("the server's answer is not understood ({error}); are both of the same release?"))
+    CliError::Failed(format!(
+        "the server's answer is not understood ({error}); are both of the same release?"
+    ))
 }
 
 #[cfg(test)]
@@ -274,14 +301,25 @@ mod tests {
             let client = Client::new(Url::parse(base).unwrap(), "tmz_x").unwrap();
             assert_eq!(client.url("/graphql").as_str(), "http://h/tamiz/graphql");
         }
-        assert!(matches!(Client::new(Url::parse("ftp://h").unwrap(), "x"), Err(CliError::Usage(_))));
-        assert!(matches!(Client::new(Url::parse("http://h").unwrap(), "x\n"), Err(CliError::Usage(_))));
+        assert!(matches!(
+            Client::new(Url::parse("ftp://h").unwrap(), "x"),
+            Err(CliError::Usage(_))
+        ));
+        assert!(matches!(
+            Client::new(Url::parse("http://h").unwrap(), "x\n"),
+            Err(CliError::Usage(_))
+        ));
     }
 
     #[test]
     fn an_answer_with_errors_is_said_in_the_servers_words() {
         let answer = json!({"data": null, "errors": [{"message": "too deep"}]});
-        assert!(data_of::<Value>(answer).unwrap_err().to_string().contains("too deep"));
+        assert!(
+            data_of::<Value>(answer)
+                .unwrap_err()
+                .to_string()
+                .contains("too deep")
+        );
         assert_eq!(data_of::<u8>(json!({"data": 7})).unwrap(), 7);
     }
 }

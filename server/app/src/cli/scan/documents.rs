@@ -87,7 +87,18 @@ pub(super) struct TaskEvent {
 #[derive(Debug, Deserialize)]
 struct UserError {
     message: String,
-    path: Option<Vec<String>>,
+    #[serde(default)]
+    path: Value,
+}
+
+impl UserError {
+    /// The last part of the path: the field that is wrong.
+    fn field(&self) -> Option<&str> {
+        match &self.path {
+            Value::Array(parts) => parts.last()?.as_str(),
+            path => path.as_str(),
+        }
+    }
 }
 
 /// Refusals of a mutation, in one line.
@@ -97,7 +108,7 @@ fn refused(what: &str, errors: &[UserError]) -> Result<(), CliError> {
     }
     let lines: Vec<String> = errors
         .iter()
-        .map(|error| match error.path.as_deref().and_then(<[String]>::last) {
+        .map(|error| match error.field() {
             Some(field) => format!("{field}: {}", error.message),
             None => error.message.clone(),
         })
@@ -120,8 +131,9 @@ pub(super) async fn ensure_project(client: &Client, name: &str) -> Result<Projec
     if let Some(project) = find_project(client, name).await? {
         return Ok(project);
     }
-    let created: Created =
-        client.graphql(CREATE_PROJECT, json!({ "name": name }), Repeat::IfNotTaken).await?;
+    let created: Created = client
+        .graphql(CREATE_PROJECT, json!({ "name": name }), Repeat::IfNotTaken)
+        .await?;
     if let Some(project) = created.payload.project {
         return Ok(project);
     }
@@ -130,7 +142,9 @@ pub(super) async fn ensure_project(client: &Client, name: &str) -> Result<Projec
         return Ok(project);
     }
     refused("the project cannot be made", &created.payload.errors)?;
-    Err(CliError::Failed("the project cannot be made: the server gives no reason".to_owned()))
+    Err(CliError::Failed(
+        "the project cannot be made: the server gives no reason".to_owned(),
+    ))
 }
 
 async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, CliError> {
@@ -142,8 +156,14 @@ async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, Cl
     struct Nodes {
         nodes: Vec<Project>,
     }
-    let found: Found = client.graphql(PROJECTS, json!({ "name": name }), Repeat::Always).await?;
-    Ok(found.projects.nodes.into_iter().find(|project| project.name == name))
+    let found: Found = client
+        .graphql(PROJECTS, json!({ "name": name }), Repeat::Always)
+        .await?;
+    Ok(found
+        .projects
+        .nodes
+        .into_iter()
+        .find(|project| project.name == name))
 }
 
 /// Starts the scan of an upload.
@@ -162,7 +182,9 @@ pub(super) async fn start_scan(client: &Client, order: &TaskStart<'_>) -> Result
     if let Some(rules) = order.rules {
         input["rulesUploadId"] = json!(rules);
     }
-    let started: Started = client.graphql(START_SCAN, json!({ "input": input }), Repeat::IfNotTaken).await?;
+    let started: Started = client
+        .graphql(START_SCAN, json!({ "input": input }), Repeat::IfNotTaken)
+        .await?;
     refused("the scan is refused", &started.payload.errors)?;
     let missing = || CliError::Failed("the scan is refused: the server gives no reason".to_owned());
     started.payload.task.ok_or_else(missing)
@@ -179,7 +201,9 @@ pub(super) async fn cancel_task(client: &Client, task: &str) -> Result<(), CliEr
     struct Payload {
         errors: Vec<UserError>,
     }
-    let done: Cancelled = client.graphql(CANCEL_TASK, json!({ "id": task }), Repeat::Always).await?;
+    let done: Cancelled = client
+        .graphql(CANCEL_TASK, json!({ "id": task }), Repeat::Always)
+        .await?;
     refused("the cancel is refused", &done.payload.errors)
 }
 
@@ -189,8 +213,13 @@ pub(super) async fn task_status(client: &Client, task: &str) -> Result<String, C
     struct Found {
         task: Option<Task>,
     }
-    let found: Found = client.graphql(TASK_STATUS, json!({ "id": task }), Repeat::Always).await?;
-    found.task.map(|task| task.status.to_ascii_lowercase()).ok_or_else(|| vanished(task))
+    let found: Found = client
+        .graphql(TASK_STATUS, json!({ "id": task }), Repeat::Always)
+        .await?;
+    found
+        .task
+        .map(|task| task.status.to_ascii_lowercase())
+        .ok_or_else(|| vanished(task))
 }
 
 /// Whether nothing more happens to a task of that status.
@@ -209,7 +238,9 @@ pub(super) async fn read_report(client: &Client, task: &str, project: Project) -
         let page = found.task.ok_or_else(|| vanished(task))?;
         report.status = page.status.to_ascii_lowercase();
         report.error = page.error.map(|error| error.message);
-        report.findings.extend(page.findings.nodes.into_iter().map(Finding::clean));
+        report
+            .findings
+            .extend(page.findings.nodes.into_iter().map(Finding::clean));
         after = page.findings.page_info.end_cursor;
         if !page.findings.page_info.has_next_page || after.is_none() {
             break;
@@ -294,7 +325,7 @@ mod tests {
     fn refusals_name_the_field_they_are_about() {
         let errors = [UserError {
             message: "is too long".to_owned(),
-            path: Some(vec!["input".to_owned(), "name".to_owned()]),
+            path: json!(["input", "name"]),
         }];
         let error = refused("the project cannot be made", &errors).unwrap_err();
         assert_eq!(error.to_string(), "the project cannot be made: name: is too long");

@@ -65,7 +65,9 @@ async fn watch(
     after: &mut Option<i64>,
     progress: &Progress,
 ) -> Result<Ended, CliError> {
-    let response = client.subscribe(TASK_EVENTS, json!({ "id": task, "after": *after })).await?;
+    let response = client
+        .subscribe(TASK_EVENTS, json!({ "id": task, "after": *after }))
+        .await?;
     let mut pieces = response.bytes_stream();
     let mut events = Events::default();
     let mut count = 0;
@@ -74,7 +76,8 @@ async fn watch(
         for event in events.feed(&piece).map_err(|error| CliError::failed(&error))? {
             match event.name.as_str() {
                 "next" => {
-                    let message = serde_json::from_str(&event.data).map_err(|error| CliError::failed(&error))?;
+                    let message =
+                        serde_json::from_str(&event.data).map_err(|error| CliError::failed(&error))?;
                     let event = documents::event_of(message)?;
                     if after.is_some_and(|last| event.seq <= last) {
                         continue;

@@ -13,6 +13,8 @@ mod report;
 mod sarif;
 mod sse;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -51,7 +53,12 @@ pub struct ScanArgs {
     #[arg(long, value_name = "NAME")]
     project: String,
     /// The server
-    #[arg(long, env = "TAMIZ_SERVER", value_name = "URL", default_value = "http://127.0.0.1:8600")]
+    #[arg(
+        long,
+        env = "TAMIZ_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8600"
+    )]
     server: Url,
     /// The API token; better in the environment than in the shell's history
     #[arg(long, env = "TAMIZ_TOKEN", hide_env_values = true)]
@@ -59,6 +66,9 @@ pub struct ScanArgs {
     /// How findings are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Write the JSON document to this file too
+    #[arg(long, value_name = "FILE")]
+    json_output: Option<PathBuf>,
     /// Exit 1 when a finding is at least this severe: info, low, medium, high or critical
     #[arg(long, value_name = "LEVEL", value_parser = parse_severity)]
     fail_on: Option<Severity>,
@@ -84,7 +94,8 @@ enum Format {
 }
 
 fn parse_severity(text: &str) -> Result<Severity, String> {
-    text.parse().map_err(|error: tamiz_core::severity::UnknownWord| error.to_string())
+    text.parse()
+        .map_err(|error: tamiz_core::severity::UnknownWord| error.to_string())
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -96,6 +107,10 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// [`CliError`], each kind with its exit code.
 pub async fn run(args: ScanArgs) -> Result<(), CliError> {
+    run_to(args, &mut std::io::stdout()).await
+}
+
+async fn run_to(args: ScanArgs, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let Some(token) = args.token.as_deref().filter(|token| !token.is_empty()) else {
         let text = "no API token: set TAMIZ_TOKEN or give --token (`tamiz token create` makes one)";
         return Err(CliError::Usage(text.to_owned()));
@@ -120,11 +135,18 @@ pub async fn run(args: ScanArgs) -> Result<(), CliError> {
             return Err(error);
         }
     };
-    print(&report, args.format)?;
+    if let Some(path) = &args.json_output {
+        let written = std::fs::write(path, pretty(&report.to_json())?);
+        written.map_err(|error| CliError::Failed(format!("cannot write {}: {error}", path.display())))?;
+    }
+    print(&report, args.format, output)?;
     let reached = |level| report.at_least(level);
     match args.fail_on.map(|level| (level, reached(level))) {
         Some((level, count)) if count > 0 => {
-            eprintln!("tamiz: {count} of {} findings are {level} or worse (--fail-on)", report.findings.len());
+            eprintln!(
+                "tamiz: {count} of {} findings are {level} or worse (--fail-on)",
+                report.findings.len()
+            );
             Err(CliError::Findings)
         }
         _ => Ok(()),
@@ -143,13 +165,23 @@ async fn scan(
         progress.warn(warning);
     }
     let project = documents::ensure_project(client, &args.project).await?;
-    progress.say(&format!("uploading {} files, {} KiB", package.files, package.size_bytes.div_ceil(1024)));
-    let upload = client.upload(&project.id, &package.name, &package.media_type, &package).await?;
+    progress.say(&format!(
+        "uploading {} files, {} KiB",
+        package.files,
+        package.size_bytes.div_ceil(1024)
+    ));
+    let upload = client
+        .upload(&project.id, &package.name, &package.media_type, &package)
+        .await?;
     let rules = match &args.rules {
         Some(path) => Some(send_rules(client, &project.id, path).await?),
         None => None,
     };
-    let order = TaskStart { project: &project.id, upload: &upload, rules: rules.as_deref() };
+    let order = TaskStart {
+        project: &project.id,
+        upload: &upload,
+        rules: rules.as_deref(),
+    };
     let task = documents::start_scan(client, &order).await?;
     // Set once: nobody else has it.
     let _ = started.set(task.clone());
@@ -160,7 +192,10 @@ async fn scan(
         "completed" => Ok(report),
         status => {
             let why = report.error.as_deref().unwrap_or("no reason was given");
-            Err(CliError::Failed(format!("the task {} is {status}: {why}", task.id)))
+            Err(CliError::Failed(format!(
+                "the task {} is {status}: {why}",
+                task.id
+            )))
         }
     }
 }
@@ -168,12 +203,14 @@ async fn scan(
 async fn pack(path: &Path) -> Result<Package, CliError> {
     let path = path.to_owned();
     let packed = tokio::task::spawn_blocking(move || Package::of(&path)).await;
-    packed.map_err(|error| CliError::failed(&error))?.map_err(|error| match error {
-        pack::PackError::Path { .. } | pack::PackError::Empty { .. } => {
-            CliError::Usage(super::error::chain(&error))
-        }
-        error => CliError::failed(&error),
-    })
+    packed
+        .map_err(|error| CliError::failed(&error))?
+        .map_err(|error| match error {
+            pack::PackError::Path { .. } | pack::PackError::Empty { .. } => {
+                CliError::Usage(super::error::chain(&error))
+            }
+            error => CliError::failed(&error),
+        })
 }
 
 async fn send_rules(client: &Client, project: &str, path: &Path) -> Result<String, CliError> {
@@ -181,7 +218,9 @@ async fn send_rules(client: &Client, project: &str, path: &Path) -> Result<Strin
     let package = tokio::task::spawn_blocking(move || Package::as_it_is(&path, "application/yaml")).await;
     let package = package.map_err(|error| CliError::failed(&error))?;
     let package = package.map_err(|error| CliError::Usage(super::error::chain(&error)))?;
-    client.upload(project, &package.name, &package.media_type, &package).await
+    client
+        .upload(project, &package.name, &package.media_type, &package)
+        .await
 }
 
 async fn cancel(client: &Client, task: Option<&Task>) {
@@ -194,13 +233,12 @@ async fn cancel(client: &Client, task: Option<&Task>) {
     }
 }
 
-fn print(report: &Report, format: Format) -> Result<(), CliError> {
+fn print(report: &Report, format: Format, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let text = match format {
-        Format::Table => table::render(report, &table::Look::of_stdout()),
+        Format::Table => table::render(report, table::Look::of_stdout()),
         Format::Json => pretty(&report.to_json())?,
         Format::Sarif => pretty(&sarif::render(report))?,
     };
-    let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         // Whoever read our output has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -70,12 +70,17 @@ enum Source {
 impl Package {
     /// Packs a folder, or takes a zip file as it is.
     pub(super) fn of(path: &Path) -> Result<Package, PackError> {
-        let wrong = |reason: &str| PackError::Path { path: path.to_owned(), reason: reason.to_owned() };
+        let wrong = |reason: &str| PackError::Path {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
         let metadata = std::fs::metadata(path).map_err(|error| wrong(&error.to_string()))?;
         if metadata.is_dir() {
             return pack(path);
         }
-        let is_zip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+        let is_zip = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
         if !metadata.is_file() || !is_zip {
             return Err(wrong("it is neither a folder nor a .zip file"));
         }
@@ -84,7 +89,10 @@ impl Package {
 
     /// A file that needs no packing.
     pub(super) fn as_it_is(path: &Path, media_type: &str) -> Result<Package, PackError> {
-        let wrong = |error: io::Error| PackError::Path { path: path.to_owned(), reason: error.to_string() };
+        let wrong = |error: io::Error| PackError::Path {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
         let (sha256, size_bytes) = File::open(path).and_then(hash).map_err(wrong)?;
         Ok(Package {
             name: file_name(path),
@@ -122,7 +130,9 @@ fn pack(root: &Path) -> Result<Package, PackError> {
             continue;
         }
         if files == FILES_MAX {
-            return Err(PackError::TooMany { path: root.to_owned() });
+            return Err(PackError::TooMany {
+                path: root.to_owned(),
+            });
         }
         let name = archive_name(root, entry.path());
         match File::open(entry.path()) {
@@ -134,7 +144,9 @@ fn pack(root: &Path) -> Result<Package, PackError> {
         }
     }
     if files == 0 {
-        return Err(PackError::Empty { path: root.to_owned() });
+        return Err(PackError::Empty {
+            path: root.to_owned(),
+        });
     }
     let mut file = archive.finish()?;
     file.flush()?;
@@ -154,8 +166,8 @@ fn pack(root: &Path) -> Result<Package, PackError> {
 fn walk(root: &Path) -> impl Iterator<Item = Result<DirEntry, ignore::Error>> {
     // Ignore files above the folder count only when it is part of a repository; otherwise they are
     // somebody else's.
-    let in_repository =
-        std::path::absolute(root).is_ok_and(|path| path.ancestors().any(|parent| parent.join(".git").exists()));
+    let in_repository = std::path::absolute(root)
+        .is_ok_and(|path| path.ancestors().any(|parent| parent.join(".git").exists()));
     WalkBuilder::new(root)
         .standard_filters(false)
         .git_ignore(true)
@@ -175,7 +187,9 @@ fn add<W: Write + Seek>(
     mut file: File,
     warnings: &mut Vec<String>,
 ) -> Result<(), PackError> {
-    let large = file.metadata().is_ok_and(|metadata| metadata.len() > u64::from(u32::MAX));
+    let large = file
+        .metadata()
+        .is_ok_and(|metadata| metadata.len() > u64::from(u32::MAX));
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .last_modified_time(zip::DateTime::default())
@@ -199,12 +213,16 @@ fn add<W: Write + Seek>(
 /// The path below the root with `/` between its parts.
 fn archive_name(root: &Path, path: &Path) -> String {
     let inside = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<String> = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    let parts: Vec<String> = inside
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
     parts.join("/")
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| "upload".to_owned(), |name| name.to_string_lossy().into_owned())
+    path.file_name()
+        .map_or_else(|| "upload".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn hash(mut file: File) -> io::Result<(String, u64)> {
@@ -237,7 +255,9 @@ mod tests {
 
     fn names(package: &Package) -> Vec<String> {
         let mut archive = zip::ZipArchive::new(package.open().unwrap()).unwrap();
-        (0..archive.len()).map(|index| archive.by_index(index).unwrap().name().to_owned()).collect()
+        (0..archive.len())
+            .map(|index| archive.by_index(index).unwrap().name().unwrap().into_owned())
+            .collect()
     }
 
     #[test]
@@ -256,9 +276,19 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
         std::os::unix::fs::symlink("/etc", folder.path().join("folder")).unwrap();
         let package = Package::of(folder.path()).unwrap();
-        assert_eq!(names(&package), [".env", ".gitignore", "a/.gitignore", "a/keep.log", "b.py", "c/.ignore"]);
+        assert_eq!(
+            names(&package),
+            [
+                ".env",
+                ".gitignore",
+                "a/.gitignore",
+                "a/keep.log",
+                "b.py",
+                "c/.ignore"
+            ]
+        );
         assert_eq!(package.files, 6);
-        assert!(package.name.ends_with(".zip"));
+        assert_eq!(Path::new(&package.name).extension().unwrap(), "zip");
     }
 
     #[test]
@@ -274,8 +304,14 @@ mod tests {
     fn the_same_tree_gives_the_same_bytes() {
         let files = [("z.py", "1"), ("a/b.py", "2"), ("a.py", "3")];
         let (first, second) = (tree(&files), tree(&files));
-        std::fs::File::open(second.path().join("z.py")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-        let (first, second) = (Package::of(first.path()).unwrap(), Package::of(second.path()).unwrap());
+        File::open(second.path().join("z.py"))
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH)
+            .unwrap();
+        let (first, second) = (
+            Package::of(first.path()).unwrap(),
+            Package::of(second.path()).unwrap(),
+        );
         assert_eq!(first.sha256, second.sha256);
         assert_eq!(first.size_bytes, first.open().unwrap().metadata().unwrap().len());
     }
@@ -287,7 +323,10 @@ mod tests {
         assert_eq!((package.name.as_str(), package.size_bytes), ("app.ZIP", 15));
         let error = Package::of(&folder.path().join("app.tar")).unwrap_err();
         assert!(matches!(error, PackError::Path { .. }), "{error}");
-        assert!(matches!(Package::of(&folder.path().join("no")), Err(PackError::Path { .. })));
+        assert!(matches!(
+            Package::of(&folder.path().join("no")),
+            Err(PackError::Path { .. })
+        ));
         let empty = tree(&[("a.log", ""), (".gitignore", "*")]);
         assert!(matches!(Package::of(empty.path()), Err(PackError::Empty { .. })));
     }

@@ -32,7 +32,9 @@ impl Progress {
                 bar.enable_steady_tick(Duration::from_millis(TICK_MILLISECONDS));
                 Progress::Bar(bar)
             }
-            _ => Progress::Lines { last: Mutex::new(String::new()) },
+            _ => Progress::Lines {
+                last: Mutex::new(String::new()),
+            },
         }
     }
 
@@ -94,7 +96,11 @@ impl Progress {
 /// `converting: 1200 findings (3 of 9)`: words without counts that change all the time stay one line
 /// in a log.
 fn words(event: &TaskEvent) -> String {
-    let phase = event.phase.as_deref().unwrap_or(&event.status).to_ascii_lowercase();
+    let phase = event
+        .phase
+        .as_deref()
+        .unwrap_or(&event.status)
+        .to_ascii_lowercase();
     let message = event.message.as_deref().map(printable).unwrap_or_default();
     let message = message.replace(['\n', '\t'], " ");
     match message.trim() {
@@ -106,9 +112,10 @@ fn words(event: &TaskEvent) -> String {
 
 /// No colours: a bar is told apart by its shape.
 fn style(counted: bool) -> Option<ProgressStyle> {
-    let template = match counted {
-        true => "{spinner} {bar:30} {pos}/{len} {wide_msg} {elapsed}",
-        false => "{spinner} {wide_msg} {elapsed}",
+    let template = if counted {
+        "{spinner} {bar:30} {pos}/{len} {wide_msg} {elapsed}"
+    } else {
+        "{spinner} {wide_msg} {elapsed}"
     };
     ProgressStyle::with_template(template).ok()
 }
@@ -119,13 +126,26 @@ mod tests {
 
     fn event(phase: Option<&str>, message: Option<&str>) -> TaskEvent {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        TaskEvent { seq: 1, status: "RUNNING".to_owned(), phase: text(phase), message: text(message), done: None, total: None }
+        TaskEvent {
+            seq: 1,
+            status: "RUNNING".to_owned(),
+            phase: text(phase),
+            message: text(message),
+            done: None,
+            total: None,
+        }
     }
 
     #[test]
     fn an_event_is_said_in_one_line_without_terminal_codes() {
-        assert_eq!(words(&event(Some("SCANNING"), Some("running\nsemgrep\u{1b}[2J"))), "scanning: running semgrep[2J");
-        assert_eq!(words(&event(Some("CONVERTING"), Some("Converting 7 findings"))), "Converting 7 findings");
+        assert_eq!(
+            words(&event(Some("SCANNING"), Some("running\nsemgrep\u{1b}[2J"))),
+            "scanning: running semgrep[2J"
+        );
+        assert_eq!(
+            words(&event(Some("CONVERTING"), Some("Converting 7 findings"))),
+            "Converting 7 findings"
+        );
         assert_eq!(words(&event(None, None)), "running");
     }
 

@@ -32,7 +32,9 @@ pub(super) struct Finding {
 }
 
 fn severity<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Severity, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(serde::de::Error::custom)
 }
 
 /// Numbers, or words such as `CWE-79`.
@@ -56,9 +58,23 @@ fn cwe<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Vec<u32>, D::E
 impl Finding {
     /// Without anything a terminal would obey: a finding quotes the scanned code.
     pub(super) fn clean(mut self) -> Finding {
-        let texts = [&mut self.rule_id, &mut self.title, &mut self.message, &mut self.tool, &mut self.fingerprint];
-        for text in texts.into_iter().chain(&mut self.file).chain(&mut self.cve).chain(&mut self.confidence) {
-            let safe: String = printable(text).chars().filter(|character| !reorders(*character)).collect();
+        let texts = [
+            &mut self.rule_id,
+            &mut self.title,
+            &mut self.message,
+            &mut self.tool,
+            &mut self.fingerprint,
+        ];
+        for text in texts
+            .into_iter()
+            .chain(&mut self.file)
+            .chain(&mut self.cve)
+            .chain(&mut self.confidence)
+        {
+            let safe: String = printable(text)
+                .chars()
+                .filter(|character| !reorders(*character))
+                .collect();
             *text = safe;
         }
         if let Some(confidence) = &mut self.confidence {
@@ -94,7 +110,13 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(task: &str, project: Project) -> Report {
-        Report { task: task.to_owned(), project, status: String::new(), error: None, findings: Vec::new() }
+        Report {
+            task: task.to_owned(),
+            project,
+            status: String::new(),
+            error: None,
+            findings: Vec::new(),
+        }
     }
 
     /// Worst first, then by file, line and rule.
@@ -111,20 +133,33 @@ impl Report {
 
     /// How many findings have that severity.
     pub(super) fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|finding| finding.severity == severity).count()
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
     }
 
     /// How many findings are that severe or worse.
     pub(super) fn at_least(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|finding| finding.severity >= severity).count()
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity >= severity)
+            .count()
     }
 
     /// `3 findings: 0 critical, 1 high, 2 medium, 0 low, 0 info`.
     pub(super) fn summary(&self) -> String {
-        let counts: Vec<String> =
-            Severity::ALL.into_iter().rev().map(|severity| format!("{} {severity}", self.count(severity))).collect();
+        let counts: Vec<String> = Severity::ALL
+            .into_iter()
+            .rev()
+            .map(|severity| format!("{} {severity}", self.count(severity)))
+            .collect();
         let total = self.findings.len();
-        format!("{total} {}: {}", if total == 1 { "finding" } else { "findings" }, counts.join(", "))
+        format!(
+            "{total} {}: {}",
+            if total == 1 { "finding" } else { "findings" },
+            counts.join(", ")
+        )
     }
 
     /// The document of `--format json`.
@@ -150,7 +185,10 @@ pub(super) mod tests {
     /// Three findings of two tools, unsorted, one of them hostile.
     pub(in super::super) fn sample() -> Report {
         let finding = |value: Value| serde_json::from_value::<Finding>(value).unwrap().clean();
-        let project = Project { id: "p1".to_owned(), name: "shop".to_owned() };
+        let project = Project {
+            id: "p1".to_owned(),
+            name: "shop".to_owned(),
+        };
         let mut report = Report::new("t1", project);
         "completed".clone_into(&mut report.status);
         report.findings = vec![
@@ -178,10 +216,20 @@ pub(super) mod tests {
     #[test]
     fn findings_are_sorted_counted_and_cleaned() {
         let report = sample();
-        let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
+        let ids: Vec<&str> = report
+            .findings
+            .iter()
+            .map(|finding| finding.id.as_str())
+            .collect();
         assert_eq!(ids, ["f2", "f1", "f3"]);
-        assert_eq!(report.summary(), "3 findings: 1 critical, 0 high, 1 medium, 0 low, 1 info");
-        assert_eq!((report.at_least(Severity::High), report.at_least(Severity::Info)), (1, 3));
+        assert_eq!(
+            report.summary(),
+            "3 findings: 1 critical, 0 high, 1 medium, 0 low, 1 info"
+        );
+        assert_eq!(
+            (report.at_least(Severity::High), report.at_least(Severity::Info)),
+            (1, 3)
+        );
         let hostile = &report.findings[0];
         assert_eq!(hostile.title, "Eval [31mred[0m");
         assert_eq!(hostile.message, "eval of\ninput evil");

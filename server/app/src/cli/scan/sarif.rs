@@ -9,7 +9,8 @@ use tamiz_core::severity::Severity;
 
 use super::report::{Finding, Report};
 
-const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 /// The key of our fingerprints; a new way of making them gets a new one.
 const FINGERPRINT_KEY: &str = "tamiz/v1";
 
@@ -22,7 +23,10 @@ pub(super) fn render(report: &Report) -> Value {
     if tools.is_empty() {
         tools.insert("tamiz", Vec::new());
     }
-    let runs: Vec<Value> = tools.iter().map(|(tool, findings)| run(report, tool, findings)).collect();
+    let runs: Vec<Value> = tools
+        .iter()
+        .map(|(tool, findings)| run(report, tool, findings))
+        .collect();
     json!({ "$schema": SCHEMA, "version": "2.1.0", "runs": runs })
 }
 
@@ -31,10 +35,19 @@ fn run(report: &Report, tool: &str, findings: &[&Finding]) -> Value {
     for finding in findings {
         rules.entry(finding.rule_id.as_str()).or_insert(finding);
     }
-    let index: BTreeMap<&str, usize> = rules.keys().enumerate().map(|(index, rule)| (*rule, index)).collect();
+    let index: BTreeMap<&str, usize> = rules
+        .keys()
+        .enumerate()
+        .map(|(index, rule)| (*rule, index))
+        .collect();
     let results: Vec<Value> = findings
         .iter()
-        .map(|finding| result(finding, index.get(finding.rule_id.as_str()).copied().unwrap_or_default()))
+        .map(|finding| {
+            result(
+                finding,
+                index.get(finding.rule_id.as_str()).copied().unwrap_or_default(),
+            )
+        })
         .collect();
     json!({
         "tool": { "driver": { "name": tool, "rules": rules.values().map(|finding| rule(finding)).collect::<Vec<_>>() } },
@@ -45,7 +58,14 @@ fn run(report: &Report, tool: &str, findings: &[&Finding]) -> Value {
 }
 
 fn rule(finding: &Finding) -> Value {
-    let tags: Vec<String> = finding.cwe.iter().map(|cwe| format!("external/cwe/cwe-{cwe}")).collect();
+    // The standard wants each tag once.
+    let mut tags: Vec<String> = finding
+        .cwe
+        .iter()
+        .map(|cwe| format!("external/cwe/cwe-{cwe}"))
+        .collect();
+    tags.sort();
+    tags.dedup();
     json!({
         "id": finding.rule_id,
         "shortDescription": { "text": non_empty(&finding.title, &finding.rule_id) },
@@ -115,7 +135,9 @@ fn uri_of(path: &str) -> String {
     let mut uri = String::with_capacity(path.len());
     for byte in path.trim_start_matches('/').bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => uri.push(byte.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                uri.push(byte.into());
+            }
             // Writing into a String cannot fail.
             _ => {
                 let _ = write!(uri, "%{byte:02X}");

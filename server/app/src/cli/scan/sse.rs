@@ -78,19 +78,26 @@ mod tests {
     use super::*;
 
     fn event(name: &str, data: &str) -> Event {
-        Event { name: name.to_owned(), data: data.to_owned() }
+        Event {
+            name: name.to_owned(),
+            data: data.to_owned(),
+        }
     }
 
     #[test]
     fn events_are_the_same_however_the_bytes_are_cut_and_lines_are_ended() {
-        let text = ":\n\nevent: next\ndata: {\"a\":\ndata: 1}\nid: 4\n\n: alive\n\nevent: complete\ndata:\n\n";
+        let text =
+            ":\n\nevent: next\ndata: {\"a\":\ndata: 1}\nid: 4\n\n: alive\n\nevent: complete\ndata:\n\n";
         let expected = [event("next", "{\"a\":\n1}"), event("complete", "")];
         for ending in ["\n", "\r\n", "\r"] {
             let text = text.replace('\n', ending);
             for size in [1, 2, 3, 7, 1000] {
                 let mut events = Events::default();
-                let found: Vec<Event> =
-                    text.as_bytes().chunks(size).flat_map(|piece| events.feed(piece).unwrap()).collect();
+                let found: Vec<Event> = text
+                    .as_bytes()
+                    .chunks(size)
+                    .flat_map(|piece| events.feed(piece).unwrap())
+                    .collect();
                 assert_eq!(found, expected, "{ending:?} {size}");
             }
         }

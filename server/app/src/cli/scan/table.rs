@@ -22,11 +22,14 @@ impl Look {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var("TERM").as_deref() == Ok("dumb");
         let width = terminal.then(|| Table::new().width()).flatten();
-        Look { width, colour: terminal && !unwanted && !dumb }
+        Look {
+            width,
+            colour: terminal && !unwanted && !dumb,
+        }
     }
 }
 
-pub(super) fn render(report: &Report, look: &Look) -> String {
+pub(super) fn render(report: &Report, look: Look) -> String {
     let mut text = String::new();
     if !report.findings.is_empty() {
         text.push_str(&rows(report, look));
@@ -37,11 +40,13 @@ pub(super) fn render(report: &Report, look: &Look) -> String {
     text
 }
 
-fn rows(report: &Report, look: &Look) -> String {
+fn rows(report: &Report, look: Look) -> String {
     let mut table = Table::new();
     match look.width {
         Some(width) => {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width);
         }
         None => {
             table.set_content_arrangement(ContentArrangement::Disabled);
@@ -62,7 +67,12 @@ fn rows(report: &Report, look: &Look) -> String {
             }
         }
         let one_line = |text: &str| Cell::new(text.replace(['\n', '\t'], " "));
-        table.add_row([severity, one_line(&finding.rule_id), one_line(&finding.place()), one_line(&finding.title)]);
+        table.add_row([
+            severity,
+            one_line(&finding.rule_id),
+            one_line(&finding.place()),
+            one_line(&finding.title),
+        ]);
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
@@ -84,25 +94,55 @@ mod tests {
 
     #[test]
     fn a_table_for_a_pipe_has_one_line_per_finding_and_no_codes() {
-        let text = render(&sample(), &Look { width: None, colour: false });
+        let text = render(
+            &sample(),
+            Look {
+                width: None,
+                colour: false,
+            },
+        );
         insta::assert_snapshot!(text);
         assert!(!text.contains('\u{1b}'));
     }
 
     #[test]
     fn a_terminal_gets_colour_and_its_width() {
-        let text = render(&sample(), &Look { width: Some(40), colour: true });
+        let text = render(
+            &sample(),
+            Look {
+                width: Some(40),
+                colour: true,
+            },
+        );
         assert!(text.contains('\u{1b}'));
-        let plain = render(&sample(), &Look { width: Some(40), colour: false });
+        let plain = render(
+            &sample(),
+            Look {
+                width: Some(40),
+                colour: false,
+            },
+        );
         assert!(!plain.contains('\u{1b}'));
-        assert!(plain.lines().take_while(|line| !line.is_empty()).all(|line| line.chars().count() <= 40), "{plain}");
+        assert!(
+            plain
+                .lines()
+                .take_while(|line| !line.is_empty())
+                .all(|line| line.chars().count() <= 40),
+            "{plain}"
+        );
     }
 
     #[test]
     fn no_findings_are_a_summary_alone() {
         let mut report = sample();
         report.findings.clear();
-        let text = render(&report, &Look { width: None, colour: false });
+        let text = render(
+            &report,
+            Look {
+                width: None,
+                colour: false,
+            },
+        );
         assert_eq!(text, "0 findings: 0 critical, 0 high, 0 medium, 0 low, 0 info\n");
     }
 }

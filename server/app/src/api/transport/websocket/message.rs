@@ -73,9 +73,8 @@ pub(super) fn parse(text: &str) -> Result<ClientMessage, String> {
     let Value::Object(mut object) = value else {
         return Err("messages are JSON objects".to_owned());
     };
-    let kind = match object.swap_remove("type") {
-        Some(Value::String(kind)) => kind,
-        _ => return Err("a message has a `type`".to_owned()),
+    let Some(Value::String(kind)) = object.swap_remove("type") else {
+        return Err("a message has a `type`".to_owned());
     };
     let payload = object.swap_remove("payload");
     let mut id = || match object.swap_remove("id") {
@@ -159,10 +158,10 @@ fn quoted(text: &str) -> String {
 }
 
 /// A response of one error that stands before any field.
-pub(super) fn errors(code: &str, message: String) -> Response {
+pub(super) fn errors(code: &str, message: String) -> Box<Response> {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", code);
     let mut error = ServerError::new(message, None);
     error.extensions = Some(extensions);
-    Response::from_errors(vec![error])
+    Box::new(Response::from_errors(vec![error]))
 }

@@ -1,0 +1,69 @@
+//! `tamiz-bench`: the numbers that the issues ask for, from runs that anyone can repeat.
+//!
+//! Each subcommand starts its own embedded Postgres and server below a temporary folder, drives them
+//! through the front door and prints what it measured beside a limit or a peer measured in the same
+//! run. `scripts/bench` builds everything in release and runs them all.
+//!
+//! Speed is never asserted in a test; `kills` fails when a task was lost or done twice.
+
+mod client;
+mod convert;
+mod idle;
+mod import;
+mod kills;
+mod overhead;
+mod report;
+mod stand;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A failed run, in words.
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Benches of Tamiz; build with --release.
+#[derive(Debug, Parser)]
+#[command(name = "tamiz-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What a scan costs beside its tool, by phase
+    Overhead(overhead::Args),
+    /// A 50 MB semgrep report end to end, beside native conversion and a bare COPY
+    Import(import::Args),
+    /// Conversion alone: in wasm and the same code native
+    Convert(convert::Args),
+    /// Resident memory of a server that has nothing to do
+    Idle(idle::Args),
+    /// Random SIGKILLs of workers and server while tasks run; every task must end once
+    Kills(kills::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Overhead(args) => overhead::run(&args).await,
+        Command::Import(args) => import::run(&args).await,
+        Command::Convert(args) => convert::run(&args),
+        Command::Idle(args) => idle::run(&args).await,
+        Command::Kills(args) => kills::run(&args).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tamiz-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The middle value, in the unit of the input.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

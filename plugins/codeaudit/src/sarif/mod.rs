@@ -1,0 +1,325 @@
+//! SARIF 2.1.0 of any producer: `{"version", "runs": [{"tool": {…rules…}, "results": […]}]}`.
+//!
+//! A result often says nothing without its rule: semgrep and gitleaks leave `level` to the rule's
+//! default. Yet semgrep, opengrep, ruff, kingfisher, hadolint and zizmor write the results first. A
+//! stream cannot be read backwards, so at the first run of that kind the input is rewound and
+//! surveyed: one quick walk that skips results and keeps every run's tool, rules, folders and file
+//! table (its [`RunHead`]). Then the conversion starts over and passes over the runs that are done.
+//! Memory holds the rules, bounded, and never the results.
+//!
+//! When the platform cannot rewind, results are read with what they carry, and a diagnostic says so.
+//!
+//! Not here: SARIF 1.0, and results that lie in external property files (told, not fetched).
+
+mod head;
+mod result;
+mod rules;
+mod shapes;
+
+use tamiz_sdk::json::{JsonReader, Kind};
+use tamiz_sdk::model::LogLevel;
+
+use crate::record;
+use crate::session::{Notes, Session, Stop};
+use head::{RunHead, TextBudget};
+use result::ResultReader;
+use shapes::{ExternalFiles, Invocation};
+
+/// The format's name.
+pub(crate) const FORMAT: &str = "sarif";
+
+/// Runs that are looked at. Honest files have one to a few dozen.
+const RUNS_MAX: usize = 1000;
+
+/// What the walk has seen of a SARIF file.
+#[derive(Default)]
+pub(crate) struct SarifWalk {
+    schema_names_sarif: bool,
+    version_is_2: bool,
+    runs_seen: bool,
+    /// A run with a tool or results was seen.
+    run_recognized: bool,
+    /// Runs whose findings were emitted before a survey.
+    runs_done: usize,
+    survey_wanted: bool,
+    surveyed: Option<Vec<RunHead>>,
+    tool: Option<String>,
+    tool_version: Option<String>,
+    notes: Notes,
+}
+
+/// How a run's members are read.
+struct Run<'walk> {
+    index: usize,
+    head: RunHead,
+    /// The head is from a survey; its members are passed over.
+    head_known: bool,
+    tool_seen: bool,
+    results_seen: bool,
+    /// The input could not be rewound when it would have helped.
+    rules_missing: bool,
+    budget: &'walk mut TextBudget,
+}
+
+impl SarifWalk {
+    /// Whether this is a SARIF file, as far as it was read.
+    pub(crate) fn is_recognized(&self) -> bool {
+        self.runs_seen && (self.run_recognized || self.schema_names_sarif || self.version_is_2)
+    }
+
+    /// Whether a survey is what the walk was stopped for.
+    pub(crate) fn wants_survey(&self) -> bool {
+        self.survey_wanted
+    }
+
+    /// The first run's tool and version.
+    pub(crate) fn tool(&self) -> (Option<String>, Option<String>) {
+        (self.tool.clone(), self.tool_version.clone())
+    }
+
+    /// `$schema`, which names the format in its address.
+    pub(crate) fn schema(&mut self, address: Option<String>) {
+        self.schema_names_sarif |= address.is_some_and(|address| address.to_lowercase().contains("sarif"));
+    }
+
+    /// What the version, which may stand at the end, says about the format.
+    pub(crate) fn recognize(&mut self, version: Option<&str>) -> Result<(), Stop> {
+        let Some(version) = version.filter(|_| self.runs_seen) else {
+            return Ok(());
+        };
+        self.version_is_2 = version.starts_with("2.");
+        if self.version_is_2 {
+            return Ok(());
+        }
+        Err(Stop::Unrecognized(format!(
+            "its SARIF version is `{version}`, only 2.x is read"
+        )))
+    }
+
+    /// Tells what waited for the end.
+    pub(crate) fn end(&mut self, session: &mut Session<'_>) {
+        self.notes.tell(session);
+    }
+
+    /// Keeps every run's head. Whatever is wrong with the document will be found again by the walk.
+    pub(crate) fn survey(self, reader: &mut JsonReader<'_>) -> Self {
+        let mut heads = Vec::new();
+        let mut budget = TextBudget::default();
+        // An early end leaves what was seen until then.
+        let _ = survey_runs(reader, &mut heads, &mut budget);
+        Self {
+            surveyed: Some(heads),
+            runs_done: self.runs_done,
+            run_recognized: self.run_recognized,
+            tool: self.tool,
+            tool_version: self.tool_version,
+            ..Self::default()
+        }
+    }
+
+    /// Converts all runs.
+    pub(crate) fn runs(
+        &mut self,
+        reader: &mut JsonReader<'_>,
+        session: &mut Session<'_>,
+        version: Option<&str>,
+    ) -> Result<(), Stop> {
+        self.runs_seen = true;
+        self.recognize(version)?;
+        let mut budget = TextBudget::default();
+        reader.enter_array()?;
+        let mut index = 0;
+        while reader.next_element()? {
+            if index < self.runs_done || index >= RUNS_MAX || reader.kind()? != Kind::Object {
+                let span = reader.skip()?;
+                if index >= self.runs_done {
+                    session.partial = true;
+                    let message =
+                        format!("runs[{index}] is no object, or one more than {RUNS_MAX}; it is passed over");
+                    session.tell(LogLevel::Error, "run-unreadable", &message, Some(span));
+                }
+            } else {
+                self.run(index, reader, session, &mut budget)?;
+            }
+            index += 1;
+        }
+        if index == 0 {
+            let message = "the report has no runs: it says nothing about the target".to_owned();
+            self.notes.add(LogLevel::Warn, "nothing-scanned", message, None);
+        }
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        index: usize,
+        reader: &mut JsonReader<'_>,
+        session: &mut Session<'_>,
+        budget: &mut TextBudget,
+    ) -> Result<(), Stop> {
+        let surveyed = self
+            .surveyed
+            .as_mut()
+            .and_then(|heads| heads.get_mut(index))
+            .map(std::mem::take);
+        let head_known = surveyed.is_some();
+        let head = surveyed.unwrap_or_default();
+        let mut run = Run {
+            index,
+            head,
+            head_known,
+            tool_seen: head_known,
+            results_seen: false,
+            rules_missing: false,
+            budget,
+        };
+        reader.enter_object()?;
+        while let Some(key) = reader.next_key()? {
+            self.run_recognized |= matches!(key.as_str(), "tool" | "results");
+            self.run_member(&key, &mut run, reader, session)?;
+        }
+        self.remember_tool(&run.head);
+        if !run.results_seen {
+            let message =
+                format!("runs[{index}] has no results: the tool did not finish, or was not asked for any");
+            session.tell(LogLevel::Warn, "results-absent", &message, None);
+        }
+        if run.head.cut {
+            let message = format!("runs[{index}] has more rules than are kept; later ones are not looked up");
+            session.tell(LogLevel::Warn, "rules-limit", &message, None);
+        }
+        self.notes.tell(session);
+        self.runs_done = index + 1;
+        Ok(())
+    }
+
+    fn remember_tool(&mut self, head: &RunHead) {
+        if self.tool.is_none() && !head.tool.is_empty() {
+            self.tool = Some(head.tool.clone());
+            self.tool_version.clone_from(&head.version);
+        }
+    }
+
+    fn run_member(
+        &mut self,
+        key: &str,
+        run: &mut Run<'_>,
+        reader: &mut JsonReader<'_>,
+        session: &mut Session<'_>,
+    ) -> Result<(), Stop> {
+        match (key, reader.kind()?) {
+            ("results", Kind::Array) => {
+                run.results_seen = true;
+                self.results(run, reader, session)
+            }
+            ("invocations", Kind::Array) => self.invocations(run.index, reader),
+            ("externalPropertyFileReferences", Kind::Object) => {
+                if record::small_object::<ExternalFiles>(reader)?.is_some_and(|files| files.names_results()) {
+                    session.partial = true;
+                    let message = format!(
+                        "runs[{}] keeps results in other files, which are not read",
+                        run.index
+                    );
+                    session.tell(LogLevel::Error, "results-elsewhere", &message, None);
+                }
+                Ok(())
+            }
+            (_, kind) => {
+                run.tool_seen |= key == "tool";
+                if run.head_known || !run.head.member(key, kind, reader, run.budget)? {
+                    reader.skip()?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn results(
+        &mut self,
+        run: &mut Run<'_>,
+        reader: &mut JsonReader<'_>,
+        session: &mut Session<'_>,
+    ) -> Result<(), Stop> {
+        if !run.tool_seen && self.surveyed.is_none() {
+            if reader.rewind().is_ok() {
+                self.survey_wanted = true;
+                return Err(Stop::Survey);
+            }
+            run.rules_missing = true;
+        }
+        if run.rules_missing {
+            let message = format!(
+                "runs[{}] has its rules behind its results, and the input cannot be read twice: severities and \
+                 labels that only the rules give are missing",
+                run.index
+            );
+            session.tell(LogLevel::Warn, "rules-after-results", &message, None);
+        }
+        self.remember_tool(&run.head);
+        let array = format!("runs[{}].results", run.index);
+        let results = ResultReader::new(&run.head);
+        record::each(reader, session, &array, |session, element| {
+            results.read(session, &element)
+        })
+    }
+
+    /// What the tool says about its own run. Told when the run's end, or the report's, is reached.
+    fn invocations(&mut self, run: usize, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
+        reader.enter_array()?;
+        while reader.next_element()? {
+            let start = reader.offset();
+            let Some(invocation) = record::small_object::<Invocation>(reader)? else {
+                continue;
+            };
+            let span = record::span_since(reader, start);
+            if invocation.failed() {
+                let message = format!("runs[{run}]: the tool says that its run was not successful");
+                self.notes
+                    .add(LogLevel::Error, "tool-failed", message, Some(span));
+            }
+            for notification in invocation
+                .notifications()
+                .filter(|notification| !notification.is_note())
+            {
+                let message = notification.describe();
+                self.notes.add(LogLevel::Warn, "tool-error", message, Some(span));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn survey_runs(
+    reader: &mut JsonReader<'_>,
+    heads: &mut Vec<RunHead>,
+    budget: &mut TextBudget,
+) -> Result<(), Stop> {
+    reader.enter_object()?;
+    while let Some(key) = reader.next_key()? {
+        if key != "runs" || reader.kind()? != Kind::Array {
+            reader.skip()?;
+            continue;
+        }
+        reader.enter_array()?;
+        while reader.next_element()? {
+            // One head per run, in order, whatever the run is: the walk counts the same way.
+            heads.push(RunHead::default());
+            if reader.kind()? != Kind::Object || heads.len() > RUNS_MAX {
+                reader.skip()?;
+                continue;
+            }
+            reader.enter_object()?;
+            while let Some(key) = reader.next_key()? {
+                let kind = reader.kind()?;
+                let known = match heads.last_mut() {
+                    Some(head) => head.member(&key, kind, reader, budget)?,
+                    None => false,
+                };
+                if !known {
+                    reader.skip()?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,436 @@
+//! One SARIF result into one finding, with the help of its rule.
+
+use serde_json::json;
+use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
+use tamiz_sdk::model::{LogLevel, Position, Severity, position};
+
+use super::head::RunHead;
+use super::rules::{Rule, rule_id};
+use super::shapes::{Location, Message, Properties, Region, ResultShape};
+use crate::record::Element;
+use crate::semgrep;
+use crate::session::{Session, Stop};
+use crate::vocabulary::{self, Label, unless_placeholder};
+
+/// Steps of a code flow that are kept: enough to follow it, and a circle ends.
+const FLOW_STEPS_MAX: usize = 20;
+
+/// What a result without a rule is filed under.
+const NO_RULE_ID: &str = "no-rule-id";
+
+/// Reads a run's results.
+pub(super) struct ResultReader<'run> {
+    head: &'run RunHead,
+}
+
+impl<'run> ResultReader<'run> {
+    pub(super) fn new(head: &'run RunHead) -> Self {
+        Self { head }
+    }
+
+    pub(super) fn read(&self, session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
+        let mut repaired = Vec::new();
+        let result: ResultShape<'_> = match element.read(session, &mut repaired) {
+            Ok(result) => result,
+            Err(problem) => {
+                let message = format!("{} could not be read: {problem}", element.name());
+                session.lose("record-unreadable", &message, element.span);
+                return Ok(());
+            }
+        };
+        if matches!(result.kind.text(), "pass" | "notApplicable") || result.baseline_state.text() == "absent"
+        {
+            let message = format!("{} says that there is no problem", element.name());
+            session.leave_out("result-without-problem", &message, element.span);
+            return Ok(());
+        }
+        tell_oddities(&result, session, element);
+        let finding = self.finding(&result, session, element);
+        session.emit(finding, element)
+    }
+
+    fn finding(
+        &self,
+        result: &ResultShape<'_>,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+    ) -> FindingBuilder {
+        let rule = self.head.rules.of(result);
+        let tool = self.head.tool_name();
+        let raw_id = match (rule_id(result), rule) {
+            ("", Some(rule)) if !rule.id.is_empty() => &rule.id,
+            ("", _) => NO_RULE_ID,
+            (id, _) => id,
+        };
+        let own_id = if matches!(tool, "semgrep" | "opengrep") {
+            semgrep::rule_id(raw_id, "")
+        } else {
+            raw_id
+        };
+
+        let message = message_text(result, rule);
+        let mut finding = FindingBuilder::new(tool, own_id).message(&message);
+        if own_id != raw_id {
+            finding = finding.extra_text("check-id", raw_id);
+        }
+        let (severity, raw_severity) = severity(result, rule, session, element);
+        finding = finding.severity(severity, raw_severity.as_deref());
+        if vocabulary::is_advisory(raw_id) {
+            finding = finding.cve(raw_id);
+        }
+        finding = describe(finding, result, rule, &message, raw_id);
+        finding = labels(finding, result, rule);
+        for location in result.locations.objects() {
+            finding = self.place(finding, location, session);
+        }
+        finding = fingerprint(finding, result);
+        self.rest(finding, result, session, element)
+    }
+
+    fn place(
+        &self,
+        finding: FindingBuilder,
+        location: &Location<'_>,
+        session: &Session<'_>,
+    ) -> FindingBuilder {
+        let physical = location.physical.object();
+        let artifact = physical.and_then(|physical| physical.artifact_location.object());
+        let label = artifact.and_then(|artifact| self.head.path(artifact, session.options.root.as_deref()));
+        let Some(label) = label else {
+            let logical = location.logical.objects().first();
+            let name = logical.map_or("", |logical| match logical.fully_qualified_name.text() {
+                "" => logical.name.text(),
+                name => name,
+            });
+            return if name.is_empty() {
+                finding
+            } else {
+                finding.extra_text("logical-location", name)
+            };
+        };
+        let region = physical.and_then(|physical| physical.region.object());
+        let (start, end) = region.map_or((None, None), positions);
+        let snippet = region
+            .and_then(|region| region.snippet.object())
+            .map_or("", Message::plain);
+        let finding = finding.file(label.path, start, end, unless_placeholder(snippet));
+        match artifact {
+            Some(artifact) if label.changed => finding.extra_text("uri", artifact.uri.text()),
+            _ => finding,
+        }
+    }
+
+    /// What has no field of its own.
+    fn rest(
+        &self,
+        mut finding: FindingBuilder,
+        result: &ResultShape<'_>,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+    ) -> FindingBuilder {
+        for (key, word, usual) in [
+            ("kind", result.kind.text(), "fail"),
+            ("baseline-state", result.baseline_state.text(), ""),
+        ] {
+            if !word.is_empty() && word != usual && word.len() <= WORD_BYTES {
+                finding = finding.extra_text(key, word);
+            }
+        }
+        if let Some(rank) = result.rank.get() {
+            finding = finding.extra_json("rank", &rank.0.to_string());
+        }
+        let suppressions: Vec<_> = result
+            .suppressions
+            .objects()
+            .iter()
+            .map(|entry| {
+                json!({
+                    "kind": entry.kind.text(), "status": entry.status.text(),
+                    "justification": entry.justification.text(),
+                })
+            })
+            .collect();
+        if !suppressions.is_empty() {
+            finding = finding.extra_json("suppressions", &json!(suppressions).to_string());
+        }
+        self.flow(finding, result, session, element)
+    }
+
+    /// The first code flow, cut at a limit.
+    fn flow(
+        &self,
+        finding: FindingBuilder,
+        result: &ResultShape<'_>,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+    ) -> FindingBuilder {
+        let flow = result
+            .code_flows
+            .objects()
+            .first()
+            .and_then(|flow| flow.thread_flows.objects().first());
+        let Some(locations) = flow.map(|flow| &flow.locations) else {
+            return finding;
+        };
+        let root = session.options.root.as_deref();
+        let steps: Vec<_> = locations
+            .objects()
+            .iter()
+            .take(FLOW_STEPS_MAX)
+            .filter_map(|step| step.location.object())
+            .map(|location| {
+                let physical = location.physical.object();
+                let artifact = physical.and_then(|physical| physical.artifact_location.object());
+                let label = artifact.and_then(|artifact| self.head.path(artifact, root));
+                let start = physical
+                    .and_then(|physical| physical.region.object())
+                    .and_then(|region| positions(region).0);
+                let text = location.message.object().map_or("", Message::plain);
+                json!({
+                    "path": label.map(|label| label.path),
+                    "line": start.map(|start| start.line),
+                    "message": tamiz_sdk::clean_line(text, WORD_BYTES).text,
+                })
+            })
+            .collect();
+        if locations.objects().len() > FLOW_STEPS_MAX || locations.is_cut() {
+            let message = format!(
+                "{}: the code flow was cut after {FLOW_STEPS_MAX} steps",
+                element.name()
+            );
+            session.tell(LogLevel::Info, "flow-cut", &message, Some(element.span));
+        }
+        if steps.is_empty() {
+            finding
+        } else {
+            finding.extra_json("code-flow", &json!(steps).to_string())
+        }
+    }
+}
+
+fn tell_oddities(result: &ResultShape<'_>, session: &mut Session<'_>, element: &Element<'_>) {
+    element.tell_wrong(
+        session,
+        &[
+            ("ruleId", result.rule_id.is_wrong()),
+            ("ruleIndex", result.rule_index.is_wrong()),
+            ("level", result.level.is_wrong()),
+            ("message", result.message.is_wrong()),
+            ("locations", result.locations.is_wrong()),
+            ("partialFingerprints", result.partial_fingerprints.is_wrong()),
+            ("properties", result.properties.is_wrong()),
+        ],
+    );
+    if result.locations.is_cut() {
+        let message = format!(
+            "{}: only the first {LIST_ENTRIES} places are kept",
+            element.name()
+        );
+        session.tell(LogLevel::Info, "field-cut", &message, Some(element.span));
+    }
+}
+
+/// The result's own text, or its rule's text that it names, with the arguments filled in.
+fn message_text(result: &ResultShape<'_>, rule: Option<&Rule>) -> String {
+    let message = result.message.object();
+    let own = message.map_or("", Message::plain);
+    if !own.is_empty() {
+        return filled(own, message);
+    }
+    let named = message.and_then(|message| rule?.message(message.id.text()));
+    if let Some(text) = named {
+        return filled(text, message);
+    }
+    let texts = rule.map_or([""; 3], |rule| {
+        [rule.full.as_str(), rule.short.as_str(), rule.name.as_str()]
+    });
+    texts
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Replaces `{0}`, `{1}`… by the message's arguments; a number without one stays.
+fn filled(text: &str, message: Option<&Message<'_>>) -> String {
+    let arguments: Vec<&str> = message
+        .map(|message| message.arguments.texts().collect())
+        .unwrap_or_default();
+    if arguments.is_empty() {
+        return text.to_owned();
+    }
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        filled.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let argument = rest[1..]
+            .split_once('}')
+            .and_then(|(number, after)| Some((arguments.get(number.parse::<usize>().ok()?)?, after)));
+        if let Some((argument, after)) = argument {
+            filled.push_str(argument);
+            rest = after;
+        } else {
+            filled.push('{');
+            rest = &rest[1..];
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// A score beats a level; a missing level is the rule's, then the standard's default.
+fn severity(
+    result: &ResultShape<'_>,
+    rule: Option<&Rule>,
+    session: &mut Session<'_>,
+    element: &Element<'_>,
+) -> (Severity, Option<String>) {
+    let own_score = result
+        .properties
+        .object()
+        .and_then(|properties| properties.security_severity.get());
+    let score = own_score.map(|score| score.0).or_else(|| rule?.security_severity);
+    if let Some((score, severity)) = score.and_then(|score| Some((score, vocabulary::score_severity(score)?)))
+    {
+        return (severity, Some(score.to_string()));
+    }
+    let level = match (result.level.text(), result.kind.text()) {
+        ("", "" | "fail") => rule
+            .map(|rule| rule.level.as_str())
+            .filter(|level| !level.is_empty()),
+        ("", _) => Some("none"),
+        (level, _) => Some(level),
+    };
+    // Nobody said it, so there is no raw word: SARIF 2.1.0, 3.27.10, makes it a warning.
+    let Some(level) = level else {
+        return (Severity::Medium, None);
+    };
+    let severity = vocabulary::sarif_severity(level).unwrap_or_else(|| {
+        let message = format!(
+            "{} has the unknown level `{level}`; it is taken as info",
+            element.name()
+        );
+        session.tell(LogLevel::Warn, "severity-unknown", &message, Some(element.span));
+        Severity::Info
+    });
+    (severity, Some(level.to_owned()))
+}
+
+/// The rule's name, help and addresses, as far as they say more than the message.
+fn describe(
+    mut finding: FindingBuilder,
+    result: &ResultShape<'_>,
+    rule: Option<&Rule>,
+    message: &str,
+    raw_id: &str,
+) -> FindingBuilder {
+    let fix = result
+        .fixes
+        .objects()
+        .iter()
+        .find_map(|fix| fix.description.object())
+        .map_or("", Message::plain);
+    let Some(rule) = rule else {
+        return finding.remediation(fix);
+    };
+    let help_start = rule.help.trim().lines().next().unwrap_or_default();
+    let said = [message, &rule.short, &rule.full]
+        .iter()
+        .any(|text| text.trim().starts_with(help_start));
+    let help = if said { "" } else { rule.help.as_str() };
+    finding = finding.remediation(if fix.is_empty() { help } else { fix });
+    if rule.name != raw_id {
+        finding = finding.rule_name(&rule.name);
+    }
+    finding.reference(&rule.help_uri)
+}
+
+fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&Rule>) -> FindingBuilder {
+    let own = result.properties.object();
+    let own_labels = own.map(Properties::labels).unwrap_or_default();
+    let taxa = result
+        .taxa
+        .objects()
+        .iter()
+        .map(|entry| vocabulary::label(entry.id.text()));
+    let taxa: Vec<Label> = taxa.collect();
+    let rule_labels = rule.map_or(&[][..], |rule| rule.labels.as_slice());
+
+    // The result's word before the rule's; a word about confidence before one about precision,
+    // which semgrep sets to `very-high` for everything.
+    let own_word = own.and_then(|properties| {
+        vocabulary::confidence(properties.confidence.text())
+            .or(vocabulary::confidence(properties.precision.text()))
+    });
+    let mut tagged = None;
+    let mut category = own
+        .map(|properties| properties.category.text())
+        .filter(|category| !category.is_empty());
+    category = category.or_else(|| {
+        rule.map(|rule| rule.category.as_str())
+            .filter(|category| !category.is_empty())
+    });
+    for label in own_labels.iter().chain(&taxa).chain(rule_labels) {
+        finding = match label {
+            Label::Cwe(number) => finding.cwe(*number),
+            Label::Cve(id) => finding.cve(id),
+            Label::Owasp(tag) | Label::Tag(tag) => finding.tag(tag),
+            Label::Confidence(word) => {
+                tagged = tagged.or(Some(*word));
+                finding
+            }
+        };
+        if category.is_none() && matches!(label, Label::Tag(tag) if tag == "security") {
+            category = Some("security");
+        }
+    }
+    let rule_word = rule.and_then(|rule| vocabulary::confidence(&rule.precision));
+    if let Some(word) = own_word.or(tagged).or(rule_word) {
+        finding = finding.confidence(word);
+    }
+    finding.category(category.unwrap_or_default())
+}
+
+/// `fingerprints` identify a result by themselves, `partialFingerprints` help to; the first that
+/// says something, in the order of their names, is taken. gitleaks fills them with empty strings.
+fn fingerprint(finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuilder {
+    for list in [&result.fingerprints, &result.partial_fingerprints] {
+        let said = list
+            .members()
+            .iter()
+            .map(|(name, value)| (name, unless_placeholder(value.text())));
+        if let Some((name, value)) = said.filter(|(_, value)| !value.is_empty()).min() {
+            return finding.tool_fingerprint(&format!("{name}:{value}"));
+        }
+    }
+    finding
+}
+
+/// A region's two ends; without its own line the end is on the start's.
+fn positions(region: &Region<'_>) -> (Option<Position>, Option<Position>) {
+    let line = region.start_line.get().copied();
+    let end_line = region.end_line.get().copied().or(line);
+    let end_column = region.end_column.get().copied();
+    let start = position(line, region.start_column.get().copied());
+    let end =
+        position(end_line, end_column).filter(|_| end_column.is_some() || region.end_line.get().is_some());
+    (start, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filled;
+    use crate::sarif::shapes::Message;
+
+    #[test]
+    fn arguments_fill_their_places() {
+        let message: Message<'_> = serde_json::from_str(r#"{"arguments":["one","{0}"]}"#).expect("a message");
+        assert_eq!(
+            filled("{0} and {1} and {2} and {x", Some(&message)),
+            "one and {0} and {2} and {x"
+        );
+        assert_eq!(filled("{0}", None), "{0}");
+    }
+}

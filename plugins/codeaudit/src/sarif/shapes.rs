@@ -1,0 +1,355 @@
+//! The parts of SARIF's objects that are read. Every field may be missing or of another type.
+
+use serde::Deserialize;
+use tamiz_sdk::clean_line;
+use tamiz_sdk::json::lenient::{Decimal, Field, Members, Object, Objects, Text, Texts, Whole};
+use tamiz_sdk::limits::WORD_BYTES;
+
+use crate::vocabulary::{self, Label};
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResultShape<'a> {
+    #[serde(borrow, default)]
+    pub(super) rule_id: Text<'a>,
+    #[serde(default)]
+    pub(super) rule_index: Whole,
+    #[serde(borrow, default)]
+    pub(super) rule: Field<Object<RuleReference<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) level: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) kind: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) baseline_state: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) message: Field<Object<Message<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) locations: Field<Objects<Location<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) fingerprints: Field<Members<Text<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) partial_fingerprints: Field<Members<Text<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) suppressions: Field<Objects<Suppression<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) code_flows: Field<Objects<CodeFlow<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) taxa: Field<Objects<Reference<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) fixes: Field<Objects<Fix<'a>>>,
+    #[serde(default)]
+    pub(super) rank: Field<Decimal>,
+    #[serde(borrow, default)]
+    pub(super) properties: Field<Object<Properties<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RuleReference<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Text<'a>,
+    #[serde(default)]
+    pub(super) index: Whole,
+    #[serde(borrow, default)]
+    pub(super) tool_component: Field<Object<ComponentReference<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct ComponentReference<'a> {
+    #[serde(borrow, default)]
+    pub(super) name: Text<'a>,
+    #[serde(default)]
+    pub(super) index: Whole,
+    #[serde(borrow, default)]
+    pub(super) guid: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(borrow, default)]
+    pub(super) text: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) markdown: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) id: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) arguments: Texts<'a>,
+}
+
+impl Message<'_> {
+    /// The text, or the markdown when there is only that.
+    pub(super) fn plain(&self) -> &str {
+        let text = self.text.text();
+        if text.is_empty() {
+            self.markdown.text()
+        } else {
+            text
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Location<'a> {
+    #[serde(borrow, default, rename = "physicalLocation")]
+    pub(super) physical: Field<Object<PhysicalLocation<'a>>>,
+    #[serde(borrow, default, rename = "logicalLocations")]
+    pub(super) logical: Field<Objects<LogicalLocation<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) message: Field<Object<Message<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PhysicalLocation<'a> {
+    #[serde(borrow, default)]
+    pub(super) artifact_location: Field<Object<ArtifactLocation<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) region: Field<Object<Region<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LogicalLocation<'a> {
+    #[serde(borrow, default)]
+    pub(super) fully_qualified_name: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) name: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ArtifactLocation<'a> {
+    #[serde(borrow, default)]
+    pub(super) uri: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) uri_base_id: Text<'a>,
+    #[serde(default)]
+    pub(super) index: Whole,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Region<'a> {
+    #[serde(default)]
+    pub(super) start_line: Whole,
+    #[serde(default)]
+    pub(super) start_column: Whole,
+    #[serde(default)]
+    pub(super) end_line: Whole,
+    #[serde(default)]
+    pub(super) end_column: Whole,
+    #[serde(borrow, default)]
+    pub(super) snippet: Field<Object<Message<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Suppression<'a> {
+    #[serde(borrow, default)]
+    pub(super) kind: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) status: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) justification: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CodeFlow<'a> {
+    #[serde(borrow, default)]
+    pub(super) thread_flows: Field<Objects<ThreadFlow<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct ThreadFlow<'a> {
+    #[serde(borrow, default)]
+    pub(super) locations: Field<Objects<FlowStep<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct FlowStep<'a> {
+    #[serde(borrow, default)]
+    pub(super) location: Field<Object<Location<'a>>>,
+}
+
+/// A reference to a taxonomy's entry.
+#[derive(Default, Deserialize)]
+pub(super) struct Reference<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Fix<'a> {
+    #[serde(borrow, default)]
+    pub(super) description: Field<Object<Message<'a>>>,
+}
+
+/// The property bag of a result or a rule: the keys that several tools agree on.
+#[derive(Default, Deserialize)]
+pub(super) struct Properties<'a> {
+    #[serde(borrow, default)]
+    pub(super) tags: Texts<'a>,
+    #[serde(borrow, default)]
+    pub(super) cwe: Texts<'a>,
+    #[serde(borrow, default)]
+    pub(super) owasp: Texts<'a>,
+    #[serde(borrow, default, rename = "owasp-web")]
+    pub(super) owasp_web: Texts<'a>,
+    #[serde(borrow, default)]
+    pub(super) category: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) precision: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) confidence: Text<'a>,
+    #[serde(default, rename = "security-severity")]
+    pub(super) security_severity: Field<Decimal>,
+}
+
+impl Properties<'_> {
+    /// What its tags and taxonomy texts say.
+    pub(super) fn labels(&self) -> Vec<Label> {
+        let label = |text: &str| vocabulary::label(&clean_line(text, WORD_BYTES).text);
+        let owasp = |text: &str| vocabulary::owasp(text).map_or_else(|| label(text), Label::Owasp);
+        let tags = self.cwe.texts().chain(self.tags.texts()).map(label);
+        tags.chain(self.owasp.texts().chain(self.owasp_web.texts()).map(owasp))
+            .collect()
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RuleShape<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) name: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) short_description: Field<Object<Message<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) full_description: Field<Object<Message<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) help: Field<Object<Message<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) help_uri: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) default_configuration: Field<Object<Configuration<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) message_strings: Field<Members<Field<Object<Message<'a>>>>>,
+    #[serde(borrow, default)]
+    pub(super) relationships: Field<Objects<Relationship<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) properties: Field<Object<Properties<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Configuration<'a> {
+    #[serde(borrow, default)]
+    pub(super) level: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Relationship<'a> {
+    #[serde(borrow, default)]
+    pub(super) target: Field<Object<Reference<'a>>>,
+}
+
+/// An entry of a run's file table.
+#[derive(Default, Deserialize)]
+pub(super) struct Artifact<'a> {
+    #[serde(borrow, default)]
+    pub(super) location: Field<Object<ArtifactLocation<'a>>>,
+}
+
+/// An entry of `originalUriBaseIds`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UriBase {
+    #[serde(default)]
+    pub(super) uri: Option<String>,
+    #[serde(default)]
+    pub(super) uri_base_id: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct ExternalFiles {
+    #[serde(default)]
+    results: Option<serde_json::Value>,
+}
+
+impl ExternalFiles {
+    pub(super) fn names_results(&self) -> bool {
+        self.results
+            .as_ref()
+            .and_then(serde_json::Value::as_array)
+            .is_some_and(|files| !files.is_empty())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Invocation {
+    #[serde(default)]
+    execution_successful: Field<bool>,
+    #[serde(default)]
+    tool_execution_notifications: Field<Objects<Notification>>,
+    #[serde(default)]
+    tool_configuration_notifications: Field<Objects<Notification>>,
+}
+
+impl Invocation {
+    pub(super) fn failed(&self) -> bool {
+        self.execution_successful.get() == Some(&false)
+    }
+
+    pub(super) fn notifications(&self) -> impl Iterator<Item = &Notification> {
+        let execution = self.tool_execution_notifications.objects();
+        execution
+            .iter()
+            .chain(self.tool_configuration_notifications.objects())
+    }
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Notification {
+    #[serde(default)]
+    level: Option<serde_json::Value>,
+    #[serde(default)]
+    descriptor: Option<serde_json::Value>,
+    #[serde(default)]
+    message: Option<serde_json::Value>,
+}
+
+impl Notification {
+    /// Whether it is said for the record only.
+    pub(super) fn is_note(&self) -> bool {
+        let level = self.level.as_ref().and_then(serde_json::Value::as_str);
+        matches!(level, Some("note" | "none"))
+    }
+
+    /// In one text.
+    pub(super) fn describe(&self) -> String {
+        let word = |value: Option<&serde_json::Value>, key: &str| {
+            let text = value
+                .and_then(|value| value.get(key))
+                .and_then(serde_json::Value::as_str);
+            text.unwrap_or_default().trim().to_owned()
+        };
+        let level = self
+            .level
+            .as_ref()
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("warning");
+        let (id, text) = (
+            word(self.descriptor.as_ref(), "id"),
+            word(self.message.as_ref(), "text"),
+        );
+        let separator = if id.is_empty() || text.is_empty() {
+            ""
+        } else {
+            ": "
+        };
+        format!("the tool reports {level}: {id}{separator}{text}")
+    }
+}

@@ -1,0 +1,528 @@
+//! Semgrep's JSON, which opengrep writes too: `{"version", "results": […], "errors": […], "paths"}`.
+//!
+//! The report does not name its tool. Both write the same records; what tells them apart, if
+//! anything, are keys that stand behind the results.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::json::lenient::{Field, Object, Text, Texts, Whole};
+use tamiz_sdk::json::{JsonReader, Kind};
+use tamiz_sdk::limits::{EXTRA_BYTES, WORD_BYTES};
+use tamiz_sdk::model::{LogLevel, Position, Severity, position};
+
+use crate::path;
+use crate::record::{self, Element};
+use crate::session::{Notes, Session, Stop};
+use crate::vocabulary::{self, Label, unless_placeholder};
+
+/// The format's name.
+pub(crate) const FORMAT: &str = "semgrep-json";
+
+/// How far into the results is looked for what tells the tools apart.
+const LOOK_AHEAD_BYTES: usize = 64 * 1024;
+
+/// Where semgrep's registry says what a rule's full id is.
+const REGISTRY_ADDRESS: &str = "https://semgrep.dev/r/";
+
+/// What the walk has seen of a semgrep report.
+#[derive(Default)]
+pub(crate) struct SemgrepWalk {
+    results_seen: bool,
+    version_before_results: bool,
+    paths_seen: bool,
+    /// A record with a `check_id` was read.
+    record_seen: bool,
+    surveyed: bool,
+    /// Only semgrep writes `engine_requested`.
+    engine_requested: bool,
+    /// Opengrep writes it, and so did semgrep for some years, beside the other.
+    interfile_languages: bool,
+    notes: Notes,
+}
+
+impl SemgrepWalk {
+    /// Whether this is a semgrep report, as far as it was read.
+    pub(crate) fn is_recognized(&self) -> bool {
+        self.record_seen || (self.results_seen && (self.version_before_results || self.paths_seen))
+    }
+
+    /// The tool's name.
+    pub(crate) fn tool(&self) -> String {
+        let opengrep = self.interfile_languages && !self.engine_requested;
+        if opengrep { "opengrep" } else { "semgrep" }.to_owned()
+    }
+
+    /// Looks through the document for the keys that stand behind the results. Whatever is wrong with
+    /// it will be found again by the walk.
+    pub(crate) fn survey(reader: &mut JsonReader<'_>) -> Self {
+        let mut walk = Self {
+            surveyed: true,
+            ..Self::default()
+        };
+        let mut look = || -> Result<(), Stop> {
+            reader.enter_object()?;
+            while let Some(key) = reader.next_key()? {
+                walk.note_key(&key);
+                reader.skip()?;
+            }
+            Ok(())
+        };
+        // An early end leaves what was seen until then.
+        let _ = look();
+        walk
+    }
+
+    /// Reads a member of the outermost object, if it is one that matters.
+    pub(crate) fn member(
+        &mut self,
+        key: &str,
+        reader: &mut JsonReader<'_>,
+        session: &mut Session<'_>,
+        version_seen: bool,
+    ) -> Result<bool, Stop> {
+        self.note_key(key);
+        match (key, reader.kind()?) {
+            ("results", Kind::Array) => self.results(reader, session, version_seen)?,
+            ("results", kind) => {
+                return Err(Stop::Unrecognized(format!(
+                    "`results` is {}, not an array",
+                    kind.noun()
+                )));
+            }
+            ("errors", Kind::Array) => self.errors(reader)?,
+            ("paths", Kind::Object) => self.paths(reader)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Tells what waited for the end.
+    pub(crate) fn end(&mut self, session: &mut Session<'_>) {
+        self.notes.tell(session);
+    }
+
+    fn note_key(&mut self, key: &str) {
+        self.engine_requested |= key == "engine_requested";
+        self.interfile_languages |= key == "interfile_languages_used";
+    }
+
+    fn results(
+        &mut self,
+        reader: &mut JsonReader<'_>,
+        session: &mut Session<'_>,
+        version_seen: bool,
+    ) -> Result<(), Stop> {
+        if !self.surveyed && !self.engine_requested && may_be_opengrep(reader.ahead(LOOK_AHEAD_BYTES)?) {
+            self.surveyed = true;
+            if reader.rewind().is_ok() {
+                return Err(Stop::Survey);
+            }
+        }
+        if std::mem::replace(&mut self.results_seen, true) {
+            session.tell(
+                LogLevel::Warn,
+                "key-doubled",
+                "`results` stands there twice; both are read",
+                None,
+            );
+        }
+        self.version_before_results |= version_seen;
+        let tool = self.tool();
+        record::each(reader, session, "results", |session, element| {
+            self.result(session, &element, &tool)
+        })
+    }
+
+    fn result(&mut self, session: &mut Session<'_>, element: &Element<'_>, tool: &str) -> Result<(), Stop> {
+        let mut repaired = Vec::new();
+        let record: Record<'_> = match element.read(session, &mut repaired) {
+            Ok(record) => record,
+            Err(problem) => {
+                let message = format!("{} could not be read: {problem}", element.name());
+                session.lose("record-unreadable", &message, element.span);
+                return Ok(());
+            }
+        };
+        if record.check_id == Field::Absent && !self.record_seen {
+            return Err(Stop::Unrecognized(format!(
+                "{} has no `check_id`",
+                element.name()
+            )));
+        }
+        if record.check_id.text().trim().is_empty() {
+            let message = format!("{} names no rule in `check_id`", element.name());
+            session.lose("record-without-rule", &message, element.span);
+            return Ok(());
+        }
+        self.record_seen = true;
+        record.tell_oddities(session, element);
+        let finding = record.finding(session, element, tool);
+        session.emit(finding, element)
+    }
+
+    /// What the tool says went wrong. Levels are its own and only as a word in the text: a rule that
+    /// did not parse or a file that took too long is a warning about the scan's reach.
+    fn errors(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
+        reader.enter_array()?;
+        while reader.next_element()? {
+            let start = reader.offset();
+            let Some(error) = record::small_object::<ToolError>(reader)? else {
+                continue;
+            };
+            let span = record::span_since(reader, start);
+            self.notes
+                .add(LogLevel::Warn, "tool-error", error.describe(), Some(span));
+        }
+        Ok(())
+    }
+
+    fn paths(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
+        self.paths_seen = true;
+        reader.enter_object()?;
+        while let Some(key) = reader.next_key()? {
+            if key != "scanned" || reader.kind()? != Kind::Array {
+                reader.skip()?;
+                continue;
+            }
+            let mut scanned = 0_u32;
+            reader.enter_array()?;
+            while reader.next_element()? {
+                reader.skip()?;
+                scanned = scanned.saturating_add(1);
+            }
+            if scanned == 0 {
+                let message = "the tool scanned no file: no result says nothing about the target".to_owned();
+                self.notes.add(LogLevel::Warn, "nothing-scanned", message, None);
+            } else {
+                self.notes.add(
+                    LogLevel::Info,
+                    "files-scanned",
+                    format!("{scanned} files were scanned"),
+                    None,
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Open-source semgrep gives itself away by its placeholder. Without that it may be opengrep, which
+/// says whether a result is ignored, or a semgrep that is logged in.
+fn may_be_opengrep(ahead: &[u8]) -> bool {
+    contains(ahead, b"\"is_ignored\"") && !contains(ahead, b"\"requires login\"")
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    #[serde(borrow, default)]
+    check_id: Text<'a>,
+    #[serde(borrow, default)]
+    path: Text<'a>,
+    #[serde(default)]
+    start: Field<Object<Place>>,
+    #[serde(default)]
+    end: Field<Object<Place>>,
+    #[serde(borrow, default)]
+    extra: Field<Object<Extra<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Place {
+    #[serde(default)]
+    line: Whole,
+    #[serde(default)]
+    col: Whole,
+}
+
+#[derive(Default, Deserialize)]
+struct Extra<'a> {
+    #[serde(borrow, default)]
+    message: Text<'a>,
+    #[serde(borrow, default)]
+    severity: Text<'a>,
+    #[serde(borrow, default)]
+    metadata: Field<Object<Metadata<'a>>>,
+    #[serde(borrow, default)]
+    lines: Text<'a>,
+    #[serde(borrow, default)]
+    fingerprint: Text<'a>,
+    #[serde(borrow, default)]
+    fix: Text<'a>,
+    #[serde(default)]
+    is_ignored: Field<bool>,
+    #[serde(borrow, default)]
+    validation_state: Text<'a>,
+    #[serde(borrow, default)]
+    engine_kind: Text<'a>,
+    #[serde(borrow, default)]
+    dataflow_trace: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow, default)]
+    category: Text<'a>,
+    #[serde(borrow, default)]
+    cwe: Texts<'a>,
+    #[serde(borrow, default)]
+    owasp: Texts<'a>,
+    #[serde(borrow, default)]
+    cve: Texts<'a>,
+    #[serde(borrow, default)]
+    confidence: Text<'a>,
+    #[serde(borrow, default)]
+    impact: Text<'a>,
+    #[serde(borrow, default)]
+    likelihood: Text<'a>,
+    #[serde(borrow, default)]
+    references: Texts<'a>,
+    #[serde(borrow, default)]
+    source: Text<'a>,
+    #[serde(borrow, default)]
+    technology: Texts<'a>,
+    #[serde(borrow, default)]
+    vulnerability_class: Texts<'a>,
+}
+
+impl Record<'_> {
+    fn tell_oddities(&self, session: &mut Session<'_>, element: &Element<'_>) {
+        element.tell_wrong(
+            session,
+            &[
+                ("check_id", self.check_id.is_wrong()),
+                ("path", self.path.is_wrong()),
+                ("start", self.start.is_wrong()),
+                ("end", self.end.is_wrong()),
+                ("extra", self.extra.is_wrong()),
+            ],
+        );
+        if let Some(extra) = self.extra.object() {
+            element.tell_wrong(
+                session,
+                &[
+                    ("extra.message", extra.message.is_wrong()),
+                    ("extra.severity", extra.severity.is_wrong()),
+                    ("extra.metadata", extra.metadata.is_wrong()),
+                    ("extra.lines", extra.lines.is_wrong()),
+                    ("extra.fingerprint", extra.fingerprint.is_wrong()),
+                ],
+            );
+        }
+        for (name, place) in [("start", &self.start), ("end", &self.end)] {
+            if place
+                .object()
+                .is_some_and(|place| place.line != Field::Absent && place.position().is_none())
+            {
+                let message = format!(
+                    "{}: `{name}.line` is no line number, it is left out",
+                    element.name()
+                );
+                session.tell(LogLevel::Info, "line-out-of-range", &message, Some(element.span));
+            }
+        }
+    }
+
+    fn finding(&self, session: &mut Session<'_>, element: &Element<'_>, tool: &str) -> FindingBuilder {
+        let (no_extra, no_metadata) = (Extra::default(), Metadata::default());
+        let extra = self.extra.object().unwrap_or(&no_extra);
+        let metadata = extra.metadata.object().unwrap_or(&no_metadata);
+        let check_id = self.check_id.text();
+        let rule_id = rule_id(check_id, metadata.source.text());
+
+        let mut finding = FindingBuilder::new(tool, rule_id)
+            .message(extra.message.text())
+            .category(metadata.category.text())
+            .remediation(extra.fix.text())
+            .tool_fingerprint(unless_placeholder(extra.fingerprint.text()));
+        finding = self.place(finding, session, element, extra);
+        let raw_severity = extra.severity.get().map(AsRef::as_ref);
+        finding = finding.severity(severity(raw_severity, session, element), raw_severity);
+        if let Some(confidence) = vocabulary::confidence(metadata.confidence.text()) {
+            finding = finding.confidence(confidence);
+        }
+        finding = metadata.labels(finding);
+        if rule_id != check_id {
+            finding = finding.extra_text("check-id", check_id);
+        }
+        extra.rest(finding, metadata)
+    }
+
+    fn place(
+        &self,
+        finding: FindingBuilder,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+        extra: &Extra<'_>,
+    ) -> FindingBuilder {
+        let label = path::label(self.path.text(), session.options.root.as_deref());
+        if label.path.is_empty() {
+            let message = format!("{} names no file", element.name());
+            session.tell(LogLevel::Info, "place-missing", &message, Some(element.span));
+            return finding;
+        }
+        let (start, end) = (self.start.object(), self.end.object());
+        let snippet = unless_placeholder(extra.lines.text());
+        let place = (start.and_then(Place::position), end.and_then(Place::position));
+        let finding = finding.file(label.path, place.0, place.1, snippet);
+        if label.changed {
+            finding.extra_text("path", self.path.text())
+        } else {
+            finding
+        }
+    }
+}
+
+impl Place {
+    fn position(&self) -> Option<Position> {
+        position(self.line.get().copied(), self.col.get().copied())
+    }
+}
+
+impl Metadata<'_> {
+    fn labels(&self, mut finding: FindingBuilder) -> FindingBuilder {
+        for text in self.cwe.texts() {
+            finding = match vocabulary::cwe(text) {
+                Some(number) => finding.cwe(number),
+                None => finding.tag(text),
+            };
+        }
+        for text in self.owasp.texts() {
+            finding = finding.tag(vocabulary::owasp(text).as_deref().unwrap_or(text));
+        }
+        for text in self.cve.texts().filter(|text| vocabulary::is_advisory(text)) {
+            finding = finding.cve(text);
+        }
+        for text in self.technology.texts().chain(self.vulnerability_class.texts()) {
+            finding = match vocabulary::label(text) {
+                Label::Tag(tag) => finding.tag(&tag),
+                _ => finding.tag(text),
+            };
+        }
+        for address in self
+            .references
+            .texts()
+            .chain(self.source.get().map(AsRef::as_ref))
+        {
+            finding = finding.reference(address);
+        }
+        finding
+    }
+}
+
+impl Extra<'_> {
+    /// What has no field of its own.
+    fn rest(&self, mut finding: FindingBuilder, metadata: &Metadata<'_>) -> FindingBuilder {
+        let words = [
+            ("impact", metadata.impact.text()),
+            ("likelihood", metadata.likelihood.text()),
+            ("engine-kind", self.engine_kind.text()),
+            ("validation-state", self.validation_state.text()),
+        ];
+        for (key, word) in words {
+            if !word.is_empty() && word != "NO_VALIDATOR" && word.len() <= WORD_BYTES {
+                finding = finding.extra_text(key, word);
+            }
+        }
+        if self.is_ignored.get() == Some(&true) {
+            finding = finding.extra_json("suppressed", "true");
+        }
+        // A trace that is too long is left out without a word: the place it leads to is there.
+        match self.dataflow_trace {
+            Some(trace) if trace.get().len() <= EXTRA_BYTES => {
+                finding.extra_json("dataflow-trace", trace.get())
+            }
+            _ => finding,
+        }
+    }
+}
+
+fn severity(raw: Option<&str>, session: &mut Session<'_>, element: &Element<'_>) -> Severity {
+    if let Some(severity) = raw.and_then(vocabulary::semgrep_severity) {
+        return severity;
+    }
+    let said = raw.map_or("has no severity".to_owned(), |word| {
+        format!("has the unknown severity `{word}`")
+    });
+    let message = format!("{} {said}; it is taken as info", element.name());
+    session.tell(LogLevel::Warn, "severity-unknown", &message, Some(element.span));
+    Severity::Info
+}
+
+/// The rule's id without the folder that its rules file lay in.
+///
+/// Semgrep puts that folder, dotted, in front of every id, so that the same rule has another id
+/// wherever the rules are put. Only the last part is the rule's own, unless it came from semgrep's
+/// registry: there the dotted id is the real one, and the metadata's `source` tells it.
+pub(crate) fn rule_id<'id>(check_id: &'id str, source: &'id str) -> &'id str {
+    if let Some(registered) = source.strip_prefix(REGISTRY_ADDRESS)
+        && check_id.ends_with(registered)
+        && !registered.is_empty()
+    {
+        return registered;
+    }
+    match check_id.rsplit_once('.') {
+        Some((_, last)) if !last.is_empty() => last,
+        _ => check_id,
+    }
+}
+
+/// One entry of `errors`.
+#[derive(Deserialize)]
+struct ToolError {
+    #[serde(default)]
+    level: Option<serde_json::Value>,
+    #[serde(default)]
+    r#type: Option<serde_json::Value>,
+    #[serde(default)]
+    message: Option<serde_json::Value>,
+    #[serde(default)]
+    path: Option<serde_json::Value>,
+}
+
+impl ToolError {
+    fn describe(&self) -> String {
+        /// A type may be a list whose first entry is its name.
+        fn word(value: Option<&serde_json::Value>) -> &str {
+            let value = value.and_then(|value| value.get(0).or(Some(value)));
+            value.and_then(serde_json::Value::as_str).map_or("", str::trim)
+        }
+        let (kind, message) = (word(self.r#type.as_ref()), word(self.message.as_ref()));
+        let mut text = format!("the tool reports {}: {kind}", word(self.level.as_ref()));
+        if !message.is_empty() && message != kind {
+            text = format!("{text}: {message}");
+        }
+        match word(self.path.as_ref()) {
+            path if path.is_empty() || text.contains(path) => text,
+            path => format!("{text} ({path})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rule_id;
+
+    #[test]
+    fn the_rules_folder_is_no_part_of_a_rules_id() {
+        for (check_id, source, expected) in [
+            ("out.tamiz-x", "", "tamiz-x"),
+            ("tmp.ab12.rules.tamiz-x", "", "tamiz-x"),
+            ("demo-rule", "", "demo-rule"),
+            ("'; DROP TABLE findings; --", "", "'; DROP TABLE findings; --"),
+            ("odd.", "", "odd."),
+            (
+                "python.lang.security.audit.exec.exec",
+                "https://semgrep.dev/r/python.lang.security.audit.exec.exec",
+                "python.lang.security.audit.exec.exec",
+            ),
+            ("python.exec", "https://semgrep.dev/r/another.rule", "exec"),
+        ] {
+            assert_eq!(rule_id(check_id, source), expected);
+        }
+    }
+}

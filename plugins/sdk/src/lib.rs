@@ -1,0 +1,65 @@
+//! The guest SDK: everything a Rust plugin of Tamiz imports, and the only thing it imports.
+//!
+//! A plugin implements [`Scanner`] on a type and names it in [`export_scanner!`]. It reads its
+//! inputs with [`InputReader`] and the [`json`] splitter, so that its memory does not grow with the
+//! report, builds findings with [`FindingBuilder`], and hands them to an [`Emitter`], which batches
+//! them and loses none when the conversion fails half way.
+//!
+//! Nothing here needs wasm: the platform is behind the [`Host`] and [`Input`] traits, [`memory`]
+//! implements them for tests and benches, and only the private `guest` module talks to the real one.
+//!
+//! Not here: what any tool's report looks like. That is each plugin's own business.
+
+pub mod bindings;
+mod diagnose;
+mod emitter;
+#[cfg(target_arch = "wasm32")]
+pub mod guest;
+mod host;
+pub mod json;
+pub mod limits;
+pub mod memory;
+pub mod model;
+mod progress;
+mod reader;
+mod text;
+
+pub use diagnose::Diagnostics;
+pub use emitter::Emitter;
+pub use host::{Artifact, Host, Input, Scanner};
+pub use model::FindingBuilder;
+pub use progress::Progress;
+pub use reader::InputReader;
+pub use text::{Cleaned, clean_line, clean_text};
+
+/// Makes a [`Scanner`] the component's exports. Once per plugin; nothing on other targets than wasm.
+#[macro_export]
+macro_rules! export_scanner {
+    ($scanner:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        mod tamiz_exports {
+            struct Component;
+
+            impl $crate::bindings::exports::tamiz::scanner::plugin::Guest for Component {
+                fn describe() -> $crate::model::Description {
+                    <$scanner as $crate::Scanner>::describe()
+                }
+
+                fn plan(
+                    request: $crate::model::ScanRequest,
+                ) -> Result<Vec<$crate::model::ToolRun>, $crate::model::PlanError> {
+                    <$scanner as $crate::Scanner>::plan(&request)
+                }
+
+                fn convert(
+                    inputs: Vec<$crate::bindings::tamiz::scanner::host::Input>,
+                    options: String,
+                ) -> Result<$crate::model::Outcome, $crate::model::ConvertError> {
+                    $crate::guest::convert::<$scanner>(inputs, &options)
+                }
+            }
+
+            $crate::bindings::export!(Component with_types_in $crate::bindings);
+        }
+    };
+}

@@ -1,0 +1,61 @@
+//! Every limit of the SDK, with its unit and its reason.
+//!
+//! The host has its own limits and does not trust these; they only keep an honest plugin well
+//! inside the host's, so that an odd report costs a diagnostic and not the run.
+
+/// How much is asked of an input at once: large enough that the call costs nothing beside the
+/// parsing, and exactly what the host clamps to.
+pub const READ_BYTES: u32 = 256 * 1024;
+
+/// Findings per batch; larger ones were measured to gain nothing.
+pub const BATCH_FINDINGS: usize = 64;
+
+/// A batch leaves early at this much text, so that one call stays far below what the host lets a
+/// single call lift out of the guest (a few MiB).
+pub const BATCH_TEXT_BYTES: usize = 512 * 1024;
+
+/// One record of a report. Tools write kilobytes; what is larger is damage or an attack, and the
+/// whole record has to fit into memory.
+pub const RECORD_BYTES: usize = 8 * 1024 * 1024;
+
+/// Nesting of JSON, `serde_json`'s own limit: deeper is refused without recursion.
+pub const JSON_DEPTH: u32 = 128;
+
+/// A key of the envelope; reports use a dozen characters.
+pub const KEY_BYTES: usize = 1024;
+
+/// Diagnostics per code that are told one by one; the rest is counted and told at the end.
+pub const DIAGNOSTICS_PER_CODE: u32 = 100;
+
+/// Diagnostics of a conversion in all, before only the counts are kept.
+pub const DIAGNOSTICS_TOTAL: u32 = 500;
+
+/// Text of one diagnostic: a person reads it.
+pub const DIAGNOSTIC_BYTES: usize = 1024;
+
+/// Bytes between two progress calls: a few dozen calls for the largest reports.
+pub const PROGRESS_BYTES: u64 = 2 * 1024 * 1024;
+
+/// A finding's message and its remediation.
+pub const MESSAGE_BYTES: usize = 64 * 1024;
+
+/// A finding's title: one line of a table.
+pub const TITLE_BYTES: usize = 300;
+
+/// A snippet of source text; tools quote minified files whole.
+pub const SNIPPET_BYTES: usize = 4 * 1024;
+
+/// A path: `PATH_MAX` of the systems that can hold the file.
+pub const PATH_BYTES: usize = 4096;
+
+/// Ids, names, words, tags.
+pub const WORD_BYTES: usize = 512;
+
+/// A reference's address.
+pub const REFERENCE_BYTES: usize = 2048;
+
+/// One value of `extra`.
+pub const EXTRA_BYTES: usize = 16 * 1024;
+
+/// Entries of each list of a finding (places, CWEs, references, tags, extra).
+pub const LIST_ENTRIES: usize = 64;

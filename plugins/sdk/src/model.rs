@@ -1,0 +1,299 @@
+//! The shared model's types, and a builder for the largest of them.
+//!
+//! The types are those of `wit/scanner.wit`; their documentation is there.
+
+pub use crate::bindings::exports::tamiz::scanner::plugin::{
+    Completeness, ConvertError, Description, Format, Outcome, PlanError, ScanRequest, ToolOutput, ToolRun,
+};
+pub use crate::bindings::tamiz::scanner::host::IoError;
+pub use crate::bindings::tamiz::scanner::types::{
+    ArtifactMeta, Confidence, Diagnostic, DomainName, FileLocation, Finding, Location, LogLevel,
+    NetworkEndpoint, PacketFlow, Position, Severity, Span, UrlLocation,
+};
+
+use crate::limits::{
+    EXTRA_BYTES, LIST_ENTRIES, MESSAGE_BYTES, REFERENCE_BYTES, SNIPPET_BYTES, TITLE_BYTES, WORD_BYTES,
+};
+use crate::text::{clean_line, clean_text};
+
+/// The largest line or column that means something; a tool that says more, less or 0 says nothing.
+const POSITION_MAX: u32 = (1 << 31) - 1;
+
+/// A line or column as a tool wrote it, or nothing when it is out of 1..2³¹.
+pub fn position_number(number: i64) -> Option<u32> {
+    u32::try_from(number)
+        .ok()
+        .filter(|number| (1..=POSITION_MAX).contains(number))
+}
+
+/// A line and column as a tool wrote them; without a usable line there is no position.
+pub fn position(line: Option<i64>, column: Option<i64>) -> Option<Position> {
+    Some(Position {
+        line: position_number(line?)?,
+        column: column.and_then(position_number),
+    })
+}
+
+/// Builds a [`Finding`] whose texts are clean and within [`crate::limits`].
+///
+/// What had to be cut or dropped is counted in [`FindingBuilder::build`]'s second answer, for a diagnostic.
+#[derive(Debug)]
+pub struct FindingBuilder {
+    /// Boxed, because it moves through every call of a chain, and half a kilobyte each time showed.
+    finding: Box<Finding>,
+    cut: Vec<&'static str>,
+}
+
+impl FindingBuilder {
+    /// A finding of a rule of a tool; everything else is optional.
+    pub fn new(tool: &str, rule_id: &str) -> Self {
+        let mut cut = Vec::new();
+        let tool = bounded_line(tool, WORD_BYTES, "tool", &mut cut);
+        let rule_id = bounded_line(rule_id, WORD_BYTES, "rule-id", &mut cut);
+        Self {
+            finding: Box::new(Finding {
+                tool,
+                rule_id,
+                rule_name: None,
+                title: String::new(),
+                message: String::new(),
+                severity: Severity::Info,
+                severity_raw: None,
+                confidence: Confidence::Unknown,
+                category: None,
+                locations: Vec::new(),
+                cwe: Vec::new(),
+                cve: Vec::new(),
+                cvss_vector: None,
+                references: Vec::new(),
+                tags: Vec::new(),
+                remediation: None,
+                tool_fingerprint: None,
+                origin: None,
+                extra: Vec::new(),
+            }),
+            cut,
+        }
+    }
+
+    /// The rule's readable name; empty is none.
+    #[must_use]
+    pub fn rule_name(mut self, name: &str) -> Self {
+        self.finding.rule_name = non_empty(bounded_line(name, WORD_BYTES, "rule-name", &mut self.cut));
+        self
+    }
+
+    /// One line; without it, [`FindingBuilder::build`] takes the message's first line.
+    #[must_use]
+    pub fn title(mut self, title: &str) -> Self {
+        // Shortening a title is its nature, not a loss: the message has the whole text.
+        self.finding.title = clean_line(title, TITLE_BYTES).text;
+        self
+    }
+
+    /// The tool's text about this result.
+    #[must_use]
+    pub fn message(mut self, message: &str) -> Self {
+        self.finding.message = bounded_text(message, MESSAGE_BYTES, "message", &mut self.cut);
+        self
+    }
+
+    /// How bad, and the tool's own word for it.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity, raw: Option<&str>) -> Self {
+        self.finding.severity = severity;
+        self.finding.severity_raw =
+            raw.map(|word| bounded_line(word, WORD_BYTES, "severity-raw", &mut self.cut));
+        self
+    }
+
+    /// How sure the tool is.
+    #[must_use]
+    pub fn confidence(mut self, confidence: Confidence) -> Self {
+        self.finding.confidence = confidence;
+        self
+    }
+
+    /// `security`, `correctness`, `secret`…; empty is none.
+    #[must_use]
+    pub fn category(mut self, category: &str) -> Self {
+        self.finding.category = non_empty(bounded_line(category, WORD_BYTES, "category", &mut self.cut));
+        self
+    }
+
+    /// Adds a place; the first is primary.
+    #[must_use]
+    pub fn location(mut self, location: Location) -> Self {
+        if self.finding.locations.len() < LIST_ENTRIES {
+            self.finding.locations.push(location);
+        } else {
+            self.cut.push("locations");
+        }
+        self
+    }
+
+    /// Adds a place in a file; the first is primary. The path is taken as it is.
+    #[must_use]
+    pub fn file(
+        mut self,
+        path: String,
+        start: Option<Position>,
+        end: Option<Position>,
+        snippet: &str,
+    ) -> Self {
+        let snippet = non_empty(bounded_text(snippet, SNIPPET_BYTES, "snippet", &mut self.cut));
+        self.location(Location::File(FileLocation {
+            path,
+            start,
+            end,
+            snippet,
+        }))
+    }
+
+    /// Adds a CWE number once.
+    #[must_use]
+    pub fn cwe(mut self, number: u32) -> Self {
+        add_once(&mut self.finding.cwe, number, "cwe", &mut self.cut);
+        self
+    }
+
+    /// Adds an advisory id once.
+    #[must_use]
+    pub fn cve(mut self, id: &str) -> Self {
+        let id = bounded_line(id, WORD_BYTES, "cve", &mut self.cut);
+        add_once(&mut self.finding.cve, id, "cve", &mut self.cut);
+        self
+    }
+
+    /// The CVSS vector as it stood.
+    #[must_use]
+    pub fn cvss_vector(mut self, vector: &str) -> Self {
+        self.finding.cvss_vector = non_empty(bounded_line(vector, WORD_BYTES, "cvss-vector", &mut self.cut));
+        self
+    }
+
+    /// Adds an address once, if it is an `http` or `https` one: no other scheme may become a link.
+    #[must_use]
+    pub fn reference(mut self, address: &str) -> Self {
+        let address = bounded_line(address.trim(), REFERENCE_BYTES, "references", &mut self.cut);
+        let web = ["https://", "http://"].iter().any(|scheme| {
+            address
+                .get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        });
+        if web {
+            add_once(&mut self.finding.references, address, "references", &mut self.cut);
+        }
+        self
+    }
+
+    /// Adds a tag once; empty is none.
+    #[must_use]
+    pub fn tag(mut self, tag: &str) -> Self {
+        let tag = bounded_line(tag.trim(), WORD_BYTES, "tags", &mut self.cut);
+        if !tag.is_empty() {
+            add_once(&mut self.finding.tags, tag, "tags", &mut self.cut);
+        }
+        self
+    }
+
+    /// How to repair it; empty is none.
+    #[must_use]
+    pub fn remediation(mut self, text: &str) -> Self {
+        self.finding.remediation = non_empty(bounded_text(text, MESSAGE_BYTES, "remediation", &mut self.cut));
+        self
+    }
+
+    /// The tool's own identity for the result; empty is none.
+    #[must_use]
+    pub fn tool_fingerprint(mut self, fingerprint: &str) -> Self {
+        self.finding.tool_fingerprint = non_empty(bounded_line(
+            fingerprint,
+            WORD_BYTES,
+            "tool-fingerprint",
+            &mut self.cut,
+        ));
+        self
+    }
+
+    /// Where in the input it stood.
+    #[must_use]
+    pub fn origin(mut self, origin: Option<Span>) -> Self {
+        self.finding.origin = origin;
+        self
+    }
+
+    /// Adds a key with a text value.
+    #[must_use]
+    pub fn extra_text(self, key: &str, value: &str) -> Self {
+        // A string can always be written as JSON; were it not so, an empty text is dropped below.
+        let json = serde_json::to_string(&clean_text(value, EXTRA_BYTES / 2).text).unwrap_or_default();
+        self.extra(key, json)
+    }
+
+    /// Adds a key with a JSON text; one that is too long is dropped, for half a JSON text is none.
+    #[must_use]
+    pub fn extra_json(self, key: &str, json: &str) -> Self {
+        self.extra(key, json.to_owned())
+    }
+
+    fn extra(mut self, key: &str, json: String) -> Self {
+        if json.is_empty() || json.len() > EXTRA_BYTES || self.finding.extra.len() >= LIST_ENTRIES {
+            self.cut.push("extra");
+        } else {
+            self.finding.extra.push((key.to_owned(), json));
+        }
+        self
+    }
+
+    /// The finding, and the names of the fields that were cut on the way.
+    pub fn build(mut self) -> (Finding, Vec<&'static str>) {
+        if self.finding.title.is_empty() {
+            let first = self
+                .finding
+                .message
+                .lines()
+                .find(|line| !line.trim().is_empty())
+                .unwrap_or_default();
+            let source = if first.is_empty() {
+                &self.finding.rule_id
+            } else {
+                first
+            };
+            self.finding.title = clean_line(source, TITLE_BYTES).text;
+        }
+        self.cut.dedup();
+        (*self.finding, self.cut)
+    }
+}
+
+fn bounded_line(text: &str, limit_bytes: usize, field: &'static str, cut: &mut Vec<&'static str>) -> String {
+    let cleaned = clean_line(text, limit_bytes);
+    if cleaned.cut {
+        cut.push(field);
+    }
+    cleaned.text
+}
+
+fn bounded_text(text: &str, limit_bytes: usize, field: &'static str, cut: &mut Vec<&'static str>) -> String {
+    let cleaned = clean_text(text, limit_bytes);
+    if cleaned.cut {
+        cut.push(field);
+    }
+    cleaned.text
+}
+
+fn add_once<T: PartialEq>(list: &mut Vec<T>, entry: T, field: &'static str, cut: &mut Vec<&'static str>) {
+    if list.contains(&entry) {
+        return;
+    }
+    if list.len() < LIST_ENTRIES {
+        list.push(entry);
+    } else {
+        cut.push(field);
+    }
+}
+
+fn non_empty(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,190 @@
+//! Relay connections: pages of an ordered list with opaque cursors.
+//!
+//! A cursor is base64 of JSON that names its version and the order it belongs to; a cursor of
+//! another list or order is refused as `BAD_CURSOR` instead of answering nonsense.
+
+use async_graphql::SimpleObject;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tamiz_core::{Refusal, RefusalCode};
+use tamiz_store::page::PageLimit;
+
+use super::session::Session;
+use crate::api::cost::PAGE_ROWS_DEFAULT;
+
+/// A cursor in bytes; the longest holds a path of 4 KiB.
+const CURSOR_BYTES_MAX: usize = 8 * 1024;
+/// Of what cursors hold; a change of it makes old ones `BAD_CURSOR`.
+const VERSION: u8 = 1;
+
+/// Where a page stands in its list.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct PageInfo {
+    /// More rows follow.
+    has_next_page: bool,
+    /// Rows came before.
+    has_previous_page: bool,
+    /// Of the first row.
+    start_cursor: Option<String>,
+    /// Of the last row; give it as `after` to go on.
+    end_cursor: Option<String>,
+}
+
+/// The rows of one page with their cursors.
+#[derive(Debug, Clone)]
+pub(super) struct Listed<Node> {
+    pub(super) rows: Vec<(String, Node)>,
+    pub(super) has_next: bool,
+    pub(super) has_previous: bool,
+}
+
+impl<Node> Listed<Node> {
+    pub(super) fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_next_page: self.has_next,
+            has_previous_page: self.has_previous,
+            start_cursor: self.rows.first().map(|(cursor, _)| cursor.clone()),
+            end_cursor: self.rows.last().map(|(cursor, _)| cursor.clone()),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cursor<Key> {
+    v: u8,
+    o: String,
+    k: Key,
+}
+
+/// The cursor of `key` in `order`.
+pub(super) fn encode<Key: Serialize>(order: &str, key: Key) -> String {
+    let cursor = Cursor {
+        v: VERSION,
+        o: order.to_owned(),
+        k: key,
+    };
+    // keys are numbers and texts, which always have a JSON form
+    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
+}
+
+/// The key in `text`, if it is a cursor of `order`.
+pub(super) fn decode<Key: DeserializeOwned>(order: &str, text: &str) -> Result<Key, Refusal> {
+    let bad = || {
+        Refusal::new(
+            RefusalCode::BadCursor,
+            "`after` is not a cursor of this list in this order: take it from `pageInfo.endCursor`",
+        )
+        .at(&["after"])
+    };
+    if text.len() > CURSOR_BYTES_MAX {
+        return Err(bad());
+    }
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
+    let cursor: Cursor<Key> = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    if cursor.v == VERSION && cursor.o == order {
+        Ok(cursor.k)
+    } else {
+        Err(bad())
+    }
+}
+
+/// How many rows `first` asks for.
+pub(super) fn limit(session: &Session, first: Option<i32>) -> Result<PageLimit, Refusal> {
+    let rows_max = session.state.settings.graphql_page_max as u64;
+    let asked = first
+        .map_or(u64::from(PAGE_ROWS_DEFAULT), |first| {
+            u64::try_from(first).unwrap_or(0)
+        })
+        .min(
+            // a default must not overstep an operator's smaller limit
+            if first.is_none() { rows_max } else { u64::MAX },
+        );
+    if asked > rows_max {
+        let message = format!("`first` is {asked}, more than the limit of {rows_max}");
+        return Err(Refusal::new(RefusalCode::PageTooLarge, message).at(&["first"]));
+    }
+    u32::try_from(asked).ok().and_then(PageLimit::new).ok_or_else(|| {
+        Refusal::new(
+            RefusalCode::InvalidInput,
+            format!("`first` must be 1 to {rows_max}"),
+        )
+        .at(&["first"])
+    })
+}
+
+/// Declares `$connection` and `$edge` over `$node`; `$counted` says how `totalCount` is found.
+macro_rules! connection {
+    ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident, $counted:ty) => {
+        $(#[$doc])*
+        pub(crate) struct $connection {
+            pub(super) listed: super::connection::Listed<$node>,
+            pub(super) counted: $counted,
+        }
+
+        /// A row with its place in the list.
+        #[derive(async_graphql::SimpleObject)]
+        pub(crate) struct $edge {
+            /// To continue after this row.
+            cursor: String,
+            /// The row.
+            node: $node,
+        }
+
+        $(#[$doc])*
+        #[async_graphql::Object]
+        impl $connection {
+            /// Rows with their cursors.
+            async fn edges(&self) -> Vec<$edge> {
+                self.listed
+                    .rows
+                    .iter()
+                    .map(|(cursor, node)| $edge { cursor: cursor.clone(), node: node.clone() })
+                    .collect()
+            }
+
+            /// Rows.
+            async fn nodes(&self) -> Vec<$node> {
+                self.listed.rows.iter().map(|(_, node)| node.clone()).collect()
+            }
+
+            /// Whether and where more follows.
+            async fn page_info(&self) -> super::connection::PageInfo {
+                self.listed.page_info()
+            }
+
+            /// Rows of all pages under the same filter.
+            async fn total_count(&self, context: &async_graphql::Context<'_>) -> Result<i64, ApiError> {
+                self.counted.count(Session::of(context)?).await
+            }
+        }
+    };
+}
+
+pub(super) use connection;
+
+#[cfg(test)]
+mod tests {
+    use tamiz_core::ProjectId;
+
+    use super::*;
+
+    #[test]
+    fn a_cursor_belongs_to_its_order() {
+        let id = ProjectId::fresh();
+        let cursor = encode("projects", id);
+        assert_eq!(decode::<ProjectId>("projects", &cursor), Ok(id));
+        for (order, text) in [
+            ("tasks", cursor.as_str()),
+            ("projects", "x"),
+            ("projects", "e30"),
+            ("projects", ""),
+        ] {
+            let refusal = decode::<ProjectId>(order, text).unwrap_err();
+            assert_eq!(refusal.code, "BAD_CURSOR", "{order} {text}");
+        }
+        assert!(decode::<ProjectId>("projects", &"A".repeat(CURSOR_BYTES_MAX + 1)).is_err());
+    }
+}

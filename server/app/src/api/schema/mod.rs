@@ -1,0 +1,138 @@
+//! The GraphQL schema: one file per noun.
+//!
+//! Objects hold rows; what hangs from them is read through the request's [`session::Session`], whose
+//! batches keep the number of SQL statements a matter of the query's shape. Ids are UUIDv7 and
+//! unique over all kinds, so `node(id:)` takes them as they are.
+
+mod batch;
+mod connection;
+mod session;
+mod words;
+
+mod artifact;
+mod finding;
+mod project;
+mod scan_result;
+mod task;
+mod tool_execution;
+mod viewer;
+
+mod mutation;
+mod query;
+mod subscription;
+
+use std::sync::Arc;
+
+use async_graphql::{Request, Response, Schema};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use tamiz_core::token::Token;
+use tamiz_store::token::Caller;
+use uuid::Uuid;
+
+use super::cost::{Limits, Prices};
+use super::errors::log_fault;
+use super::guard::{AuthError, Authenticate, Credential};
+use super::state::ApiState;
+use super::transport::Engine;
+use mutation::Mutation;
+use query::Query;
+use session::Session;
+use subscription::Events;
+
+type GraphSchema = Schema<Query, Mutation, Events>;
+
+/// The schema in the schema definition language, as committed in `schema.graphql`.
+pub fn sdl() -> String {
+    let options = async_graphql::SDLExportOptions::new()
+        .sorted_fields()
+        .sorted_arguments()
+        .sorted_enum_items();
+    build().sdl_with_options(options)
+}
+
+fn build() -> GraphSchema {
+    // complexity and depth are `cost`'s, before the engine sees a document
+    Schema::build(Query, Mutation, Events)
+        .disable_suggestions()
+        .finish()
+}
+
+impl Credential for Caller {
+    fn token_id(&self) -> Uuid {
+        self.token.uuid()
+    }
+}
+
+/// The schema over the store.
+#[derive(Clone)]
+pub struct Graph {
+    schema: GraphSchema,
+    state: Arc<ApiState>,
+    prices: Arc<Prices>,
+}
+
+impl Graph {
+    /// The engine behind `/graphql`.
+    pub fn new(state: Arc<ApiState>) -> Self {
+        let schema = build();
+        let limits = Limits {
+            depth_max: state.settings.graphql_depth_max as u64,
+            complexity_max: state.settings.graphql_complexity_max as u64,
+        };
+        let prices = Arc::new(Prices::from_sdl(&schema.sdl(), limits));
+        Self {
+            schema,
+            state,
+            prices,
+        }
+    }
+
+    fn session(&self, caller: &Caller) -> Arc<Session> {
+        Arc::new(Session::new(Arc::clone(&self.state), caller.clone()))
+    }
+}
+
+impl Authenticate for Graph {
+    type Caller = Caller;
+
+    async fn authenticate(&self, token: &Token) -> Result<Caller, AuthError> {
+        match self.state.store.authenticate(token).await {
+            Ok(Some(caller)) => Ok(caller),
+            Ok(None) => Err(AuthError::Refused),
+            Err(error) => Err(AuthError::Unavailable(log_fault(&error))),
+        }
+    }
+}
+
+impl Engine for Graph {
+    async fn execute(&self, caller: &Caller, request: Request) -> Response {
+        let session = self.session(caller);
+        let response = self.schema.execute(request.data(Arc::clone(&session))).await;
+        session.rest().await;
+        metrics::counter!("tamiz_graphql_statements_total").increment(session.reads());
+        response
+    }
+
+    fn stream(&self, caller: &Caller, request: Request) -> BoxStream<'static, Response> {
+        let session = self.session(caller);
+        let results = self.schema.execute_stream(request.data(Arc::clone(&session)));
+        results
+            .then(move |response| {
+                let session = Arc::clone(&session);
+                async move {
+                    // each event reads afresh, and no connection is held between two of them
+                    session.rest().await;
+                    response
+                }
+            })
+            .boxed()
+    }
+
+    fn prices(&self) -> &Prices {
+        &self.prices
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The root of writes: each is one flow. A refusal is data in the payload's `errors`.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, InputObject, Object, SimpleObject};
+use serde_json::{Map, Value};
+use tamiz_core::Refusal;
+use tamiz_store::task::{self, Source};
+use uuid::Uuid;
+
+use super::project::Project;
+use super::session::Session;
+use super::task::Task;
+use crate::api::errors::ApiError;
+use crate::flow::start_scan::{ScanOrder, start_scan};
+use crate::flow::{FlowError, cancel_task, create_project, retry_task};
+
+/// Why something was refused.
+#[derive(SimpleObject)]
+pub(crate) struct UserError {
+    /// A stable code.
+    code: String,
+    /// A sentence that names the input, the rule and the limit.
+    message: String,
+    /// The input concerned.
+    path: Vec<String>,
+}
+
+impl From<Refusal> for UserError {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal.code.into_owned(),
+            message: refusal.message,
+            path: refusal.path,
+        }
+    }
+}
+
+macro_rules! payload {
+    ($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $node:ident }) => {
+        $(#[$doc])*
+        #[derive(SimpleObject)]
+        pub(crate) struct $name {
+            $(#[$field_doc])*
+            $field: Option<$node>,
+            /// Why it was refused; empty when it was done.
+            errors: Vec<UserError>,
+        }
+
+        impl $name {
+            fn of(outcome: Result<$node, FlowError>) -> Result<Self, ApiError> {
+                match outcome {
+                    Ok(node) => Ok(Self { $field: Some(node), errors: Vec::new() }),
+                    Err(FlowError::Refused(refusal)) => Ok(Self { $field: None, errors: vec![refusal.into()] }),
+                    Err(fault) => Err(ApiError::fault(&fault)),
+                }
+            }
+        }
+    };
+}
+
+payload!(
+    /// What became of `createProject`.
+    CreateProjectPayload {
+        /// The new project.
+        project: Project
+    }
+);
+payload!(
+    /// What became of `startScan`.
+    StartScanPayload {
+        /// The queued task.
+        task: Task
+    }
+);
+payload!(
+    /// What became of `importReport`.
+    ImportReportPayload {
+        /// The queued task.
+        task: Task
+    }
+);
+payload!(
+    /// What became of `cancelTask`.
+    CancelTaskPayload {
+        /// The task; a running one ends soon.
+        task: Task
+    }
+);
+payload!(
+    /// What became of `retryTask`.
+    RetryTaskPayload {
+        /// The queued task.
+        task: Task
+    }
+);
+
+/// A project to be made.
+#[derive(InputObject)]
+pub(crate) struct CreateProjectInput {
+    /// Unique in the tenant, 1 to 200 characters.
+    name: String,
+}
+
+/// A scan of an uploaded archive.
+#[derive(InputObject)]
+pub(crate) struct StartScanInput {
+    /// Your own UUID for the task: asking twice with the same one makes one task.
+    id: Option<Uuid>,
+    /// Where it belongs.
+    project_id: Uuid,
+    /// Such as `codeaudit`.
+    scan_type: String,
+    /// The archive, an upload of the same project.
+    upload_id: Uuid,
+    /// An upload with rules to use instead of the bundled ones.
+    rules_upload_id: Option<Uuid>,
+    /// For the plugin: an object that fits its schema.
+    options: Option<Value>,
+    /// 0 to 100, 0 if not said; higher goes first.
+    priority: Option<i32>,
+}
+
+/// A conversion of an uploaded report.
+#[derive(InputObject)]
+pub(crate) struct ImportReportInput {
+    /// Your own UUID for the task: asking twice with the same one makes one task.
+    id: Option<Uuid>,
+    /// Where it belongs.
+    project_id: Uuid,
+    /// Such as `codeaudit`.
+    scan_type: String,
+    /// The report, an upload of the same project.
+    upload_id: Uuid,
+    /// For the plugin: an object that fits its schema.
+    options: Option<Value>,
+    /// 0 to 100, 0 if not said; higher goes first.
+    priority: Option<i32>,
+}
+
+/// A task to be stopped.
+#[derive(InputObject)]
+pub(crate) struct CancelTaskInput {
+    task_id: Uuid,
+}
+
+/// A task to be tried again.
+#[derive(InputObject)]
+pub(crate) struct RetryTaskInput {
+    task_id: Uuid,
+}
+
+/// The root of writes.
+pub(crate) struct Mutation;
+
+/// The root of writes. What cannot be done is said in `errors`, with a stable code.
+#[Object]
+impl Mutation {
+    /// Makes a project.
+    async fn create_project(
+        &self,
+        context: &Context<'_>,
+        input: CreateProjectInput,
+    ) -> Result<CreateProjectPayload, ApiError> {
+        let session = rested(context).await?;
+        let made = create_project::create_project(session.store(), &session.caller, &input.name).await;
+        CreateProjectPayload::of(made.map(|row| Project(Arc::new(row))))
+    }
+
+    /// Queues a scan of an uploaded archive.
+    async fn start_scan(
+        &self,
+        context: &Context<'_>,
+        input: StartScanInput,
+    ) -> Result<StartScanPayload, ApiError> {
+        let session = rested(context).await?;
+        let source = Source::Tree {
+            upload_id: input.upload_id.into(),
+        };
+        let order = order(
+            Asked {
+                id: input.id,
+                project_id: input.project_id,
+                scan_type: input.scan_type,
+                rules_upload_id: input.rules_upload_id,
+                options: input.options,
+                priority: input.priority,
+            },
+            source,
+        );
+        StartScanPayload::of(queued(session, order).await)
+    }
+
+    /// Queues the conversion of an uploaded report.
+    async fn import_report(
+        &self,
+        context: &Context<'_>,
+        input: ImportReportInput,
+    ) -> Result<ImportReportPayload, ApiError> {
+        let session = rested(context).await?;
+        let source = Source::Report {
+            upload_id: input.upload_id.into(),
+        };
+        let order = order(
+            Asked {
+                id: input.id,
+                project_id: input.project_id,
+                scan_type: input.scan_type,
+                rules_upload_id: None,
+                options: input.options,
+                priority: input.priority,
+            },
+            source,
+        );
+        ImportReportPayload::of(queued(session, order).await)
+    }
+
+    /// Stops a task: at once when it waits, soon when it runs.
+    async fn cancel_task(
+        &self,
+        context: &Context<'_>,
+        input: CancelTaskInput,
+    ) -> Result<CancelTaskPayload, ApiError> {
+        let session = rested(context).await?;
+        let done = cancel_task::cancel_task(session.store(), &session.caller, input.task_id.into()).await;
+        CancelTaskPayload::of(done.map(shared))
+    }
+
+    /// Sends a failed, timed-out, cancelled or dead task back to the queue.
+    async fn retry_task(
+        &self,
+        context: &Context<'_>,
+        input: RetryTaskInput,
+    ) -> Result<RetryTaskPayload, ApiError> {
+        let session = rested(context).await?;
+        let done = retry_task::retry_task(session.store(), &session.caller, input.task_id.into()).await;
+        RetryTaskPayload::of(done.map(shared))
+    }
+}
+
+/// The session, without a transaction and without memories of how things were before the write.
+async fn rested<'a>(context: &Context<'a>) -> Result<&'a Arc<Session>, ApiError> {
+    let session = Session::of(context)?;
+    session.rest().await;
+    Ok(session)
+}
+
+/// What both kinds of task have in common.
+struct Asked {
+    id: Option<Uuid>,
+    project_id: Uuid,
+    scan_type: String,
+    rules_upload_id: Option<Uuid>,
+    options: Option<Value>,
+    priority: Option<i32>,
+}
+
+fn order(asked: Asked, source: Source) -> Result<ScanOrder, Refusal> {
+    let options = match asked.options {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(options)) => options,
+        Some(_) => return Err(Refusal::invalid("options", "must be an object")),
+    };
+    Ok(ScanOrder {
+        id: asked.id.map(Into::into),
+        project: asked.project_id.into(),
+        scan_type: asked.scan_type,
+        source,
+        rules: asked.rules_upload_id.map(Into::into),
+        options,
+        // out of range either way, and the flow says so
+        priority: i16::try_from(asked.priority.unwrap_or(0)).unwrap_or(i16::MAX),
+    })
+}
+
+async fn queued(session: &Session, order: Result<ScanOrder, Refusal>) -> Result<Task, FlowError> {
+    let task = start_scan(session.store(), &session.state.plugins, &session.caller, order?).await?;
+    Ok(shared(task))
+}
+
+fn shared(task: task::Task) -> Task {
+    Task(Arc::new(task))
+}

@@ -1,0 +1,131 @@
+//! Projects and their pages.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object};
+use chrono::{DateTime, Utc};
+use tamiz_core::ProjectId;
+use tamiz_store::project;
+
+use super::connection::{Listed, connection, decode, encode, limit};
+use super::finding::{FindingConnection, FindingFilter, FindingOrder, Owner};
+use super::session::Session;
+use super::task::{ProjectTaskFilter, TaskConnection};
+use super::words::SeverityCounts;
+use crate::api::errors::ApiError;
+
+const ORDER: &str = "projects";
+
+/// Groups tasks and findings.
+#[derive(Clone)]
+pub(crate) struct Project(pub(super) Arc<project::Project>);
+
+/// Groups tasks and findings.
+#[Object]
+impl Project {
+    /// Its id, a UUID.
+    pub(super) async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// Unique in the tenant.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// Its tasks, newest first.
+    async fn tasks(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        filter: Option<ProjectTaskFilter>,
+    ) -> Result<TaskConnection, ApiError> {
+        TaskConnection::of_project(Session::of(context)?, self.0.id, first, after.as_deref(), filter).await
+    }
+
+    /// Its findings.
+    async fn findings(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<FindingOrder>,
+        filter: Option<FindingFilter>,
+    ) -> Result<FindingConnection, ApiError> {
+        let session = Session::of(context)?;
+        FindingConnection::of(
+            session,
+            Owner::Project(self.0.id),
+            first,
+            after.as_deref(),
+            order_by,
+            filter,
+        )
+        .await
+    }
+
+    /// Its findings by severity.
+    async fn severity_counts(&self, context: &Context<'_>) -> Result<SeverityCounts, ApiError> {
+        Ok(Session::of(context)?.severities_of(self.0.id).await?.into())
+    }
+}
+
+/// Which projects.
+#[derive(InputObject, Debug, Default)]
+pub(crate) struct ProjectFilter {
+    /// The one with exactly this name.
+    name: Option<String>,
+}
+
+/// How `totalCount` of projects is found.
+pub(super) struct ProjectsCount(Option<String>);
+
+impl ProjectsCount {
+    async fn count(&self, session: &Session) -> Result<i64, ApiError> {
+        let name = self.0.clone();
+        session
+            .read(|tx| Box::pin(async move { project::count(tx, name.as_deref()).await }))
+            .await
+    }
+}
+
+connection!(
+    /// A page of projects.
+    ProjectConnection, ProjectEdge, Project, ProjectsCount
+);
+
+impl ProjectConnection {
+    pub(super) async fn page(
+        session: &Session,
+        first: Option<i32>,
+        after: Option<&str>,
+        filter: Option<ProjectFilter>,
+    ) -> Result<Self, ApiError> {
+        let limit = limit(session, first)?;
+        let after: Option<ProjectId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        let name = filter.unwrap_or_default().name;
+        let wanted = name.clone();
+        let page = session
+            .read(|tx| Box::pin(async move { project::page(tx, wanted.as_deref(), after, limit).await }))
+            .await?;
+        let rows = page
+            .rows
+            .into_iter()
+            .map(|row| (encode(ORDER, row.id), Project(Arc::new(row))))
+            .collect();
+        Ok(Self {
+            listed: Listed {
+                rows,
+                has_next: page.has_next,
+                has_previous: after.is_some(),
+            },
+            counted: ProjectsCount(name),
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! The root of reads.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Interface, Object};
+use tamiz_store::node::{self, Kind};
+use tamiz_store::{finding, tool_execution};
+use uuid::Uuid;
+
+use super::artifact::Artifact;
+use super::finding::{Finding, FindingConnection, FindingFilter, FindingOrder, Owner};
+use super::project::{Project, ProjectConnection, ProjectFilter};
+use super::session::Session;
+use super::task::{Task, TaskConnection, TaskFilter};
+use super::tool_execution::ToolExecution;
+use super::viewer::Viewer;
+use crate::api::errors::ApiError;
+
+/// Anything with an id. Ids are UUIDs, unique over all kinds.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "A UUID."))]
+pub(crate) enum Node {
+    Project(Project),
+    Task(Task),
+    Finding(Finding),
+    Artifact(Artifact),
+    ToolExecution(ToolExecution),
+}
+
+/// The root of reads.
+pub(crate) struct Query;
+
+/// The root of reads. What belongs to another tenant is null, like what does not exist.
+#[Object]
+impl Query {
+    /// Who asks.
+    #[expect(
+        clippy::unused_async,
+        reason = "the macro takes async functions; this one awaits nothing"
+    )]
+    async fn viewer(&self, context: &Context<'_>) -> Result<Viewer, ApiError> {
+        Ok(Viewer(Arc::clone(Session::of(context)?)))
+    }
+
+    /// Whatever has this id.
+    async fn node(&self, context: &Context<'_>, id: ID) -> Result<Option<Node>, ApiError> {
+        let Ok(id) = Uuid::parse_str(&id) else {
+            return Ok(None);
+        };
+        let session = Session::of(context)?;
+        let Some(kind) = session.read(|tx| Box::pin(node::kind(tx, id))).await? else {
+            return Ok(None);
+        };
+        Ok(match kind {
+            Kind::Project => session
+                .project(id.into())
+                .await?
+                .map(|row| Node::Project(Project(row))),
+            Kind::Task => session.task(id.into()).await?.map(|row| Node::Task(Task(row))),
+            Kind::Finding => finding_of(session, id).await?.map(Node::Finding),
+            Kind::Artifact => session
+                .artifact(id.into())
+                .await?
+                .map(|row| Node::Artifact(Artifact(row))),
+            Kind::ToolExecution => {
+                let rows = session
+                    .read(|tx| Box::pin(async move { tool_execution::by_ids(tx, &[id.into()]).await }))
+                    .await?;
+                rows.into_iter()
+                    .next()
+                    .map(|row| Node::ToolExecution(ToolExecution(Arc::new(row))))
+            }
+        })
+    }
+
+    /// One project.
+    async fn project(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Project>, ApiError> {
+        Ok(Session::of(context)?.project(id.into()).await?.map(Project))
+    }
+
+    /// Projects, newest first.
+    async fn projects(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        filter: Option<ProjectFilter>,
+    ) -> Result<ProjectConnection, ApiError> {
+        ProjectConnection::page(Session::of(context)?, first, after.as_deref(), filter).await
+    }
+
+    /// One task.
+    async fn task(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Task>, ApiError> {
+        Ok(Session::of(context)?.task(id.into()).await?.map(Task))
+    }
+
+    /// Tasks, newest first.
+    async fn tasks(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        filter: Option<TaskFilter>,
+    ) -> Result<TaskConnection, ApiError> {
+        TaskConnection::page(Session::of(context)?, first, after.as_deref(), filter).await
+    }
+
+    /// One finding.
+    async fn finding(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Finding>, ApiError> {
+        finding_of(Session::of(context)?, id).await
+    }
+
+    /// Findings of all projects.
+    async fn findings(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<FindingOrder>,
+        filter: Option<FindingFilter>,
+    ) -> Result<FindingConnection, ApiError> {
+        let session = Session::of(context)?;
+        FindingConnection::of(session, Owner::Tenant, first, after.as_deref(), order_by, filter).await
+    }
+
+    /// One artifact.
+    async fn artifact(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Artifact>, ApiError> {
+        Ok(Session::of(context)?.artifact(id.into()).await?.map(Artifact))
+    }
+}
+
+async fn finding_of(session: &Session, id: Uuid) -> Result<Option<Finding>, ApiError> {
+    let rows = session
+        .read(|tx| Box::pin(async move { finding::by_ids(tx, &[id.into()]).await }))
+        .await?;
+    Ok(rows.into_iter().next().map(|row| Finding(Arc::new(row))))
+}

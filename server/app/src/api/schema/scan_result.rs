@@ -1,0 +1,116 @@
+//! What a task came to.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tamiz_store::scan_result;
+
+use super::session::Session;
+use super::task::Task;
+use super::words::{CompletenessName, SeverityCounts};
+use crate::api::errors::ApiError;
+
+/// The totals of a task.
+#[derive(Clone)]
+pub(crate) struct ScanResult(pub(super) Arc<scan_result::ScanResult>);
+
+/// What a reader of the task must know about its report.
+#[derive(SimpleObject)]
+pub(crate) struct Diagnostic {
+    /// `debug`, `info`, `warn` or `error`.
+    level: String,
+    /// A stable word such as `record-unreadable`.
+    code: String,
+    /// What, where, why.
+    message: String,
+}
+
+/// The totals of a task.
+#[Object]
+impl ScanResult {
+    /// Its id, a UUID.
+    async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// Of which task.
+    async fn task(&self, context: &Context<'_>) -> Result<Option<Task>, ApiError> {
+        Ok(Session::of(context)?.task(self.0.task_id).await?.map(Task))
+    }
+
+    /// Findings stored.
+    async fn findings(&self) -> u32 {
+        self.0.summary.findings
+    }
+
+    /// Records the reports held.
+    async fn records(&self) -> u32 {
+        self.0.summary.records
+    }
+
+    /// Records that could not be read.
+    async fn skipped(&self) -> u32 {
+        self.0.summary.skipped
+    }
+
+    /// How much was understood.
+    async fn completeness(&self) -> CompletenessName {
+        self.0.summary.completeness.into()
+    }
+
+    /// The recognised format of each report.
+    async fn formats(&self) -> &[String] {
+        &self.0.summary.formats
+    }
+
+    /// Findings by severity.
+    async fn by_severity(&self) -> SeverityCounts {
+        let count = |severity: tamiz_core::Severity| {
+            i64::from(
+                self.0
+                    .summary
+                    .by_severity
+                    .get(severity.as_str())
+                    .copied()
+                    .unwrap_or(0),
+            )
+        };
+        tamiz_core::Severity::ALL.map(count).into()
+    }
+
+    /// Findings by rule, the first thousand rules; the rest under the empty key.
+    fn by_rule(&self) -> Result<Value, ApiError> {
+        serde_json::to_value(&self.0.summary.by_rule).map_err(|error| ApiError::fault(&error))
+    }
+
+    /// Findings by file, the first thousand files; the rest under the empty key.
+    fn by_file(&self) -> Result<Value, ApiError> {
+        serde_json::to_value(&self.0.summary.by_file).map_err(|error| ApiError::fault(&error))
+    }
+
+    /// What the plugin and the host had to say, the first thousand.
+    async fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.0
+            .summary
+            .diagnostics
+            .iter()
+            .map(|note| Diagnostic {
+                level: format!("{:?}", note.level).to_lowercase(),
+                code: note.code.clone(),
+                message: note.message.clone(),
+            })
+            .collect()
+    }
+
+    /// Diagnostics beyond the first thousand.
+    async fn diagnostics_dropped(&self) -> u32 {
+        self.0.summary.diagnostics_dropped
+    }
+
+    /// When it was stored.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}

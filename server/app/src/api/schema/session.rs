@@ -1,0 +1,218 @@
+//! What the resolvers of one request share: the caller, one transaction, the batches.
+//!
+//! The transaction is opened by the first read and ended by [`Session::rest`]: after a query, before
+//! and after the flow of a mutation (a request never holds two connections), and after each event of
+//! a subscription.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_graphql::Context;
+use futures_util::future::BoxFuture;
+use tamiz_core::{ArtifactId, ProjectId, TaskId};
+use tamiz_store::artifact::{self, Artifact};
+use tamiz_store::project::{self, Project};
+use tamiz_store::scan_result::{self, ScanResult};
+use tamiz_store::task::{self, Task};
+use tamiz_store::token::Caller;
+use tamiz_store::tool_execution::{self, ToolExecution};
+use tamiz_store::{Store, StoreError, TenantTx, finding};
+use tokio::sync::Mutex;
+
+use super::batch::Batch;
+use super::finding::{FindingPage, FindingPageKey, FindingsCountKey};
+use super::task::{TaskPage, TaskPageKey, TasksCountKey};
+use crate::api::errors::ApiError;
+use crate::api::state::ApiState;
+
+/// One request's share of the server.
+pub(super) struct Session {
+    pub(super) state: Arc<ApiState>,
+    pub(super) caller: Caller,
+    transaction: Mutex<Option<TenantTx>>,
+    reads: AtomicU64,
+    projects: Batch<ProjectId, Arc<Project>>,
+    tasks: Batch<TaskId, Arc<Task>>,
+    artifacts: Batch<ArtifactId, Arc<Artifact>>,
+    artifacts_of: Batch<TaskId, Arc<Vec<Arc<Artifact>>>>,
+    executions_of: Batch<TaskId, Arc<Vec<Arc<ToolExecution>>>>,
+    results_of: Batch<TaskId, Arc<ScanResult>>,
+    severities_of: Batch<ProjectId, [i64; 5]>,
+    pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
+    pub(super) finding_counts: Batch<FindingsCountKey, i64>,
+    pub(super) task_pages: Batch<TaskPageKey, Arc<TaskPage>>,
+    pub(super) task_counts: Batch<TasksCountKey, i64>,
+}
+
+impl Session {
+    pub(super) fn new(state: Arc<ApiState>, caller: Caller) -> Self {
+        Self {
+            state,
+            caller,
+            transaction: Mutex::new(None),
+            reads: AtomicU64::new(0),
+            projects: Batch::default(),
+            tasks: Batch::default(),
+            artifacts: Batch::default(),
+            artifacts_of: Batch::default(),
+            executions_of: Batch::default(),
+            results_of: Batch::default(),
+            severities_of: Batch::default(),
+            finding_pages: Batch::default(),
+            finding_counts: Batch::default(),
+            task_pages: Batch::default(),
+            task_counts: Batch::default(),
+        }
+    }
+
+    /// The session of the request that `context` belongs to.
+    pub(super) fn of<'a>(context: &Context<'a>) -> Result<&'a Arc<Self>, ApiError> {
+        context
+            .data_opt::<Arc<Self>>()
+            .ok_or_else(|| ApiError::fault(&NoSession))
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.state.store
+    }
+
+    /// Asks the request's transaction one question. After a failed one the transaction is of no
+    /// use any more; the next question opens another.
+    pub(super) async fn read<T>(
+        &self,
+        question: impl for<'t> FnOnce(&'t mut TenantTx) -> BoxFuture<'t, Result<T, StoreError>> + Send,
+    ) -> Result<T, ApiError> {
+        let mut slot = self.transaction.lock().await;
+        let mut transaction = match slot.take() {
+            Some(transaction) => transaction,
+            None => self
+                .store()
+                .begin(&self.caller.scope)
+                .await
+                .map_err(|error| ApiError::fault(&error))?,
+        };
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let answer = question(&mut transaction)
+            .await
+            .map_err(|error| ApiError::fault(&error))?;
+        *slot = Some(transaction);
+        Ok(answer)
+    }
+
+    /// Questions asked so far: the number of SQL statements, which depends on the query's shape only.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Ends the transaction and forgets what was read.
+    pub(super) async fn rest(&self) {
+        if let Some(transaction) = self.transaction.lock().await.take() {
+            // it only read; a failed end rolls back, which is the same
+            let _ = transaction.commit().await;
+        }
+        self.projects.clear();
+        self.tasks.clear();
+        self.artifacts.clear();
+        self.artifacts_of.clear();
+        self.executions_of.clear();
+        self.results_of.clear();
+        self.severities_of.clear();
+        self.finding_pages.clear();
+        self.finding_counts.clear();
+        self.task_pages.clear();
+        self.task_counts.clear();
+    }
+
+    pub(super) async fn project(&self, id: ProjectId) -> Result<Option<Arc<Project>>, ApiError> {
+        let fetch = async |ids: Vec<ProjectId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { project::by_ids(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+        };
+        self.projects.load(id, fetch).await
+    }
+
+    pub(super) async fn task(&self, id: TaskId) -> Result<Option<Arc<Task>>, ApiError> {
+        let fetch = async |ids: Vec<TaskId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { task::by_ids(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+        };
+        self.tasks.load(id, fetch).await
+    }
+
+    pub(super) async fn artifact(&self, id: ArtifactId) -> Result<Option<Arc<Artifact>>, ApiError> {
+        let fetch = async |ids: Vec<ArtifactId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { artifact::by_ids(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+        };
+        self.artifacts.load(id, fetch).await
+    }
+
+    pub(super) async fn artifacts_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<Artifact>>>, ApiError> {
+        let fetch = async |ids: Vec<TaskId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { artifact::of_tasks(tx, &ids).await }))
+                .await?;
+            Ok(grouped(rows.into_iter().map(|row| (row.task_id, row))))
+        };
+        Ok(self.artifacts_of.load(task, fetch).await?.unwrap_or_default())
+    }
+
+    pub(super) async fn executions_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<ToolExecution>>>, ApiError> {
+        let fetch = async |ids: Vec<TaskId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { tool_execution::of_tasks(tx, &ids).await }))
+                .await?;
+            Ok(grouped(rows.into_iter().map(|row| (row.task_id, row))))
+        };
+        Ok(self.executions_of.load(task, fetch).await?.unwrap_or_default())
+    }
+
+    pub(super) async fn result_of(&self, task: TaskId) -> Result<Option<Arc<ScanResult>>, ApiError> {
+        let fetch = async |ids: Vec<TaskId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { scan_result::of_tasks(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
+        };
+        self.results_of.load(task, fetch).await
+    }
+
+    /// Findings by severity, from info to critical.
+    pub(super) async fn severities_of(&self, project: ProjectId) -> Result<[i64; 5], ApiError> {
+        let fetch = async |ids: Vec<ProjectId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { finding::severity_counts(tx, &ids).await }))
+                .await?;
+            let mut counts: HashMap<ProjectId, [i64; 5]> = HashMap::new();
+            for (project, severity, count) in rows {
+                counts.entry(project).or_default()[severity as usize] = count;
+            }
+            Ok(counts)
+        };
+        Ok(self.severities_of.load(project, fetch).await?.unwrap_or_default())
+    }
+}
+
+fn grouped<K: Eq + std::hash::Hash, Row>(
+    rows: impl Iterator<Item = (K, Row)>,
+) -> HashMap<K, Arc<Vec<Arc<Row>>>> {
+    let mut groups: HashMap<K, Vec<Arc<Row>>> = HashMap::new();
+    for (key, row) in rows {
+        groups.entry(key).or_default().push(Arc::new(row));
+    }
+    groups
+        .into_iter()
+        .map(|(key, rows)| (key, Arc::new(rows)))
+        .collect()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the request has no session")]
+struct NoSession;

@@ -1,0 +1,196 @@
+//! What happens to a task, live and from any point on.
+//!
+//! Events are rows with a gapless number per task. A watcher first listens for signals, then reads
+//! the rows after its cursor, then reads again whenever a signal says so, and now and then without
+//! one. So nothing is lost however late it joins, and nothing is told twice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::{Context, Object, Subscription};
+use chrono::{DateTime, Utc};
+use futures_util::{Stream, stream};
+use tamiz_core::{Refusal, RefusalCode, TaskId, TaskStatus};
+use tamiz_store::event::{self, Event};
+use tamiz_store::signal::Signal;
+use tamiz_store::task;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use super::session::Session;
+use super::task::Task;
+use super::words::{BigInt, TaskPhase, TaskStatus as TaskStatusName};
+use crate::api::errors::ApiError;
+
+/// Events read at once; a task has some dozens.
+const EVENTS_PER_READ: i64 = 200;
+/// Without a signal the rows are read this often: signals are hints and may be lost.
+const POLL: Duration = Duration::from_secs(5);
+
+/// One thing that happened to a task.
+pub(crate) struct TaskEvent {
+    task: TaskId,
+    event: Event,
+}
+
+/// One thing that happened to a task.
+#[Object]
+impl TaskEvent {
+    /// From 1, without gaps. Give the last one you saw as `after` to continue.
+    async fn seq(&self) -> i32 {
+        self.event.seq
+    }
+
+    /// The task's state from then on.
+    async fn status(&self) -> TaskStatusName {
+        self.event.status.into()
+    }
+
+    /// What it does from then on.
+    async fn phase(&self) -> TaskPhase {
+        self.event.phase.into()
+    }
+
+    /// For people.
+    async fn message(&self) -> &str {
+        &self.event.message
+    }
+
+    /// Of `total`, in whatever the phase counts.
+    async fn done(&self) -> Option<BigInt> {
+        self.event.done.map(BigInt)
+    }
+
+    /// When known.
+    async fn total(&self) -> Option<BigInt> {
+        self.event.total.map(BigInt)
+    }
+
+    /// When it was written.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.event.created_at
+    }
+
+    /// The task as it is now.
+    async fn task(&self, context: &Context<'_>) -> Result<Option<Task>, ApiError> {
+        Ok(Session::of(context)?.task(self.task).await?.map(Task))
+    }
+}
+
+/// The root of streams.
+pub(crate) struct Events;
+
+/// The root of streams.
+#[Subscription(name = "Subscription")]
+impl Events {
+    /// What happens to a task, from its first event or after `after`; ends with the task.
+    async fn task_events(
+        &self,
+        context: &Context<'_>,
+        task_id: Uuid,
+        #[graphql(desc = "The last `seq` you saw; from the beginning if not said.")] after: Option<i32>,
+    ) -> Result<impl Stream<Item = Result<TaskEvent, ApiError>> + use<>, ApiError> {
+        let session = Arc::clone(Session::of(context)?);
+        // listening begins before the first read: what happens in between is heard
+        let signals = session.store().signals();
+        let id = TaskId::from(task_id);
+        let found = session.read(|tx| Box::pin(task::get(tx, id))).await?;
+        session.rest().await;
+        let task = found.ok_or_else(|| Refusal::not_found("task", id).at(&["taskId"]))?;
+        let after = after.unwrap_or(0);
+        if !(0..=task.event_seq).contains(&after) {
+            let message = format!("`after` must be 0 to {}, is {after}", task.event_seq);
+            return Err(Refusal::new(RefusalCode::InvalidInput, message)
+                .at(&["after"])
+                .into());
+        }
+        let watch = Watch {
+            session,
+            signals,
+            task: id,
+            last: after,
+            waiting: VecDeque::new(),
+        };
+        Ok(stream::unfold(Some(watch), |watch| async move {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(Some(event)) => Some((Ok(event), Some(watch))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        }))
+    }
+}
+
+struct Watch {
+    session: Arc<Session>,
+    signals: Receiver<Signal>,
+    task: TaskId,
+    /// Number of the last event that was told.
+    last: i32,
+    waiting: VecDeque<Event>,
+}
+
+impl Watch {
+    /// The next event; `None` when the task has ended and all was told.
+    async fn next(&mut self) -> Result<Option<TaskEvent>, ApiError> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                self.last = event.seq;
+                return Ok(Some(TaskEvent {
+                    task: self.task,
+                    event,
+                }));
+            }
+            let heard_until = Instant::now() + POLL;
+            let (events, status) = self.read().await?;
+            let ended = status.is_none_or(TaskStatus::is_final);
+            let nothing_new = events.is_empty();
+            self.waiting.extend(events);
+            if nothing_new {
+                if ended {
+                    return Ok(None);
+                }
+                self.wait(heard_until).await;
+            }
+        }
+    }
+
+    /// Events after the last one, and the state the task was in when they were read.
+    async fn read(&self) -> Result<(Vec<Event>, Option<TaskStatus>), ApiError> {
+        let (id, last) = (self.task, self.last);
+        let read = self
+            .session
+            .read(|tx| {
+                Box::pin(async move {
+                    // the state first: were it read last, the final event could be missed
+                    let status = task::get(tx, id).await?.map(|task| task.status);
+                    Ok((event::after(tx, id, last, EVENTS_PER_READ).await?, status))
+                })
+            })
+            .await;
+        // no connection is held while the stream waits
+        self.session.rest().await;
+        read
+    }
+
+    /// Until something may have happened to the task, at most until `deadline`.
+    async fn wait(&mut self, deadline: Instant) {
+        while let Ok(heard) = timeout_at(deadline, self.signals.recv()).await {
+            match heard {
+                Ok(Signal::Tickets | Signal::Cancel { .. }) => {}
+                Ok(Signal::Task { task, .. }) => {
+                    if task == self.task {
+                        return;
+                    }
+                }
+                Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
+                // the line is closed: only the clock is left
+                Err(RecvError::Closed) => tokio::time::sleep_until(deadline).await,
+            }
+        }
+    }
+}

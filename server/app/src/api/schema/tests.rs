@@ -1,0 +1,289 @@
+//! The schema against a database of its own: what is read, written, refused.
+
+use std::sync::Arc;
+
+use async_graphql::{Request, Variables};
+use serde_json::{Value, json};
+use tamiz_core::Severity;
+
+use super::*;
+use crate::api::errors::clean;
+use crate::api::test_tenant::{Platform, findings};
+
+/// `BLESS=1 cargo test -p tamiz the_committed_schema` writes it.
+#[test]
+fn the_committed_schema_is_the_code() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema.graphql");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, sdl()).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == sdl(),
+        "schema.graphql is out of date: run this test with BLESS=1"
+    );
+}
+
+#[test]
+fn every_page_of_the_schema_has_its_price() {
+    let prices = Prices::from_sdl(&sdl(), Limits::default());
+    for page in ["projects", "tasks", "findings"] {
+        assert!(prices.is_page(page), "{page}");
+    }
+}
+
+/// The answer to `query` and how many statements it took.
+async fn ask(platform: &Platform, caller: &Caller, query: &str, variables: Value) -> (Value, u64) {
+    let graph = Graph::new(Arc::clone(&platform.state));
+    let session = graph.session(caller);
+    let request = Request::new(query)
+        .variables(Variables::from_json(variables))
+        .data(Arc::clone(&session));
+    let response = clean(graph.schema.execute(request).await);
+    session.rest().await;
+    (serde_json::to_value(response).unwrap(), session.reads())
+}
+
+const NESTED: &str = "query($n: Int) { projects(first: $n) { totalCount nodes {
+    name severityCounts { high }
+    tasks(first: 5) { totalCount nodes {
+        project { name }
+        findings(first: 3, filter: { severity: [HIGH, CRITICAL] }) { totalCount nodes { severity task { id } project { id } } }
+        artifacts { id } toolExecutions { id } scanResult { findings }
+    } }
+    findings(first: 2, orderBy: FILE) { totalCount nodes { file task { status } } }
+} } }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_statements_depends_on_the_shape_and_never_on_the_rows() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let mut counts = Vec::new();
+    for projects in [1, 2, 12] {
+        while platform.projects_of(&acme).await < projects {
+            let project = platform.project(&acme).await;
+            for _ in 0..4 {
+                let task = platform.task(&acme, project).await;
+                platform.store_findings(&acme, project, task, findings(6)).await;
+            }
+        }
+        let (answer, statements) = ask(&platform, &acme, NESTED, json!({ "n": projects })).await;
+        assert!(answer.get("errors").is_none(), "{answer}");
+        let nodes = answer["data"]["projects"]["nodes"].as_array().unwrap();
+        assert_eq!(nodes.len(), projects);
+        for node in nodes {
+            assert_eq!(node["tasks"]["totalCount"], 4);
+            assert_eq!(node["findings"]["totalCount"], 24);
+            assert_eq!(node["tasks"]["nodes"][0]["project"]["name"], node["name"]);
+            assert_eq!(
+                node["tasks"]["nodes"][3]["findings"]["nodes"]
+                    .as_array()
+                    .unwrap()
+                    .len(),
+                2
+            );
+        }
+        counts.push(statements);
+    }
+    // projects and their count; severities; tasks and their count; their projects, findings, those'
+    // count, artifacts, executions, results; the findings' tasks and projects come from the batches
+    assert_eq!(counts, [counts[0]; 3], "{counts:?}");
+    assert!(counts[0] <= 16, "{counts:?}");
+    platform.end().await;
+}
+
+#[tokio::test]
+async fn pages_of_every_order_tell_each_finding_once() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let project = platform.project(&acme).await;
+    let task = platform.task(&acme, project).await;
+    platform.store_findings(&acme, project, task, findings(57)).await;
+    for order in ["SEVERITY_DESC", "CREATED_DESC", "FILE"] {
+        let (mut seen, mut after) = (Vec::new(), Value::Null);
+        for _ in 0..10 {
+            let query = format!(
+                "query($t: UUID!, $a: String) {{ task(id: $t) {{ findings(first: 10, after: $a, orderBy: {order}) {{
+                    totalCount nodes {{ id severity file line }} pageInfo {{ hasNextPage endCursor }} }} }} }}"
+            );
+            let (answer, _) = ask(&platform, &acme, &query, json!({ "t": task, "a": after })).await;
+            let page = answer["data"]["task"]["findings"].clone();
+            assert_eq!(page["totalCount"], 57, "{answer}");
+            seen.extend(page["nodes"].as_array().unwrap().iter().cloned());
+            after = page["pageInfo"]["endCursor"].clone();
+            if page["pageInfo"]["hasNextPage"] == false {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), 57, "{order}");
+        let mut ids: Vec<_> = seen.iter().map(|node| node["id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 57, "{order}");
+        if order == "SEVERITY_DESC" {
+            let ranks: Vec<Severity> = seen
+                .iter()
+                .map(|node| node["severity"].as_str().unwrap().to_lowercase().parse().unwrap())
+                .collect();
+            assert!(ranks.is_sorted_by(|a, b| a >= b));
+        }
+        // a cursor of this order means nothing in another one
+        let other = if order == "FILE" { "CREATED_DESC" } else { "FILE" };
+        let query = format!("query($a: String) {{ findings(after: $a, orderBy: {other}) {{ totalCount }} }}");
+        let (answer, statements) = ask(&platform, &acme, &query, json!({ "a": after })).await;
+        assert_eq!(
+            answer["errors"][0]["extensions"]["code"], "BAD_CURSOR",
+            "{answer}"
+        );
+        assert_eq!(statements, 0);
+    }
+    platform.end().await;
+}
+
+#[tokio::test]
+async fn filters_pick_by_severity_tool_rule_and_file() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let project = platform.project(&acme).await;
+    let task = platform.task(&acme, project).await;
+    platform.store_findings(&acme, project, task, findings(50)).await;
+    for (filter, expected) in [
+        ("{}", 50),
+        ("{ severity: [HIGH] }", 10),
+        ("{ severity: [HIGH, CRITICAL] }", 20),
+        ("{ tool: [\"semgrep\"] }", 50),
+        ("{ tool: [\"other\"] }", 0),
+        ("{ rule: [\"rule-0\", \"rule-1\"] }", 20),
+        ("{ file: \"src/file-3.py\" }", 10),
+        ("{ file: \"src/\" }", 50),
+        ("{ severity: [INFO], file: \"src/file-1.py\" }", 0),
+    ] {
+        let query = format!(
+            "{{ findings(filter: {filter}) {{ totalCount }} projects {{ nodes {{ findings(filter: {filter}) {{ totalCount }} }} }} }}"
+        );
+        let (answer, _) = ask(&platform, &acme, &query, json!({})).await;
+        assert_eq!(
+            answer["data"]["findings"]["totalCount"], expected,
+            "{filter} {answer}"
+        );
+        assert_eq!(
+            answer["data"]["projects"]["nodes"][0]["findings"]["totalCount"], expected,
+            "{filter}"
+        );
+    }
+    platform.end().await;
+}
+
+#[tokio::test]
+async fn a_page_out_of_bounds_is_refused_with_its_limit() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    for (first, code) in [
+        (0, "INVALID_INPUT"),
+        (-1, "INVALID_INPUT"),
+        (101, "PAGE_TOO_LARGE"),
+    ] {
+        let (answer, _) = ask(
+            &platform,
+            &acme,
+            "query($n: Int) { tasks(first: $n) { totalCount } }",
+            json!({ "n": first }),
+        )
+        .await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{first}");
+    }
+    platform.end().await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_tenant_is_not_there() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let globex = platform.tenant("globex").await;
+    let project = platform.project(&acme).await;
+    let task = platform.task(&acme, project).await;
+    let stored = findings(1);
+    let finding = stored[0].id;
+    platform.store_findings(&acme, project, task, stored).await;
+    let query = "query($p: UUID!, $t: UUID!, $f: UUID!, $pi: ID!, $ti: ID!, $fi: ID!) {
+        project(id: $p) { id } task(id: $t) { id } finding(id: $f) { id }
+        a: node(id: $pi) { id } b: node(id: $ti) { id } c: node(id: $fi) { id __typename }
+        projects { totalCount } tasks(filter: { projectId: $p }) { totalCount nodes { id } } findings { totalCount nodes { id } }
+    }";
+    let variables =
+        json!({ "p": project, "t": task, "f": finding, "pi": project, "ti": task, "fi": finding });
+    let (own, _) = ask(&platform, &acme, query, variables.clone()).await;
+    assert_eq!(
+        own["data"]["c"],
+        json!({ "id": finding, "__typename": "Finding" }),
+        "{own}"
+    );
+    assert_eq!(own["data"]["tasks"]["totalCount"], 1);
+    let (foreign, _) = ask(&platform, &globex, query, variables).await;
+    assert_eq!(
+        foreign["data"],
+        json!({
+            "project": null, "task": null, "finding": null, "a": null, "b": null, "c": null,
+            "projects": { "totalCount": 0 }, "tasks": { "totalCount": 0, "nodes": [] },
+            "findings": { "totalCount": 0, "nodes": [] },
+        })
+    );
+    let cancel =
+        "mutation($t: UUID!) { cancelTask(input: { taskId: $t }) { task { id } errors { code path } } }";
+    let (foreign, _) = ask(&platform, &globex, cancel, json!({ "t": task })).await;
+    assert_eq!(
+        foreign["data"]["cancelTask"],
+        json!({ "task": null, "errors": [{ "code": "NOT_FOUND", "path": ["input", "taskId"] }] })
+    );
+    platform.end().await;
+}
+
+#[tokio::test]
+async fn mutations_answer_with_the_thing_or_with_reasons() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let create = "mutation { createProject(input: { name: \" web shop \" }) { project { id name tasks { totalCount } } errors { code path } } }";
+    let (made, _) = ask(&platform, &acme, create, json!({})).await;
+    assert_eq!(
+        made["data"]["createProject"]["project"]["name"], "web shop",
+        "{made}"
+    );
+    let (again, _) = ask(&platform, &acme, create, json!({})).await;
+    assert_eq!(
+        again["data"]["createProject"],
+        json!({ "project": null, "errors": [{ "code": "ALREADY_EXISTS", "path": ["input", "name"] }] })
+    );
+
+    let project = platform.project(&acme).await;
+    let task = platform.task(&acme, project).await;
+    let both = "mutation($t: UUID!) {
+        cancelTask(input: { taskId: $t }) { task { status } errors { code } }
+        retryTask(input: { taskId: $t }) { task { status lastEventSeq } errors { code } }
+        again: retryTask(input: { taskId: $t }) { task { status } errors { code } }
+    }";
+    let (answer, _) = ask(&platform, &acme, both, json!({ "t": task })).await;
+    assert_eq!(
+        answer["data"],
+        json!({
+            "cancelTask": { "task": { "status": "CANCELLED" }, "errors": [] },
+            "retryTask": { "task": { "status": "QUEUED", "lastEventSeq": 3 }, "errors": [] },
+            "again": { "task": null, "errors": [{ "code": "WRONG_STATE" }] },
+        })
+    );
+
+    let scan =
+        "mutation($input: StartScanInput!) { startScan(input: $input) { task { id } errors { code path } } }";
+    let input = json!({ "projectId": project, "scanType": "codeaudit", "uploadId": task, "options": [1] });
+    let (answer, _) = ask(&platform, &acme, scan, json!({ "input": input })).await;
+    assert_eq!(
+        answer["data"]["startScan"]["errors"][0],
+        json!({ "code": "INVALID_INPUT", "path": ["input", "options"] })
+    );
+    let input = json!({ "projectId": project, "scanType": "codeaudit", "uploadId": task });
+    let (answer, _) = ask(&platform, &acme, scan, json!({ "input": input })).await;
+    assert_eq!(
+        answer["data"]["startScan"]["errors"][0]["code"],
+        "UNSUPPORTED_SCAN_TYPE"
+    );
+    platform.end().await;
+}

@@ -1,0 +1,94 @@
+//! Runs of native tools.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tamiz_core::ArtifactId;
+use tamiz_store::tool_execution;
+
+use super::artifact::Artifact;
+use super::session::Session;
+use super::task::Task;
+use crate::api::errors::ApiError;
+
+/// One run of a tool.
+#[derive(Clone)]
+pub(crate) struct ToolExecution(pub(super) Arc<tool_execution::ToolExecution>);
+
+/// One run of a tool.
+#[Object]
+impl ToolExecution {
+    /// Its id, a UUID.
+    pub(super) async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// For which task.
+    async fn task(&self, context: &Context<'_>) -> Result<Option<Task>, ApiError> {
+        Ok(Session::of(context)?.task(self.0.task_id).await?.map(Task))
+    }
+
+    /// In which attempt.
+    async fn attempt(&self) -> i32 {
+        self.0.attempt
+    }
+
+    /// The tool's name in the catalogue.
+    async fn tool(&self) -> &str {
+        &self.0.tool
+    }
+
+    /// As the tool told it.
+    async fn tool_version(&self) -> Option<&str> {
+        self.0.tool_version.as_deref()
+    }
+
+    /// The arguments as the tool got them.
+    async fn args(&self) -> &[String] {
+        &self.0.args
+    }
+
+    /// Null when a signal ended it.
+    async fn exit_code(&self) -> Option<i32> {
+        self.0.exit_code
+    }
+
+    /// `exited`, `timed_out`, `output_limit`, `cancelled` or `killed`.
+    async fn ended_by(&self) -> &str {
+        &self.0.ended_by
+    }
+
+    /// When it began.
+    async fn started_at(&self) -> DateTime<Utc> {
+        self.0.started_at
+    }
+
+    /// When it ended.
+    async fn finished_at(&self) -> DateTime<Utc> {
+        self.0.finished_at
+    }
+
+    /// CPU seconds, peak memory, bytes written.
+    async fn metrics(&self) -> &Value {
+        &self.0.metrics
+    }
+
+    /// What it wrote to stdout.
+    async fn stdout(&self, context: &Context<'_>) -> Result<Option<Artifact>, ApiError> {
+        named(context, self.0.stdout_ref).await
+    }
+
+    /// What it wrote to stderr.
+    async fn stderr(&self, context: &Context<'_>) -> Result<Option<Artifact>, ApiError> {
+        named(context, self.0.stderr_ref).await
+    }
+}
+
+async fn named(context: &Context<'_>, id: Option<ArtifactId>) -> Result<Option<Artifact>, ApiError> {
+    match id {
+        Some(id) => Ok(Session::of(context)?.artifact(id).await?.map(Artifact)),
+        None => Ok(None),
+    }
+}

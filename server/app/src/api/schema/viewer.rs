@@ -1,0 +1,67 @@
+//! Who asks.
+
+use std::sync::Arc;
+
+use async_graphql::{Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::session::Session;
+use super::words::{BigInt, RoleName};
+use crate::api::uploads::upload_bytes_max;
+
+/// Whoever bears the token of this request.
+pub(crate) struct Viewer(pub(super) Arc<Session>);
+
+/// The customer that the token belongs to.
+#[derive(SimpleObject)]
+pub(crate) struct Tenant {
+    id: Uuid,
+    name: String,
+}
+
+/// What this tenant may ask of the server.
+#[derive(SimpleObject)]
+pub(crate) struct Limits {
+    /// One upload, in bytes.
+    upload_bytes_max: BigInt,
+    /// Rows of one page.
+    page_rows_max: i32,
+}
+
+/// Whoever bears the token of this request.
+#[Object]
+impl Viewer {
+    /// The customer that the token belongs to.
+    async fn tenant(&self) -> Tenant {
+        let caller = &self.0.caller;
+        Tenant {
+            id: caller.scope.tenant_id().uuid(),
+            name: caller.tenant_name.clone(),
+        }
+    }
+
+    /// What the token may do.
+    async fn role(&self) -> RoleName {
+        self.0.caller.role.into()
+    }
+
+    /// What the token is for.
+    async fn token_name(&self) -> &str {
+        &self.0.caller.token_name
+    }
+
+    /// When the token ends by itself.
+    async fn token_expires_at(&self) -> Option<DateTime<Utc>> {
+        self.0.caller.expires_at
+    }
+
+    /// What this tenant may ask of the server.
+    async fn limits(&self) -> Limits {
+        let settings = &self.0.state.settings;
+        Limits {
+            upload_bytes_max: upload_bytes_max(settings, &self.0.caller).into(),
+            page_rows_max: i32::try_from(settings.graphql_page_max).unwrap_or(i32::MAX),
+        }
+    }
+}

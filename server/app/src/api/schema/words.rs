@@ -1,0 +1,152 @@
+//! The enumerations and small objects of the schema, translated from the domain's.
+
+use async_graphql::{Enum, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+use tamiz_core::progress::Phase;
+use tamiz_core::summary::Completeness;
+use tamiz_store::token::Role;
+
+/// How bad a finding is.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "tamiz_core::Severity")]
+pub(crate) enum Severity {
+    /// Worth knowing; also what an unknown word of a tool becomes.
+    Info,
+    /// Little harm, or hard to reach.
+    Low,
+    /// Harm under conditions.
+    Medium,
+    /// Harm likely.
+    High,
+    /// Act now.
+    Critical,
+}
+
+/// How sure the tool is.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "tamiz_core::Confidence")]
+pub(crate) enum Confidence {
+    /// The tool does not say.
+    Unknown,
+    /// Often wrong.
+    Low,
+    /// Sometimes wrong.
+    Medium,
+    /// Rarely wrong.
+    High,
+}
+
+/// Where a task is in its life.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "tamiz_core::TaskStatus")]
+pub(crate) enum TaskStatus {
+    /// Waits for a worker.
+    Queued,
+    /// A worker works on it.
+    Running,
+    /// Failed, waits for its next attempt.
+    Retrying,
+    /// Its tool ran out of time.
+    Timeout,
+    /// Its findings are stored.
+    Completed,
+    /// Its input is bad; trying again would not help.
+    Failed,
+    /// Its attempts are used up.
+    DeadLetter,
+    /// Somebody did not want it any more.
+    Cancelled,
+}
+
+/// What a task is doing.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "Phase")]
+pub(crate) enum TaskPhase {
+    /// Waits for a worker.
+    Queued,
+    /// Bytes are fetched and unpacked.
+    Preparing,
+    /// A native tool runs.
+    Scanning,
+    /// A plugin reads the report.
+    Converting,
+    /// Findings go into the database.
+    Storing,
+    /// Nothing more to do.
+    Done,
+}
+
+/// What the bearer of a token may do.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "Role", name = "Role")]
+pub(crate) enum RoleName {
+    /// Reads.
+    Viewer,
+    /// Reads, scans, triages.
+    Analyst,
+    /// And manages projects.
+    Admin,
+    /// And everything else.
+    Owner,
+}
+
+/// How much of a report was understood.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "Completeness", name = "Completeness")]
+pub(crate) enum CompletenessName {
+    /// All of it.
+    Complete,
+    /// It ended too early.
+    Truncated,
+    /// Something in the middle was lost.
+    Partial,
+}
+
+/// Counts by severity.
+#[derive(SimpleObject, Debug, Clone, Copy)]
+pub(crate) struct SeverityCounts {
+    critical: i64,
+    high: i64,
+    medium: i64,
+    low: i64,
+    info: i64,
+}
+
+impl From<[i64; 5]> for SeverityCounts {
+    fn from([info, low, medium, high, critical]: [i64; 5]) -> Self {
+        Self {
+            critical,
+            high,
+            medium,
+            low,
+            info,
+        }
+    }
+}
+
+/// A whole number beyond 32 bits, up to 2^53 in size: bytes, counts of progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BigInt(pub(crate) i64);
+
+/// A whole number beyond 32 bits, written as a JSON number.
+#[Scalar]
+impl ScalarType for BigInt {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::Number(number) => number
+                .as_i64()
+                .map(Self)
+                .ok_or_else(|| InputValueError::custom("not a whole number")),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from(self.0)
+    }
+}
+
+impl From<u64> for BigInt {
+    fn from(number: u64) -> Self {
+        Self(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}

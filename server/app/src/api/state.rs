@@ -1,0 +1,24 @@
+//! What the front door needs of the rest of the server.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tamiz_host::Registry;
+use tamiz_store::Store;
+
+use crate::blob::BlobStore;
+use crate::config::ApiSettings;
+
+/// Shared by all requests.
+pub struct ApiState {
+    /// Rows.
+    pub store: Store,
+    /// Bytes.
+    pub blobs: BlobStore,
+    /// To check a scan's options before it is queued.
+    pub plugins: Arc<Registry>,
+    /// Limits.
+    pub settings: ApiSettings,
+    /// What `/metrics` shows; `None` where no recorder was installed.
+    pub metrics: Option<PrometheusHandle>,
+}

@@ -1,0 +1,218 @@
+//! A platform for tests: a database of its own, tenants with tokens, projects, tasks and findings.
+//!
+//! Needs `TAMIZ_TEST_DATABASE_URL`, a superuser's address of a cluster that has the migrated database
+//! `tamiz_template`; `scripts/test` provides both.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use tamiz_core::fingerprint::Fingerprint;
+use tamiz_core::location::{Location, Position};
+use tamiz_core::token::Token;
+use tamiz_core::{Confidence, Finding, FindingId, ProjectId, ScanType, Severity, TaskId, UploadId};
+use tamiz_host::Registry;
+use tamiz_store::finding::StoredFinding;
+use tamiz_store::page::PageLimit;
+use tamiz_store::task::{NewTask, Payload, Source};
+use tamiz_store::token::{Caller, NewToken, Role};
+use tamiz_store::{Store, StoreConfig, finding, project, task, tenant, token};
+use url::Url;
+use uuid::Uuid;
+
+use super::state::ApiState;
+use crate::blob::BlobStore;
+use crate::config::{self, ApiSettings};
+
+/// Bytes of one upload that tests may send.
+pub(crate) const UPLOAD_BYTES_MAX: u64 = 100_000;
+
+pub(crate) struct Platform {
+    pub(crate) state: Arc<ApiState>,
+    base: String,
+    name: String,
+}
+
+/// Runs one command as the cluster's superuser.
+fn run_sql(base: &str, command: &str) {
+    let done = std::process::Command::new("psql")
+        .args(["-qX", base, "-c", command])
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+impl Platform {
+    pub(crate) async fn start() -> Self {
+        let base = std::env::var("TAMIZ_TEST_DATABASE_URL")
+            .expect("TAMIZ_TEST_DATABASE_URL is not set: run `make test`, which starts a cluster");
+        let name = format!("api_{}", Uuid::now_v7().simple());
+        run_sql(&base, &format!("create database {name} template tamiz_template"));
+        let mut url = Url::parse(&base).unwrap();
+        url.set_path(&name);
+        let store = Store::open(&StoreConfig {
+            database_url: url.into(),
+            connections_max: 4,
+        })
+        .await
+        .unwrap();
+        let settings = ApiSettings {
+            upload_bytes_max: UPLOAD_BYTES_MAX,
+            rate: config::RateLimit {
+                requests_per_second: NonZeroU32::new(1000).unwrap(),
+                burst: NonZeroU32::new(1000).unwrap(),
+            },
+            trusted_proxies: Vec::new(),
+            graphql_depth_max: 20,
+            graphql_complexity_max: 20_000,
+            graphql_page_max: 100,
+        };
+        let state = ApiState {
+            store,
+            blobs: BlobStore::open(&Url::parse("memory:///").unwrap()).await.unwrap(),
+            plugins: Arc::new(Registry::default()),
+            settings,
+            metrics: None,
+        };
+        Self {
+            state: Arc::new(state),
+            base,
+            name,
+        }
+    }
+
+    /// Removes the database. A test that fails leaves it for whoever looks; `scripts/test` clears up.
+    pub(crate) async fn end(self) {
+        self.state.store.close().await;
+        run_sql(&self.base, &format!("drop database {} with (force)", self.name));
+    }
+
+    fn store(&self) -> &Store {
+        &self.state.store
+    }
+
+    /// A tenant with an owner's token.
+    pub(crate) async fn tenant(&self, name: &str) -> Caller {
+        let token = self.token(name, Role::Owner).await;
+        self.store().authenticate(&token).await.unwrap().unwrap()
+    }
+
+    /// A token of a new tenant.
+    pub(crate) async fn token(&self, tenant_name: &str, role: Role) -> Token {
+        let mut tx = self.store().begin_control().await.unwrap();
+        let tenant = tenant::create(&mut tx, tenant_name, None).await.unwrap().unwrap();
+        let token = Token::from_random(tenant, rand::random());
+        let new = NewToken {
+            tenant,
+            name: "test",
+            role,
+            expires_at: None,
+        };
+        token::create(&mut tx, &new, &token).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        token
+    }
+
+    pub(crate) async fn revoke(&self, caller: &Caller) {
+        let mut tx = self.store().begin_control().await.unwrap();
+        assert!(token::revoke(&mut tx, caller.token).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+
+    pub(crate) async fn project(&self, caller: &Caller) -> ProjectId {
+        let mut tx = self.store().begin(&caller.scope).await.unwrap();
+        let made = project::create(&mut tx, &Uuid::now_v7().to_string())
+            .await
+            .unwrap()
+            .unwrap();
+        tx.commit().await.unwrap();
+        made.id
+    }
+
+    pub(crate) async fn projects_of(&self, caller: &Caller) -> usize {
+        let mut tx = self.store().begin(&caller.scope).await.unwrap();
+        let page = project::page(&mut tx, None, None, PageLimit::new(100).unwrap())
+            .await
+            .unwrap();
+        page.rows.len()
+    }
+
+    /// A queued task.
+    pub(crate) async fn task(&self, caller: &Caller, project: ProjectId) -> TaskId {
+        let mut tx = self.store().begin(&caller.scope).await.unwrap();
+        let payload = Payload {
+            source: Source::Report {
+                upload_id: UploadId::fresh(),
+            },
+            rules_upload_id: None,
+            options: serde_json::Map::new(),
+        };
+        let scan_type = ScanType::parse("codeaudit").unwrap();
+        let new = NewTask {
+            id: TaskId::fresh(),
+            project,
+            scan_type: &scan_type,
+            payload: &payload,
+            priority: 0,
+        };
+        let made = task::create(&mut tx, &new).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        made.id
+    }
+
+    pub(crate) async fn store_findings(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        task: TaskId,
+        batch: Vec<StoredFinding>,
+    ) {
+        let mut tx = self.store().begin(&caller.scope).await.unwrap();
+        finding::insert(&mut tx, project, task, batch).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+/// Findings that go round: five severities, five rules, five files.
+pub(crate) fn findings(count: u32) -> Vec<StoredFinding> {
+    (0..count)
+        .map(|number| StoredFinding {
+            id: FindingId::fresh(),
+            fingerprint: Fingerprint([u8::try_from(number % 256).unwrap(); 32]),
+            finding: finding_of(number),
+        })
+        .collect()
+}
+
+fn finding_of(number: u32) -> Finding {
+    let turn = number % 5;
+    let start = Some(Position {
+        line: number + 1,
+        column: None,
+    });
+    Finding {
+        tool: "semgrep".into(),
+        rule_id: format!("rule-{turn}"),
+        rule_name: None,
+        title: format!("title {number}"),
+        message: "message".into(),
+        severity: Severity::ALL[turn as usize],
+        severity_raw: None,
+        confidence: Confidence::High,
+        category: None,
+        locations: vec![Location::File {
+            path: format!("src/file-{turn}.py"),
+            start,
+            end: start,
+            snippet: None,
+        }],
+        cwe: vec![79],
+        cve: Vec::new(),
+        cvss_vector: None,
+        references: Vec::new(),
+        tags: Vec::new(),
+        remediation: None,
+        tool_fingerprint: None,
+        origin: None,
+        extra: serde_json::Map::new(),
+    }
+}

@@ -1,0 +1,296 @@
+//! `POST /v1/uploads?project=…&fileName=…`: the raw body becomes an upload.
+//!
+//! The body is hashed while it streams into the blob store; memory is a few megabytes however large
+//! it is. The answer comes after the row is committed: what was acknowledged survives a crash. The
+//! tenant's limit is checked against the announced length before a byte is read, and at the byte
+//! for a body that announces none.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use tamiz_core::{ProjectId, Refusal, RefusalCode, UploadId};
+use tamiz_store::token::Caller;
+use tamiz_store::upload::StoredBlob;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::errors::log_fault;
+use super::guard::bearer::Known;
+use super::refused::Refused;
+use super::state::ApiState;
+use crate::blob::{BlobError, BlobKind, BlobWriter};
+use crate::config::ApiSettings;
+use crate::flow::FlowError;
+use crate::flow::accept_upload::{UploadLabel, accept_upload, may_upload};
+
+/// Uploads that stream at once; each holds up to three parts of 5 MiB on their way to the store.
+const UPLOADS_AT_ONCE_MAX: usize = 8;
+/// How long an upload waits for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(30);
+/// A client that sends nothing for this long is gone.
+const STALL_MAX: Duration = Duration::from_secs(30);
+/// A client this slow over a whole minute only holds a place: a modem does six times as much.
+const BYTES_PER_SECOND_MIN: u64 = 1024;
+/// From when on the speed is looked at.
+const SPEED_GRACE: Duration = Duration::from_mins(1);
+/// What the body is when its sender does not say.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
+
+#[derive(Clone)]
+struct Uploads {
+    state: Arc<ApiState>,
+    turns: Arc<Semaphore>,
+}
+
+/// The route, to be put behind [`super::guard::around_callers`].
+pub fn routes(state: Arc<ApiState>) -> Router {
+    let turns = Arc::new(Semaphore::new(UPLOADS_AT_ONCE_MAX));
+    Router::new()
+        .route(
+            "/v1/uploads",
+            post(upload).fallback(|| async { Refused::method("POST") }),
+        )
+        .with_state(Uploads { state, turns })
+}
+
+/// The largest upload of `caller`: the tenant's own limit, never more than the server's.
+pub(super) fn upload_bytes_max(settings: &ApiSettings, caller: &Caller) -> u64 {
+    caller.upload_bytes_max.map_or(settings.upload_bytes_max, |own| {
+        own.min(settings.upload_bytes_max)
+    })
+}
+
+/// What the client is told.
+#[derive(Serialize)]
+struct Acknowledged {
+    id: UploadId,
+    size: u64,
+    sha256: String,
+}
+
+async fn upload(
+    State(uploads): State<Uploads>,
+    known: Known<Caller>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let caller = &known.caller;
+    let (project, file_name) = parameters(query.as_deref().unwrap_or_default())?;
+    let media_type = media_type(&headers)?;
+    let bytes_max = upload_bytes_max(&uploads.state.settings, caller);
+    check_announced(&headers, bytes_max)?;
+    let store = &uploads.state.store;
+    may_upload(store, caller, project).await.map_err(refused)?;
+
+    let turn = timeout(TURN_WAIT, uploads.turns.acquire()).await;
+    let Ok(Ok(_turn)) = turn else {
+        let message =
+            format!("{UPLOADS_AT_ONCE_MAX} uploads are running, which is the limit: try again later");
+        return Err(Refused::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "TOO_MANY_UPLOADS",
+            message,
+        ));
+    };
+    let writer = uploads
+        .state
+        .blobs
+        .writer(&caller.scope, BlobKind::Upload, bytes_max);
+    let blob = receive(body.into_data_stream(), writer).await?;
+    let label = UploadLabel {
+        project,
+        file_name: &file_name,
+        media_type,
+    };
+    let id = accept_upload(store, caller, &label, &blob)
+        .await
+        .map_err(refused)?;
+    metrics::counter!("tamiz_upload_bytes_total").increment(blob.size_bytes);
+    let answer = Acknowledged {
+        id,
+        size: blob.size_bytes,
+        sha256: hex::encode(blob.hash),
+    };
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+async fn receive(mut chunks: BodyDataStream, mut writer: BlobWriter) -> Result<StoredBlob, Refused> {
+    let stalled = || {
+        let message = format!("nothing came for {} s, or far too slowly", STALL_MAX.as_secs());
+        Refused::new(StatusCode::REQUEST_TIMEOUT, "UPLOAD_STALLED", message)
+    };
+    let started = Instant::now();
+    while let Some(chunk) = timeout(STALL_MAX, chunks.next()).await.map_err(|_| stalled())? {
+        let chunk =
+            chunk.map_err(|_| Refused::bad_request("the body ended too early: nothing was stored"))?;
+        writer.write(chunk).await.map_err(unwritten)?;
+        let elapsed = started.elapsed();
+        if elapsed > SPEED_GRACE && writer.size_bytes() < elapsed.as_secs() * BYTES_PER_SECOND_MIN {
+            return Err(stalled());
+        }
+    }
+    if writer.size_bytes() == 0 {
+        return Err(empty());
+    }
+    let blob = writer.finish().await.map_err(unwritten)?;
+    Ok(StoredBlob {
+        storage_path: blob.key.to_string(),
+        hash: blob.key.hash(),
+        size_bytes: blob.size_bytes,
+    })
+}
+
+/// `project` and `fileName` of the query string.
+fn parameters(query: &str) -> Result<(ProjectId, String), Refused> {
+    let (mut project, mut file_name) = (None, None);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let slot = match name.as_ref() {
+            "project" => &mut project,
+            "fileName" => &mut file_name,
+            _ => continue,
+        };
+        if slot.replace(value.into_owned()).is_some() {
+            return Err(Refused::bad_request(format!(
+                "`{name}` stands in the query string twice"
+            )));
+        }
+    }
+    let project = project.ok_or_else(|| Refused::bad_request("say `?project=` with the project's id"))?;
+    let project = project.parse().map_err(|_| {
+        let shown = tamiz_core::text::cut(&project, 100);
+        Refused::bad_request(format!("`project` must be a UUID, is `{shown}`"))
+    })?;
+    Ok((project, file_name.unwrap_or_default()))
+}
+
+/// The declared type of the bytes themselves. An envelope around them is refused: what would be
+/// stored is not what the client means.
+fn media_type(headers: &HeaderMap) -> Result<&str, Refused> {
+    let unsupported = |message: &str| {
+        Refused::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            message,
+        )
+    };
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(unsupported(
+            "send the body without a content encoding: it is stored as it comes",
+        ));
+    }
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or(UNKNOWN_TYPE);
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.to_ascii_lowercase().starts_with("multipart/") {
+        return Err(unsupported(
+            "send the file itself as the body, not a multipart form",
+        ));
+    }
+    // what curl --data-binary says about everything
+    Ok(
+        if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            UNKNOWN_TYPE
+        } else {
+            essence
+        },
+    )
+}
+
+fn check_announced(headers: &HeaderMap, bytes_max: u64) -> Result<(), Refused> {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<u64>().ok());
+    match announced {
+        Some(0) => Err(empty()),
+        Some(length) if length > bytes_max => Err(too_large(bytes_max).detail("value", length)),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(bytes_max: u64) -> Refused {
+    Refused::too_large(RefusalCode::UploadTooLarge.as_str(), bytes_max)
+}
+
+fn empty() -> Refused {
+    let refusal = Refusal::new(RefusalCode::UploadEmpty, "the upload has no bytes");
+    Refused::from_refusal(StatusCode::UNPROCESSABLE_ENTITY, refusal)
+}
+
+fn unwritten(error: BlobError) -> Refused {
+    match error {
+        BlobError::TooLarge { bytes_max } => too_large(bytes_max),
+        fault => Refused::internal(log_fault(&fault)),
+    }
+}
+
+fn refused(error: FlowError) -> Refused {
+    match error {
+        FlowError::Refused(refusal) => {
+            let status = match refusal.code.as_ref() {
+                code if code == RefusalCode::NotFound.as_str() => StatusCode::NOT_FOUND,
+                code if code == RefusalCode::NotAllowed.as_str() => StatusCode::FORBIDDEN,
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
+            };
+            Refused::from_refusal(status, refusal)
+        }
+        fault => Refused::internal(log_fault(&fault)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_query_string_names_one_project_and_a_label() {
+        let id = ProjectId::fresh();
+        let (project, name) = parameters(&format!("project={id}&fileName=a%20b.zip&other=1")).unwrap();
+        assert_eq!((project, name.as_str()), (id, "a b.zip"));
+        for bad in ["", "project=", "project=x", &format!("project={id}&project={id}")] {
+            assert!(parameters(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_refused_and_a_careless_type_is_none() {
+        let of = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
+            media_type(&headers).map(str::to_owned)
+        };
+        assert_eq!(of("application/zip").unwrap(), "application/zip");
+        assert_eq!(of("application/x-www-form-urlencoded").unwrap(), UNKNOWN_TYPE);
+        assert!(of("Multipart/Form-Data; boundary=x").is_err());
+        assert_eq!(media_type(&HeaderMap::new()).unwrap(), UNKNOWN_TYPE);
+    }
+
+    #[test]
+    fn an_announced_length_is_judged_before_a_byte() {
+        let of = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static(value));
+            check_announced(&headers, 100).map_err(|refused| refused.code().to_owned())
+        };
+        assert_eq!(of("100"), Ok(()));
+        assert_eq!(of("101"), Err("UPLOAD_TOO_LARGE".to_owned()));
+        assert_eq!(of("0"), Err("UPLOAD_EMPTY".to_owned()));
+    }
+}

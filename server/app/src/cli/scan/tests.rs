@@ -1,0 +1,275 @@
+//! The whole way of a scan against a server of a few lines that misbehaves on purpose.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+/// What the server was asked, and how it shall behave.
+#[derive(Default)]
+struct Fake {
+    /// answers 503 to so many requests first
+    busy: AtomicU32,
+    /// how the task ends; empty: never
+    end: &'static str,
+    damages_uploads: bool,
+    streams: Mutex<Vec<Value>>,
+    uploads: Mutex<Vec<(String, usize)>>,
+    started: Mutex<Option<Value>>,
+    cancelled: AtomicU32,
+}
+
+async fn start(fake: Fake) -> (Arc<Fake>, Url) {
+    let fake = Arc::new(fake);
+    let routes = axum::Router::new()
+        .route("/v1/uploads", post(upload))
+        .route("/graphql", post(graphql))
+        .with_state(fake.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (fake, Url::parse(&format!("http://{address}")).unwrap())
+}
+
+type Names = Query<std::collections::HashMap<String, String>>;
+
+async fn upload(State(fake): State<Arc<Fake>>, Query(query): Names, body: Bytes) -> Response {
+    assert_eq!(query["project"], "p1");
+    fake.uploads
+        .lock()
+        .unwrap()
+        .push((query["fileName"].clone(), body.len()));
+    let mut sha256 = hex::encode(Sha256::digest(&body));
+    if fake.damages_uploads {
+        sha256 = "00".repeat(32);
+    }
+    let number = fake.uploads.lock().unwrap().len();
+    Json(json!({ "id": format!("u{number}"), "size": body.len(), "sha256": sha256 })).into_response()
+}
+
+async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    if headers["authorization"] != "Bearer tmz_good" {
+        let body = json!({ "errors": [{ "message": "the token is revoked" }] });
+        return (StatusCode::UNAUTHORIZED, Json(body)).into_response();
+    }
+    if fake
+        .busy
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+        .is_ok()
+    {
+        return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]).into_response();
+    }
+    let (document, variables) = (body["query"].as_str().unwrap(), &body["variables"]);
+    if headers["accept"] == "text/event-stream" {
+        assert!(document.contains("taskEvents"));
+        return events(&fake, variables);
+    }
+    let data = if document.contains("createProject") {
+        json!({ "createProject": { "project": { "id": "p1", "name": variables["name"] }, "errors": [] } })
+    } else if document.contains("projects") {
+        json!({ "projects": { "nodes": [{ "id": "p0", "name": "shopping" }] } })
+    } else if document.contains("startScan") {
+        *fake.started.lock().unwrap() = Some(variables["input"].clone());
+        json!({ "startScan": { "task": { "id": "t1", "status": "QUEUED" }, "errors": [] } })
+    } else if document.contains("cancelTask") {
+        fake.cancelled.fetch_add(1, Ordering::SeqCst);
+        json!({ "cancelTask": { "errors": [] } })
+    } else if document.contains("findings") {
+        page(&fake, &variables["after"])
+    } else {
+        json!({ "task": { "id": "t1", "status": "RUNNING" } })
+    };
+    Json(json!({ "data": data })).into_response()
+}
+
+/// The first stream is cut after two events; the second repeats one and goes on.
+fn events(fake: &Fake, variables: &Value) -> Response {
+    let mut streams = fake.streams.lock().unwrap();
+    streams.push(variables["after"].clone());
+    let next = |seq: u32, status: &str| {
+        let event = json!({ "seq": seq, "status": status, "phase": "SCANNING", "message": null,
+            "done": seq, "total": 3, "createdAt": "2026-01-01T00:00:00Z" });
+        format!(
+            "event: next\ndata: {}\n\n",
+            json!({ "data": { "taskEvents": event } })
+        )
+    };
+    let text = match (streams.len(), fake.end) {
+        (1, _) => format!(
+            ":\n\n{}{}event: next\ndata: {{\"da",
+            next(1, "RUNNING"),
+            next(2, "RUNNING")
+        ),
+        (_, "") => "event: complete\ndata:\n\n".to_owned(),
+        (_, end) => format!("{}{}event: complete\ndata:\n\n", next(2, "RUNNING"), next(3, end)),
+    };
+    ([("content-type", "text/event-stream")], Body::from(text)).into_response()
+}
+
+fn page(fake: &Fake, after: &Value) -> Value {
+    let finding = |id: &str, severity: &str, file: &str| {
+        json!({ "id": id, "severity": severity, "ruleId": "r", "title": "t", "message": "m", "file": file,
+            "line": 1, "endLine": 1, "cwe": [79], "cve": [], "tool": "semgrep", "confidence": "HIGH",
+            "fingerprint": id })
+    };
+    let (nodes, has_next) = match after.as_str() {
+        None => (
+            json!([finding("f1", "HIGH", "z.py"), finding("f2", "HIGH", "a.py")]),
+            true,
+        ),
+        Some("c1") => (json!([finding("f3", "LOW", "a.py")]), false),
+        other => panic!("{other:?}"),
+    };
+    let error = (fake.end == "FAILED").then(|| json!({ "code": "unpack", "message": "the zip is no zip" }));
+    json!({ "task": { "status": fake.end, "error": error, "findings": {
+        "nodes": nodes, "totalCount": 3, "pageInfo": { "hasNextPage": has_next, "endCursor": "c1" } } } })
+}
+
+fn project_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.py"), "eval(input())\n").unwrap();
+    std::fs::write(folder.path().join("rules.yml"), "rules: []\n").unwrap();
+    folder
+}
+
+fn args(folder: &Path, server: &Url) -> ScanArgs {
+    ScanArgs {
+        path: folder.to_owned(),
+        project: "shop".to_owned(),
+        server: server.clone(),
+        token: Some("tmz_good".to_owned()),
+        format: Format::Table,
+        fail_on: None,
+        rules: None,
+        json_output: None,
+        timeout: Duration::from_mins(1),
+        quiet: true,
+    }
+}
+
+#[tokio::test]
+async fn a_scan_survives_a_busy_server_and_a_cut_stream_and_reads_every_page() {
+    let (fake, server) = start(Fake {
+        busy: AtomicU32::new(2),
+        end: "COMPLETED",
+        ..Fake::default()
+    })
+    .await;
+    let folder = project_folder();
+    let args = ScanArgs {
+        rules: Some(folder.path().join("rules.yml")),
+        ..args(folder.path(), &server)
+    };
+    let client = Client::new(server, "tmz_good").unwrap();
+    let report = scan(&args, &client, &OnceLock::new(), &Progress::Quiet)
+        .await
+        .unwrap();
+
+    let ids: Vec<&str> = report
+        .findings
+        .iter()
+        .map(|finding| finding.id.as_str())
+        .collect();
+    assert_eq!(ids, ["f2", "f1", "f3"]);
+    assert_eq!(*fake.streams.lock().unwrap(), [Value::Null, json!(2)]);
+    assert_eq!(fake.uploads.lock().unwrap()[1].0, "rules.yml");
+    let started = fake.started.lock().unwrap().clone().unwrap();
+    let expected =
+        json!({ "projectId": "p1", "scanType": "codeaudit", "uploadId": "u1", "rulesUploadId": "u2" });
+    assert_eq!(started, expected);
+}
+
+#[tokio::test]
+async fn findings_at_the_threshold_fail_the_command_and_lesser_ones_do_not() {
+    let folder = project_folder();
+    for (level, fails) in [(Severity::High, true), (Severity::Critical, false)] {
+        let (_, server) = start(Fake {
+            end: "COMPLETED",
+            ..Fake::default()
+        })
+        .await;
+        let written = folder.path().join("findings.json");
+        let args = ScanArgs {
+            fail_on: Some(level),
+            format: Format::Json,
+            json_output: Some(written.clone()),
+            ..args(folder.path(), &server)
+        };
+        let ended = run_to(args, &mut Vec::new()).await;
+        let document: Value = serde_json::from_slice(&std::fs::read(written).unwrap()).unwrap();
+        assert_eq!(document["summary"]["bySeverity"]["high"], 2);
+        assert_eq!(matches!(ended, Err(CliError::Findings)), fails, "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_failed_is_told_with_its_reason() {
+    let (_, server) = start(Fake {
+        end: "FAILED",
+        ..Fake::default()
+    })
+    .await;
+    let folder = project_folder();
+    let error = run_to(args(folder.path(), &server), &mut Vec::new())
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the task t1 is failed: the zip is no zip");
+}
+
+#[tokio::test]
+async fn a_scan_that_takes_too_long_is_cancelled() {
+    let (fake, server) = start(Fake::default()).await;
+    let folder = project_folder();
+    let args = ScanArgs {
+        timeout: Duration::from_secs(2),
+        ..args(folder.path(), &server)
+    };
+    let error = run_to(args, &mut Vec::new()).await.unwrap_err();
+    assert!(error.to_string().contains("not done after 2 s"), "{error}");
+    assert_eq!(fake.cancelled.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_before_a_scan_is_said_with_what_to_do() {
+    let folder = project_folder();
+    let (_, server) = start(Fake {
+        damages_uploads: true,
+        ..Fake::default()
+    })
+    .await;
+    let damaged = run_to(args(folder.path(), &server), &mut Vec::new())
+        .await
+        .unwrap_err();
+    assert!(damaged.to_string().contains("damaged on its way"), "{damaged}");
+
+    let refused = ScanArgs {
+        token: Some("tmz_bad".to_owned()),
+        ..args(folder.path(), &server)
+    };
+    let refused = run_to(refused, &mut Vec::new()).await.unwrap_err();
+    assert!(
+        matches!(&refused, CliError::Usage(text) if text.contains("the token is revoked")),
+        "{refused}"
+    );
+
+    let missing = ScanArgs {
+        token: None,
+        ..args(folder.path(), &server)
+    };
+    assert!(
+        run(missing)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("TAMIZ_TOKEN")
+    );
+}
