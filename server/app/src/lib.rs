@@ -10,5 +10,6 @@ pub mod blob;
 pub mod telemetry;
 pub mod tool;
 pub mod platform;
+pub mod spool;
 pub mod flow;
 pub mod worker;

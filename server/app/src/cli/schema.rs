@@ -1,5 +1,7 @@
 //! `tamiz schema`: the GraphQL schema, as `schema.graphql` holds it.
 
+use std::io::Write;
+
 use clap::Args;
 
 use super::CliError;
@@ -12,5 +14,7 @@ Examples:
 pub struct SchemaArgs {}
 
 pub(super) fn run(_args: &SchemaArgs) -> Result<(), CliError> {
-    Err(CliError::Failed("the schema is not wired yet".to_owned()))
+    let mut output = std::io::stdout();
+    let printed = output.write_all(crate::api::schema::sdl().as_bytes()).and_then(|()| output.flush());
+    printed.map_err(|error| CliError::Failed(format!("cannot print the schema: {error}")))
 }

@@ -1,10 +1,23 @@
 //! `tamiz serve`: the whole server.
 
-use clap::Args;
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
+use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::database::Database;
 use super::flags::flag;
-use super::{CliError, ConfigFlags};
-use crate::config::Flag;
+use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
+use crate::api::{self, ApiState};
+use crate::config::{Config, Flag};
+use crate::platform::Platform;
+use crate::telemetry;
 
 /// Run the server: API, queue and, unless told otherwise, a worker
 #[derive(Debug, Args)]
@@ -40,6 +53,86 @@ impl ServeArgs {
 }
 
 pub(super) async fn run(args: ServeArgs, flags: ConfigFlags) -> Result<(), CliError> {
-    let config = flags.load(args.flags())?.config;
-    Err(CliError::Failed(format!("serving on {} is not wired yet", config.listen)))
+    let config = Arc::new(flags.load(args.flags())?.config);
+    start_logs(&config.log);
+    let metrics = match telemetry::install_metrics() {
+        Ok(handle) => Some(handle),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "no metrics");
+            None
+        }
+    };
+    // first of all: a taken port is the most common mistake and should be told at once
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let address = config.listen;
+        CliError::Unavailable(format!("cannot listen on {address}: {error}; choose another with --listen"))
+    })?;
+    let mut database = Database::own(&config).await?;
+    let done = serve(&config, listener, &mut database, metrics).await;
+    database.close(config.shutdown_grace).await;
+    done
+}
+
+async fn serve(
+    config: &Arc<Config>,
+    listener: TcpListener,
+    database: &mut Database,
+    metrics: Option<PrometheusHandle>,
+) -> Result<(), CliError> {
+    let platform = open::platform(config.clone(), &database.url).await?;
+    let address = listener.local_addr().map_err(|error| CliError::failed(&error))?;
+    let (draining, drained) = watch::channel(false);
+    let state = ApiState {
+        store: platform.store.clone(),
+        blobs: platform.blobs.clone(),
+        plugins: platform.plugins.clone(),
+        settings: config.api.clone(),
+        metrics,
+    };
+    let api = api::build(state, drained);
+    let sweeping = tokio::spawn(api.rates.sweep());
+    let shutdown = CancellationToken::new();
+    let stopped = shutdown.clone();
+    let service = api.router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = tokio::spawn(
+        axum::serve(listener, service).with_graceful_shutdown(async move { stopped.cancelled().await }).into_future(),
+    );
+    let working = tokio::spawn(work(platform.clone(), shutdown.clone()));
+    tracing::info!(%address, "serving");
+    eprintln!("tamiz serves on http://{address}/ (GraphiQL); stop it with Ctrl-C");
+    let ended = tokio::select! {
+        signal = asked_to_end() => signal.map(|signal| tracing::info!(signal, "draining")),
+        error = gone(database) => Err(error),
+    };
+    // the other end of the channel is the router, which lives on; either way the streams end
+    let _ = draining.send(true);
+    shutdown.cancel();
+    if let Err(error) = working.await {
+        tracing::error!(%error, "the worker ended badly");
+    }
+    if timeout(config.shutdown_grace, serving).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+    sweeping.abort();
+    platform.store.close().await;
+    ended
+}
+
+/// The worker in this process, if configured. Looking for tools takes seconds, so the API is up first.
+async fn work(platform: Platform, shutdown: CancellationToken) {
+    if !platform.config.worker.in_process {
+        return;
+    }
+    match super::worker::register(platform).await {
+        Ok(worker) => worker.run(shutdown).await,
+        Err(error) => tracing::error!(%error, "there is no worker in this process"),
+    }
+}
+
+/// Resolves when the embedded database is given up.
+async fn gone(database: &mut Database) -> CliError {
+    match &mut database.embedded {
+        Some(embedded) => CliError::unavailable(&embedded.failed().await),
+        None => std::future::pending().await,
+    }
 }

@@ -15,7 +15,7 @@ use tamiz_store::{Store, TenantScope, artifact, finding, scan_result, tool_execu
 use tokio::sync::mpsc;
 
 use super::FlowError;
-use crate::worker::spool;
+use crate::spool;
 
 /// Batches read ahead of the database: enough to keep it busy, little enough to stay small.
 const BATCHES_AHEAD: usize = 2;

@@ -21,7 +21,7 @@ use super::attempt::Bench;
 use super::failure::Failure;
 use super::reporter::Reporter;
 use super::scan::{Report, keep_file};
-use super::spool::SpoolWriter;
+use crate::spool::SpoolWriter;
 use crate::flow::finish_attempt::AttemptResults;
 
 /// Converts the reports with the first plugin of the scan type that recognises them.

@@ -20,6 +20,5 @@ mod prepare;
 mod scan;
 mod convert;
 mod reporter;
-pub mod spool;
 
 pub use crew::{Worker, WorkerError};

@@ -11,6 +11,7 @@ mod words;
 
 mod artifact;
 mod finding;
+mod finding_page;
 mod project;
 mod scan_result;
 mod task;

@@ -8,7 +8,8 @@ use tamiz_core::ProjectId;
 use tamiz_store::project;
 
 use super::connection::{Listed, connection, decode, encode, limit};
-use super::finding::{FindingConnection, FindingFilter, FindingOrder, Owner};
+use super::finding::{FindingFilter, FindingOrder};
+use super::finding_page::{FindingConnection, Owner};
 use super::session::Session;
 use super::task::{ProjectTaskFilter, TaskConnection};
 use super::words::SeverityCounts;

@@ -8,7 +8,8 @@ use tamiz_store::{finding, tool_execution};
 use uuid::Uuid;
 
 use super::artifact::Artifact;
-use super::finding::{Finding, FindingConnection, FindingFilter, FindingOrder, Owner};
+use super::finding::{Finding, FindingFilter, FindingOrder};
+use super::finding_page::{FindingConnection, Owner};
 use super::project::{Project, ProjectConnection, ProjectFilter};
 use super::session::Session;
 use super::task::{Task, TaskConnection, TaskFilter};

@@ -21,7 +21,7 @@ use tamiz_store::{Store, StoreError, TenantTx, finding};
 use tokio::sync::Mutex;
 
 use super::batch::Batch;
-use super::finding::{FindingPage, FindingPageKey, FindingsCountKey};
+use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
 use super::task::{TaskPage, TaskPageKey, TasksCountKey};
 use crate::api::errors::ApiError;
 use crate::api::state::ApiState;

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::artifact::Artifact;
 use super::connection::{Listed, connection, decode, encode, limit};
-use super::finding::{FindingConnection, FindingFilter, FindingOrder, Owner};
+use super::finding::{FindingFilter, FindingOrder};
+use super::finding_page::{FindingConnection, Owner};
 use super::project::Project;
 use super::scan_result::ScanResult;
 use super::session::Session;

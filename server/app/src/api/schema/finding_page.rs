@@ -1,0 +1,255 @@
+//! Pages and counts of findings: of everything, of projects, of tasks, each kind in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tamiz_core::{FindingId, ProjectId, TaskId};
+use tamiz_store::finding::{self, FindingParents, FindingPosition, FindingRow};
+use tamiz_store::page::{Page, PageLimit};
+use uuid::Uuid;
+
+use super::connection::{Listed, connection, decode, encode, limit};
+use super::finding::{Finding, FindingFilter, FindingOrder};
+use super::session::Session;
+use super::task::by;
+use crate::api::errors::ApiError;
+
+/// Whose findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// All of the tenant.
+    Tenant,
+    /// Of a project.
+    Project(ProjectId),
+    /// Of a task.
+    Task(TaskId),
+}
+
+/// One page of one owner's findings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct FindingPageKey {
+    owner: Owner,
+    question: Question,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Question {
+    filter: finding::FindingFilter,
+    order: finding::FindingOrder,
+    after: Option<FindingPosition>,
+    limit: PageLimit,
+}
+
+/// The count of one owner's findings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct FindingsCountKey {
+    owner: Owner,
+    filter: finding::FindingFilter,
+}
+
+/// Shared rows of a page.
+pub(super) type FindingPage = Page<Arc<FindingRow>>;
+
+/// What a cursor holds.
+#[derive(Serialize, Deserialize)]
+struct Key(i16, String, i32, FindingId);
+
+impl From<&FindingRow> for Key {
+    fn from(row: &FindingRow) -> Self {
+        let at = row.position();
+        Self(at.severity, at.file_path, at.line, at.id)
+    }
+}
+
+impl From<Key> for FindingPosition {
+    fn from(Key(severity, file_path, line, id): Key) -> Self {
+        Self {
+            severity,
+            file_path,
+            line,
+            id,
+        }
+    }
+}
+
+connection!(
+    /// A page of findings.
+    FindingConnection, FindingEdge, Finding, FindingsCountKey
+);
+
+impl FindingConnection {
+    pub(super) async fn of(
+        session: &Session,
+        owner: Owner,
+        first: Option<i32>,
+        after: Option<&str>,
+        order: Option<FindingOrder>,
+        filter: Option<FindingFilter>,
+    ) -> Result<Self, ApiError> {
+        let order = order.unwrap_or_default();
+        let filter = filter.unwrap_or_default().into_store()?;
+        let after: Option<Key> = after.map(|cursor| decode(order.label(), cursor)).transpose()?;
+        let question = Question {
+            filter: filter.clone(),
+            order: order.to_store(),
+            after: after.map(FindingPosition::from),
+            limit: limit(session, first)?,
+        };
+        let has_previous = question.after.is_some();
+        let key = FindingPageKey { owner, question };
+        let page = session
+            .finding_pages
+            .load(key, async |keys| pages(session, keys).await)
+            .await?;
+        let page = page.unwrap_or_else(|| {
+            Arc::new(Page {
+                rows: Vec::new(),
+                has_next: false,
+            })
+        });
+        let rows = page
+            .rows
+            .iter()
+            .map(|row| (encode(order.label(), Key::from(&**row)), Finding(Arc::clone(row))))
+            .collect();
+        Ok(Self {
+            listed: Listed {
+                rows,
+                has_next: page.has_next,
+                has_previous,
+            },
+            counted: FindingsCountKey { owner, filter },
+        })
+    }
+}
+
+/// Owners of one kind, ready for one statement.
+fn parents(owners: &[Owner]) -> [FindingParents; 2] {
+    let (mut projects, mut tasks) = (Vec::new(), Vec::new());
+    for owner in owners {
+        match owner {
+            Owner::Tenant => {}
+            Owner::Project(id) => projects.push(*id),
+            Owner::Task(id) => tasks.push(*id),
+        }
+    }
+    [FindingParents::Projects(projects), FindingParents::Tasks(tasks)]
+}
+
+fn owner_of(parents: &FindingParents, id: Uuid) -> Owner {
+    match parents {
+        FindingParents::Projects(_) => Owner::Project(id.into()),
+        FindingParents::Tasks(_) => Owner::Task(id.into()),
+    }
+}
+
+fn is_empty(parents: &FindingParents) -> bool {
+    match parents {
+        FindingParents::Projects(ids) => ids.is_empty(),
+        FindingParents::Tasks(ids) => ids.is_empty(),
+    }
+}
+
+async fn pages(
+    session: &Session,
+    keys: Vec<FindingPageKey>,
+) -> Result<HashMap<FindingPageKey, Arc<FindingPage>>, ApiError> {
+    let mut pages = HashMap::new();
+    for (question, owners) in by(keys, |key| (key.question, key.owner)) {
+        if owners.contains(&Owner::Tenant) {
+            let asked = question.clone();
+            let page = session
+                .read(|tx| {
+                    Box::pin(async move {
+                        finding::page(tx, &asked.filter, asked.order, asked.after.as_ref(), asked.limit).await
+                    })
+                })
+                .await?;
+            let key = FindingPageKey {
+                owner: Owner::Tenant,
+                question: question.clone(),
+            };
+            pages.insert(key, Arc::new(shared(page)));
+        }
+        for parents in parents(&owners).into_iter().filter(|parents| !is_empty(parents)) {
+            let (asked, whose) = (question.clone(), parents.clone());
+            let found = session
+                .read(|tx| {
+                    Box::pin(async move {
+                        let Question {
+                            filter,
+                            order,
+                            after,
+                            limit,
+                        } = &asked;
+                        finding::pages_of(tx, &whose, filter, *order, after.as_ref(), *limit).await
+                    })
+                })
+                .await?;
+            pages.extend(found.into_iter().map(|(id, page)| {
+                let key = FindingPageKey {
+                    owner: owner_of(&parents, id),
+                    question: question.clone(),
+                };
+                (key, Arc::new(shared(page)))
+            }));
+        }
+    }
+    Ok(pages)
+}
+
+fn shared(page: Page<FindingRow>) -> FindingPage {
+    Page {
+        rows: page.rows.into_iter().map(Arc::new).collect(),
+        has_next: page.has_next,
+    }
+}
+
+impl FindingsCountKey {
+    async fn count(&self, session: &Session) -> Result<i64, ApiError> {
+        let counted = session
+            .finding_counts
+            .load(self.clone(), async |keys| counts(session, keys).await)
+            .await?;
+        Ok(counted.unwrap_or(0))
+    }
+}
+
+async fn counts(
+    session: &Session,
+    keys: Vec<FindingsCountKey>,
+) -> Result<HashMap<FindingsCountKey, i64>, ApiError> {
+    let mut counts = HashMap::new();
+    for (filter, owners) in by(keys, |key| (key.filter, key.owner)) {
+        if owners.contains(&Owner::Tenant) {
+            let asked = filter.clone();
+            let count = session
+                .read(|tx| Box::pin(async move { finding::count(tx, &asked).await }))
+                .await?;
+            counts.insert(
+                FindingsCountKey {
+                    owner: Owner::Tenant,
+                    filter: filter.clone(),
+                },
+                count,
+            );
+        }
+        for parents in parents(&owners).into_iter().filter(|parents| !is_empty(parents)) {
+            let (asked, whose) = (filter.clone(), parents.clone());
+            let found = session
+                .read(|tx| Box::pin(async move { finding::counts_of(tx, &whose, &asked).await }))
+                .await?;
+            counts.extend(found.into_iter().map(|(id, count)| {
+                (
+                    FindingsCountKey {
+                        owner: owner_of(&parents, id),
+                        filter: filter.clone(),
+                    },
+                    count,
+                )
+            }));
+        }
+    }
+    Ok(counts)
+}
