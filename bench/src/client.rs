@@ -32,8 +32,14 @@ pub(crate) struct TaskView {
 
 impl Client {
     pub(crate) fn new(port: u16, token: String) -> Outcome<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(REQUEST_SECONDS_MAX)).build()?;
-        Ok(Self { http, base: format!("http://127.0.0.1:{port}"), token })
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(REQUEST_SECONDS_MAX))
+            .build()?;
+        Ok(Self {
+            http,
+            base: format!("http://127.0.0.1:{port}"),
+            token,
+        })
     }
 
     pub(crate) async fn is_ready(&self) -> bool {
@@ -70,7 +76,10 @@ impl Client {
     pub(crate) async fn upload(&self, project: &str, name: &str, bytes: Vec<u8>) -> Outcome<String> {
         let answer = self
             .http
-            .post(format!("{}/v1/uploads?project={project}&fileName={name}", self.base))
+            .post(format!(
+                "{}/v1/uploads?project={project}&fileName={name}",
+                self.base
+            ))
             .header(AUTHORIZATION, format!("Bearer {}", self.token))
             .body(bytes)
             .send()
@@ -81,10 +90,13 @@ impl Client {
 
     /// Asks for a task: `startScan` of a tree or `importReport`.
     pub(crate) async fn start(&self, verb: &str, project: &str, upload: &str) -> Outcome<String> {
-        let input = if verb == "startScan" { "StartScanInput" } else { "ImportReportInput" };
-        let query = format!(
-            "mutation($input:{input}!){{{verb}(input:$input){{task{{id}} errors{{code message}}}}}}"
-        );
+        let input = if verb == "startScan" {
+            "StartScanInput"
+        } else {
+            "ImportReportInput"
+        };
+        let query =
+            format!("mutation($input:{input}!){{{verb}(input:$input){{task{{id}} errors{{code message}}}}}}");
         let input = json!({ "projectId": project, "scanType": "codeaudit", "uploadId": upload });
         let data = self.graphql(&query, json!({ "input": input })).await?;
         text(&data[verb]["task"]["id"]).map_err(|_| format!("{verb}: {data}").into())
@@ -110,8 +122,9 @@ impl Client {
     pub(crate) async fn wait(&self, id: &str, patience: Duration) -> Outcome<TaskView> {
         let deadline = Instant::now() + patience;
         loop {
-            let data =
-                self.graphql("query($id:UUID!){task(id:$id){status}}", json!({ "id": id })).await?;
+            let data = self
+                .graphql("query($id:UUID!){task(id:$id){status}}", json!({ "id": id }))
+                .await?;
             let status = text(&data["task"]["status"])?;
             if !matches!(status.as_str(), "QUEUED" | "RUNNING" | "RETRYING") {
                 return self.task(id).await;
@@ -131,13 +144,26 @@ impl Client {
                 json!({ "id": task }),
             )
             .await?;
-        let runs = data["task"]["toolExecutions"].as_array().cloned().unwrap_or_default();
-        Ok(runs.iter().filter_map(|run| run["durationMs"].as_f64()).sum::<f64>() / 1000.0)
+        let runs = data["task"]["toolExecutions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        Ok(runs
+            .iter()
+            .filter_map(|run| run["durationMs"].as_f64())
+            .sum::<f64>()
+            / 1000.0)
     }
 
     /// Seconds spent per phase of all attempts so far, from `/metrics`.
     pub(crate) async fn phase_seconds(&self) -> Outcome<BTreeMap<String, f64>> {
-        let text = self.http.get(format!("{}/metrics", self.base)).send().await?.text().await?;
+        let text = self
+            .http
+            .get(format!("{}/metrics", self.base))
+            .send()
+            .await?
+            .text()
+            .await?;
         let sums = text.lines().filter_map(|line| {
             let rest = line.strip_prefix("tamiz_attempt_phase_seconds_sum{phase=\"")?;
             let (phase, value) = rest.split_once("\"} ")?;
@@ -148,5 +174,8 @@ impl Client {
 }
 
 fn text(value: &Value) -> Outcome<String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| format!("no text: {value}").into())
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("no text: {value}").into())
 }

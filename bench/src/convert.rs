@@ -46,16 +46,29 @@ pub(crate) fn print(speeds: &Speeds, bytes: usize, results: usize) {
         let (speed, findings) = (bytes as f64 / 1e6 / seconds, results as f64 / seconds);
         println!("  {speed:>9.1} MB/s {findings:>11.0} findings/s  {what}");
     };
-    line(speeds.native_seconds, "conversion native (the same code, no sandbox)");
+    line(
+        speeds.native_seconds,
+        "conversion native (the same code, no sandbox)",
+    );
     line(speeds.wasm_seconds, "conversion in wasm");
-    println!("  {:>9.2}                              wasm / native", speeds.native_seconds / speeds.wasm_seconds);
+    println!(
+        "  {:>9.2}                              wasm / native",
+        speeds.native_seconds / speeds.wasm_seconds
+    );
 }
 
 pub(crate) fn measure(report: &[u8], results: usize, plugin: &Path, runs: usize) -> Outcome<Speeds> {
     let cache = tempfile::tempdir()?;
-    let compiler = std::env::current_exe()?.parent().unwrap_or(Path::new(".")).join("tamiz");
+    let compiler = std::env::current_exe()?
+        .parent()
+        .unwrap_or(Path::new("."))
+        .join("tamiz");
     let cache_folder = cache.path().join("cache");
-    let host = Host::start(HostConfig { concurrency: 2, compiler, cache_folder })?;
+    let host = Host::start(HostConfig {
+        concurrency: 2,
+        compiler,
+        cache_folder,
+    })?;
     let plugin = Plugin::load(&host, plugin)?;
     let shared: Arc<[u8]> = report.into();
     let mut wasm = Vec::new();
@@ -71,11 +84,15 @@ pub(crate) fn measure(report: &[u8], results: usize, plugin: &Path, runs: usize)
             return Err(format!("{found} and {same} findings instead of {results}").into());
         }
     }
-    Ok(Speeds { wasm_seconds: median(&mut wasm), native_seconds: median(&mut native) })
+    Ok(Speeds {
+        wasm_seconds: median(&mut wasm),
+        native_seconds: median(&mut native),
+    })
 }
 
 fn in_wasm(plugin: &Plugin, report: &[u8]) -> Outcome<usize> {
-    let input = Input::seekable("report.json", Cursor::new(report.to_vec())).with_size_bytes(report.len() as u64);
+    let input =
+        Input::seekable("report.json", Cursor::new(report.to_vec())).with_size_bytes(report.len() as u64);
     let converted = plugin.convert(ConvertRequest {
         inputs: vec![input],
         options: "{}".to_owned(),
@@ -84,13 +101,16 @@ fn in_wasm(plugin: &Plugin, report: &[u8]) -> Outcome<usize> {
         cancel: CancelFlag::new(),
     });
     converted.outcome?;
-    let sink = (converted.sink as Box<dyn Any>).downcast::<Counter>().map_err(|_| "another sink")?;
+    let sink = (converted.sink as Box<dyn Any>)
+        .downcast::<Counter>()
+        .map_err(|_| "another sink")?;
     Ok(sink.findings)
 }
 
 fn natively(report: &Arc<[u8]>) -> Outcome<usize> {
     let mut host = CountingHost::default();
-    let inputs: Vec<Box<dyn tamiz_sdk::Input>> = vec![Box::new(MemoryInput::new("report.json", report.clone()))];
+    let inputs: Vec<Box<dyn tamiz_sdk::Input>> =
+        vec![Box::new(MemoryInput::new("report.json", report.clone()))];
     tamiz_codeaudit::convert(inputs, "{}", &mut host).map_err(|error| format!("{error:?}"))?;
     Ok(host.findings)
 }

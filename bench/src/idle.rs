@@ -16,6 +16,9 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let stand = Stand::start(&[], &[]).await?;
     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
     let bytes = stand.server()?.memory_bytes("VmRSS")?;
-    println!("idle server and worker: {:.1} MB resident (bar: under 100)", bytes as f64 / 1e6);
+    println!(
+        "idle server and worker: {:.1} MB resident (bar: under 100)",
+        bytes as f64 / 1e6
+    );
     Ok(())
 }

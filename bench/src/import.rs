@@ -22,7 +22,11 @@ const PATIENCE: Duration = Duration::from_mins(5);
 pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let report = report::semgrep(args.results, 1);
     let bytes = report.len();
-    println!("import of a semgrep report: {:.1} MB, {} results", bytes as f64 / 1e6, args.results);
+    println!(
+        "import of a semgrep report: {:.1} MB, {} results",
+        bytes as f64 / 1e6,
+        args.results
+    );
     let speeds = convert::measure(&report, args.results, &args.plugin, 3)?;
 
     let stand = Stand::start(&[], &[]).await?;
@@ -34,7 +38,11 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let done = stand.client.wait(&task, PATIENCE).await?;
     let whole = began.elapsed().as_secs_f64();
     if done.status != "COMPLETED" || done.findings != args.results as u64 {
-        return Err(format!("{} with {} findings: {:?}", done.status, done.findings, done.error).into());
+        return Err(format!(
+            "{} with {} findings: {:?}",
+            done.status, done.findings, done.error
+        )
+        .into());
     }
     let peak = stand.server()?.memory_bytes("VmHWM")?;
     let phases = stand.client.phase_seconds().await?;
@@ -46,11 +54,20 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
         println!("  {speed:>9.1} MB/s {findings:>11.0} findings/s  {what} ({seconds:.2} s)");
     };
     line(uploaded, "upload, hashed and stored");
-    line(phases.get("converting").copied().unwrap_or(f64::NAN), "converting in the worker, spooled");
-    line(phases.get("storing").copied().unwrap_or(f64::NAN), "storing, one fenced transaction");
+    line(
+        phases.get("converting").copied().unwrap_or(f64::NAN),
+        "converting in the worker, spooled",
+    );
+    line(
+        phases.get("storing").copied().unwrap_or(f64::NAN),
+        "storing, one fenced transaction",
+    );
     line(copy, "bare COPY of the same rows into an equal table");
     line(whole, "END TO END, upload to committed");
-    println!("  {:>9.1} MB peak resident of server and worker (bar: under 300)", peak as f64 / 1e6);
+    println!(
+        "  {:>9.1} MB peak resident of server and worker (bar: under 300)",
+        peak as f64 / 1e6
+    );
     Ok(())
 }
 
@@ -60,7 +77,10 @@ fn bare_copy(stand: &Stand) -> Outcome<f64> {
     let file = stand.folder.path().join("findings.copy");
     let out = format!("\\copy tenant.finding to '{}' (format binary)", file.display());
     psql(stand, &[&out])?;
-    psql(stand, &["create table public.bare (like tenant.finding including all)"])?;
+    psql(
+        stand,
+        &["create table public.bare (like tenant.finding including all)"],
+    )?;
     let copy = format!("\\copy public.bare from '{}' (format binary)", file.display());
     let began = Instant::now();
     psql(stand, &[&copy])?;

@@ -38,16 +38,29 @@ const KILL_PAUSE_MS: std::ops::Range<u64> = 50..900;
 
 pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let seed = args.seed.unwrap_or_else(rand::random);
-    println!("kills: seed {seed}, {} tasks, {} kills, {} findings each", args.tasks, args.kills, args.findings);
-    let settings =
-        ["lease_seconds=2s", "heartbeat_seconds=500ms", "poll_seconds=300ms", "max_attempts=1000", "worker_slots=1"];
+    println!(
+        "kills: seed {seed}, {} tasks, {} kills, {} findings each",
+        args.tasks, args.kills, args.findings
+    );
+    let settings = [
+        "lease_seconds=2s",
+        "heartbeat_seconds=500ms",
+        "poll_seconds=300ms",
+        "max_attempts=1000",
+        "worker_slots=1",
+    ];
     let mut stand = Stand::start(&settings, &["--no-worker"]).await?;
     let mut workers = Vec::new();
     for _ in 0..WORKERS {
         workers.push(stand.spawn("worker", &[])?);
     }
     let project = stand.client.create_project("kills").await?;
-    let ordering = tokio::spawn(order_all(stand.client.clone(), project, args.tasks, args.findings));
+    let ordering = tokio::spawn(order_all(
+        stand.client.clone(),
+        project,
+        args.tasks,
+        args.findings,
+    ));
     let began = Instant::now();
     let killed = kill_all(&mut stand, &mut workers, args.kills, seed, began).await?;
     let ids = ordering.await??;
@@ -87,7 +100,10 @@ async fn kill_all(
     began: Instant,
 ) -> Outcome<Killed> {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut killed = Killed { workers: 0, servers: 0 };
+    let mut killed = Killed {
+        workers: 0,
+        servers: 0,
+    };
     while killed.workers + killed.servers < kills {
         if began.elapsed() > PATIENCE {
             return Err("the kills took too long".into());
@@ -150,7 +166,10 @@ struct Tally {
 }
 
 async fn settle(stand: &Stand, ids: &[String], findings: u64) -> Outcome<Tally> {
-    let mut tally = Tally { completed: 0, wrong: Vec::new() };
+    let mut tally = Tally {
+        completed: 0,
+        wrong: Vec::new(),
+    };
     for id in ids {
         let done = stand.client.wait(id, PATIENCE).await?;
         let ends = final_events(&stand.client, id).await?;
@@ -158,7 +177,10 @@ async fn settle(stand: &Stand, ids: &[String], findings: u64) -> Outcome<Tally> 
             tally.completed += 1;
         } else {
             let (status, found, error) = (done.status, done.findings, done.error);
-            tally.wrong.push(format!("{}: {status}, {found} findings, {ends} ends, {error:?}", done.id));
+            tally.wrong.push(format!(
+                "{}: {status}, {found} findings, {ends} ends, {error:?}",
+                done.id
+            ));
         }
     }
     Ok(tally)
@@ -167,10 +189,19 @@ async fn settle(stand: &Stand, ids: &[String], findings: u64) -> Outcome<Tally> 
 /// How many events of the task tell its completion.
 async fn final_events(client: &Client, id: &str) -> Outcome<usize> {
     let data = client
-        .graphql("query($id:UUID!){task(id:$id){events{status}}}", json!({ "id": id }))
+        .graphql(
+            "query($id:UUID!){task(id:$id){events{status}}}",
+            json!({ "id": id }),
+        )
         .await?;
-    let events = data["task"]["events"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(events.iter().filter(|event| event["status"] == Value::from("COMPLETED")).count())
+    let events = data["task"]["events"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    Ok(events
+        .iter()
+        .filter(|event| event["status"] == Value::from("COMPLETED"))
+        .count())
 }
 
 /// What no client can see: attempts that were lost, and findings that are there twice.

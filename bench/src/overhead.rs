@@ -27,7 +27,10 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let mut tools = Vec::new();
     // the first scan warms caches and is not counted
     for round in 0..=args.scans {
-        let upload = stand.client.upload(&project, "vulnshop.zip", archive.clone()).await?;
+        let upload = stand
+            .client
+            .upload(&project, "vulnshop.zip", archive.clone())
+            .await?;
         let before = stand.client.phase_seconds().await?;
         let task = stand.client.start("startScan", &project, &upload).await?;
         let done = stand.client.wait(&task, PATIENCE).await?;
@@ -43,11 +46,19 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
         overheads.push((spent("whole") - tool) * 1000.0);
         tools.push(tool * 1000.0);
         for phase in after.keys() {
-            let own = if phase == "scanning" { spent(phase) - tool } else { spent(phase) };
+            let own = if phase == "scanning" {
+                spent(phase) - tool
+            } else {
+                spent(phase)
+            };
             phases.entry(phase.clone()).or_default().push(own * 1000.0);
         }
     }
-    println!("scan overhead, {} scans of {}, medians in ms", args.scans, args.archive.display());
+    println!(
+        "scan overhead, {} scans of {}, medians in ms",
+        args.scans,
+        args.archive.display()
+    );
     for (phase, mut values) in phases {
         let what = match phase.as_str() {
             "scanning" => "scanning (box and keeping outputs, without the tool)",

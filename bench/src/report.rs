@@ -20,10 +20,30 @@ pub(crate) fn semgrep(results: usize, seed: usize) -> Vec<u8> {
 
 fn result(text: &mut String, index: usize, seed: usize) {
     const RULES: [(&str, &str, &str, &str); 4] = [
-        ("py-sql-concat", "CWE-89: SQL Injection", "ERROR", "A03:2021 - Injection"),
-        ("py-weak-hash", "CWE-328: Use of Weak Hash", "WARNING", "A02:2021 - Cryptographic Failures"),
-        ("py-open-redirect", "CWE-601: Open Redirect", "WARNING", "A01:2021 - Broken Access Control"),
-        ("py-debug-flag", "CWE-489: Active Debug Code", "INFO", "A05:2021 - Security Misconfiguration"),
+        (
+            "py-sql-concat",
+            "CWE-89: SQL Injection",
+            "ERROR",
+            "A03:2021 - Injection",
+        ),
+        (
+            "py-weak-hash",
+            "CWE-328: Use of Weak Hash",
+            "WARNING",
+            "A02:2021 - Cryptographic Failures",
+        ),
+        (
+            "py-open-redirect",
+            "CWE-601: Open Redirect",
+            "WARNING",
+            "A01:2021 - Broken Access Control",
+        ),
+        (
+            "py-debug-flag",
+            "CWE-489: Active Debug Code",
+            "INFO",
+            "A05:2021 - Security Misconfiguration",
+        ),
     ];
     let (rule, cwe, severity, owasp) = RULES[index % RULES.len()];
     let (folder, file, line) = (index % 97, index % 1013, 1 + index % 4000);

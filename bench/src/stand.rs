@@ -34,7 +34,10 @@ impl Process {
     /// From `/proc/PID/status`, in bytes: `VmRSS` now, `VmHWM` at its peak.
     pub(crate) fn memory_bytes(&self, field: &str) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find(|line| line.starts_with(field)).ok_or("no such field")?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(field))
+            .ok_or("no such field")?;
         let kilobytes = line.split_whitespace().nth(1).ok_or("no number")?;
         Ok(kilobytes.parse::<u64>()? * 1024)
     }
@@ -123,7 +126,12 @@ impl Stand {
             .append(true)
             .open(self.folder.path().join(format!("{name}.log")))?;
         let mut command = self.prepared(name);
-        let child = command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
+        let child = command
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
         Ok(Process { child })
     }
 
@@ -142,7 +150,12 @@ impl Stand {
             .arg(name)
             .arg("--data-dir")
             .arg(self.folder.path().join("data"))
-            .args(["--set", "rate_requests_per_second=100000", "--set", "rate_burst=100000"])
+            .args([
+                "--set",
+                "rate_requests_per_second=100000",
+                "--set",
+                "rate_burst=100000",
+            ])
             .env("DATABASE_URL", &self.database_url)
             .env("RUST_BACKTRACE", "1");
         for setting in &self.settings {
@@ -159,6 +172,10 @@ fn program() -> Outcome<PathBuf> {
     if program.exists() {
         Ok(program)
     } else {
-        Err(format!("{} is missing: build it first, or run scripts/bench", program.display()).into())
+        Err(format!(
+            "{} is missing: build it first, or run scripts/bench",
+            program.display()
+        )
+        .into())
     }
 }

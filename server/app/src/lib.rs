@@ -3,13 +3,13 @@
 //! The binary `tamiz` is [`cli::run`]; everything else is a library so that tests and benches reach it.
 
 pub mod api;
+pub mod blob;
 pub mod cli;
 pub mod config;
 pub mod embedded;
-pub mod blob;
-pub mod telemetry;
-pub mod tool;
+pub mod flow;
 pub mod platform;
 pub mod spool;
-pub mod flow;
+pub mod telemetry;
+pub mod tool;
 pub mod worker;

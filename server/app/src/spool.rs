@@ -40,7 +40,9 @@ impl SpoolWriter {
     /// # Errors
     /// What the file system says.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, File::create_new(path)?) })
+        Ok(Self {
+            file: BufWriter::with_capacity(BUFFER_BYTES, File::create_new(path)?),
+        })
     }
 
     /// Appends one finding and gives it its id.
@@ -48,7 +50,11 @@ impl SpoolWriter {
     /// # Errors
     /// What the file system says.
     pub fn push(&mut self, finding: &Finding, fingerprint: &Fingerprint) -> io::Result<()> {
-        let line = LineOut { id: FindingId::fresh(), fingerprint: hex::encode(fingerprint.0), finding };
+        let line = LineOut {
+            id: FindingId::fresh(),
+            fingerprint: hex::encode(fingerprint.0),
+            finding,
+        };
         serde_json::to_writer(&mut self.file, &line)?;
         self.file.write_all(b"\n")
     }
@@ -72,8 +78,11 @@ pub fn read(
 ) -> io::Result<impl Iterator<Item = io::Result<Vec<StoredFinding>>> + use<>> {
     let mut lines = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?).lines();
     Ok(std::iter::from_fn(move || {
-        let rows: io::Result<Vec<_>> =
-            lines.by_ref().take(batch).map(|line| line.and_then(|line| parse(&line))).collect();
+        let rows: io::Result<Vec<_>> = lines
+            .by_ref()
+            .take(batch)
+            .map(|line| line.and_then(|line| parse(&line)))
+            .collect();
         match rows {
             Ok(rows) if rows.is_empty() => None,
             rows => Some(rows),
@@ -85,7 +94,11 @@ fn parse(line: &str) -> io::Result<StoredFinding> {
     let line: LineIn = serde_json::from_str(line)?;
     let mut hash = [0; 32];
     hex::decode_to_slice(&line.fingerprint, &mut hash).map_err(io::Error::other)?;
-    Ok(StoredFinding { id: line.id, fingerprint: Fingerprint(hash), finding: line.finding })
+    Ok(StoredFinding {
+        id: line.id,
+        fingerprint: Fingerprint(hash),
+        finding: line.finding,
+    })
 }
 
 #[cfg(test)]

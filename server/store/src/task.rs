@@ -333,7 +333,10 @@ pub async fn pages_of_projects(
         let task = Task::try_from(row)?;
         pages.entry(task.project_id).or_default().push(task);
     }
-    Ok(pages.into_iter().map(|(project, tasks)| (project, Page::of(tasks, limit))).collect())
+    Ok(pages
+        .into_iter()
+        .map(|(project, tasks)| (project, Page::of(tasks, limit)))
+        .collect())
 }
 
 /// How many tasks each project has under `filter`; a project without any is left out.
@@ -360,7 +363,10 @@ pub async fn counts_of_projects(
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(|row| (row.project_id.into(), row.count)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.project_id.into(), row.count))
+        .collect())
 }
 
 /// What became of a wish to stop a task.

@@ -196,7 +196,7 @@ fn the_readme_names_targets_that_exist() {
     let readme = tree::file("README.md").text();
     let targets = readme.split("make ").skip(1).map(|rest| {
         rest.chars()
-            .take_while(|character| character.is_ascii_lowercase())
+            .take_while(char::is_ascii_lowercase)
             .collect::<String>()
     });
     let marked = readme.split("`make ").count() - 1;

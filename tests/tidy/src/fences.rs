@@ -76,13 +76,13 @@ fn is_workspace(manifest: &Manifest) -> bool {
 
 #[test]
 fn core_does_nothing_but_think() {
-    let core = manifests::all()
+    let manifest = manifests::all()
         .into_iter()
         .find(|manifest| manifest.path == "server/core/Cargo.toml")
         .unwrap();
     let mut problems: Vec<String> = NOT_IN_CORE
         .iter()
-        .filter(|name| core.uses(name))
+        .filter(|name| manifest.uses(name))
         .map(|name| format!("it depends on {name}"))
         .collect();
     for file in tree::rust().filter(|file| file.path.starts_with("server/core/src/")) {

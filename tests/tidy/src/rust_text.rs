@@ -157,11 +157,7 @@ fn character_end(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// The line of a place, from 1.
 pub(crate) fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1
+    text[..at].matches('\n').count() + 1
 }
 
 /// Where a word stands by itself in code.

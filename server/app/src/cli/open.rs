@@ -21,16 +21,25 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// The store, with the schema brought up to date if configured.
 pub(super) async fn store(config: &Config, database_url: &str) -> Result<Store, CliError> {
     if config.migrate_on_start {
-        tamiz_store::migrate::run(database_url).await.map_err(|error| CliError::unavailable(&error))?;
+        tamiz_store::migrate::run(database_url)
+            .await
+            .map_err(|error| CliError::unavailable(&error))?;
     }
-    let store = StoreConfig { database_url: database_url.to_owned(), connections_max: CONNECTIONS_MAX };
-    Store::open(&store).await.map_err(|error| CliError::unavailable(&error))
+    let store = StoreConfig {
+        database_url: database_url.to_owned(),
+        connections_max: CONNECTIONS_MAX,
+    };
+    Store::open(&store)
+        .await
+        .map_err(|error| CliError::unavailable(&error))
 }
 
 /// Everything that serving or working needs.
 pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<Platform, CliError> {
     let store = store(&config, database_url).await?;
-    let blobs = BlobStore::open(&config.blob_url).await.map_err(|error| CliError::unavailable(&error))?;
+    let blobs = BlobStore::open(&config.blob_url)
+        .await
+        .map_err(|error| CliError::unavailable(&error))?;
     let settings = config.clone();
     let plugins = tokio::task::spawn_blocking(move || plugins(&settings))
         .await
@@ -39,7 +48,12 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
         let folder = config.plugin.dir.display();
         tracing::warn!(%folder, "no plugin is there: nothing can be scanned; run `make plugins` or set plugin_dir");
     }
-    Ok(Platform { store, blobs, plugins: Arc::new(plugins), config })
+    Ok(Platform {
+        store,
+        blobs,
+        plugins: Arc::new(plugins),
+        config,
+    })
 }
 
 /// The plugin host of this process.

@@ -33,7 +33,8 @@ pub(super) fn run(command: PluginCommand, flags: &ConfigFlags) -> Result<(), Cli
     match command {
         PluginCommand::List => list(&config),
         PluginCommand::Inspect { file } => {
-            let plugin = Plugin::load(&open::host(&config)?, &file).map_err(|error| CliError::failed(&error))?;
+            let plugin =
+                Plugin::load(&open::host(&config)?, &file).map_err(|error| CliError::failed(&error))?;
             inspect(&plugin);
             Ok(())
         }
@@ -63,7 +64,12 @@ fn list(config: &Config) -> Result<(), CliError> {
 }
 
 fn formats(plugin: &Plugin) -> String {
-    let names: Vec<_> = plugin.description().formats.iter().map(|format| format.name.as_str()).collect();
+    let names: Vec<_> = plugin
+        .description()
+        .formats
+        .iter()
+        .map(|format| format.name.as_str())
+        .collect();
     names.join(", ")
 }
 

@@ -15,6 +15,8 @@ pub struct SchemaArgs {}
 
 pub(super) fn run(_args: &SchemaArgs) -> Result<(), CliError> {
     let mut output = std::io::stdout();
-    let printed = output.write_all(crate::api::schema::sdl().as_bytes()).and_then(|()| output.flush());
+    let printed = output
+        .write_all(crate::api::schema::sdl().as_bytes())
+        .and_then(|()| output.flush());
     printed.map_err(|error| CliError::Failed(format!("cannot print the schema: {error}")))
 }

@@ -65,7 +65,9 @@ pub(super) async fn run(args: ServeArgs, flags: ConfigFlags) -> Result<(), CliEr
     // first of all: a taken port is the most common mistake and should be told at once
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         let address = config.listen;
-        CliError::Unavailable(format!("cannot listen on {address}: {error}; choose another with --listen"))
+        CliError::Unavailable(format!(
+            "cannot listen on {address}: {error}; choose another with --listen"
+        ))
     })?;
     let mut database = Database::own(&config).await?;
     let done = serve(&config, listener, &mut database, metrics).await;
@@ -95,7 +97,9 @@ async fn serve(
     let stopped = shutdown.clone();
     let service = api.router.into_make_service_with_connect_info::<SocketAddr>();
     let serving = tokio::spawn(
-        axum::serve(listener, service).with_graceful_shutdown(async move { stopped.cancelled().await }).into_future(),
+        axum::serve(listener, service)
+            .with_graceful_shutdown(async move { stopped.cancelled().await })
+            .into_future(),
     );
     let working = tokio::spawn(work(platform.clone(), shutdown.clone()));
     tracing::info!(%address, "serving");

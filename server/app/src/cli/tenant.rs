@@ -46,9 +46,11 @@ pub(super) async fn run(command: TenantCommand, flags: ConfigFlags) -> Result<()
 async fn with_store(command: &TenantCommand, config: &Config, url: &str) -> Result<(), CliError> {
     let store = open::store(config, url).await?;
     let done = match command {
-        TenantCommand::Create { name, upload_bytes_max, if_absent } => {
-            create(&store, name, *upload_bytes_max, *if_absent).await
-        }
+        TenantCommand::Create {
+            name,
+            upload_bytes_max,
+            if_absent,
+        } => create(&store, name, *upload_bytes_max, *if_absent).await,
         TenantCommand::List => list(&store).await,
     };
     store.close().await;
@@ -61,11 +63,14 @@ async fn create(
     upload_bytes_max: Option<u64>,
     if_absent: bool,
 ) -> Result<(), CliError> {
-    let name = flow::label("name", name, NAME_CHARACTERS_MAX)
-        .map_err(|refusal| CliError::Usage(refusal.message))?;
+    let name =
+        flow::label("name", name, NAME_CHARACTERS_MAX).map_err(|refusal| CliError::Usage(refusal.message))?;
     let failed = |error| CliError::unavailable(&error);
     let mut tx = store.begin_control().await.map_err(failed)?;
-    match tenant::create(&mut tx, name, upload_bytes_max).await.map_err(failed)? {
+    match tenant::create(&mut tx, name, upload_bytes_max)
+        .await
+        .map_err(failed)?
+    {
         Some(id) => {
             tx.commit().await.map_err(failed)?;
             println!("created tenant {name} ({id})");

@@ -70,9 +70,12 @@ pub(super) async fn run(command: TokenCommand, flags: ConfigFlags) -> Result<(),
 async fn with_store(command: &TokenCommand, config: &Config, url: &str) -> Result<(), CliError> {
     let store = open::store(config, url).await?;
     let done = match command {
-        TokenCommand::Create { tenant, name, role, expires_in } => {
-            create(&store, tenant, name, role, expires_in.as_deref()).await
-        }
+        TokenCommand::Create {
+            tenant,
+            name,
+            role,
+            expires_in,
+        } => create(&store, tenant, name, role, expires_in.as_deref()).await,
         TokenCommand::List { tenant } => list(&store, tenant.as_deref()).await,
         TokenCommand::Revoke { id } => revoke(&store, id).await,
     };
@@ -87,7 +90,9 @@ fn failed(error: StoreError) -> CliError {
 async fn tenant_named(tx: &mut ControlTx, name: &str) -> Result<TenantId, CliError> {
     let found = tenant::by_name(tx, name).await.map_err(failed)?;
     found.ok_or_else(|| {
-        CliError::Failed(format!("there is no tenant named {name}; `tamiz tenant list` shows all"))
+        CliError::Failed(format!(
+            "there is no tenant named {name}; `tamiz tenant list` shows all"
+        ))
     })
 }
 
@@ -98,16 +103,23 @@ async fn create(
     role: &str,
     expires_in: Option<&str>,
 ) -> Result<(), CliError> {
-    let name = flow::label("name", name, NAME_CHARACTERS_MAX)
-        .map_err(|refusal| CliError::Usage(refusal.message))?;
+    let name =
+        flow::label("name", name, NAME_CHARACTERS_MAX).map_err(|refusal| CliError::Usage(refusal.message))?;
     let role = Role::parse(role).ok_or_else(|| CliError::Usage(format!("there is no role {role}")))?;
     let expires_at = expires_in.map(end_of).transpose()?;
     let mut tx = store.begin_control().await.map_err(failed)?;
     let tenant = tenant_named(&mut tx, tenant).await?;
     let token = Token::from_random(tenant, rand::random());
-    let new = NewToken { tenant, name, role, expires_at };
+    let new = NewToken {
+        tenant,
+        name,
+        role,
+        expires_at,
+    };
     let Some(id) = token::create(&mut tx, &new, &token).await.map_err(failed)? else {
-        return Err(CliError::Failed("the tenant has too many tokens: revoke some first".to_owned()));
+        return Err(CliError::Failed(
+            "the tenant has too many tokens: revoke some first".to_owned(),
+        ));
     };
     tx.commit().await.map_err(failed)?;
     eprintln!("created token {id}; it is shown only now:");
@@ -142,7 +154,9 @@ async fn list(store: &Store, tenant: Option<&str>) -> Result<(), CliError> {
             (None, Some(end)) => format!("until {}", end.format("%Y-%m-%d %H:%M")),
             (None, None) => "live".to_owned(),
         };
-        let used = token.last_used_at.map(|at| at.format("%Y-%m-%d %H:%M").to_string());
+        let used = token
+            .last_used_at
+            .map(|at| at.format("%Y-%m-%d %H:%M").to_string());
         table.add_row([
             token.id.to_string(),
             token.tenant_name,
@@ -163,7 +177,9 @@ async fn revoke(store: &Store, id: &str) -> Result<(), CliError> {
         .map_err(|_| CliError::Usage(format!("{id} is no token id; `tamiz token list` shows them")))?;
     let mut tx = store.begin_control().await.map_err(failed)?;
     if !token::revoke(&mut tx, id).await.map_err(failed)? {
-        return Err(CliError::Failed(format!("there is no live token with the id {id}")));
+        return Err(CliError::Failed(format!(
+            "there is no live token with the id {id}"
+        )));
     }
     tx.commit().await.map_err(failed)?;
     println!("revoked token {id}");

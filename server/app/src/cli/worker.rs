@@ -32,7 +32,10 @@ pub struct WorkerArgs {
 impl WorkerArgs {
     /// What the flags say about the configuration.
     pub fn flags(&self) -> Vec<Flag> {
-        let named = |slots: &String| Flag { key: "worker_slots".to_owned(), ..flag("slots", slots) };
+        let named = |slots: &String| Flag {
+            key: "worker_slots".to_owned(),
+            ..flag("slots", slots)
+        };
         self.slots.iter().map(named).collect()
     }
 }
@@ -65,7 +68,9 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
 /// A worker with the tools that this machine has.
 pub(super) async fn register(platform: Platform) -> Result<Worker, CliError> {
     let inventory = inventory(&platform.config).await?;
-    Worker::register(platform, inventory).await.map_err(|error| CliError::failed(&error))
+    Worker::register(platform, inventory)
+        .await
+        .map_err(|error| CliError::failed(&error))
 }
 
 async fn inventory(config: &Config) -> Result<Inventory, CliError> {
@@ -74,13 +79,18 @@ async fn inventory(config: &Config) -> Result<Inventory, CliError> {
     let configured: Option<OsString> = match config.worker.tool_path.as_slice() {
         [] => None,
         folders => Some(
-            std::env::join_paths(folders)
-                .map_err(|error| CliError::Usage(format!("tool_path: {error}")))?,
+            std::env::join_paths(folders).map_err(|error| CliError::Usage(format!("tool_path: {error}")))?,
         ),
     };
-    let inventory = catalogue.probe(&ToolFolders::of_this_process(configured.as_deref())).await;
+    let inventory = catalogue
+        .probe(&ToolFolders::of_this_process(configured.as_deref()))
+        .await;
     for missing in &inventory.missing {
-        tracing::warn!(tool = missing.name, reason = missing.reason, "a tool is not available");
+        tracing::warn!(
+            tool = missing.name,
+            reason = missing.reason,
+            "a tool is not available"
+        );
     }
     Ok(inventory)
 }

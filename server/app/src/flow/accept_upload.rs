@@ -59,7 +59,9 @@ pub async fn accept_upload(
         blob,
     };
     if !upload::create(&mut tx, &new).await? {
-        return Err(Refusal::not_found("project", label.project).at(&["project"]).into());
+        return Err(Refusal::not_found("project", label.project)
+            .at(&["project"])
+            .into());
     }
     tx.commit().await?;
     Ok(id)
@@ -70,7 +72,11 @@ fn file_name(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last.chars().filter(|character| !character.is_control()).collect();
     let cut = cut(clean.trim(), FILE_NAME_BYTES_MAX);
-    if matches!(cut, "" | "." | "..") { "upload".to_owned() } else { cut.to_owned() }
+    if matches!(cut, "" | "." | "..") {
+        "upload".to_owned()
+    } else {
+        cut.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ pub async fn cancel_task(store: &Store, caller: &Caller, id: TaskId) -> Result<T
         }
         Cancellation::Ended(status) if status != tamiz_core::TaskStatus::Cancelled => {
             let message = format!("the task is {status}; only a task that waits or runs can be cancelled");
-            return Err(Refusal::new(RefusalCode::WrongState, message).at(&["input", "taskId"]).into());
+            return Err(Refusal::new(RefusalCode::WrongState, message)
+                .at(&["input", "taskId"])
+                .into());
         }
         Cancellation::Cancelled | Cancellation::Requested | Cancellation::Ended(_) => {}
     }

@@ -18,7 +18,9 @@ pub async fn create_project(store: &Store, caller: &Caller, name: &str) -> Resul
     let mut tx = store.begin(&caller.scope).await?;
     let Some(project) = project::create(&mut tx, name).await? else {
         let message = format!("a project named {name:?} exists already");
-        return Err(Refusal::new(RefusalCode::AlreadyExists, message).at(&["input", "name"]).into());
+        return Err(Refusal::new(RefusalCode::AlreadyExists, message)
+            .at(&["input", "name"])
+            .into());
     };
     tx.commit().await?;
     Ok(project)

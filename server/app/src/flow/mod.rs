@@ -6,12 +6,12 @@
 //!
 //! Not here: reads (the API reads through the store), and the work itself (see `worker`).
 
-pub mod create_project;
 pub mod accept_upload;
-pub mod start_scan;
 pub mod cancel_task;
-pub mod retry_task;
+pub mod create_project;
 pub mod finish_attempt;
+pub mod retry_task;
+pub mod start_scan;
 
 use tamiz_core::{Refusal, RefusalCode};
 use tamiz_store::StoreError;
@@ -48,7 +48,10 @@ impl FlowError {
         doing: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Fault { doing, source: source.into() }
+        Self::Fault {
+            doing,
+            source: source.into(),
+        }
     }
 }
 

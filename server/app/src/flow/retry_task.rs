@@ -23,7 +23,9 @@ pub async fn retry_task(store: &Store, caller: &Caller, id: TaskId) -> Result<Ta
             let message = format!(
                 "the task is {status}; only a failed, timed-out, cancelled or dead-lettered task can be retried"
             );
-            Err(Refusal::new(RefusalCode::WrongState, message).at(&["input", "taskId"]).into())
+            Err(Refusal::new(RefusalCode::WrongState, message)
+                .at(&["input", "taskId"])
+                .into())
         }
         Redrive::Absent => Err(Refusal::not_found("task", id).at(&["input", "taskId"]).into()),
     }

@@ -51,7 +51,11 @@ pub async fn start_scan(
     if let Some(rules) = order.rules {
         own_upload(&mut tx, rules, order.project, "rulesUploadId").await?;
     }
-    let payload = Payload { source: order.source, rules_upload_id: order.rules, options: order.options };
+    let payload = Payload {
+        source: order.source,
+        rules_upload_id: order.rules,
+        options: order.options,
+    };
     let id = order.id.unwrap_or_else(TaskId::fresh);
     let new = NewTask {
         id,
@@ -61,11 +65,15 @@ pub async fn start_scan(
         priority: order.priority,
     };
     let Some(task) = task::create(&mut tx, &new).await? else {
-        return Err(Refusal::not_found("project", order.project).at(&["input", "projectId"]).into());
+        return Err(Refusal::not_found("project", order.project)
+            .at(&["input", "projectId"])
+            .into());
     };
     if task.payload != payload {
         let message = format!("another task has the id {id}");
-        return Err(Refusal::new(RefusalCode::AlreadyExists, message).at(&["input", "id"]).into());
+        return Err(Refusal::new(RefusalCode::AlreadyExists, message)
+            .at(&["input", "id"])
+            .into());
     }
     upload::bind(&mut tx, payload.source.upload_id(), id).await?;
     tx.commit().await?;
@@ -73,8 +81,7 @@ pub async fn start_scan(
 }
 
 fn check(order: &ScanOrder) -> Result<ScanType, Refusal> {
-    let scan_type =
-        ScanType::parse(&order.scan_type).map_err(|error| Refusal::invalid("scanType", error))?;
+    let scan_type = ScanType::parse(&order.scan_type).map_err(|error| Refusal::invalid("scanType", error))?;
     if !(0..=PRIORITY_MAX).contains(&order.priority) {
         return Err(Refusal::invalid(
             "priority",
@@ -91,32 +98,44 @@ async fn check_options(
     order: &ScanOrder,
 ) -> Result<(), FlowError> {
     let Some(plugin) = plugins.for_scan_type(scan_type).next().cloned() else {
-        let known: BTreeSet<_> =
-            plugins.plugins().iter().map(|plugin| plugin.description().scan_type.to_string()).collect();
+        let known: BTreeSet<_> = plugins
+            .plugins()
+            .iter()
+            .map(|plugin| plugin.description().scan_type.to_string())
+            .collect();
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
         let message = format!("no plugin serves {scan_type}; there are plugins for: {known}");
-        return Err(
-            Refusal::new(RefusalCode::UnsupportedScanType, message).at(&["input", "scanType"]).into()
-        );
+        return Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
+            .at(&["input", "scanType"])
+            .into());
     };
     let options = Value::Object(order.options.clone()).to_string();
     if options.len() > OPTIONS_BYTES_MAX {
-        let rule = format!("must be at most {OPTIONS_BYTES_MAX} bytes of JSON, is {}", options.len());
+        let rule = format!(
+            "must be at most {OPTIONS_BYTES_MAX} bytes of JSON, is {}",
+            options.len()
+        );
         return Err(Refusal::invalid("options", rule).into());
     }
-    let request = ScanRequest { target_kind: "tree".into(), target: String::new(), options };
+    let request = ScanRequest {
+        target_kind: "tree".into(),
+        target: String::new(),
+        options,
+    };
     let planned = tokio::task::spawn_blocking(move || plugin.plan(&request).map(drop))
         .await
         .map_err(|error| FlowError::fault("asking the plugin", error))?;
     match planned {
         Ok(()) => Ok(()),
-        Err(PlanError::BadOptions { message }) => {
-            Err(Refusal::new(RefusalCode::BadOptions, message).at(&["input", "options"]).into())
-        }
+        Err(PlanError::BadOptions { message }) => Err(Refusal::new(RefusalCode::BadOptions, message)
+            .at(&["input", "options"])
+            .into()),
         // a report needs no plan
         Err(PlanError::Unsupported { .. }) if matches!(order.source, Source::Report { .. }) => Ok(()),
         Err(PlanError::Unsupported { message }) => {
-            Err(Refusal::new(RefusalCode::UnsupportedScanType, message).at(&["input", "scanType"]).into())
+            Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
+                .at(&["input", "scanType"])
+                .into())
         }
         Err(error) => Err(FlowError::fault("asking the plugin", error)),
     }

@@ -9,8 +9,8 @@ use tamiz_core::progress::Phase;
 use tamiz_core::retry::Backoff;
 use tamiz_core::{ArtifactId, Diagnostic, LogLevel, ScanType, TaskStatus, UploadId, WorkerId};
 use tamiz_host::{PlanError, ScanRequest, ToolRun};
-use tamiz_store::artifact::NewArtifact;
 use tamiz_store::StoreError;
+use tamiz_store::artifact::NewArtifact;
 use tamiz_store::attempt::{self, Begin, Ending};
 use tamiz_store::queue::Lease;
 use tamiz_store::task::{Source, Task};
@@ -56,13 +56,20 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn diagnostic(level: LogLevel, code: &str, message: String) -> Diagnostic {
-    Diagnostic { level, code: code.to_owned(), message, at: None }
+    Diagnostic {
+        level,
+        code: code.to_owned(),
+        message,
+        at: None,
+    }
 }
 
 /// Works on a claimed ticket until its attempt has ended one way or another.
 pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
     let claimed_at = Instant::now();
-    let Some(task) = begin(shop, lease).await else { return };
+    let Some(task) = begin(shop, lease).await else {
+        return;
+    };
     let of = AttemptOf {
         scope: lease.scope,
         project: task.project_id,
@@ -76,7 +83,11 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
             drop(reporter);
             // its end is only waited for
             let _ = told.await;
-            let nothing = AttemptYield { executions: vec![], artifacts: vec![], results: None };
+            let nothing = AttemptYield {
+                executions: vec![],
+                artifacts: vec![],
+                results: None,
+            };
             end(shop, &of, &task, nothing, stop, Err(error.into())).await;
             return;
         }
@@ -90,10 +101,19 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
         reporter,
         scratch,
         notes: Vec::new(),
-        kept: AttemptYield { executions: vec![], artifacts: vec![], results: None },
+        kept: AttemptYield {
+            executions: vec![],
+            artifacts: vec![],
+            results: None,
+        },
     };
     let outcome = steps(shop, &mut bench, &task).await;
-    let Bench { reporter, scratch, kept, .. } = bench;
+    let Bench {
+        reporter,
+        scratch,
+        kept,
+        ..
+    } = bench;
     let storing_at = Instant::now();
     drop(reporter);
     let _ = told.await;
@@ -108,8 +128,14 @@ async fn begin(shop: &Shop, lease: &Lease) -> Option<Box<Task>> {
     let began_at = Instant::now();
     let begun = patiently(|| async {
         let mut tx = shop.platform.store.begin(&lease.scope).await?;
-        let begun =
-            attempt::begin(&mut tx, lease.task, lease.attempt, shop.worker, shop.backoff.attempts_max).await?;
+        let begun = attempt::begin(
+            &mut tx,
+            lease.task,
+            lease.attempt,
+            shop.worker,
+            shop.backoff.attempts_max,
+        )
+        .await?;
         tx.commit().await?;
         Ok::<_, StoreError>(begun)
     });
@@ -144,10 +170,16 @@ async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failur
     let converted = convert(bench, &reports, &options).await;
     phase_seconds("converting", converting_at);
     if let Some(results) = &mut bench.kept.results {
-        let report = bench.kept.artifacts.iter().find(|artifact| artifact.kind == "report");
+        let report = bench
+            .kept
+            .artifacts
+            .iter()
+            .find(|artifact| artifact.kind == "report");
         results.report_path = report.map(|artifact| artifact.blob.storage_path.clone());
         let findings = results.summary.findings;
-        bench.reporter.phase(Phase::Storing, format!("storing {findings} findings"));
+        bench
+            .reporter
+            .phase(Phase::Storing, format!("storing {findings} findings"));
     }
     converted
 }
@@ -163,7 +195,9 @@ async fn scan_tree(
     prepare::fetch(&bench.platform, &bench.of, upload, &archive).await?;
     let tree = bench.scratch.path("tree");
     let files = prepare::unpack_tree(archive, tree.clone(), bench.stop.token.clone()).await?;
-    bench.reporter.phase(Phase::Preparing, format!("unpacked {files} files"));
+    bench
+        .reporter
+        .phase(Phase::Preparing, format!("unpacked {files} files"));
     let rules = match task.payload.rules_upload_id {
         None => shop.rules.clone(),
         Some(id) => {
@@ -175,7 +209,15 @@ async fn scan_tree(
     let runs = plan(bench, task).await?;
     phase_seconds("preparing", preparing_at);
     let scanning_at = Instant::now();
-    let reports = scan::run_tools(bench, &runs, Target { tree: &tree, rules: &rules }).await;
+    let reports = scan::run_tools(
+        bench,
+        &runs,
+        Target {
+            tree: &tree,
+            rules: &rules,
+        },
+    )
+    .await;
     phase_seconds("scanning", scanning_at);
     reports
 }
@@ -194,13 +236,26 @@ async fn report(bench: &mut Bench, id: UploadId) -> Result<Report, Failure> {
     });
     let path = prepare::plain_report(path).await?;
     phase_seconds("preparing", preparing_at);
-    Ok(Report { name: upload.file_name, media_type: upload.media_type, path })
+    Ok(Report {
+        name: upload.file_name,
+        media_type: upload.media_type,
+        path,
+    })
 }
 
 async fn plan(bench: &Bench, task: &Task) -> Result<Vec<ToolRun>, Failure> {
-    let Some(plugin) = bench.platform.plugins.for_scan_type(&bench.scan_type).next().cloned() else {
+    let Some(plugin) = bench
+        .platform
+        .plugins
+        .for_scan_type(&bench.scan_type)
+        .next()
+        .cloned()
+    else {
         let message = format!("no plugin serves {}", bench.scan_type);
-        return Err(Failure::refused(tamiz_core::RefusalCode::UnsupportedScanType, message));
+        return Err(Failure::refused(
+            tamiz_core::RefusalCode::UnsupportedScanType,
+            message,
+        ));
     };
     let request = ScanRequest {
         target_kind: "tree".to_owned(),
@@ -212,9 +267,10 @@ async fn plan(bench: &Bench, task: &Task) -> Result<Vec<ToolRun>, Failure> {
         Err(PlanError::BadOptions { message }) => {
             Err(Failure::refused(tamiz_core::RefusalCode::BadOptions, message))
         }
-        Err(PlanError::Unsupported { message }) => {
-            Err(Failure::refused(tamiz_core::RefusalCode::UnsupportedScanType, message))
-        }
+        Err(PlanError::Unsupported { message }) => Err(Failure::refused(
+            tamiz_core::RefusalCode::UnsupportedScanType,
+            message,
+        )),
         Err(PlanError::Failed(failure)) => Err(failure.into()),
     }
 }
@@ -241,24 +297,39 @@ async fn end(
         }
     };
     // a stopped attempt's findings are nobody's: the next one brings its own
-    let kept = if keeps_results(ending.status) { kept } else { AttemptYield { results: None, ..kept } };
+    let kept = if keeps_results(ending.status) {
+        kept
+    } else {
+        AttemptYield {
+            results: None,
+            ..kept
+        }
+    };
     let written = patiently(|| finish_attempt(&shop.platform.store, of, &kept, &ending)).await;
     match written {
         Ok(true) => {
             metrics::counter!("tamiz_attempts_total", "status" => ending.status.as_str()).increment(1);
         }
-        Ok(false) => tracing::info!(task = %of.task, attempt = of.attempt, "too late: another attempt has it"),
+        Ok(false) => {
+            tracing::info!(task = %of.task, attempt = of.attempt, "too late: another attempt has it")
+        }
         Err(error) => tracing::error!(task = %of.task, error = &error as &dyn std::error::Error,
             "an attempt could not be ended; its lease runs out and another worker takes over"),
     }
 }
 
 const fn keeps_results(status: TaskStatus) -> bool {
-    matches!(status, TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::DeadLetter)
+    matches!(
+        status,
+        TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::DeadLetter
+    )
 }
 
 fn completed(kept: &AttemptYield) -> Ending {
-    let findings = kept.results.as_ref().map_or(0, |results| results.summary.findings);
+    let findings = kept
+        .results
+        .as_ref()
+        .map_or(0, |results| results.summary.findings);
     Ending {
         status: TaskStatus::Completed,
         refusal: None,
@@ -280,7 +351,10 @@ where
     loop {
         match work().await.map_err(Into::into) {
             Err(FlowError::Store(error)) if error.may_pass() && Instant::now() < patience_ends => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the database is away; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database is away; trying again"
+                );
                 sleep(DATABASE_PAUSE).await;
             }
             other => return other,
@@ -289,5 +363,6 @@ where
 }
 
 fn phase_seconds(phase: &'static str, since: Instant) {
-    metrics::histogram!("tamiz_attempt_phase_seconds", "phase" => phase).record(since.elapsed().as_secs_f64());
+    metrics::histogram!("tamiz_attempt_phase_seconds", "phase" => phase)
+        .record(since.elapsed().as_secs_f64());
 }

@@ -13,26 +13,27 @@ use tamiz_core::progress::Phase;
 use tamiz_core::summary::{self, Summary};
 use tamiz_core::{Diagnostic, Finding, LogLevel, RefusalCode};
 use tamiz_host::{
-    ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted, Input,
-    Plugin, Progress, RunLimits, SinkError, StoredArtifact,
+    ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
+    Input, Plugin, Progress, RunLimits, SinkError, StoredArtifact,
 };
 
 use super::attempt::Bench;
 use super::failure::Failure;
 use super::reporter::Reporter;
 use super::scan::{Report, keep_file};
-use crate::spool::SpoolWriter;
 use crate::flow::finish_attempt::AttemptResults;
+use crate::spool::SpoolWriter;
 
 /// Converts the reports with the first plugin of the scan type that recognises them.
 ///
 /// What was readable is in `bench.kept.results` even when this fails.
-pub(crate) async fn convert(
-    bench: &mut Bench,
-    reports: &[Report],
-    options: &str,
-) -> Result<(), Failure> {
-    let plugins: Vec<_> = bench.platform.plugins.for_scan_type(&bench.scan_type).cloned().collect();
+pub(crate) async fn convert(bench: &mut Bench, reports: &[Report], options: &str) -> Result<(), Failure> {
+    let plugins: Vec<_> = bench
+        .platform
+        .plugins
+        .for_scan_type(&bench.scan_type)
+        .cloned()
+        .collect();
     let mut unrecognized = Vec::new();
     for (index, plugin) in plugins.iter().enumerate() {
         let spool = bench.scratch.path(&format!("spool-{index}"));
@@ -89,11 +90,22 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
     let sink = (converted.sink as Box<dyn Any>)
         .downcast::<SpoolSink>()
         .map_err(|_| Failure::may_pass("converting", "the host gave back another sink"))?;
-    let SpoolSink { writer, mut summary, finished, .. } = *sink;
+    let SpoolSink {
+        writer,
+        mut summary,
+        finished,
+        ..
+    } = *sink;
     tokio::task::spawn_blocking(move || writer.finish()).await??;
     for artifact in finished {
-        keep_file(bench, &artifact.meta.kind, artifact.meta.name, &artifact.meta.media_type, &artifact.path)
-            .await?;
+        keep_file(
+            bench,
+            &artifact.meta.kind,
+            artifact.meta.name,
+            &artifact.meta.media_type,
+            &artifact.path,
+        )
+        .await?;
     }
     summary.diagnostics_dropped += converted.counts.diagnostics_dropped;
     let ended = match &converted.outcome {
@@ -120,7 +132,11 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
             Ok(())
         }
     };
-    bench.kept.results = Some(AttemptResults { spool, summary, report_path: None });
+    bench.kept.results = Some(AttemptResults {
+        spool,
+        summary,
+        report_path: None,
+    });
     ended?;
     converted.outcome.map(drop).map_err(Failure::from)
 }
@@ -189,7 +205,9 @@ impl SpoolSink {
     }
 
     fn artifact(&mut self, handle: ArtifactHandle) -> Result<&mut OpenArtifact, SinkError> {
-        self.open.get_mut(&handle).ok_or_else(|| SinkError::new("unknown artifact handle"))
+        self.open
+            .get_mut(&handle)
+            .ok_or_else(|| SinkError::new("unknown artifact handle"))
     }
 }
 
@@ -215,13 +233,20 @@ impl ConvertSink for SpoolSink {
     }
 
     fn log(&mut self, level: LogLevel, line: &str) {
-        self.plugin_log.in_scope(|| tracing::debug!(?level, line, "plugin log"));
+        self.plugin_log
+            .in_scope(|| tracing::debug!(?level, line, "plugin log"));
     }
 
     fn artifact_open(&mut self, handle: ArtifactHandle, meta: ArtifactMeta) -> Result<(), SinkError> {
         let path = self.spool.with_extension(format!("artifact-{}", handle.0));
         let file = BufWriter::new(File::create_new(&path).map_err(SinkError::new)?);
-        let artifact = OpenArtifact { meta, path, file, hash: Sha256::new(), size_bytes: 0 };
+        let artifact = OpenArtifact {
+            meta,
+            path,
+            file,
+            hash: Sha256::new(),
+            size_bytes: 0,
+        };
         self.open.insert(handle, artifact);
         Ok(())
     }
@@ -239,7 +264,10 @@ impl ConvertSink for SpoolSink {
         let Some(artifact) = self.open.remove(&handle) else {
             return Err(SinkError::new("unknown artifact handle"));
         };
-        self.finished.push(FinishedArtifact { meta: artifact.meta, path: artifact.path });
+        self.finished.push(FinishedArtifact {
+            meta: artifact.meta,
+            path: artifact.path,
+        });
         Ok(StoredArtifact {
             sha256: hex::encode(artifact.hash.finalize()),
             size_bytes: artifact.size_bytes,

@@ -60,8 +60,12 @@ impl Worker {
         let config = platform.config.clone();
         let rules: PathBuf = rules::of_worker(config.worker.rules_path.as_deref(), &config.data_dir)
             .map_err(WorkerError::Rules)?;
-        let mut scan_types: Vec<ScanType> =
-            platform.plugins.plugins().iter().map(|plugin| plugin.description().scan_type.clone()).collect();
+        let mut scan_types: Vec<ScanType> = platform
+            .plugins
+            .plugins()
+            .iter()
+            .map(|plugin| plugin.description().scan_type.clone())
+            .collect();
         scan_types.sort();
         scan_types.dedup();
         let worker = WorkerId::fresh();
@@ -75,7 +79,11 @@ impl Worker {
             slots: u32::try_from(config.worker.slots).unwrap_or(u32::MAX),
             capabilities: &capabilities,
         };
-        platform.store.register_worker(&new).await.map_err(WorkerError::Register)?;
+        platform
+            .store
+            .register_worker(&new)
+            .await
+            .map_err(WorkerError::Register)?;
         tracing::info!(%worker, %capabilities, "the worker is registered");
         let queue = &config.queue;
         let backoff = Backoff {
@@ -83,7 +91,13 @@ impl Worker {
             max: queue.retry_max,
             attempts_max: i32::try_from(queue.attempts_max).unwrap_or(i32::MAX),
         };
-        let shop = Shop { worker, platform, inventory: Arc::new(inventory), rules, backoff };
+        let shop = Shop {
+            worker,
+            platform,
+            inventory: Arc::new(inventory),
+            rules,
+            backoff,
+        };
         Ok(Self {
             shop: Arc::new(shop),
             scan_types,
@@ -115,9 +129,17 @@ impl Worker {
             }
         }
         keeping.abort();
-        let gone = self.shop.platform.store.worker_heartbeat(self.shop.worker, WorkerState::Offline).await;
+        let gone = self
+            .shop
+            .platform
+            .store
+            .worker_heartbeat(self.shop.worker, WorkerState::Offline)
+            .await;
         if let Err(error) = gone {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the worker could not sign off");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the worker could not sign off"
+            );
         }
     }
 
@@ -176,7 +198,13 @@ impl Worker {
         self.leases.add(lease.task, lease.attempt, stop.clone());
         let (shop, leases, room) = (self.shop.clone(), self.leases.clone(), self.room.clone());
         self.attempts.spawn(async move {
-            let _done = Done { leases, room, task: lease.task, attempt: lease.attempt, slot: Some(slot) };
+            let _done = Done {
+                leases,
+                room,
+                task: lease.task,
+                attempt: lease.attempt,
+                slot: Some(slot),
+            };
             work(&shop, &lease, &stop).await;
         });
         metrics::gauge!("tamiz_worker_slots_free").set(self.slots.available_permits() as f64);
@@ -250,7 +278,10 @@ async fn renew(shop: &Shop, leases: &Leases) {
         let asked_at = Instant::now();
         match shop.platform.store.renew(shop.worker, &held, lease).await {
             Ok(answer) => leases.renewed(&held, &answer, asked_at),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "leases were not renewed"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "leases were not renewed"
+            ),
         }
     }
     leases.stop_overdue(lease);

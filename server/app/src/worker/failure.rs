@@ -38,7 +38,10 @@ impl Failure {
         doing: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::MayPass { doing, source: source.into() }
+        Self::MayPass {
+            doing,
+            source: source.into(),
+        }
     }
 
     pub(crate) fn refused(code: RefusalCode, message: impl Into<String>) -> Self {
@@ -113,12 +116,20 @@ pub(crate) fn ending(
             Some(pause) => {
                 let seconds = pause.as_secs_f64();
                 let at = now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero());
-                retry_at(at, format!("{doing} failed; trying again in {seconds:.1} seconds"))
+                retry_at(
+                    at,
+                    format!("{doing} failed; trying again in {seconds:.1} seconds"),
+                )
             }
             None => {
                 let attempts = backoff.attempts_max;
-                let message = format!("{doing} failed, {attempts} times in all; an operator finds the cause in the log");
-                bad(TaskStatus::DeadLetter, Refusal::new(RefusalCode::AttemptsExhausted, message))
+                let message = format!(
+                    "{doing} failed, {attempts} times in all; an operator finds the cause in the log"
+                );
+                bad(
+                    TaskStatus::DeadLetter,
+                    Refusal::new(RefusalCode::AttemptsExhausted, message),
+                )
             }
         },
     })
@@ -126,7 +137,14 @@ pub(crate) fn ending(
 
 fn bad(status: TaskStatus, refusal: Refusal) -> Ending {
     let message = refusal.message.clone();
-    Ending { status, refusal: Some(refusal), message, done: None, run_at: None, counts: true }
+    Ending {
+        status,
+        refusal: Some(refusal),
+        message,
+        done: None,
+        run_at: None,
+        counts: true,
+    }
 }
 
 fn retry_at(at: DateTime<Utc>, message: String) -> Ending {
@@ -145,8 +163,11 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const BACKOFF: Backoff =
-        Backoff { base: Duration::from_secs(2), max: Duration::from_mins(1), attempts_max: 3 };
+    const BACKOFF: Backoff = Backoff {
+        base: Duration::from_secs(2),
+        max: Duration::from_mins(1),
+        attempts_max: 3,
+    };
 
     fn end(failure: &Failure, reason: Option<StopReason>, retries: i32) -> Option<Ending> {
         ending(failure, reason, retries, &BACKOFF, DateTime::UNIX_EPOCH, 1.0)
@@ -156,7 +177,10 @@ mod tests {
     fn trouble_that_may_pass_is_retried_up_to_the_cap() {
         let trouble = Failure::may_pass("asking the database", "gone");
         let first = end(&trouble, None, 0).unwrap();
-        assert_eq!((first.status, first.run_at.unwrap().timestamp()), (TaskStatus::Retrying, 2));
+        assert_eq!(
+            (first.status, first.run_at.unwrap().timestamp()),
+            (TaskStatus::Retrying, 2)
+        );
         assert_eq!(end(&trouble, None, 1).unwrap().run_at.unwrap().timestamp(), 4);
         assert_eq!(end(&trouble, None, 2).unwrap().status, TaskStatus::DeadLetter);
     }
@@ -171,7 +195,10 @@ mod tests {
     fn a_stop_outweighs_what_it_broke() {
         let trouble = Failure::Stopped;
         assert!(end(&trouble, Some(StopReason::LeaseLost), 0).is_none());
-        assert_eq!(end(&trouble, Some(StopReason::Cancelled), 0).unwrap().status, TaskStatus::Cancelled);
+        assert_eq!(
+            end(&trouble, Some(StopReason::Cancelled), 0).unwrap().status,
+            TaskStatus::Cancelled
+        );
         let down = end(&trouble, Some(StopReason::Shutdown), 2).unwrap();
         assert_eq!((down.status, down.counts), (TaskStatus::Retrying, false));
     }

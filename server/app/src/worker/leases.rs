@@ -29,7 +29,11 @@ impl Leases {
     }
 
     pub(crate) fn add(&self, task: TaskId, attempt: i32, stop: Stop) {
-        let entry = Entry { attempt, stop, renewed_at: Instant::now() };
+        let entry = Entry {
+            attempt,
+            stop,
+            renewed_at: Instant::now(),
+        };
         if let Some(earlier) = self.lock().insert(task, entry) {
             // we lost it, did not notice yet, and claimed it again
             earlier.stop.press(StopReason::LeaseLost);
@@ -48,15 +52,23 @@ impl Leases {
     }
 
     pub(crate) fn all(&self) -> Vec<(TaskId, i32)> {
-        self.lock().iter().map(|(task, entry)| (*task, entry.attempt)).collect()
+        self.lock()
+            .iter()
+            .map(|(task, entry)| (*task, entry.attempt))
+            .collect()
     }
 
     /// After a renewal of `asked`: stops what is lost or no longer wanted.
     pub(crate) fn renewed(&self, asked: &[(TaskId, i32)], answer: &[Held], at: Instant) {
         let mut held = self.lock();
         for (task, attempt) in asked {
-            let Some(entry) = held.get_mut(task).filter(|entry| entry.attempt == *attempt) else { continue };
-            match answer.iter().find(|held| held.task == *task && held.attempt == *attempt) {
+            let Some(entry) = held.get_mut(task).filter(|entry| entry.attempt == *attempt) else {
+                continue;
+            };
+            match answer
+                .iter()
+                .find(|held| held.task == *task && held.attempt == *attempt)
+            {
                 None => entry.stop.press(StopReason::LeaseLost),
                 Some(held) => {
                     entry.renewed_at = at;
@@ -70,7 +82,11 @@ impl Leases {
 
     /// Stops what could not be renewed for a whole lease: somebody else may have it by now.
     pub(crate) fn stop_overdue(&self, lease: std::time::Duration) {
-        for entry in self.lock().values().filter(|entry| entry.renewed_at.elapsed() > lease) {
+        for entry in self
+            .lock()
+            .values()
+            .filter(|entry| entry.renewed_at.elapsed() > lease)
+        {
             entry.stop.press(StopReason::LeaseLost);
         }
     }
@@ -95,12 +111,23 @@ mod tests {
             leases.add(task, 1, stop.clone());
         }
         let answer = [
-            Held { task: kept, attempt: 1, cancel_requested: false },
-            Held { task: unwanted, attempt: 1, cancel_requested: true },
+            Held {
+                task: kept,
+                attempt: 1,
+                cancel_requested: false,
+            },
+            Held {
+                task: unwanted,
+                attempt: 1,
+                cancel_requested: true,
+            },
         ];
         leases.renewed(&leases.all(), &answer, Instant::now());
         let reasons = stops.map(|stop| stop.reason());
-        assert_eq!(reasons, [None, Some(StopReason::LeaseLost), Some(StopReason::Cancelled)]);
+        assert_eq!(
+            reasons,
+            [None, Some(StopReason::LeaseLost), Some(StopReason::Cancelled)]
+        );
     }
 
     #[tokio::test]

@@ -11,14 +11,14 @@
 //!
 //! Not here: who may ask for work (`flow`), how a tool is boxed (`tool`), what a report means (plugins).
 
-mod crew;
-mod leases;
-mod stop;
 mod attempt;
-mod failure;
-mod prepare;
-mod scan;
 mod convert;
+mod crew;
+mod failure;
+mod leases;
+mod prepare;
 mod reporter;
+mod scan;
+mod stop;
 
 pub use crew::{Worker, WorkerError};

@@ -28,7 +28,9 @@ impl Scratch {
     pub(crate) fn create(root: &Path, of: &AttemptOf) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
         let prefix = format!("{}-{}-", of.task, of.attempt);
-        Ok(Self { folder: tempfile::Builder::new().prefix(&prefix).tempdir_in(root)? })
+        Ok(Self {
+            folder: tempfile::Builder::new().prefix(&prefix).tempdir_in(root)?,
+        })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -55,7 +57,10 @@ pub(crate) async fn fetch(
     let found = upload::get(&mut tx, id).await?;
     tx.commit().await?;
     let Some(upload) = found else {
-        return Err(Failure::refused(RefusalCode::NotFound, format!("the upload {id} is not there any more")));
+        return Err(Failure::refused(
+            RefusalCode::NotFound,
+            format!("the upload {id} is not there any more"),
+        ));
     };
     copy(&platform.blobs, of, &upload, path).await?;
     Ok(upload)
@@ -74,7 +79,10 @@ pub(crate) async fn unpack_tree(
     stop: CancellationToken,
 ) -> Result<u64, Failure> {
     let unpacked = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir(&into).map_err(|source| UnpackError::Storage { doing: "making the folder", source })?;
+        std::fs::create_dir(&into).map_err(|source| UnpackError::Storage {
+            doing: "making the folder",
+            source,
+        })?;
         unpack::unpack(&archive, &into, &UnpackLimits::default(), &stop)
     })
     .await?;
@@ -103,7 +111,10 @@ fn plain(path: &Path) -> Result<PathBuf, Failure> {
     let mut into = io::BufWriter::new(File::create_new(&target)?);
     let copied = io::copy(&mut from, &mut into).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            Failure::refused(RefusalCode::ReportCorrupt, format!("the gzip report cannot be unpacked: {error}"))
+            Failure::refused(
+                RefusalCode::ReportCorrupt,
+                format!("the gzip report cannot be unpacked: {error}"),
+            )
         }
         _ => error.into(),
     })?;

@@ -44,12 +44,24 @@ impl Reporter {
 
     /// A new phase.
     pub(crate) fn phase(&self, phase: Phase, message: impl Into<String>) {
-        self.tell(Note { phase, message: message.into(), done: None, total: None, is_count: false });
+        self.tell(Note {
+            phase,
+            message: message.into(),
+            done: None,
+            total: None,
+            is_count: false,
+        });
     }
 
     /// How far the phase is.
     pub(crate) fn count(&self, phase: Phase, message: impl Into<String>, done: i64, total: Option<i64>) {
-        self.tell(Note { phase, message: message.into(), done: Some(done), total, is_count: true });
+        self.tell(Note {
+            phase,
+            message: message.into(),
+            done: Some(done),
+            total,
+            is_count: true,
+        });
     }
 
     fn tell(&self, note: Note) {
@@ -103,6 +115,8 @@ async fn write(store: &Store, of: &AttemptOf, stop: &Stop, note: &Note) {
         Ok(true) => {}
         Ok(false) => stop.press(StopReason::LeaseLost),
         // progress is worth less than the work: the attempt goes on
-        Err(error) => tracing::warn!(task = %of.task, error = &error as &dyn std::error::Error, "progress was not told"),
+        Err(error) => {
+            tracing::warn!(task = %of.task, error = &error as &dyn std::error::Error, "progress was not told")
+        }
     }
 }

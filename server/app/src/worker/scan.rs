@@ -47,7 +47,9 @@ pub(crate) async fn run_tools(
     let mut reports = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         let tool = find(bench, &run.tool)?;
-        bench.reporter.phase(Phase::Scanning, format!("running {} {}", run.tool, tool.version));
+        bench
+            .reporter
+            .phase(Phase::Scanning, format!("running {} {}", run.tool, tool.version));
         let scratch = bench.scratch.path(&format!("run-{index}"));
         std::fs::create_dir(&scratch)?;
         let outcome = run_one(bench, &tool, run, target, &scratch).await?;
@@ -65,8 +67,13 @@ pub(crate) async fn run_tools(
 fn find(bench: &Bench, name: &str) -> Result<Tool, Failure> {
     let inventory = &bench.inventory;
     inventory.tool(name).cloned().ok_or_else(|| {
-        let reason = inventory.missing(name).map_or("the catalogue does not have it", |tool| &tool.reason);
-        Failure::refused(RefusalCode::ToolUnavailable, format!("{name} cannot run on this worker: {reason}"))
+        let reason = inventory
+            .missing(name)
+            .map_or("the catalogue does not have it", |tool| &tool.reason);
+        Failure::refused(
+            RefusalCode::ToolUnavailable,
+            format!("{name} cannot run on this worker: {reason}"),
+        )
     })
 }
 
@@ -80,7 +87,10 @@ async fn run_one(
     let outputs: Vec<_> = run
         .outputs
         .iter()
-        .map(|output| ToolOutput { name: output.name.clone(), media_type: output.media_type.clone() })
+        .map(|output| ToolOutput {
+            name: output.name.clone(),
+            media_type: output.media_type.clone(),
+        })
         .collect();
     let request = ToolRequest {
         args: &run.args,
@@ -112,7 +122,11 @@ fn wrong_run(name: &str, error: tool::ToolError) -> Failure {
             Failure::refused(RefusalCode::PluginFailed, error.to_string())
         }
         tool::ToolError::Box { .. } | tool::ToolError::System { .. } => {
-            tracing::error!(tool = name, error = &error as &dyn std::error::Error, "a tool could not be run");
+            tracing::error!(
+                tool = name,
+                error = &error as &dyn std::error::Error,
+                "a tool could not be run"
+            );
             Failure::may_pass("running a tool", error)
         }
     }
@@ -123,10 +137,14 @@ fn judge(bench: &mut Bench, name: &str, outcome: &ToolOutcome) -> Result<(), Fai
     if matches!(outcome.end, ToolEnd::Cancelled) {
         return Err(Failure::Stopped);
     }
-    let Some(problem) = outcome.problem(name) else { return Ok(()) };
+    let Some(problem) = outcome.problem(name) else {
+        return Ok(());
+    };
     match (&outcome.verdict, &outcome.end) {
         (Verdict::RanPartly | Verdict::Ran, _) => {
-            bench.notes.push(diagnostic(LogLevel::Warn, "tool-ran-partly", problem.message));
+            bench
+                .notes
+                .push(diagnostic(LogLevel::Warn, "tool-ran-partly", problem.message));
             Ok(())
         }
         (Verdict::Failed, ToolEnd::TimedOut { .. }) => Err(Failure::TimedOut(problem)),
@@ -142,7 +160,11 @@ async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<(
     let stdout_ref = keep_stream(bench, "stdout", name, &outcome.stdout).await?;
     let stderr_ref = keep_stream(bench, "stderr", name, &outcome.stderr).await?;
     for output in &outcome.outputs {
-        let extension = if output.media_type.ends_with("json") { "json" } else { "out" };
+        let extension = if output.media_type.ends_with("json") {
+            "json"
+        } else {
+            "out"
+        };
         let file_name = format!("{name}-{}.{extension}", output.name);
         keep_file(bench, "report", file_name, &output.media_type, &output.path).await?;
     }
@@ -187,8 +209,14 @@ async fn keep_stream(
     if stream.bytes == 0 {
         return Ok(None);
     }
-    let id =
-        keep_file(bench, kind, format!("{tool}-{kind}.txt"), "text/plain; charset=utf-8", &stream.path).await?;
+    let id = keep_file(
+        bench,
+        kind,
+        format!("{tool}-{kind}.txt"),
+        "text/plain; charset=utf-8",
+        &stream.path,
+    )
+    .await?;
     Ok(Some(id))
 }
 
@@ -200,8 +228,11 @@ pub(crate) async fn keep_file(
     media_type: &str,
     path: &Path,
 ) -> Result<ArtifactId, Failure> {
-    let blob =
-        bench.platform.blobs.put_file(&bench.of.scope, BlobKind::Artifact, path, ARTIFACT_BYTES_MAX).await?;
+    let blob = bench
+        .platform
+        .blobs
+        .put_file(&bench.of.scope, BlobKind::Artifact, path, ARTIFACT_BYTES_MAX)
+        .await?;
     let id = ArtifactId::fresh();
     bench.kept.artifacts.push(NewArtifact {
         id,
@@ -214,5 +245,9 @@ pub(crate) async fn keep_file(
 }
 
 pub(crate) fn stored(blob: &Blob) -> StoredBlob {
-    StoredBlob { storage_path: blob.key.to_string(), hash: blob.key.hash(), size_bytes: blob.size_bytes }
+    StoredBlob {
+        storage_path: blob.key.to_string(),
+        hash: blob.key.hash(),
+        size_bytes: blob.size_bytes,
+    }
 }

@@ -9,7 +9,9 @@ use sqlx::{Postgres, QueryBuilder};
 use tamiz_core::{ProjectId, TaskId};
 use uuid::Uuid;
 
-use super::read::{COLUMNS, FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, continue_after};
+use super::read::{
+    COLUMNS, FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, continue_after,
+};
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
@@ -61,22 +63,33 @@ pub async fn pages_of(
     limit: PageLimit,
 ) -> Result<HashMap<Uuid, Page<FindingRow>>, StoreError> {
     let mut query = QueryBuilder::<Postgres>::new("select f.* from unnest(");
-    query.push_bind(parents.ids()).push("::uuid[]) parent(parent_id) cross join lateral (select ");
+    query
+        .push_bind(parents.ids())
+        .push("::uuid[]) parent(parent_id) cross join lateral (select ");
     query.push(COLUMNS).push(" from tenant.finding");
     conditions(&mut query, tx.tenant(), filter);
-    query.push(" and ").push(parents.column()).push(" = parent.parent_id");
+    query
+        .push(" and ")
+        .push(parents.column())
+        .push(" = parent.parent_id");
     if let Some(after) = after {
         continue_after(&mut query, order, after);
     }
     query.push(" order by ").push(order.columns());
     query.push(" limit ").push_bind(limit.probe());
     query.push(") f order by ").push(order.columns());
-    let rows = query.build_query_as::<FindingRow>().fetch_all(tx.connection()).await?;
+    let rows = query
+        .build_query_as::<FindingRow>()
+        .fetch_all(tx.connection())
+        .await?;
     let mut pages: HashMap<Uuid, Vec<FindingRow>> = HashMap::new();
     for row in rows {
         pages.entry(parents.of(&row)).or_default().push(row);
     }
-    Ok(pages.into_iter().map(|(parent, rows)| (parent, Page::of(rows, limit))).collect())
+    Ok(pages
+        .into_iter()
+        .map(|(parent, rows)| (parent, Page::of(rows, limit)))
+        .collect())
 }
 
 /// How many findings each parent has under `filter`; a parent without any is left out.
@@ -92,7 +105,13 @@ pub async fn counts_of(
     let mut query = QueryBuilder::<Postgres>::new("select ");
     query.push(column).push(", count(*) from tenant.finding");
     conditions(&mut query, tx.tenant(), filter);
-    query.push(" and ").push(column).push(" = any(").push_bind(parents.ids()).push(") group by ").push(column);
+    query
+        .push(" and ")
+        .push(column)
+        .push(" = any(")
+        .push_bind(parents.ids())
+        .push(") group by ")
+        .push(column);
     let counts: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(tx.connection()).await?;
     Ok(counts.into_iter().collect())
 }

@@ -213,7 +213,11 @@ pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filte
     }
 }
 
-pub(super) fn continue_after(query: &mut QueryBuilder<Postgres>, order: FindingOrder, after: &FindingPosition) {
+pub(super) fn continue_after(
+    query: &mut QueryBuilder<Postgres>,
+    order: FindingOrder,
+    after: &FindingPosition,
+) {
     match order {
         FindingOrder::SeverityDesc => {
             query.push(" and (severity, id) < (").push_bind(after.severity);

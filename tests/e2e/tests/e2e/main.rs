@@ -1,0 +1,30 @@
+//! The whole of Tamiz through its front door: HTTP, GraphQL and the command line, against the real
+//! program, a real Postgres, real wasm components and a real semgrep.
+//!
+//! `make test` builds what is needed and starts the cluster; each test has a database and a server of
+//! its own. A module is a theme. Not here: what one crate can test by itself.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "this is all test code, clippy only knows functions marked so"
+)]
+
+mod harness;
+
+mod whole_road;
+mod command_line;
+mod isolation;
+mod killed_workers;
+mod restarts;
+mod subscriptions;
+mod hostile_archives;
+mod hostile_reports;
+mod silencing;
+mod hostile_tools;
+mod hostile_plugins;
+mod uploads;
+mod tokens;
+mod queue;
+mod graphql;
