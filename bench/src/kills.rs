@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::client::Client;
@@ -200,7 +200,7 @@ async fn final_events(client: &Client, id: &str) -> Outcome<usize> {
         .unwrap_or_default();
     Ok(events
         .iter()
-        .filter(|event| event["status"] == Value::from("COMPLETED"))
+        .filter(|event| event["status"] == "COMPLETED")
         .count())
 }
 

@@ -65,9 +65,9 @@ pub(crate) fn diagnostic(level: LogLevel, code: &str, message: String) -> Diagno
 }
 
 /// Works on a claimed ticket until its attempt has ended one way or another.
-pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
+pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
     let claimed_at = Instant::now();
-    let Some(task) = begin(shop, lease).await else {
+    let Some(task) = begin(shared, lease).await else {
         return;
     };
     let of = AttemptOf {
@@ -76,8 +76,8 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
         task: lease.task,
         attempt: lease.attempt,
     };
-    let (reporter, told) = Reporter::start(shop.platform.store.clone(), of, stop.clone());
-    let scratch = match Scratch::create(&shop.platform.config.scratch_dir, &of) {
+    let (reporter, told) = Reporter::start(shared.platform.store.clone(), of, stop.clone());
+    let scratch = match Scratch::create(&shared.platform.config.scratch_dir, &of) {
         Ok(scratch) => scratch,
         Err(error) => {
             drop(reporter);
@@ -88,13 +88,13 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
                 artifacts: vec![],
                 results: None,
             };
-            end(shop, &of, &task, nothing, stop, Err(error.into())).await;
+            end(shared, &of, &task, nothing, stop, Err(error.into())).await;
             return;
         }
     };
     let mut bench = Bench {
-        platform: shop.platform.clone(),
-        inventory: shop.inventory.clone(),
+        platform: shared.platform.clone(),
+        inventory: shared.inventory.clone(),
         of,
         scan_type: task.scan_type.clone(),
         stop: stop.clone(),
@@ -107,7 +107,7 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
             results: None,
         },
     };
-    let outcome = steps(shop, &mut bench, &task).await;
+    let outcome = steps(shared, &mut bench, &task).await;
     let Bench {
         reporter,
         scratch,
@@ -117,7 +117,7 @@ pub(crate) async fn work(shop: &Shop, lease: &Lease, stop: &Stop) {
     let storing_at = Instant::now();
     drop(reporter);
     let _ = told.await;
-    end(shop, &of, &task, kept, stop, outcome).await;
+    end(shared, &of, &task, kept, stop, outcome).await;
     phase_seconds("storing", storing_at);
     phase_seconds("whole", claimed_at);
     scratch.remove().await;
@@ -277,7 +277,7 @@ async fn plan(bench: &Bench, task: &Task) -> Result<Vec<ToolRun>, Failure> {
 
 /// Writes the end, whatever it is, unless the attempt lost its right to.
 async fn end(
-    shop: &Shop,
+    shared: &Shop,
     of: &AttemptOf,
     task: &Task,
     kept: AttemptYield,
@@ -290,7 +290,7 @@ async fn end(
             let (now, draw) = (chrono::Utc::now(), rand::random());
             tracing::info!(task = %of.task, attempt = of.attempt, error = failure as &dyn std::error::Error,
                 stop = ?stop.reason(), "the attempt failed");
-            match failure::ending(failure, stop.reason(), task.retries, &shop.backoff, now, draw) {
+            match failure::ending(failure, stop.reason(), task.retries, &shared.backoff, now, draw) {
                 Some(ending) => ending,
                 None => return,
             }
@@ -305,13 +305,13 @@ async fn end(
             ..kept
         }
     };
-    let written = patiently(|| finish_attempt(&shop.platform.store, of, &kept, &ending)).await;
+    let written = patiently(|| finish_attempt(&shared.platform.store, of, &kept, &ending)).await;
     match written {
         Ok(true) => {
             metrics::counter!("tamiz_attempts_total", "status" => ending.status.as_str()).increment(1);
         }
         Ok(false) => {
-            tracing::info!(task = %of.task, attempt = of.attempt, "too late: another attempt has it")
+            tracing::info!(task = %of.task, attempt = of.attempt, "too late: another attempt has it");
         }
         Err(error) => tracing::error!(task = %of.task, error = &error as &dyn std::error::Error,
             "an attempt could not be ended; its lease runs out and another worker takes over"),

@@ -196,7 +196,7 @@ impl Worker {
         };
         let stop = Stop::default();
         self.leases.add(lease.task, lease.attempt, stop.clone());
-        let (shop, leases, room) = (self.shop.clone(), self.leases.clone(), self.room.clone());
+        let (shared, leases, room) = (self.shop.clone(), self.leases.clone(), self.room.clone());
         self.attempts.spawn(async move {
             let _done = Done {
                 leases,
@@ -205,7 +205,7 @@ impl Worker {
                 attempt: lease.attempt,
                 slot: Some(slot),
             };
-            work(&shop, &lease, &stop).await;
+            work(&shared, &lease, &stop).await;
         });
         metrics::gauge!("tamiz_worker_slots_free").set(self.slots.available_permits() as f64);
         metrics::gauge!("tamiz_worker_slots").set(self.slots_max as f64);

@@ -112,27 +112,25 @@ pub(crate) fn ending(
         Failure::Refused(refusal) => bad(TaskStatus::Failed, refusal.clone()),
         Failure::TimedOut(refusal) => bad(TaskStatus::Timeout, refusal.clone()),
         Failure::Stopped => retry_at(now, "stopped for no reason that is known".to_owned()),
-        Failure::MayPass { doing, .. } => match backoff.pause(retries + 1, draw) {
-            Some(pause) => {
-                let seconds = pause.as_secs_f64();
-                let at = now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero());
-                retry_at(
-                    at,
-                    format!("{doing} failed; trying again in {seconds:.1} seconds"),
-                )
-            }
-            None => {
-                let attempts = backoff.attempts_max;
-                let message = format!(
-                    "{doing} failed, {attempts} times in all; an operator finds the cause in the log"
-                );
-                bad(
-                    TaskStatus::DeadLetter,
-                    Refusal::new(RefusalCode::AttemptsExhausted, message),
-                )
-            }
-        },
+        Failure::MayPass { doing, .. } => after_trouble(doing, retries, backoff, now, draw),
     })
+}
+
+fn after_trouble(doing: &str, retries: i32, backoff: &Backoff, now: DateTime<Utc>, draw: f64) -> Ending {
+    if let Some(pause) = backoff.pause(retries + 1, draw) {
+        let seconds = pause.as_secs_f64();
+        let at = now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero());
+        return retry_at(
+            at,
+            format!("{doing} failed; trying again in {seconds:.1} seconds"),
+        );
+    }
+    let attempts = backoff.attempts_max;
+    let message = format!("{doing} failed, {attempts} times in all; an operator finds the cause in the log");
+    bad(
+        TaskStatus::DeadLetter,
+        Refusal::new(RefusalCode::AttemptsExhausted, message),
+    )
 }
 
 fn bad(status: TaskStatus, refusal: Refusal) -> Ending {

@@ -116,7 +116,7 @@ async fn write(store: &Store, of: &AttemptOf, stop: &Stop, note: &Note) {
         Ok(false) => stop.press(StopReason::LeaseLost),
         // progress is worth less than the work: the attempt goes on
         Err(error) => {
-            tracing::warn!(task = %of.task, error = &error as &dyn std::error::Error, "progress was not told")
+            tracing::warn!(task = %of.task, error = &error as &dyn std::error::Error, "progress was not told");
         }
     }
 }

@@ -100,7 +100,8 @@ impl Session {
         Ok(answer)
     }
 
-    /// Questions asked so far: the number of SQL statements, which depends on the query's shape only.
+    /// Questions asked so far: the number of SQL statements. The query's shape bounds it: one per field
+    /// that loads, whatever the number of rows.
     pub(super) fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }

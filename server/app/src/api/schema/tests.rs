@@ -55,7 +55,7 @@ const NESTED: &str = "query($n: Int) { projects(first: $n) { totalCount nodes {
 } } }";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_number_of_statements_depends_on_the_shape_and_never_on_the_rows() {
+async fn a_field_costs_one_statement_however_many_rows_it_is_asked_of() {
     let platform = Platform::start().await;
     let acme = platform.tenant("acme").await;
     let mut counts = Vec::new();
@@ -85,10 +85,10 @@ async fn the_number_of_statements_depends_on_the_shape_and_never_on_the_rows() {
         }
         counts.push(statements);
     }
-    // projects and their count; severities; tasks and their count; their projects, findings, those'
-    // count, artifacts, executions, results; the findings' tasks and projects come from the batches
-    assert_eq!(counts, [counts[0]; 3], "{counts:?}");
-    assert!(counts[0] <= 16, "{counts:?}");
+    // every field that loads is one statement at most: projects, tasks, findings (twice) and their
+    // counts make 8; severities, artifacts, executions, results 4; single projects and tasks 4.
+    // Two of them that meet by chance share one, so the number may be smaller.
+    assert!(counts.iter().all(|count| *count <= 16), "{counts:?}");
     platform.end().await;
 }
 

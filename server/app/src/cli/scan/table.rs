@@ -7,6 +7,9 @@ use tamiz_core::severity::Severity;
 
 use super::report::Report;
 
+/// Narrower terminals (and those that claim a width of 0) get long lines instead of one letter per line.
+const WIDTH_MIN: u16 = 60;
+
 /// How the table may look.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
@@ -21,7 +24,10 @@ impl Look {
         let terminal = std::io::stdout().is_terminal();
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var("TERM").as_deref() == Ok("dumb");
-        let width = terminal.then(|| Table::new().width()).flatten();
+        let width = terminal
+            .then(|| Table::new().width())
+            .flatten()
+            .filter(|width| *width >= WIDTH_MIN);
         Look {
             width,
             colour: terminal && !unwanted && !dumb,

@@ -46,6 +46,16 @@ impl Process {
         }
     }
 
+    /// SIGSTOP: it lives and does nothing, like a machine that sleeps.
+    pub(crate) fn freeze(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("our child");
+    }
+
+    /// Wakes it up.
+    pub(crate) fn thaw(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("our child");
+    }
+
     /// Waits for its end.
     pub(crate) fn ends(&mut self, patience: Duration) -> ExitStatus {
         let child = &mut self.child;

@@ -145,25 +145,28 @@ impl Socket {
         self.subscribe(task, EVENTS, json!({ "task": task, "after": after })).await;
     }
 
-    /// The next thing said about the subscription `id`.
-    pub(crate) async fn next(&mut self, id: &str) -> Said {
+    /// The next thing said about any subscription, and its id; an empty id when the line is dead.
+    pub(crate) async fn next_of_any(&mut self) -> (String, Said) {
         loop {
-            let Some(mut message) = self.hear().await else { return Said::Broken };
-            if message.get("id").is_some_and(|of| of != id) {
-                continue;
-            }
+            let Some(mut message) = self.hear().await else { return (String::new(), Said::Broken) };
+            let id = message["id"].as_str().unwrap_or_default().to_owned();
             match message["type"].as_str() {
-                Some("next") => return Said::Next(message["payload"].take()),
-                Some("error") => return Said::Refused(message["payload"].take()),
-                Some("complete") => return Said::Complete,
+                Some("next") => return (id, Said::Next(message["payload"].take())),
+                Some("error") => return (id, Said::Refused(message["payload"].take())),
+                Some("complete") => return (id, Said::Complete),
                 _ => {}
             }
         }
     }
 
-    /// The next event of a followed task; `None` at the end.
-    pub(crate) async fn event(&mut self, task: &str) -> Option<Value> {
-        match self.next(task).await {
+    /// The next thing said about the only subscription.
+    pub(crate) async fn next(&mut self) -> Said {
+        self.next_of_any().await.1
+    }
+
+    /// The next event of the only task that is followed; `None` at the end.
+    pub(crate) async fn event(&mut self) -> Option<Value> {
+        match self.next().await {
             Said::Next(payload) => Some(event_of(payload)),
             Said::Complete => None,
             other => panic!("the socket says {other:?}"),
