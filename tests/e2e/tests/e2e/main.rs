@@ -15,16 +15,10 @@ mod harness;
 
 mod whole_road;
 mod command_line;
-mod isolation;
 mod killed_workers;
 mod restarts;
 mod subscriptions;
 mod hostile_archives;
 mod hostile_reports;
-mod silencing;
 mod hostile_tools;
 mod hostile_plugins;
-mod uploads;
-mod tokens;
-mod queue;
-mod graphql;
