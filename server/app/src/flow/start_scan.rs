@@ -130,14 +130,22 @@ async fn check_options(
         Err(PlanError::BadOptions { message }) => Err(Refusal::new(RefusalCode::BadOptions, message)
             .at(&["input", "options"])
             .into()),
+        Err(PlanError::Failed(failure)) if failure.is_the_hosts() => {
+            Err(FlowError::fault("asking the plugin", failure))
+        }
         // a report needs no plan
-        Err(PlanError::Unsupported { .. }) if matches!(order.source, Source::Report { .. }) => Ok(()),
+        Err(_) if matches!(order.source, Source::Report { .. }) => Ok(()),
         Err(PlanError::Unsupported { message }) => {
             Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
                 .at(&["input", "scanType"])
                 .into())
         }
-        Err(error) => Err(FlowError::fault("asking the plugin", error)),
+        Err(PlanError::Failed(failure)) => {
+            let message = format!("the plugin made no plan: {failure}");
+            Err(Refusal::new(RefusalCode::PluginFailed, message)
+                .at(&["input", "scanType"])
+                .into())
+        }
     }
 }
 
