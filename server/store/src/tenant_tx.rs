@@ -29,7 +29,13 @@ impl Store {
     pub async fn begin(&self, scope: &TenantScope) -> Result<TenantTx, StoreError> {
         // a UUID prints as hex digits and hyphens, nothing else
         let begin = format!("begin; set local tamiz.tenant_id = '{}'", scope.tenant_id());
-        let transaction = self.app.begin_with(AssertSqlSafe(begin)).await?;
+        let pool = self.app.clone();
+        // On a task of its own: a caller that is dropped between the message and its answer would
+        // give a connection back to the pool with the transaction still open.
+        let opening = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(begin)).await });
+        let transaction = opening
+            .await
+            .map_err(|_| StoreError::Unavailable(sqlx::Error::WorkerCrashed))??;
         Ok(TenantTx {
             transaction,
             store: self.clone(),

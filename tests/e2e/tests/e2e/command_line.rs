@@ -15,8 +15,14 @@ use crate::whole_road::{expected_places, vulnshop};
 /// `tamiz scan` as a user's machine runs it: the address and the token are all it knows.
 fn scan(app: &App, client: &Client, args: &[&str]) -> Output {
     let mut command = Command::new(checkout::tamiz());
-    command.arg("scan").args(args).current_dir(app.folder()).env_clear();
-    command.env("TAMIZ_SERVER", client.address()).env("TAMIZ_TOKEN", client.token());
+    command
+        .arg("scan")
+        .args(args)
+        .current_dir(app.folder())
+        .env_clear();
+    command
+        .env("TAMIZ_SERVER", client.address())
+        .env("TAMIZ_TOKEN", client.token());
     command.output().unwrap()
 }
 
@@ -25,7 +31,10 @@ fn stderr(output: &Output) -> String {
 }
 
 fn unpack(archive: Vec<u8>, folder: &Path) {
-    zip::ZipArchive::new(Cursor::new(archive)).unwrap().extract(folder).unwrap();
+    zip::ZipArchive::new(Cursor::new(archive))
+        .unwrap()
+        .extract(folder)
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,21 +43,47 @@ async fn a_folder_is_scanned_and_a_high_finding_fails_the_pipeline() {
     let app = Plan::new().tools(Tools::Bundled).start().await;
     let acme = app.tenant("acme");
     unpack(vulnshop(), &app.folder().join("shop"));
-    let output = scan(&app, &acme, &["shop", "--project", "shop", "--format", "json", "--fail-on", "high"]);
+    let output = scan(
+        &app,
+        &acme,
+        &[
+            "shop",
+            "--project",
+            "shop",
+            "--format",
+            "json",
+            "--fail-on",
+            "high",
+        ],
+    );
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("(--fail-on)"), "{}", stderr(&output));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["task"]["status"], "completed");
-    let place =
-        |finding: &Value| format!("{}\t{}\t{}", text(&finding["ruleId"]), text(&finding["file"]), finding["line"]);
-    let mut places: Vec<String> = document["findings"].as_array().unwrap().iter().map(place).collect();
+    let place = |finding: &Value| {
+        format!(
+            "{}\t{}\t{}",
+            text(&finding["ruleId"]),
+            text(&finding["file"]),
+            finding["line"]
+        )
+    };
+    let mut places: Vec<String> = document["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(place)
+        .collect();
     places.sort();
     assert_eq!(places, expected_places());
 }
 
 /// A server whose semgrep writes a report of 5 findings, none worse than high.
 async fn stand_in() -> (App, Client) {
-    let app = Plan::new().tools(Tools::Script(Script::new(WRITE_REPORT))).start().await;
+    let app = Plan::new()
+        .tools(Tools::Script(Script::new(WRITE_REPORT)))
+        .start()
+        .await;
     fs::write(install(app.folder()).join("report.json"), report::semgrep(5)).unwrap();
     fs::create_dir(app.folder().join("src")).unwrap();
     fs::write(app.folder().join("src/app.py"), "print(1)\n").unwrap();
@@ -64,7 +99,14 @@ async fn findings_below_the_threshold_pass_in_every_format() {
         all.extend(args);
         scan(&app, &acme, &all)
     };
-    let sarif = run(&["--format", "sarif", "--fail-on", "critical", "--json-output", "found.json"]);
+    let sarif = run(&[
+        "--format",
+        "sarif",
+        "--fail-on",
+        "critical",
+        "--json-output",
+        "found.json",
+    ]);
     assert_eq!(sarif.status.code(), Some(0), "{}", stderr(&sarif));
     let document: Value = serde_json::from_slice(&sarif.stdout).unwrap();
     assert_eq!(document["version"], "2.1.0");
@@ -75,9 +117,18 @@ async fn findings_below_the_threshold_pass_in_every_format() {
     let table = run(&[]);
     assert_eq!(table.status.code(), Some(0), "{}", stderr(&table));
     let table = String::from_utf8(table.stdout).unwrap();
-    assert!(table.contains("demo-rule-0") && table.contains("src/demo-rule0.py"), "{table}");
-    assert!(!table.contains('\u{1b}'), "no colour where no terminal is: {table:?}");
-    assert_eq!(acme.data("{ projects { totalCount } }", Value::Null).await["projects"]["totalCount"], 1);
+    assert!(
+        table.contains("demo-rule-0") && table.contains("src/demo-rule0.py"),
+        "{table}"
+    );
+    assert!(
+        !table.contains('\u{1b}'),
+        "no colour where no terminal is: {table:?}"
+    );
+    assert_eq!(
+        acme.data("{ projects { totalCount } }", Value::Null).await["projects"]["totalCount"],
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +161,10 @@ async fn operators_list_tenants_tokens_and_plugins() {
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("exists already"));
     let tokens = app.says(&["token", "list", "--tenant", "acme"]);
-    assert!(tokens.contains("a-token") && !tokens.contains(acme.token()), "{tokens}");
+    assert!(
+        tokens.contains("a-token") && !tokens.contains(acme.token()),
+        "{tokens}"
+    );
     assert!(app.says(&["plugin", "list"]).contains("codeaudit"));
     let config = app.says(&["config", "check"]);
     assert!(config.contains("lease_seconds"), "{config}");

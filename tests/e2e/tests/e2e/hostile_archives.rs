@@ -54,29 +54,53 @@ fn more() -> Vec<(&'static str, Vec<u8>, Good)> {
     vec![
         ("deep", one(&deep), Refused("at most 64 are allowed")),
         ("parent", one("a/../../x.py"), Refused("leads out of the archive")),
-        ("backslashes", one("..\\..\\x.py"), Refused("leads out of the archive")),
-        ("absolute", one("/tmp/tamiz-slip-own"), Refused("leads out of the archive")),
+        (
+            "backslashes",
+            one("..\\..\\x.py"),
+            Refused("leads out of the archive"),
+        ),
+        (
+            "absolute",
+            one("/tmp/tamiz-slip-own"),
+            Refused("leads out of the archive"),
+        ),
         ("many", many, Refused("at most 10000")),
         ("control", one("a\nb.py"), Refused("has a bad name")),
-        ("folders only", report::archive([("a/", b"".as_slice())]), Refused("nothing to scan")),
+        (
+            "folders only",
+            report::archive([("a/", b"".as_slice())]),
+            Refused("nothing to scan"),
+        ),
         ("hooks", one(".git/hooks/post-checkout"), Scanned(1)),
     ]
 }
 
 /// What the hostile archives try to leave behind.
 fn escaped() -> Vec<String> {
-    let names = fs::read_dir("/tmp").unwrap().flatten().map(|entry| entry.file_name());
-    names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("tamiz-slip-")).collect()
+    let names = fs::read_dir("/tmp")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name());
+    names
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.starts_with("tamiz-slip-"))
+        .collect()
 }
 
 #[tokio::test]
 async fn every_hostile_archive_gets_its_good_answer() {
     let files: BTreeSet<String> = checkout::files(FOLDER).into_iter().collect();
-    let rows: BTreeSet<String> = good_answers().iter().map(|(name, _)| (*name).to_owned()).collect();
+    let rows: BTreeSet<String> = good_answers()
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
     assert_eq!(files, rows, "one row per file");
     assert_eq!(escaped(), Vec::<String>::new(), "left by somebody else");
 
-    let app = Plan::new().tools(Tools::Script(Script::new(WRITE_REPORT))).start().await;
+    let app = Plan::new()
+        .tools(Tools::Script(Script::new(WRITE_REPORT)))
+        .start()
+        .await;
     fs::write(install(app.folder()).join("report.json"), report::semgrep(1)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
@@ -92,13 +116,19 @@ async fn every_hostile_archive_gets_its_good_answer() {
                 assert_eq!(task["status"], "COMPLETED", "{name}: {task:#}");
                 let events = acme.all_events(&text(&task["id"])).await;
                 let says = format!("unpacked {files} files");
-                assert!(events.iter().any(|event| text(&event["message"]) == says), "{name}: {events:#?}");
+                assert!(
+                    events.iter().any(|event| text(&event["message"]) == says),
+                    "{name}: {events:#?}"
+                );
             }
             Refused(rule) => {
                 assert_eq!(task["status"], "FAILED", "{name}: {task:#}");
                 assert_eq!(task["error"]["code"], "ARCHIVE_REFUSED", "{name}");
                 let message = text(&task["error"]["message"]);
-                assert!(message.contains(rule) && message.len() < 5000, "{name}: {message}");
+                assert!(
+                    message.contains(rule) && message.len() < 5000,
+                    "{name}: {message}"
+                );
                 assert_eq!(task["attempt"], 1, "{name}: trying again would not help");
             }
         }
@@ -114,8 +144,10 @@ async fn still_well(app: &App) {
     let task = other.import(&project, "report.json", report::semgrep(2)).await;
     other.ends_as(&task, "COMPLETED").await;
     let scratch = app.data_dir().join("scratch");
-    crate::harness::until("an empty scratch folder", crate::harness::wait::SOON, async || {
-        (fs::read_dir(&scratch).unwrap().count() == 0).then_some(())
-    })
+    crate::harness::until(
+        "an empty scratch folder",
+        crate::harness::wait::SOON,
+        async || (fs::read_dir(&scratch).unwrap().count() == 0).then_some(()),
+    )
     .await;
 }

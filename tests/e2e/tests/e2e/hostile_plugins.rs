@@ -12,7 +12,11 @@ const DEADLINE_SECONDS: u64 = 2;
 /// A server whose only plugin is the hostile one.
 async fn hostile() -> (App, Client, String) {
     let folder = tempfile::tempdir().unwrap();
-    fs::copy(checkout::plugin("hostile.wasm"), folder.path().join("hostile.wasm")).unwrap();
+    fs::copy(
+        checkout::plugin("hostile.wasm"),
+        folder.path().join("hostile.wasm"),
+    )
+    .unwrap();
     let app = Plan::new()
         .set("plugin_dir", folder.path().display())
         .set("plugin_deadline_seconds", format!("{DEADLINE_SECONDS}s"))
@@ -25,7 +29,8 @@ async fn hostile() -> (App, Client, String) {
 }
 
 async fn deed(acme: &Client, project: &str, name: &str) -> String {
-    acme.import_with(project, "lines.txt", b"a\nb\nc\n".to_vec(), json!({ "do": name })).await
+    acme.import_with(project, "lines.txt", b"a\nb\nc\n".to_vec(), json!({ "do": name }))
+        .await
 }
 
 #[tokio::test]
@@ -33,7 +38,12 @@ async fn every_hostile_deed_fails_its_task_with_the_reason() {
     let (_app, acme, project) = hostile().await;
     let cases = [
         ("loop", "PLUGIN_FAILED", "did not finish within 2 seconds", 0),
-        ("grow", "PLUGIN_FAILED", "ran out of its 67108864 bytes of memory", 0),
+        (
+            "grow",
+            "PLUGIN_FAILED",
+            "ran out of its 67108864 bytes of memory",
+            0,
+        ),
         ("recurse", "PLUGIN_FAILED", "", 0),
         ("trap", "PLUGIN_FAILED", "crashed (unreachable)", 0),
         ("flood-log", "PLUGIN_FAILED", "", 0),
@@ -42,7 +52,12 @@ async fn every_hostile_deed_fails_its_task_with_the_reason() {
         ("flood-diagnostics", "PLUGIN_FAILED", "", 0),
         ("flood-progress", "PLUGIN_FAILED", "", 0),
         ("huge-strings", "PLUGIN_FAILED", "", 0),
-        ("rewind-forever", "PLUGIN_FAILED", "did not finish within 2 seconds", 0),
+        (
+            "rewind-forever",
+            "PLUGIN_FAILED",
+            "did not finish within 2 seconds",
+            0,
+        ),
         ("emit-then-trap", "PLUGIN_FAILED", "crashed (unreachable)", 15),
         ("emit-then-fail", "REPORT_CORRUPT", "failed as asked", 15),
         ("nonsense", "BAD_OPTIONS", "nonsense", 0),
@@ -54,19 +69,26 @@ async fn every_hostile_deed_fails_its_task_with_the_reason() {
     for (name, code, reason, kept, task) in orders {
         let task = acme.ends_as(&task, "FAILED").await;
         assert_eq!(task["error"]["code"], code, "{name}: {task:#}");
-        assert!(text(&task["error"]["message"]).contains(reason), "{name}: {task:#}");
+        assert!(
+            text(&task["error"]["message"]).contains(reason),
+            "{name}: {task:#}"
+        );
         assert_eq!(task["findings"]["totalCount"], kept, "{name}: {task:#}");
         assert_eq!(task["attempt"], 1, "{name}: trying again would not help");
         assert_eq!(task["artifacts"][0]["kind"], "report", "{name}: {task:#}");
     }
-    let good = acme.ends_as(&deed(&acme, &project, "echo").await, "COMPLETED").await;
+    let good = acme
+        .ends_as(&deed(&acme, &project, "echo").await, "COMPLETED")
+        .await;
     assert_eq!(good["findings"]["totalCount"], 3);
 }
 
 #[tokio::test]
 async fn a_plugin_that_emits_for_ever_is_stopped_and_what_it_emitted_is_kept() {
     let (_app, acme, project) = hostile().await;
-    let task = acme.ends_as(&deed(&acme, &project, "flood-findings").await, "FAILED").await;
+    let task = acme
+        .ends_as(&deed(&acme, &project, "flood-findings").await, "FAILED")
+        .await;
     assert_eq!(task["error"]["code"], "PLUGIN_FAILED");
     let kept = task["findings"]["totalCount"].as_u64().unwrap();
     assert!(0 < kept && kept <= 500_000, "{kept}");
@@ -79,7 +101,10 @@ async fn lies_and_broken_findings_are_put_right() {
     let (_app, acme, project) = hostile().await;
     let lying = acme.ended(&deed(&acme, &project, "lying-outcome").await).await;
     assert_eq!(lying["findings"]["totalCount"], 0, "{lying:#}");
-    assert!(lying["scanResult"]["findings"] == 0 || lying["status"] == "FAILED", "{lying:#}");
+    assert!(
+        lying["scanResult"]["findings"] == 0 || lying["status"] == "FAILED",
+        "{lying:#}"
+    );
 
     let bad = acme.ended(&deed(&acme, &project, "bad-finding").await).await;
     for finding in acme.findings(&text(&bad["id"])).await {
@@ -87,11 +112,24 @@ async fn lies_and_broken_findings_are_put_right() {
         assert!(!line.contains(['\n', '\0']), "{finding}");
     }
 
-    let kept = acme.ends_as(&deed(&acme, &project, "artifact").await, "COMPLETED").await;
-    let names: Vec<&Value> =
-        kept["artifacts"].as_array().unwrap().iter().map(|artifact| &artifact["name"]).collect();
-    assert_eq!(names, ["lines.txt", "kept.txt"], "the one that was not finished is not kept");
-    assert_eq!(acme.bytes(&text(&kept["artifacts"][1]["id"])).await, b"some bytes");
+    let kept = acme
+        .ends_as(&deed(&acme, &project, "artifact").await, "COMPLETED")
+        .await;
+    let names: Vec<&Value> = kept["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|artifact| &artifact["name"])
+        .collect();
+    assert_eq!(
+        names,
+        ["lines.txt", "kept.txt"],
+        "the one that was not finished is not kept"
+    );
+    assert_eq!(
+        acme.bytes(&text(&kept["artifacts"][1]["id"])).await,
+        b"some bytes"
+    );
 }
 
 #[tokio::test]
@@ -112,7 +150,9 @@ async fn a_good_task_does_not_wait_for_a_looping_neighbour() {
 #[tokio::test]
 async fn a_plan_with_a_shell_is_refused_before_anything_is_queued() {
     let (_app, acme, project) = hostile().await;
-    let archive = acme.upload(&project, "src.zip", report::archive([("a.py", b"1".as_slice())])).await;
+    let archive = acme
+        .upload(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
+        .await;
     let refused = acme.mutate("startScan", order(&project, &archive)).await;
     assert!(refused["task"].is_null(), "{refused:#}");
     assert_eq!(refused["errors"][0]["code"], "PLUGIN_FAILED", "{refused:#}");

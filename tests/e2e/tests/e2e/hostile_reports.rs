@@ -68,7 +68,10 @@ fn good_answers() -> Vec<(&'static str, Good)> {
 async fn every_hostile_report_gets_its_good_answer_and_is_kept() {
     let is_report = |name: &String| !name.ends_with(".expected.json");
     let files: BTreeSet<String> = checkout::files(FOLDER).into_iter().filter(is_report).collect();
-    let rows: BTreeSet<String> = good_answers().iter().map(|(name, _)| (*name).to_owned()).collect();
+    let rows: BTreeSet<String> = good_answers()
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
     assert_eq!(files, rows, "one row per file");
 
     let app = App::start().await;
@@ -94,21 +97,39 @@ async fn every_hostile_report_gets_its_good_answer_and_is_kept() {
             Unrecognized => ("FAILED", json!("REPORT_UNRECOGNIZED"), "", 0),
             Empty => unreachable!("never a task"),
         };
-        assert_eq!((&task["status"], &task["error"]["code"]), (&json!(status), &code), "{name}: {task:#}");
+        assert_eq!(
+            (&task["status"], &task["error"]["code"]),
+            (&json!(status), &code),
+            "{name}: {task:#}"
+        );
         assert_eq!(task["findings"]["totalCount"], findings, "{name}: {task:#}");
         if completeness.is_empty() {
             assert!(task["scanResult"].is_null(), "{name}: {task:#}");
         } else {
-            assert_eq!(task["scanResult"]["completeness"], completeness, "{name}: {task:#}");
+            assert_eq!(
+                task["scanResult"]["completeness"], completeness,
+                "{name}: {task:#}"
+            );
             assert_eq!(task["scanResult"]["findings"], findings, "{name}");
         }
-        let is_silent = task["scanResult"]["diagnostics"].as_array().is_none_or(Vec::is_empty);
-        assert!(completeness != "PARTIAL" || !is_silent, "{name}: what is lost must be said: {task:#}");
+        let is_silent = task["scanResult"]["diagnostics"]
+            .as_array()
+            .is_none_or(Vec::is_empty);
+        assert!(
+            completeness != "PARTIAL" || !is_silent,
+            "{name}: what is lost must be said: {task:#}"
+        );
 
         let artifact = &task["artifacts"][0];
-        assert_eq!((&artifact["kind"], &artifact["name"]), (&json!("report"), &json!(name)));
+        assert_eq!(
+            (&artifact["kind"], &artifact["name"]),
+            (&json!("report"), &json!(name))
+        );
         let kept = acme.bytes(&text(&artifact["id"])).await;
-        assert!(kept == checkout::read(&format!("{FOLDER}/{name}")), "{name} is not kept as it came");
+        assert!(
+            kept == checkout::read(&format!("{FOLDER}/{name}")),
+            "{name} is not kept as it came"
+        );
     }
 }
 
@@ -117,7 +138,9 @@ async fn a_gzip_report_of_two_hundred_thousand_findings_is_stored_whole() {
     let app = App::start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme.import(&project, "findings-200k.json.gz", checkout::read(MANY)).await;
+    let task = acme
+        .import(&project, "findings-200k.json.gz", checkout::read(MANY))
+        .await;
     let done = acme.ends_as(&task, "COMPLETED").await;
     assert_eq!(done["findings"]["totalCount"], 200_000);
     assert_eq!(done["scanResult"]["findings"], 200_000);
@@ -130,7 +153,9 @@ async fn a_gzip_bomb_and_a_cut_gzip_are_refused() {
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
     let many = checkout::read(MANY);
-    let task = acme.import(&project, "cut.json.gz", many[..many.len() / 2].to_vec()).await;
+    let task = acme
+        .import(&project, "cut.json.gz", many[..many.len() / 2].to_vec())
+        .await;
     let cut = acme.ends_as(&task, "FAILED").await;
     assert_eq!(cut["error"]["code"], "REPORT_CORRUPT", "{cut:#}");
     // 11 members of 100 MB each, one after the other, unpack to more than a gigabyte

@@ -22,14 +22,23 @@ async fn obedient() -> (App, Client, String) {
         .limit("memory_bytes", 64 << 20)
         .limit("stream_bytes", 64 << 10)
         .limit("file_bytes", 1 << 20);
-    let app = Plan::new().tools(Tools::Script(script)).set("max_attempts", 1).start().await;
+    let app = Plan::new()
+        .tools(Tools::Script(script))
+        .set("max_attempts", 1)
+        .start()
+        .await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
     (app, acme, project)
 }
 
 async fn behave(acme: &Client, project: &str, behaviour: &str) -> String {
-    acme.scan(project, "src.zip", report::archive([("behaviour", behaviour.as_bytes())])).await
+    acme.scan(
+        project,
+        "src.zip",
+        report::archive([("behaviour", behaviour.as_bytes())]),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -38,7 +47,13 @@ async fn every_bad_end_of_a_tool_is_told_and_nothing_of_it_lives_on() {
     let marker = unique_seconds();
     let asleep = format!("sleep {marker}");
     let cases = [
-        ("hangs", format!("exec {asleep}"), "TIMEOUT", "TOOL_TIMEOUT", "timed_out"),
+        (
+            "hangs",
+            format!("exec {asleep}"),
+            "TIMEOUT",
+            "TOOL_TIMEOUT",
+            "timed_out",
+        ),
         (
             "hangs and ignores signals",
             format!("trap '' TERM INT HUP; while :; do {asleep}; done"),
@@ -46,9 +61,27 @@ async fn every_bad_end_of_a_tool_is_told_and_nothing_of_it_lives_on() {
             "TOOL_TIMEOUT",
             "timed_out",
         ),
-        ("floods stdout", "exec yes".to_owned(), "FAILED", "TOOL_LIMIT", "output_limit"),
-        ("floods stderr", "exec yes >&2".to_owned(), "FAILED", "TOOL_LIMIT", "output_limit"),
-        ("floods its report", "exec yes > /out/report".to_owned(), "FAILED", "TOOL_LIMIT", "output_limit"),
+        (
+            "floods stdout",
+            "exec yes".to_owned(),
+            "FAILED",
+            "TOOL_LIMIT",
+            "output_limit",
+        ),
+        (
+            "floods stderr",
+            "exec yes >&2".to_owned(),
+            "FAILED",
+            "TOOL_LIMIT",
+            "output_limit",
+        ),
+        (
+            "floods its report",
+            "exec yes > /out/report".to_owned(),
+            "FAILED",
+            "TOOL_LIMIT",
+            "output_limit",
+        ),
         (
             "forks",
             format!("for i in $(seq 100); do {asleep} & done; wait"),
@@ -63,14 +96,44 @@ async fn every_bad_end_of_a_tool_is_told_and_nothing_of_it_lives_on() {
             "TOOL_LIMIT",
             "memory_limit",
         ),
-        ("fails", "echo why >&2; exit 7".to_owned(), "FAILED", "TOOL_FAILED", "exited"),
-        ("writes no report", "exit 0".to_owned(), "FAILED", "TOOL_FAILED", "exited"),
-        ("writes no JSON", "echo hello > /out/report".to_owned(), "FAILED", "REPORT_UNRECOGNIZED", "exited"),
-        ("dies by a signal", "kill -SEGV $$".to_owned(), "DEAD_LETTER", "ATTEMPTS_EXHAUSTED", "killed"),
+        (
+            "fails",
+            "echo why >&2; exit 7".to_owned(),
+            "FAILED",
+            "TOOL_FAILED",
+            "exited",
+        ),
+        (
+            "writes no report",
+            "exit 0".to_owned(),
+            "FAILED",
+            "TOOL_FAILED",
+            "exited",
+        ),
+        (
+            "writes no JSON",
+            "echo hello > /out/report".to_owned(),
+            "FAILED",
+            "REPORT_UNRECOGNIZED",
+            "exited",
+        ),
+        (
+            "dies by a signal",
+            "kill -SEGV $$".to_owned(),
+            "DEAD_LETTER",
+            "ATTEMPTS_EXHAUSTED",
+            "killed",
+        ),
     ];
     let mut orders = Vec::new();
     for (name, behaviour, status, code, ended_by) in &cases {
-        orders.push((name, status, code, ended_by, behave(&acme, &project, behaviour).await));
+        orders.push((
+            name,
+            status,
+            code,
+            ended_by,
+            behave(&acme, &project, behaviour).await,
+        ));
     }
     let mut wrong = String::new();
     for (name, status, code, ended_by, task) in orders {
@@ -95,7 +158,12 @@ async fn every_bad_end_of_a_tool_is_told_and_nothing_of_it_lives_on() {
     }
     assert!(wrong.is_empty(), "{wrong}");
     assert_eq!(running_with(&asleep), [], "a child outlived its box");
-    let good = behave(&acme, &project, "echo '{\"results\":[],\"errors\":[],\"version\":\"1\",\"paths\":{}}' > /out/report").await;
+    let good = behave(
+        &acme,
+        &project,
+        "echo '{\"results\":[],\"errors\":[],\"version\":\"1\",\"paths\":{}}' > /out/report",
+    )
+    .await;
     acme.ends_as(&good, "COMPLETED").await;
     drop(app);
 }
@@ -132,7 +200,9 @@ async fn a_box_shows_a_tool_nothing_of_the_machine() {
     let task = behave(&acme, &project, &behaviour).await;
     let done = acme.ends_as(&task, "COMPLETED").await;
     assert!(done["toolExecutions"][0]["stdout"].is_null(), "{done:#}");
-    let seen = acme.bytes(&text(&done["toolExecutions"][0]["stderr"]["id"])).await;
+    let seen = acme
+        .bytes(&text(&done["toolExecutions"][0]["stderr"]["id"]))
+        .await;
     let seen: u32 = String::from_utf8(seen).unwrap().trim().parse().unwrap();
     assert!(seen < 8, "{seen} processes are seen");
 }
@@ -142,7 +212,9 @@ async fn a_worker_without_the_tool_says_so() {
     let app = App::start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme.scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())])).await;
+    let task = acme
+        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
+        .await;
     let failed = acme.ends_as(&task, "FAILED").await;
     assert_eq!(failed["error"]["code"], "TOOL_UNAVAILABLE", "{failed:#}");
 }

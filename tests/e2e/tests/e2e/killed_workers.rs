@@ -22,14 +22,21 @@ fn plan() -> Plan {
 async fn kill_in(phase: &str, acme: &Client, task: &str, worker: &mut Process) {
     let mut events = acme.events(task, 0).await;
     loop {
-        let event = events.event().await.expect("the task ended before its worker was killed");
+        let event = events
+            .event()
+            .await
+            .expect("the task ended before its worker was killed");
         if event["phase"] == phase && event["status"] == "RUNNING" {
             break;
         }
     }
     worker.kill();
     let seen = acme.task(task).await;
-    assert_eq!((&seen["status"], &seen["phase"]), (&json!("RUNNING"), &json!(phase)), "killed too late");
+    assert_eq!(
+        (&seen["status"], &seen["phase"]),
+        (&json!("RUNNING"), &json!(phase)),
+        "killed too late"
+    );
 }
 
 /// The task ended once, by its second attempt, and nothing is lost or doubled.
@@ -45,7 +52,11 @@ async fn check_end(app: &App, acme: &Client, task: &str, findings: usize) {
     }
     assert_eq!(done["findings"]["totalCount"], findings);
     let distinct = format!("select count(distinct fingerprint) from tenant.finding where task_id = '{task}'");
-    assert_eq!(app.sql(&distinct), findings.to_string(), "every finding has a place of its own");
+    assert_eq!(
+        app.sql(&distinct),
+        findings.to_string(),
+        "every finding has a place of its own"
+    );
     let outcomes =
         format!("select outcome from tenant.task_attempt where task_id = '{task}' order by attempt");
     assert_eq!(app.sql(&outcomes), "lost\ncompleted");
@@ -53,7 +64,10 @@ async fn check_end(app: &App, acme: &Client, task: &str, findings: usize) {
 
 #[tokio::test]
 async fn a_worker_killed_while_preparing_loses_its_task_to_another() {
-    let app = plan().tools(Tools::Script(Script::new(WAIT_FOR_GO))).start().await;
+    let app = plan()
+        .tools(Tools::Script(Script::new(WAIT_FOR_GO)))
+        .start()
+        .await;
     fs::write(install(app.folder()).join("report.json"), report::semgrep(10)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
@@ -83,8 +97,12 @@ async fn check_end_of_scan(app: &App, acme: &Client, task: &str) {
     check_end(app, acme, task, expected_places().len()).await;
     assert_eq!(acme.places(task).await, expected_places());
     let task = acme.task(task).await;
-    let attempts: Vec<&Value> =
-        task["toolExecutions"].as_array().unwrap().iter().map(|run| &run["attempt"]).collect();
+    let attempts: Vec<&Value> = task["toolExecutions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| &run["attempt"])
+        .collect();
     assert_eq!(attempts, [2], "the lost attempt's run was never handed in");
 }
 
@@ -92,13 +110,19 @@ async fn killed_during_an_import(phase: &str) {
     let app = plan().start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme.import(&project, "report.json", report::semgrep(FINDINGS)).await;
+    let task = acme
+        .import(&project, "report.json", report::semgrep(FINDINGS))
+        .await;
     let mut first = app.worker("first");
     kill_in(phase, &acme, &task, &mut first).await;
     let _second = app.worker("second");
     check_end(&app, &acme, &task, FINDINGS).await;
     let artifacts = acme.task(&task).await["artifacts"].take();
-    assert_eq!(artifacts.as_array().unwrap().len(), 1, "the report once: {artifacts:#}");
+    assert_eq!(
+        artifacts.as_array().unwrap().len(),
+        1,
+        "the report once: {artifacts:#}"
+    );
 }
 
 #[tokio::test]
@@ -116,7 +140,9 @@ async fn a_worker_that_is_stopped_and_wakes_up_too_late_changes_nothing() {
     let app = plan().start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme.import(&project, "report.json", report::semgrep(FINDINGS)).await;
+    let task = acme
+        .import(&project, "report.json", report::semgrep(FINDINGS))
+        .await;
     let first = app.worker("first");
     let mut events = acme.events(&task, 0).await;
     while events.event().await.expect("it is not over")["phase"] != "CONVERTING" {}
@@ -137,7 +163,10 @@ async fn a_worker_that_is_stopped_and_wakes_up_too_late_changes_nothing() {
 
 #[tokio::test]
 async fn a_worker_asked_to_end_finishes_what_it_has() {
-    let app = plan().tools(Tools::Script(Script::new(WAIT_FOR_GO))).start().await;
+    let app = plan()
+        .tools(Tools::Script(Script::new(WAIT_FOR_GO)))
+        .start()
+        .await;
     fs::write(install(app.folder()).join("report.json"), report::semgrep(10)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
@@ -147,13 +176,20 @@ async fn a_worker_asked_to_end_finishes_what_it_has() {
     let mut events = acme.events(&task, 0).await;
     while events.event().await.expect("it is not over")["phase"] != "SCANNING" {}
     worker.terminate();
-    until("the worker's draining", PATIENCE, async || worker.log().contains("draining").then_some(())).await;
+    until("the worker's draining", PATIENCE, async || {
+        worker.log().contains("draining").then_some(())
+    })
+    .await;
     let later = acme.scan(&project, "src.zip", archive).await;
     fs::write(install(app.folder()).join("go"), "").unwrap();
     assert!(worker.ends(PATIENCE).success());
     let done = acme.ends_as(&task, "COMPLETED").await;
     assert_eq!(done["attempt"], 1);
-    assert_eq!(acme.task(&later).await["status"], "QUEUED", "a draining worker takes nothing new");
+    assert_eq!(
+        acme.task(&later).await["status"],
+        "QUEUED",
+        "a draining worker takes nothing new"
+    );
     let _second = app.worker("second");
     acme.ends_as(&later, "COMPLETED").await;
 }
@@ -169,19 +205,29 @@ async fn a_worker_without_grace_sends_its_task_back_and_no_attempt_is_lost() {
     fs::write(install(app.folder()).join("report.json"), report::semgrep(10)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme.scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())])).await;
+    let task = acme
+        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
+        .await;
     let mut worker = app.worker("first");
     let mut events = acme.events(&task, 0).await;
     while events.event().await.expect("it is not over")["phase"] != "SCANNING" {}
     worker.terminate();
     assert!(worker.ends(PATIENCE).success());
     let waiting = acme.task(&task).await;
-    assert_eq!((&waiting["status"], &waiting["retries"]), (&json!("RETRYING"), &json!(0)), "{waiting:#}");
+    assert_eq!(
+        (&waiting["status"], &waiting["retries"]),
+        (&json!("RETRYING"), &json!(0)),
+        "{waiting:#}"
+    );
     fs::write(install(app.folder()).join("go"), "").unwrap();
     let _second = app.worker("second");
     let done = acme.ends_as(&task, "COMPLETED").await;
-    let said: BTreeSet<String> =
-        acme.all_events(&task).await.iter().map(|event| text(&event["message"])).collect();
+    let said: BTreeSet<String> = acme
+        .all_events(&task)
+        .await
+        .iter()
+        .map(|event| text(&event["message"]))
+        .collect();
     assert!(said.iter().any(|words| words.contains("shut down")), "{said:?}");
     assert_eq!(done["attempt"], 2);
 }

@@ -13,12 +13,12 @@
 
 mod harness;
 
-mod whole_road;
 mod command_line;
+mod hostile_archives;
+mod hostile_plugins;
+mod hostile_reports;
+mod hostile_tools;
 mod killed_workers;
 mod restarts;
 mod subscriptions;
-mod hostile_archives;
-mod hostile_reports;
-mod hostile_tools;
-mod hostile_plugins;
+mod whole_road;

@@ -18,7 +18,11 @@ async fn scanning(acme: &Client, task: &str) {
 async fn ended_once(acme: &Client, task: &str) {
     acme.ends_as(task, "COMPLETED").await;
     let events = acme.all_events(task).await;
-    assert_eq!(events.iter().filter(|event| event["phase"] == "DONE").count(), 1, "{events:#?}");
+    assert_eq!(
+        events.iter().filter(|event| event["phase"] == "DONE").count(),
+        1,
+        "{events:#?}"
+    );
 }
 
 #[tokio::test]
@@ -35,7 +39,10 @@ async fn a_scan_outlives_a_killed_postgres() {
     scanning(&acme, &task).await;
     let postmaster = app.postmaster().expect("a postmaster");
     kill_stranger(postmaster);
-    until("another postmaster", SOON, async || (app.postmaster()? != postmaster).then_some(())).await;
+    until("another postmaster", SOON, async || {
+        (app.postmaster()? != postmaster).then_some(())
+    })
+    .await;
     app.is_ready().await;
 
     ended_once(&acme, &task).await;
@@ -48,7 +55,10 @@ async fn a_scan_outlives_a_killed_postgres() {
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_killed_server() {
     let script = Script::new(WAIT_FOR_GO);
-    let plan = Plan::new().embedded().with_short_leases().tools(Tools::Script(script));
+    let plan = Plan::new()
+        .embedded()
+        .with_short_leases()
+        .tools(Tools::Script(script));
     let mut app = plan.start().await;
     fs::write(install(app.folder()).join("report.json"), report::semgrep(50)).unwrap();
     let acme = app.tenant("acme");
@@ -57,14 +67,19 @@ async fn what_was_acknowledged_survives_a_killed_server() {
     acme.ends_as(&finished, "COMPLETED").await;
     let before = (acme.task(&finished).await, acme.findings(&finished).await);
     let upload = acme.upload(&project, "later.json", report::semgrep(9)).await;
-    let running = acme.scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())])).await;
+    let running = acme
+        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
+        .await;
     scanning(&acme, &running).await;
 
     app.server().kill();
     app.start_server();
     app.is_ready().await;
 
-    assert_eq!((acme.task(&finished).await, acme.findings(&finished).await), before);
+    assert_eq!(
+        (acme.task(&finished).await, acme.findings(&finished).await),
+        before
+    );
     let bytes = acme.bytes(&text(&before.0["artifacts"][0]["id"])).await;
     assert_eq!(bytes, report::semgrep(200));
     let later = acme.mutate("importReport", order(&project, &upload)).await;
@@ -78,11 +93,16 @@ async fn what_was_acknowledged_survives_a_killed_server() {
 
 #[tokio::test]
 async fn a_task_and_its_watcher_outlive_lost_connections() {
-    let app = Plan::new().tools(Tools::Script(Script::new(WAIT_FOR_GO))).start().await;
+    let app = Plan::new()
+        .tools(Tools::Script(Script::new(WAIT_FOR_GO)))
+        .start()
+        .await;
     fs::write(install(app.folder()).join("report.json"), report::semgrep(50)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme.scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())])).await;
+    let task = acme
+        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
+        .await;
     scanning(&acme, &task).await;
     app.database().cut_connections();
     fs::write(install(app.folder()).join("go"), "").unwrap();

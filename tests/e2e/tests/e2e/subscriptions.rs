@@ -11,11 +11,16 @@ use crate::harness::{App, Client, Plan, Said, report};
 
 /// A task whose tool waits until the test says go.
 async fn waiting_task() -> (App, Client, String) {
-    let app = Plan::new().tools(Tools::Script(Script::new(WAIT_FOR_GO))).start().await;
+    let app = Plan::new()
+        .tools(Tools::Script(Script::new(WAIT_FOR_GO)))
+        .start()
+        .await;
     fs::write(install(app.folder()).join("report.json"), report::semgrep(300)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme.scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())])).await;
+    let task = acme
+        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
+        .await;
     (app, acme, task)
 }
 
@@ -24,7 +29,10 @@ fn go(app: &App) {
 }
 
 fn sequence(events: &[Value]) -> Vec<i64> {
-    events.iter().map(|event| event["seq"].as_i64().unwrap()).collect()
+    events
+        .iter()
+        .map(|event| event["seq"].as_i64().unwrap())
+        .collect()
 }
 
 fn last_of(events: &[Value]) -> i64 {
@@ -81,7 +89,9 @@ async fn every_subscription_of_one_socket_hears_everything() {
     let mut socket = acme.socket().await;
     let mut heard: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for name in ["first", "second", "third"] {
-        socket.subscribe(name, EVENTS, json!({ "task": task, "after": 0 })).await;
+        socket
+            .subscribe(name, EVENTS, json!({ "task": task, "after": 0 }))
+            .await;
         heard.insert(name, Vec::new());
     }
     go(&app);
@@ -89,7 +99,10 @@ async fn every_subscription_of_one_socket_hears_everything() {
     while open > 0 {
         match socket.next_of_any().await {
             (id, Said::Next(mut payload)) => {
-                heard.get_mut(id.as_str()).unwrap().push(payload["data"]["taskEvents"].take());
+                heard
+                    .get_mut(id.as_str())
+                    .unwrap()
+                    .push(payload["data"]["taskEvents"].take());
             }
             (_, Said::Complete) => open -= 1,
             (id, other) => panic!("{id}: {other:?}"),
@@ -122,10 +135,18 @@ async fn a_finished_task_is_replayed_and_completed() {
     let last = last_of(&live);
     assert_eq!(replay(&acme, &task).await, live);
     assert_eq!(acme.events(&task, last).await.rest().await, Vec::<Value>::new());
-    assert_eq!(acme.events(&task, last - 1).await.rest().await, live[live.len() - 1..]);
+    assert_eq!(
+        acme.events(&task, last - 1).await.rest().await,
+        live[live.len() - 1..]
+    );
 
     for after in [last + 1, -1] {
-        let Said::Next(answer) = acme.events(&task, after).await.next().await else { panic!("an answer") };
-        assert_eq!(answer["errors"][0]["extensions"]["code"], "INVALID_INPUT", "{answer}");
+        let Said::Next(answer) = acme.events(&task, after).await.next().await else {
+            panic!("an answer")
+        };
+        assert_eq!(
+            answer["errors"][0]["extensions"]["code"], "INVALID_INPUT",
+            "{answer}"
+        );
     }
 }

@@ -40,14 +40,24 @@ async fn a_zip_goes_in_and_real_findings_come_out_live() {
 
 /// All phases in order, numbered without gaps, with the count at the end.
 fn check_events(events: &[Value], findings: usize) {
-    let mut phases: Vec<&str> = events.iter().map(|event| event["phase"].as_str().unwrap()).collect();
+    let mut phases: Vec<&str> = events
+        .iter()
+        .map(|event| event["phase"].as_str().unwrap())
+        .collect();
     phases.dedup();
-    assert_eq!(phases, ["QUEUED", "PREPARING", "SCANNING", "CONVERTING", "STORING", "DONE"], "{events:#?}");
+    assert_eq!(
+        phases,
+        ["QUEUED", "PREPARING", "SCANNING", "CONVERTING", "STORING", "DONE"],
+        "{events:#?}"
+    );
     for (index, event) in events.iter().enumerate() {
         assert_eq!(event["seq"], index + 1);
     }
     let last = events.last().unwrap();
-    assert_eq!((&last["status"], &last["done"]), (&json!("COMPLETED"), &json!(findings)));
+    assert_eq!(
+        (&last["status"], &last["done"]),
+        (&json!("COMPLETED"), &json!(findings))
+    );
     let says = |words: &str| events.iter().any(|event| text(&event["message"]).contains(words));
     assert!(says("unpacked 26 files"), "{events:#?}");
     assert!(says("running semgrep 1."), "{events:#?}");
@@ -70,7 +80,10 @@ fn check_totals(findings: &[Value], totals: &Value) {
     assert_eq!(totals["byFile"], count("file"));
     let severities = count("severity");
     for (severity, counted) in totals["bySeverity"].as_object().unwrap() {
-        let found = severities.get(severity.to_uppercase()).and_then(Value::as_u64).unwrap_or(0);
+        let found = severities
+            .get(severity.to_uppercase())
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
         assert_eq!(counted, found, "{severity}");
     }
 }
@@ -79,11 +92,20 @@ fn check_execution(task: &Value) {
     let runs = task["toolExecutions"].as_array().unwrap();
     assert_eq!(runs.len(), 1, "{runs:#?}");
     let run = &runs[0];
-    assert_eq!((&run["tool"], &run["exitCode"], &run["endedBy"]), (&json!("semgrep"), &json!(0), &json!("exited")));
+    assert_eq!(
+        (&run["tool"], &run["exitCode"], &run["endedBy"]),
+        (&json!("semgrep"), &json!(0), &json!("exited"))
+    );
     let pinned = String::from_utf8(checkout::read("scripts/semgrep-requirements.txt")).unwrap();
-    assert!(pinned.contains(&format!("semgrep=={}", text(&run["toolVersion"]))), "{run:#}");
+    assert!(
+        pinned.contains(&format!("semgrep=={}", text(&run["toolVersion"]))),
+        "{run:#}"
+    );
     assert!(text(&run["startedAt"]) < text(&run["finishedAt"]));
-    assert!(run["metrics"]["memoryBytesPeak"].as_u64().unwrap() > 1 << 20, "{run:#}");
+    assert!(
+        run["metrics"]["memoryBytesPeak"].as_u64().unwrap() > 1 << 20,
+        "{run:#}"
+    );
 }
 
 /// Every artifact can be had, is what the row says, and is never shown as a page of ours.
@@ -91,7 +113,10 @@ async fn check_artifacts(app: &App, client: &crate::harness::Client, task: &Valu
     let artifacts = task["artifacts"].as_array().unwrap();
     let mut kinds: Vec<String> = artifacts.iter().map(|artifact| text(&artifact["kind"])).collect();
     kinds.sort();
-    assert!(kinds.contains(&"report".to_owned()) && kinds.contains(&"stderr".to_owned()), "{kinds:?}");
+    assert!(
+        kinds.contains(&"report".to_owned()) && kinds.contains(&"stderr".to_owned()),
+        "{kinds:?}"
+    );
     for artifact in artifacts {
         let path = text(&artifact["path"]);
         let answer = client.request(Method::GET, &path).send().await.unwrap();

@@ -46,7 +46,11 @@ impl Plan {
             ("shutdown_grace_seconds", "10s"),
         ];
         let settings = settings.map(|(key, value)| (key, value.to_owned()));
-        Self { settings: settings.into(), is_embedded: false, tools: Tools::None }
+        Self {
+            settings: settings.into(),
+            is_embedded: false,
+            tools: Tools::None,
+        }
     }
 
     /// Any configuration key.
@@ -78,7 +82,10 @@ impl Plan {
 
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(self) -> App {
-        let folder = tempfile::Builder::new().prefix("tamiz-e2e-").tempdir().expect("a folder");
+        let folder = tempfile::Builder::new()
+            .prefix("tamiz-e2e-")
+            .tempdir()
+            .expect("a folder");
         let database = (!self.is_embedded).then(Database::of_template);
         let mut settings = self.settings;
         self.tools.install(folder.path(), &mut settings);
@@ -87,7 +94,13 @@ impl Plan {
             settings.insert("migrate_on_start", "false".to_owned());
         }
         let port = free_port();
-        let mut app = App { server: None, port, settings, database, folder };
+        let mut app = App {
+            server: None,
+            port,
+            settings,
+            database,
+            folder,
+        };
         app.start_server();
         app.is_ready().await;
         app
@@ -131,7 +144,9 @@ impl App {
             }
         }
         command.env_remove("DATABASE_URL").current_dir(self.folder());
-        command.args(["--config", "/dev/null", "--data-dir"]).arg(self.data_dir());
+        command
+            .args(["--config", "/dev/null", "--data-dir"])
+            .arg(self.data_dir());
         if let Some(database) = &self.database {
             command.env("DATABASE_URL", database.url());
         }
@@ -213,7 +228,12 @@ impl App {
 
     fn database_url(&self) -> String {
         self.database.as_ref().map_or_else(
-            || format!("postgres:///tamiz?host={}&user=tamiz_admin", self.cluster().display()),
+            || {
+                format!(
+                    "postgres:///tamiz?host={}&user=tamiz_admin",
+                    self.cluster().display()
+                )
+            },
             |database| database.url().to_owned(),
         )
     }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 /// The checkout's folder.
 pub(crate) fn checkout() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("tests/e2e lies two folders deep").to_owned()
+    here.ancestors()
+        .nth(2)
+        .expect("tests/e2e lies two folders deep")
+        .to_owned()
 }
 
 /// A file that the checkout holds.
@@ -18,8 +21,9 @@ pub(crate) fn read(path: &str) -> Vec<u8> {
 pub(crate) fn files(folder: &str) -> Vec<String> {
     let folder = checkout().join(folder);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -37,12 +41,21 @@ pub(crate) fn tamiz() -> PathBuf {
 
 /// A wasm component that `scripts/build-plugins` made.
 pub(crate) fn plugin(name: &str) -> PathBuf {
-    needed(build().parent().expect("a build has a target folder").join("plugins").join(name))
+    needed(
+        build()
+            .parent()
+            .expect("a build has a target folder")
+            .join("plugins")
+            .join(name),
+    )
 }
 
 /// Compiled plugins, shared by all tests so that each component is compiled once.
 pub(crate) fn plugin_cache() -> PathBuf {
-    build().parent().expect("a build has a target folder").join("test-plugin-cache")
+    build()
+        .parent()
+        .expect("a build has a target folder")
+        .join("test-plugin-cache")
 }
 
 fn needed(path: PathBuf) -> PathBuf {

@@ -48,7 +48,11 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(address: &str, token: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { http, address: address.to_owned(), token: token.to_owned() }
+        Self {
+            http,
+            address: address.to_owned(),
+            token: token.to_owned(),
+        }
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -61,19 +65,35 @@ impl Client {
 
     /// A request with the token; nothing of it is checked.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.address)).timeout(ANSWER_TIMEOUT);
-        if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.address))
+            .timeout(ANSWER_TIMEOUT);
+        if self.token.is_empty() {
+            request
+        } else {
+            request.bearer_auth(&self.token)
+        }
     }
 
     pub(crate) async fn is_ready(&self) -> bool {
-        let answer = self.request(Method::GET, "/readyz").timeout(Duration::from_secs(5)).send().await;
+        let answer = self
+            .request(Method::GET, "/readyz")
+            .timeout(Duration::from_secs(5))
+            .send()
+            .await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
     /// The whole answer to a GraphQL document, errors and all.
     pub(crate) async fn answer(&self, document: &str, variables: Value) -> Value {
         let body = json!({ "query": document, "variables": variables });
-        let answer = self.request(Method::POST, "/graphql").json(&body).send().await.expect("an answer");
+        let answer = self
+            .request(Method::POST, "/graphql")
+            .json(&body)
+            .send()
+            .await
+            .expect("an answer");
         answer.json().await.expect("JSON")
     }
 
@@ -87,7 +107,11 @@ impl Client {
     /// A mutation `name(input)`: the payload, refusals and all.
     pub(crate) async fn mutate(&self, name: &str, input: Value) -> Value {
         let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
-        let made = if name == "createProject" { "project { id name }" } else { "task { id status } " };
+        let made = if name == "createProject" {
+            "project { id name }"
+        } else {
+            "task { id status } "
+        };
         let document = format!(
             "mutation($input: {kind}!) {{ {name}(input: $input) {{ {made} errors {{ code message path }} }} }}"
         );
@@ -102,13 +126,17 @@ impl Client {
     }
 
     pub(crate) async fn project(&self, name: &str) -> String {
-        self.made("createProject", "project", json!({ "name": name })).await
+        self.made("createProject", "project", json!({ "name": name }))
+            .await
     }
 
     /// Sends bytes; the answer is not looked at.
     pub(crate) async fn send(&self, project: &str, name: &str, bytes: impl Into<reqwest::Body>) -> Response {
         let query = [("project", project), ("fileName", name)];
-        let request = self.request(Method::POST, "/v1/uploads").query(&query).body(bytes);
+        let request = self
+            .request(Method::POST, "/v1/uploads")
+            .query(&query)
+            .body(bytes);
         request.send().await.expect("an answer")
     }
 
@@ -170,7 +198,10 @@ impl Client {
 
     /// Waits until the task is in a state, such as `RUNNING`.
     pub(crate) async fn reaches(&self, id: &str, status: &str) {
-        until(status, PATIENCE, async || (self.task(id).await["status"] == status).then_some(())).await;
+        until(status, PATIENCE, async || {
+            (self.task(id).await["status"] == status).then_some(())
+        })
+        .await;
     }
 
     /// All findings of a task in one order; each must come once.
@@ -182,7 +213,10 @@ impl Client {
             let mut page = data["task"]["findings"].take();
             let rows = page["nodes"].as_array_mut().expect("rows").split_off(0);
             for row in &rows {
-                assert!(seen.insert(text(&row["id"])), "{order}: a finding comes twice: {row}");
+                assert!(
+                    seen.insert(text(&row["id"])),
+                    "{order}: a finding comes twice: {row}"
+                );
             }
             findings.extend(rows);
             if page["pageInfo"]["hasNextPage"] == false {
@@ -200,7 +234,12 @@ impl Client {
     /// Rule, file and line of all findings of a task, sorted.
     pub(crate) async fn places(&self, task: &str) -> Vec<String> {
         let place = |finding: &Value| {
-            format!("{}\t{}\t{}", text(&finding["ruleId"]), text(&finding["file"]), finding["line"])
+            format!(
+                "{}\t{}\t{}",
+                text(&finding["ruleId"]),
+                text(&finding["file"]),
+                finding["line"]
+            )
         };
         let mut places: Vec<String> = self.findings(task).await.iter().map(place).collect();
         places.sort();
@@ -238,7 +277,10 @@ pub(crate) fn order(project: &str, upload: &str) -> Value {
 
 /// A string of an answer.
 pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no string"))
+        .to_owned()
 }
 
 /// SHA-256 in hexadecimal.

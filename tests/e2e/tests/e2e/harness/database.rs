@@ -18,12 +18,16 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn of_template() -> Self {
-        let server = std::env::var(VARIABLE).unwrap_or_else(|_| panic!("{VARIABLE} is not set: run `make test`"));
+        let server =
+            std::env::var(VARIABLE).unwrap_or_else(|_| panic!("{VARIABLE} is not set: run `make test`"));
         let server = Url::parse(&server).expect(VARIABLE);
         let name = format!("e2e_{}", uuid::Uuid::now_v7().simple());
         let mut url = server.clone();
         url.set_path(&format!("/{name}"));
-        psql(server.as_str(), &format!("create database {name} template {TEMPLATE}"));
+        psql(
+            server.as_str(),
+            &format!("create database {name} template {TEMPLATE}"),
+        );
         Self { name, server, url }
     }
 
@@ -44,7 +48,10 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let name = &self.name;
-        psql(self.server.as_str(), &format!("drop database if exists {name} with (force)"));
+        psql(
+            self.server.as_str(),
+            &format!("drop database if exists {name} with (force)"),
+        );
     }
 }
 
@@ -55,5 +62,8 @@ pub(crate) fn psql(url: &str, statement: &str) -> String {
     let output = command.output().expect("psql is installed by scripts/setup");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "psql {statement}: {said}");
-    String::from_utf8(output.stdout).expect("psql speaks UTF-8").trim().to_owned()
+    String::from_utf8(output.stdout)
+        .expect("psql speaks UTF-8")
+        .trim()
+        .to_owned()
 }

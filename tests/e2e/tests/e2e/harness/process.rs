@@ -18,10 +18,24 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command` with both streams appended to `log`.
     pub(crate) fn spawn(command: &mut Command, log: &Path) -> Self {
-        let open = || OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let open = || {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(log)
+                .expect("a log")
+        };
         let (stdout, stderr): (File, File) = (open(), open());
-        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().expect("starts");
-        Self { child, log: log.to_owned() }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .expect("starts");
+        Self {
+            child,
+            log: log.to_owned(),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -59,7 +73,9 @@ impl Process {
     /// Waits for its end.
     pub(crate) fn ends(&mut self, patience: Duration) -> ExitStatus {
         let child = &mut self.child;
-        until_blocking("the end of a process", patience, || child.try_wait().expect("our child"))
+        until_blocking("the end of a process", patience, || {
+            child.try_wait().expect("our child")
+        })
     }
 
     pub(crate) fn log(&self) -> String {

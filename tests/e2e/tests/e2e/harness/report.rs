@@ -46,6 +46,8 @@ pub(crate) fn archive<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) 
 
 /// A zip whose unpacking takes a while: many files.
 pub(crate) fn large_archive(files: usize) -> Vec<u8> {
-    let names: Vec<String> = (0..files).map(|number| format!("src/{}/{number}.py", number % 100)).collect();
+    let names: Vec<String> = (0..files)
+        .map(|number| format!("src/{}/{number}.py", number % 100))
+        .collect();
     archive(names.iter().map(|name| (name.as_str(), b"print(1)\n".as_slice())))
 }

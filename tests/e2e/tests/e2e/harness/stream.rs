@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::client::{EVENTS, Client};
+use super::client::{Client, EVENTS};
 use super::wait::PATIENCE;
 
 /// A stream that is longer is not of one task.
@@ -40,11 +40,21 @@ pub(crate) struct EventStream {
 impl EventStream {
     pub(crate) async fn open(client: &Client, document: &str, variables: Value) -> Self {
         let body = json!({ "query": document, "variables": variables });
-        let request = client.request(Method::POST, "/graphql").header(ACCEPT, "text/event-stream").json(&body);
+        let request = client
+            .request(Method::POST, "/graphql")
+            .header(ACCEPT, "text/event-stream")
+            .json(&body);
         let response = request.timeout(FOLLOWED).send().await.expect("an answer");
         let kind = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
-        assert!(kind.starts_with("text/event-stream"), "{} {kind}", response.status());
-        Self { response, unread: String::new() }
+        assert!(
+            kind.starts_with("text/event-stream"),
+            "{} {kind}",
+            response.status()
+        );
+        Self {
+            response,
+            unread: String::new(),
+        }
     }
 
     pub(crate) async fn next(&mut self) -> Said {
@@ -53,7 +63,9 @@ impl EventStream {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
                 self.unread = rest;
                 let field = |name: &str| {
-                    event.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+                    event
+                        .lines()
+                        .find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
                 };
                 match field("event:").as_deref() {
                     Some("next") => {
@@ -67,7 +79,8 @@ impl EventStream {
             }
             match self.response.chunk().await {
                 Ok(Some(piece)) => {
-                    self.unread.push_str(std::str::from_utf8(&piece).expect("events come in whole frames"));
+                    self.unread
+                        .push_str(std::str::from_utf8(&piece).expect("events come in whole frames"));
                 }
                 Ok(None) | Err(_) => return Said::Broken,
             }
@@ -106,7 +119,9 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) async fn open(client: &Client) -> Self {
         let address = client.address().replacen("http", "ws", 1);
-        let mut request = format!("{address}/graphql").into_client_request().expect("a request");
+        let mut request = format!("{address}/graphql")
+            .into_client_request()
+            .expect("a request");
         let protocol = "graphql-transport-ws".parse().expect("a header");
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
         let (stream, _) = connect_async(request).await.expect("a websocket");
@@ -119,13 +134,19 @@ impl Socket {
     }
 
     async fn say(&mut self, message: &Value) {
-        self.stream.send(Message::text(message.to_string())).await.expect("sent");
+        self.stream
+            .send(Message::text(message.to_string()))
+            .await
+            .expect("sent");
     }
 
     /// The next message; `None` when the line is dead.
     async fn hear(&mut self) -> Option<Value> {
         loop {
-            match timeout(FOLLOWED, self.stream.next()).await.expect("a message in time") {
+            match timeout(FOLLOWED, self.stream.next())
+                .await
+                .expect("a message in time")
+            {
                 Some(Ok(Message::Text(text))) => {
                     return Some(serde_json::from_str(&text).expect("JSON"));
                 }
@@ -137,18 +158,22 @@ impl Socket {
 
     pub(crate) async fn subscribe(&mut self, id: &str, document: &str, variables: Value) {
         let payload = json!({ "query": document, "variables": variables });
-        self.say(&json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+        self.say(&json!({ "type": "subscribe", "id": id, "payload": payload }))
+            .await;
     }
 
     /// Follows a task's events.
     pub(crate) async fn follow(&mut self, task: &str, after: i64) {
-        self.subscribe(task, EVENTS, json!({ "task": task, "after": after })).await;
+        self.subscribe(task, EVENTS, json!({ "task": task, "after": after }))
+            .await;
     }
 
     /// The next thing said about any subscription, and its id; an empty id when the line is dead.
     pub(crate) async fn next_of_any(&mut self) -> (String, Said) {
         loop {
-            let Some(mut message) = self.hear().await else { return (String::new(), Said::Broken) };
+            let Some(mut message) = self.hear().await else {
+                return (String::new(), Said::Broken);
+            };
             let id = message["id"].as_str().unwrap_or_default().to_owned();
             match message["type"].as_str() {
                 Some("next") => return (id, Said::Next(message["payload"].take())),

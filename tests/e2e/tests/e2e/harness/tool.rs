@@ -50,7 +50,10 @@ impl Script {
             ("open_files", 64),
             ("processes", 24),
         ];
-        Self { body: body.to_owned(), limits: limits.into() }
+        Self {
+            body: body.to_owned(),
+            limits: limits.into(),
+        }
     }
 
     pub(crate) fn limit(mut self, name: &'static str, value: u64) -> Self {
@@ -69,7 +72,11 @@ impl Script {
         fs::write(&program, text).expect("a script");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
         fs::set_permissions(&install, fs::Permissions::from_mode(0o755)).expect("a mode");
-        let limits: Vec<String> = self.limits.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let limits: Vec<String> = self
+            .limits
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect();
         let catalogue = format!(
             "[[tool]]\nname = \"semgrep\"\nbinary = \"stand-in\"\ninstall = \"a test writes it\"\n\
              scan_types = [\"codeaudit\"]\nversion = {{ args = [\"--version\"], after = \"stand-in\" }}\n\

@@ -16,7 +16,11 @@ pub(crate) async fn until<T>(what: &str, patience: Duration, mut look: impl Asyn
         if let Some(answer) = look().await {
             return answer;
         }
-        assert!(Instant::now() < deadline, "{what} did not come within {} s", patience.as_secs());
+        assert!(
+            Instant::now() < deadline,
+            "{what} did not come within {} s",
+            patience.as_secs()
+        );
         tokio::time::sleep(LOOK_PAUSE).await;
     }
 }
@@ -28,7 +32,11 @@ pub(crate) fn until_blocking<T>(what: &str, patience: Duration, mut look: impl F
         if let Some(answer) = look() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "{what} did not come within {} s", patience.as_secs());
+        assert!(
+            Instant::now() < deadline,
+            "{what} did not come within {} s",
+            patience.as_secs()
+        );
         std::thread::sleep(LOOK_PAUSE);
     }
 }
