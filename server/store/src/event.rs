@@ -86,8 +86,6 @@ pub(crate) async fn append(tx: &mut TenantTx, task: TaskId, new: &NewEvent<'_>) 
 
 /// Events after `after`, oldest first, at most `rows_max`.
 ///
-/// Served by the primary key `(tenant_id, task_id, seq)`.
-///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn after(
@@ -96,13 +94,35 @@ pub async fn after(
     after: i32,
     rows_max: i64,
 ) -> Result<Vec<Event>, StoreError> {
+    let rows = of_tasks(tx, &[task], after, rows_max).await?;
+    Ok(rows.into_iter().map(|(_, event)| event).collect())
+}
+
+/// Of each of these tasks the events after `after`, oldest first, at most `rows_max` of each.
+///
+/// Served by the primary key `(tenant_id, task_id, seq)`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_tasks(
+    tx: &mut TenantTx,
+    tasks: &[TaskId],
+    after: i32,
+    rows_max: i64,
+) -> Result<Vec<(TaskId, Event)>, StoreError> {
+    let tasks: Vec<uuid::Uuid> = tasks.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
-        select seq, status, phase, message, done, total, created_at from tenant.task_event
-        where tenant_id = $1 and task_id = $2 and seq > $3 order by seq limit $4
+        select event.task_id, event.seq, event.status, event.phase, event.message, event.done,
+               event.total, event.created_at
+        from unnest($2::uuid[]) wanted(task_id)
+        cross join lateral (
+            select * from tenant.task_event
+            where tenant_id = $1 and task_id = wanted.task_id and seq > $3 order by seq limit $4) event
+        order by event.task_id, event.seq
         "#,
         tx.tenant(),
-        task.uuid(),
+        &tasks,
         after,
         rows_max
     )
@@ -110,7 +130,7 @@ pub async fn after(
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Event {
+            let event = Event {
                 seq: row.seq,
                 status: TaskStatus::from_str(&row.status)
                     .map_err(|_| StoreError::unreadable("event status", &row.status))?,
@@ -120,7 +140,8 @@ pub async fn after(
                 done: row.done,
                 total: row.total,
                 created_at: row.created_at,
-            })
+            };
+            Ok((row.task_id.into(), event))
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! The host against real components: honest ones, hostile ones, and bombs for the compiler.
 //!
-//! Needs `target/plugins` (`make plugins`) and the example `compile_child`, which `cargo test -p
+//! Needs `scripts/build-plugins codeaudit hostile` (`make test` does it) and the example `compile_child`, which `cargo test -p
 //! tamiz-host` builds.
 
 #![expect(

@@ -56,12 +56,13 @@ pub(crate) fn host() -> &'static Host {
 }
 
 pub(crate) fn component(name: &str) -> PathBuf {
-    let path = target_folder().join("plugins").join(format!("{name}.wasm"));
-    assert!(
-        path.is_file(),
-        "{} is missing: run `make plugins`",
-        path.display()
-    );
+    let folder = if name == "hostile" {
+        "test-plugins"
+    } else {
+        "plugins"
+    };
+    let path = target_folder().join(folder).join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{} is missing: run `make test`", path.display());
     path
 }
 

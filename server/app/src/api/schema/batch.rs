@@ -95,7 +95,6 @@ impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
         Fetching: Future<Output = Result<HashMap<K, V>, ApiError>>,
     {
         let keys: Vec<K> = waiting.keys().cloned().collect();
-        eprintln!("DEBUG {} {}", std::any::type_name::<K>(), keys.len());
         let mut outcome = Ok(HashMap::new());
         for part in keys.chunks(KEYS_PER_FETCH_MAX) {
             match (&mut outcome, fetch(part.to_vec()).await) {

@@ -15,6 +15,7 @@ mod finding_page;
 mod project;
 mod scan_result;
 mod task;
+mod task_event;
 mod tool_execution;
 mod viewer;
 

@@ -12,17 +12,19 @@ use async_graphql::Context;
 use futures_util::future::BoxFuture;
 use tamiz_core::{ArtifactId, ProjectId, TaskId};
 use tamiz_store::artifact::{self, Artifact};
+use tamiz_store::attempt::{self, AttemptRow};
 use tamiz_store::project::{self, Project};
 use tamiz_store::scan_result::{self, ScanResult};
 use tamiz_store::task::{self, Task};
 use tamiz_store::token::Caller;
 use tamiz_store::tool_execution::{self, ToolExecution};
-use tamiz_store::{Store, StoreError, TenantTx, finding};
+use tamiz_store::{Store, StoreError, TenantTx, event, finding};
 use tokio::sync::Mutex;
 
 use super::batch::Batch;
 use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
-use super::task::{TaskPage, TaskPageKey, TasksCountKey};
+use super::task::{TaskPage, TaskPageKey, TasksCountKey, by};
+use super::task_event::{EventsKey, TaskEvent};
 use crate::api::errors::ApiError;
 use crate::api::state::ApiState;
 
@@ -38,6 +40,8 @@ pub(super) struct Session {
     artifacts_of: Batch<TaskId, Arc<Vec<Arc<Artifact>>>>,
     executions_of: Batch<TaskId, Arc<Vec<Arc<ToolExecution>>>>,
     results_of: Batch<TaskId, Arc<ScanResult>>,
+    attempts_of: Batch<TaskId, Arc<Vec<Arc<AttemptRow>>>>,
+    events_of: Batch<EventsKey, Arc<Vec<TaskEvent>>>,
     severities_of: Batch<ProjectId, [i64; 5]>,
     pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
     pub(super) finding_counts: Batch<FindingsCountKey, i64>,
@@ -58,6 +62,8 @@ impl Session {
             artifacts_of: Batch::default(),
             executions_of: Batch::default(),
             results_of: Batch::default(),
+            attempts_of: Batch::default(),
+            events_of: Batch::default(),
             severities_of: Batch::default(),
             finding_pages: Batch::default(),
             finding_counts: Batch::default(),
@@ -118,6 +124,8 @@ impl Session {
         self.artifacts_of.clear();
         self.executions_of.clear();
         self.results_of.clear();
+        self.attempts_of.clear();
+        self.events_of.clear();
         self.severities_of.clear();
         self.finding_pages.clear();
         self.finding_counts.clear();
@@ -183,6 +191,41 @@ impl Session {
             Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
         };
         self.results_of.load(task, fetch).await
+    }
+
+    pub(super) async fn attempts_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<AttemptRow>>>, ApiError> {
+        let fetch = async |ids: Vec<TaskId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { attempt::of_tasks(tx, &ids).await }))
+                .await?;
+            Ok(grouped(rows.into_iter()))
+        };
+        Ok(self.attempts_of.load(task, fetch).await?.unwrap_or_default())
+    }
+
+    pub(super) async fn events_of(&self, key: EventsKey) -> Result<Arc<Vec<TaskEvent>>, ApiError> {
+        let fetch = async |keys: Vec<EventsKey>| {
+            let mut found: HashMap<EventsKey, Arc<Vec<TaskEvent>>> = HashMap::new();
+            for ((after, rows_max), tasks) in by(keys, |key| ((key.after, key.rows_max), key.task)) {
+                let rows = self
+                    .read(|tx| Box::pin(async move { event::of_tasks(tx, &tasks, after, rows_max).await }))
+                    .await?;
+                let mut events: HashMap<TaskId, Vec<TaskEvent>> = HashMap::new();
+                for (task, event) in rows {
+                    events.entry(task).or_default().push(TaskEvent { task, event });
+                }
+                found.extend(events.into_iter().map(|(task, events)| {
+                    let key = EventsKey {
+                        task,
+                        after,
+                        rows_max,
+                    };
+                    (key, Arc::new(events))
+                }));
+            }
+            Ok(found)
+        };
+        Ok(self.events_of.load(key, fetch).await?.unwrap_or_default())
     }
 
     /// Findings by severity, from info to critical.

@@ -8,8 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{Context, Object, Subscription};
-use chrono::{DateTime, Utc};
+use async_graphql::{Context, Subscription};
 use futures_util::{Stream, stream};
 use tamiz_core::{Refusal, RefusalCode, TaskId, TaskStatus};
 use tamiz_store::event::{self, Event};
@@ -21,64 +20,13 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::session::Session;
-use super::task::Task;
-use super::words::{BigInt, TaskPhase, TaskStatus as TaskStatusName};
+use super::task_event::TaskEvent;
 use crate::api::errors::ApiError;
 
 /// Events read at once; a task has some dozens.
 const EVENTS_PER_READ: i64 = 200;
 /// Without a signal the rows are read this often: signals are hints and may be lost.
 const POLL: Duration = Duration::from_secs(5);
-
-/// One thing that happened to a task.
-pub(crate) struct TaskEvent {
-    task: TaskId,
-    event: Event,
-}
-
-/// One thing that happened to a task.
-#[Object]
-impl TaskEvent {
-    /// From 1, without gaps. Give the last one you saw as `after` to continue.
-    async fn seq(&self) -> i32 {
-        self.event.seq
-    }
-
-    /// The task's state from then on.
-    async fn status(&self) -> TaskStatusName {
-        self.event.status.into()
-    }
-
-    /// What it does from then on.
-    async fn phase(&self) -> TaskPhase {
-        self.event.phase.into()
-    }
-
-    /// For people.
-    async fn message(&self) -> &str {
-        &self.event.message
-    }
-
-    /// Of `total`, in whatever the phase counts.
-    async fn done(&self) -> Option<BigInt> {
-        self.event.done.map(BigInt)
-    }
-
-    /// When known.
-    async fn total(&self) -> Option<BigInt> {
-        self.event.total.map(BigInt)
-    }
-
-    /// When it was written.
-    async fn created_at(&self) -> DateTime<Utc> {
-        self.event.created_at
-    }
-
-    /// The task as it is now.
-    async fn task(&self, context: &Context<'_>) -> Result<Option<Task>, ApiError> {
-        Ok(Session::of(context)?.task(self.task).await?.map(Task))
-    }
-}
 
 /// The root of streams.
 pub(crate) struct Events;

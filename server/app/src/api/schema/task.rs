@@ -18,6 +18,7 @@ use super::finding_page::{FindingConnection, Owner};
 use super::project::Project;
 use super::scan_result::ScanResult;
 use super::session::Session;
+use super::task_event::{EventsKey, TaskAttempt, TaskEvent};
 use super::tool_execution::ToolExecution;
 use super::words::{TaskPhase, TaskStatus};
 use crate::api::errors::ApiError;
@@ -35,6 +36,15 @@ pub(crate) struct TaskError {
     code: String,
     /// A sentence.
     message: String,
+}
+
+impl TaskError {
+    pub(super) fn of(code: Option<&str>, message: Option<&str>) -> Option<Self> {
+        Some(Self {
+            code: code?.to_owned(),
+            message: message.unwrap_or_default().to_owned(),
+        })
+    }
 }
 
 /// One scan asked for.
@@ -90,11 +100,7 @@ impl Task {
 
     /// Why it ended badly.
     async fn error(&self) -> Option<TaskError> {
-        let code = self.0.error_code.clone()?;
-        Some(TaskError {
-            code,
-            message: self.0.error_message.clone().unwrap_or_default(),
-        })
+        TaskError::of(self.0.error_code.as_deref(), self.0.error_message.as_deref())
     }
 
     /// The upload it scans or converts.
@@ -168,6 +174,28 @@ impl Task {
     async fn tool_executions(&self, context: &Context<'_>) -> Result<Vec<ToolExecution>, ApiError> {
         let rows = Session::of(context)?.executions_of(self.0.id).await?;
         Ok(rows.iter().cloned().map(ToolExecution).collect())
+    }
+
+    /// What happened to it, oldest first.
+    async fn events(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Events at most, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "The last `seq` you saw; from the beginning if not said.")] after: Option<i32>,
+    ) -> Result<Vec<TaskEvent>, ApiError> {
+        let session = Session::of(context)?;
+        let key = EventsKey {
+            task: self.0.id,
+            after: after.unwrap_or(0),
+            rows_max: i64::from(limit(session, first)?.get()),
+        };
+        Ok(session.events_of(key).await?.to_vec())
+    }
+
+    /// The tries of workers at it, oldest first.
+    async fn attempts(&self, context: &Context<'_>) -> Result<Vec<TaskAttempt>, ApiError> {
+        let rows = Session::of(context)?.attempts_of(self.0.id).await?;
+        Ok(rows.iter().cloned().map(TaskAttempt).collect())
     }
 
     /// What it came to; null until its findings are stored.

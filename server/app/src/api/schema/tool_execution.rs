@@ -70,6 +70,12 @@ impl ToolExecution {
         self.0.finished_at
     }
 
+    /// How long it ran, in milliseconds.
+    async fn duration_ms(&self) -> i32 {
+        let ran = self.0.finished_at - self.0.started_at;
+        i32::try_from(ran.num_milliseconds()).unwrap_or(i32::MAX)
+    }
+
     /// CPU seconds, peak memory, bytes written.
     async fn metrics(&self) -> &Value {
         &self.0.metrics
