@@ -54,14 +54,14 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
         println!("  {speed:>9.1} MB/s {findings:>11.0} findings/s  {what} ({seconds:.2} s)");
     };
     line(uploaded, "upload, hashed and stored");
-    line(
-        phases.get("converting").copied().unwrap_or(f64::NAN),
-        "converting in the worker, spooled",
-    );
-    line(
-        phases.get("storing").copied().unwrap_or(f64::NAN),
-        "storing, one fenced transaction",
-    );
+    for (phase, what) in [
+        ("beginning", "beginning, from the claim"),
+        ("preparing", "preparing, from the blob store"),
+        ("converting", "converting in the worker, spooled"),
+        ("storing", "storing, one fenced transaction"),
+    ] {
+        line(phases.get(phase).copied().unwrap_or(f64::NAN), what);
+    }
     line(copy, "bare COPY of the same rows into an equal table");
     line(whole, "END TO END, upload to committed");
     println!(

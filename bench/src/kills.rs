@@ -43,10 +43,10 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
         args.tasks, args.kills, args.findings
     );
     let settings = [
-        "lease_seconds=2s",
-        "heartbeat_seconds=500ms",
+        "lease_seconds=3s",
+        "heartbeat_seconds=1s",
         "poll_seconds=300ms",
-        "max_attempts=1000",
+        "max_attempts=100",
         "worker_slots=1",
     ];
     let mut stand = Stand::start(&settings, &["--no-worker"]).await?;
@@ -190,7 +190,7 @@ async fn settle(stand: &Stand, ids: &[String], findings: u64) -> Outcome<Tally> 
 async fn final_events(client: &Client, id: &str) -> Outcome<usize> {
     let data = client
         .graphql(
-            "query($id:UUID!){task(id:$id){events{status}}}",
+            "query($id:UUID!){task(id:$id){events(first:100){status}}}",
             json!({ "id": id }),
         )
         .await?;
