@@ -6,20 +6,26 @@
 //! [`crate::sarif`]. When the input cannot be rewound, results are read with what they carry.
 //!
 //! What the end of a reading means:
-//! - nothing understood: `unrecognized`, or `corrupt` when it is no content at all;
+//! - nothing understood: `unrecognized`, or `corrupt` when it is no content or no UTF-8 at all;
 //! - the input ends early: `truncated`, with what was readable;
 //! - the envelope breaks: `corrupt`, and what was emitted before is kept;
-//! - records were lost in the middle: `partial`.
+//! - records were lost in the middle, or the report names something that its tool left out: `partial`.
 
 use tamiz_sdk::json::{JsonError, JsonReader, Kind};
 use tamiz_sdk::model::{Completeness, ConvertError, LogLevel, Outcome};
-use tamiz_sdk::{Host, Input};
+use tamiz_sdk::{Host, Input, clean_line};
 
 use crate::options;
 use crate::record::small_text;
 use crate::sarif::{self, SarifWalk};
 use crate::semgrep::{self, SemgrepWalk};
 use crate::session::{Session, Stop};
+
+/// What would have been understood: the end of each message about what was not.
+const EXPECTED: &str = "expected a JSON object, either semgrep's with `results` or SARIF 2.1.0's with `runs`";
+
+/// Content that a message quotes, in bytes.
+const QUOTE_BYTES: usize = 40;
 
 /// Converts reports; see the module's description.
 ///
@@ -141,15 +147,11 @@ impl Walk {
     }
 
     fn document(&mut self, reader: &mut JsonReader<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
-        match reader.kind()? {
-            Kind::Object => reader.enter_object()?,
-            kind => {
-                return Err(Stop::Unrecognized(format!(
-                    "it is {}, not an object",
-                    kind.noun()
-                )));
-            }
+        let start = reader.ahead(QUOTE_BYTES)?;
+        if start.first() != Some(&b'{') {
+            return Err(Stop::Unrecognized(beginning(start)));
         }
+        reader.enter_object()?;
         while let Some(key) = reader.next_key()? {
             match (key.as_str(), reader.kind()?) {
                 ("version", _) => self.version = small_text(reader)?,
@@ -220,7 +222,7 @@ fn ending(
 ) -> Result<Report, ConvertError> {
     let Some(format) = walk.format() else {
         let problem = match stop {
-            None => "it has neither semgrep's `results` nor SARIF's `runs`".to_owned(),
+            None => "it has neither `results` of semgrep's form nor `runs`".to_owned(),
             Some(Stop::Unrecognized(problem)) => problem,
             Some(Stop::Json(error @ JsonError::Ended { .. })) => {
                 return Err(ConvertError::Corrupt(format!(
@@ -234,7 +236,7 @@ fn ending(
             Some(Stop::Full(_) | Stop::Survey) => "nothing was understood".to_owned(),
         };
         return Err(ConvertError::Unrecognized(format!(
-            "`{name}` is neither semgrep JSON nor SARIF: {problem}"
+            "`{name}` is no report that codeaudit reads: {problem}; {EXPECTED}"
         )));
     };
     let completeness = match stop {
@@ -256,15 +258,34 @@ fn ending(
     Ok(walk.report(format, completeness))
 }
 
+/// What a document is that is no object.
+fn beginning(start: &[u8]) -> String {
+    let text = match str::from_utf8(start) {
+        Ok(text) => text,
+        // The look ahead may end inside a character.
+        Err(error) => str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    let line = clean_line(text.lines().next().unwrap_or_default(), QUOTE_BYTES).text;
+    match start.first() {
+        Some(b'[') => "it is an array, not an object".to_owned(),
+        Some(b'<') => format!("it is XML or HTML, starting with `{line}`"),
+        _ if line.is_empty() || text.contains('\0') => "it is binary data".to_owned(),
+        _ => format!("it starts with `{line}`, not with an object"),
+    }
+}
+
 /// Nothing in it can be walked.
 fn not_a_document(name: &str, error: &JsonError) -> ConvertError {
     match error {
         JsonError::Empty { .. } => ConvertError::Corrupt(format!(
-            "`{name}`: {error}; a report without findings has content, so the tool did not finish or wrote elsewhere"
+            "`{name}`: {error}; a report without findings has content, so the tool did not finish or wrote elsewhere; \
+             {EXPECTED}"
         )),
-        JsonError::Encoding { .. } | JsonError::Io { .. } => {
-            ConvertError::Corrupt(format!("`{name}`: {error}"))
-        }
+        JsonError::Foreign { what } => ConvertError::Unrecognized(format!(
+            "`{name}` is {what}, no report that codeaudit reads; {EXPECTED}"
+        )),
+        JsonError::Encoding { .. } => ConvertError::Corrupt(format!("`{name}`: {error}; {EXPECTED}")),
+        JsonError::Io { .. } => ConvertError::Corrupt(format!("`{name}`: {error}")),
         _ => ConvertError::Unrecognized(format!("`{name}`: {error}")),
     }
 }

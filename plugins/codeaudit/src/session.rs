@@ -1,6 +1,7 @@
 //! What a conversion keeps while it reads: the counts, the ways out, and what was refused.
 
 use tamiz_sdk::json::{JsonError, JsonReader};
+use tamiz_sdk::limits::DIAGNOSTICS_PER_CODE;
 use tamiz_sdk::model::{Finding, IoError, LogLevel, Span};
 use tamiz_sdk::{Diagnostics, Emitter, FindingBuilder, Host, Progress};
 
@@ -37,7 +38,7 @@ pub(crate) struct Session<'host> {
     pub(crate) records: u32,
     /// Records without a finding.
     pub(crate) skipped: u32,
-    /// Whether something in the middle was not readable.
+    /// Whether something in the middle was not readable, or the tool left something out.
     pub(crate) partial: bool,
     /// As the task says.
     pub(crate) options: Options,
@@ -123,7 +124,12 @@ impl<'host> Session<'host> {
 
 /// Diagnostics that wait until it is certain that they are to be told.
 #[derive(Debug, Default)]
-pub(crate) struct Notes(Vec<Note>);
+pub(crate) struct Notes {
+    kept: Vec<Note>,
+    /// Beyond those that are kept, by code.
+    untold: Vec<(&'static str, u32)>,
+    incomplete: bool,
+}
 
 #[derive(Debug)]
 struct Note {
@@ -133,26 +139,47 @@ struct Note {
     at: Option<Span>,
 }
 
-/// More than a session tells of one code.
-const NOTES_MAX: usize = 1000;
-
 impl Notes {
-    /// Keeps one.
-    pub(crate) fn add(&mut self, level: LogLevel, code: &'static str, message: String, at: Option<Span>) {
-        if self.0.len() < NOTES_MAX {
-            self.0.push(Note {
+    /// Keeps one, or counts it when as many of its code are kept as a session tells.
+    pub(crate) fn add(
+        &mut self,
+        level: LogLevel,
+        code: &'static str,
+        message: impl FnOnce() -> String,
+        at: Option<Span>,
+    ) {
+        let kept = self.kept.iter().filter(|note| note.code == code).count();
+        if kept < DIAGNOSTICS_PER_CODE as usize {
+            let message = message();
+            self.kept.push(Note {
                 level,
                 code,
                 message,
                 at,
             });
+            return;
         }
+        match self.untold.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => self.untold.push((code, 1)),
+        }
+    }
+
+    /// Keeps one that says that something of the target was not looked at: its silence is no news.
+    pub(crate) fn add_gap(&mut self, code: &'static str, message: impl FnOnce() -> String, at: Option<Span>) {
+        self.incomplete = true;
+        self.add(LogLevel::Warn, code, message, at);
     }
 
     /// Tells them, once.
     pub(crate) fn tell(&mut self, session: &mut Session<'_>) {
-        for note in self.0.drain(..) {
+        let notes = std::mem::take(self);
+        session.partial |= notes.incomplete;
+        for note in notes.kept {
             session.tell(note.level, note.code, &note.message, note.at);
+        }
+        for (code, count) in notes.untold {
+            session.diagnostics.count_untold(code, count);
         }
     }
 }

@@ -50,6 +50,14 @@ impl Diagnostics {
         });
     }
 
+    /// Counts some of a code that nobody kept the text of.
+    pub fn count_untold(&mut self, code: &'static str, count: u32) {
+        match self.codes.iter_mut().find(|(known, _, _)| *known == code) {
+            Some((_, _, untold)) => *untold = untold.saturating_add(count),
+            None => self.codes.push((code, 0, count)),
+        }
+    }
+
     /// How many of a code there were, told or not.
     pub fn count(&self, code: &str) -> u32 {
         self.codes

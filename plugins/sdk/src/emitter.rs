@@ -4,8 +4,8 @@
 //! it had already understood.
 
 use crate::host::Host;
-use crate::limits::{BATCH_FINDINGS, BATCH_TEXT_BYTES};
-use crate::model::{Finding, IoError};
+use crate::limits::{BATCH_BYTES, BATCH_FINDINGS};
+use crate::model::{Finding, IoError, Location, NetworkEndpoint};
 
 /// Collects findings and hands them over in batches.
 pub struct Emitter<'host> {
@@ -35,14 +35,22 @@ impl<'host> Emitter<'host> {
         self.host
     }
 
-    /// Adds a finding.
+    /// Adds a finding. A batch never weighs more than [`BATCH_BYTES`], or one finding that does alone.
     ///
     /// # Errors
     /// [`IoError`] once the platform has refused a batch; nothing is taken after that.
     pub fn emit(&mut self, finding: Finding) -> Result<(), IoError> {
-        self.batch_bytes += text_bytes(&finding);
+        let bytes = weight(&finding);
+        let before = if self.batch_bytes + bytes > BATCH_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        };
+        // Taken also after a refusal: what is refused is counted where it is flushed.
+        self.batch_bytes += bytes;
         self.batch.push(finding);
-        if self.batch.len() >= BATCH_FINDINGS || self.batch_bytes >= BATCH_TEXT_BYTES {
+        before?;
+        if self.batch.len() >= BATCH_FINDINGS || self.batch_bytes >= BATCH_BYTES {
             return self.flush();
         }
         Ok(())
@@ -89,32 +97,69 @@ impl Drop for Emitter<'_> {
     }
 }
 
-fn text_bytes(finding: &Finding) -> usize {
-    let extra: usize = finding
-        .extra
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
-    let snippets: usize = finding
-        .locations
-        .iter()
-        .map(|location| match location {
-            crate::model::Location::File(file) => {
-                file.path.len() + file.snippet.as_ref().map_or(0, String::len)
-            }
-            crate::model::Location::Url(url) => url.url.len() + url.evidence.as_ref().map_or(0, String::len),
-            _ => 0,
-        })
-        .sum();
-    finding.message.len() + finding.remediation.as_ref().map_or(0, String::len) + extra + snippets
+/// What the host's form of a finding takes, its texts and list entries aside.
+const FINDING_BYTES: usize = 1024;
+
+/// The same for one place.
+const LOCATION_BYTES: usize = 512;
+
+/// The same for one text in a list; an entry of `extra` has two.
+const TEXT_BYTES: usize = 32;
+
+/// What a finding weighs in a call: the host counts every text, and every entry of every list.
+fn weight(finding: &Finding) -> usize {
+    let texts = [&finding.tool, &finding.rule_id, &finding.title, &finding.message];
+    let options = [
+        &finding.rule_name,
+        &finding.severity_raw,
+        &finding.category,
+        &finding.cvss_vector,
+        &finding.remediation,
+        &finding.tool_fingerprint,
+    ];
+    let lists = [&finding.cve, &finding.references, &finding.tags];
+    let entries = lists.into_iter().flatten();
+    let extra = finding.extra.iter();
+    FINDING_BYTES
+        + texts.map(String::len).iter().sum::<usize>()
+        + options.map(|text| optional(text.as_ref())).iter().sum::<usize>()
+        + finding.cwe.len() * size_of::<u32>()
+        + entries.map(|entry| TEXT_BYTES + entry.len()).sum::<usize>()
+        + extra
+            .map(|(key, value)| 2 * TEXT_BYTES + key.len() + value.len())
+            .sum::<usize>()
+        + finding.locations.iter().map(location_weight).sum::<usize>()
+}
+
+fn location_weight(location: &Location) -> usize {
+    let endpoint = |end: &NetworkEndpoint| end.host.len() + optional(end.protocol.as_ref());
+    let texts = match location {
+        Location::File(file) => file.path.len() + optional(file.snippet.as_ref()),
+        Location::Url(url) => {
+            url.url.len()
+                + optional(url.method.as_ref())
+                + optional(url.parameter.as_ref())
+                + optional(url.evidence.as_ref())
+        }
+        Location::Endpoint(end) => endpoint(end),
+        Location::Domain(domain) => domain.name.len() + optional(domain.record_type.as_ref()),
+        Location::Flow(flow) => endpoint(&flow.source) + endpoint(&flow.destination),
+    };
+    LOCATION_BYTES + texts
+}
+
+fn optional(text: Option<&String>) -> usize {
+    text.map_or(0, String::len)
 }
 
 #[cfg(test)]
 mod tests {
     use super::Emitter;
-    use crate::limits::BATCH_FINDINGS;
+    use crate::limits::{
+        BATCH_BYTES, BATCH_FINDINGS, CALL_BYTES, EXTRA_BYTES, LIST_ENTRIES, MESSAGE_BYTES, WORD_BYTES,
+    };
     use crate::memory::MemoryHost;
-    use crate::model::{Finding, FindingBuilder, IoError};
+    use crate::model::{Finding, FindingBuilder, IoError, Location, UrlLocation};
 
     fn finding(number: usize) -> Finding {
         FindingBuilder::new("demo", &format!("rule-{number}")).build().0
@@ -129,7 +174,7 @@ mod tests {
         }
         drop(emitter);
         assert_eq!(host.findings.len(), BATCH_FINDINGS + 3);
-        assert_eq!(host.batches, 2);
+        assert_eq!(host.batches, [BATCH_FINDINGS, 3]);
     }
 
     #[test]
@@ -144,7 +189,76 @@ mod tests {
             emitter.emit(large).expect("no limit is set");
         }
         drop(emitter);
-        assert_eq!((host.findings.len(), host.batches), (20, 3));
+        assert_eq!(host.batches, [7, 7, 6]);
+    }
+
+    /// The heaviest that the builder lets through: every text at its limit, every list full.
+    fn heaviest(number: usize) -> Finding {
+        let long = |length: usize| "x".repeat(length);
+        let mut finding = FindingBuilder::new("demo", &long(WORD_BYTES))
+            .title(&long(MESSAGE_BYTES))
+            .message(&long(MESSAGE_BYTES))
+            .remediation(&long(MESSAGE_BYTES));
+        for entry in 0..=LIST_ENTRIES {
+            let text = format!("{entry}{}", long(MESSAGE_BYTES));
+            finding = finding
+                .location(Location::Url(UrlLocation {
+                    url: text.clone(),
+                    method: Some(text.clone()),
+                    parameter: Some(text.clone()),
+                    evidence: Some(text.clone()),
+                }))
+                .cwe(entry as u32)
+                .cve(&text)
+                .reference(&format!("https://{text}"))
+                .tag(&text)
+                .extra_json(&text, &format!("\"{}\"", long(EXTRA_BYTES - 2)));
+        }
+        finding.extra_text("number", &number.to_string()).build().0
+    }
+
+    #[test]
+    fn no_batch_of_the_heaviest_findings_oversteps_one_call() {
+        let mut host = MemoryHost::default();
+        let mut emitter = Emitter::new(&mut host);
+        for number in 0..3 {
+            emitter.emit(heaviest(number)).expect("no limit is set");
+            emitter.emit(finding(number)).expect("no limit is set");
+        }
+        drop(emitter);
+        assert_eq!(host.batches, [1, 1, 1, 1, 1, 1]);
+        // Counted by another way: as JSON it has all texts, and names instead of records.
+        let text = serde_json::to_string(&host.findings[0]).expect("a finding");
+        let weight = super::weight(&host.findings[0]);
+        assert!(text.len() > 1024 * 1024, "all lists are full: {}", text.len());
+        assert!(weight + 64 * 1024 > text.len(), "{weight} of {}", text.len());
+        assert!(weight < CALL_BYTES * 3 / 4, "{weight}");
+    }
+
+    #[test]
+    fn long_lists_of_little_weigh_what_their_entries_do() {
+        let mut host = MemoryHost::default();
+        let mut emitter = Emitter::new(&mut host);
+        for number in 0..640 {
+            let mut listed = FindingBuilder::new("demo", &number.to_string());
+            for entry in 0..LIST_ENTRIES {
+                listed = listed.file("a", None, None, "").tag(&entry.to_string());
+            }
+            emitter.emit(listed.build().0).expect("no limit is set");
+        }
+        drop(emitter);
+        let most = host.batches.iter().max().copied().unwrap_or_default();
+        let entries = most * LIST_ENTRIES * (size_of::<Location>() + size_of::<String>());
+        assert!(entries < BATCH_BYTES, "{entries} bytes in one call");
+        assert_eq!(host.findings.len(), 640);
+    }
+
+    #[test]
+    fn records_are_not_larger_than_they_are_taken_for() {
+        // On 64 bits, as in the host, whose types come from the same interface.
+        assert!(size_of::<Finding>() <= super::FINDING_BYTES);
+        assert!(size_of::<Location>() <= super::LOCATION_BYTES);
+        assert!(size_of::<String>() <= super::TEXT_BYTES);
     }
 
     #[test]

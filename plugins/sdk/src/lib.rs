@@ -33,6 +33,8 @@ pub use reader::InputReader;
 pub use text::{Cleaned, clean_line, clean_text};
 
 /// Makes a [`Scanner`] the component's exports. Once per plugin; nothing on other targets than wasm.
+///
+/// The exports are a module below, so a type of the same file is named `super::Hello`.
 #[macro_export]
 macro_rules! export_scanner {
     ($scanner:ty) => {

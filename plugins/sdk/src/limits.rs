@@ -10,9 +10,13 @@ pub const READ_BYTES: u32 = 256 * 1024;
 /// Findings per batch; larger ones were measured to gain nothing.
 pub const BATCH_FINDINGS: usize = 64;
 
-/// A batch leaves early at this much text, so that one call stays far below what the host lets a
-/// single call lift out of the guest (a few MiB).
-pub const BATCH_TEXT_BYTES: usize = 512 * 1024;
+/// A batch leaves before it would weigh more than this, lists and records counted, so that one call
+/// stays far below what the host lets a single call lift out of the guest.
+pub const BATCH_BYTES: usize = 512 * 1024;
+
+/// What one call may carry: the host ends a run that hands over more. The heaviest finding that
+/// [`crate::FindingBuilder`] makes has half of it; it leaves in a batch of its own.
+pub const CALL_BYTES: usize = 4 * 1024 * 1024;
 
 /// One record of a report. Tools write kilobytes; what is larger is damage or an attack, and the
 /// whole record has to fit into memory.

@@ -12,8 +12,8 @@ use crate::model::{ArtifactMeta, Diagnostic, Finding, IoError, LogLevel};
 pub struct MemoryHost {
     /// In the order of emission.
     pub findings: Vec<Finding>,
-    /// How many batches they came in.
-    pub batches: usize,
+    /// How many came in each batch.
+    pub batches: Vec<usize>,
     /// In the order of emission.
     pub diagnostics: Vec<Diagnostic>,
     /// Every progress call.
@@ -32,7 +32,7 @@ impl Host for MemoryHost {
         {
             return Err(IoError::OverLimit);
         }
-        self.batches += 1;
+        self.batches.push(batch.len());
         self.findings.extend_from_slice(batch);
         Ok(())
     }

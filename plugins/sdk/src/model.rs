@@ -12,7 +12,8 @@ pub use crate::bindings::tamiz::scanner::types::{
 };
 
 use crate::limits::{
-    EXTRA_BYTES, LIST_ENTRIES, MESSAGE_BYTES, REFERENCE_BYTES, SNIPPET_BYTES, TITLE_BYTES, WORD_BYTES,
+    EXTRA_BYTES, LIST_ENTRIES, MESSAGE_BYTES, PATH_BYTES, REFERENCE_BYTES, SNIPPET_BYTES, TITLE_BYTES,
+    WORD_BYTES,
 };
 use crate::text::{clean_line, clean_text};
 
@@ -124,6 +125,11 @@ impl FindingBuilder {
     /// Adds a place; the first is primary.
     #[must_use]
     pub fn location(mut self, location: Location) -> Self {
+        let location = bounded_location(location, &mut self.cut);
+        self.place(location)
+    }
+
+    fn place(mut self, location: Location) -> Self {
         if self.finding.locations.len() < LIST_ENTRIES {
             self.finding.locations.push(location);
         } else {
@@ -132,17 +138,12 @@ impl FindingBuilder {
         self
     }
 
-    /// Adds a place in a file; the first is primary. The path is taken as it is.
+    /// Adds a place in a file; the first is primary.
     #[must_use]
-    pub fn file(
-        mut self,
-        path: String,
-        start: Option<Position>,
-        end: Option<Position>,
-        snippet: &str,
-    ) -> Self {
+    pub fn file(mut self, path: &str, start: Option<Position>, end: Option<Position>, snippet: &str) -> Self {
+        let path = bounded_line(path, PATH_BYTES, "path", &mut self.cut);
         let snippet = non_empty(bounded_text(snippet, SNIPPET_BYTES, "snippet", &mut self.cut));
-        self.location(Location::File(FileLocation {
+        self.place(Location::File(FileLocation {
             path,
             start,
             end,
@@ -241,7 +242,8 @@ impl FindingBuilder {
         if json.is_empty() || json.len() > EXTRA_BYTES || self.finding.extra.len() >= LIST_ENTRIES {
             self.cut.push("extra");
         } else {
-            self.finding.extra.push((key.to_owned(), json));
+            let key = bounded_line(key, WORD_BYTES, "extra", &mut self.cut);
+            self.finding.extra.push((key, json));
         }
         self
     }
@@ -264,6 +266,59 @@ impl FindingBuilder {
         }
         self.cut.dedup();
         (*self.finding, self.cut)
+    }
+}
+
+/// A place with its texts clean and within their limits.
+fn bounded_location(location: Location, cut: &mut Vec<&'static str>) -> Location {
+    let mut word = |text: Option<String>, field| {
+        text.and_then(|text| non_empty(bounded_line(&text, WORD_BYTES, field, cut)))
+    };
+    match location {
+        Location::File(file) => {
+            let path = bounded_line(&file.path, PATH_BYTES, "path", cut);
+            let snippet = file
+                .snippet
+                .map(|text| bounded_text(&text, SNIPPET_BYTES, "snippet", cut));
+            Location::File(FileLocation {
+                path,
+                snippet,
+                ..file
+            })
+        }
+        Location::Url(url) => {
+            let (method, parameter) = (word(url.method, "method"), word(url.parameter, "parameter"));
+            let evidence = url
+                .evidence
+                .map(|text| bounded_text(&text, SNIPPET_BYTES, "evidence", cut));
+            Location::Url(UrlLocation {
+                url: bounded_line(&url.url, PATH_BYTES, "url", cut),
+                method,
+                parameter,
+                evidence,
+            })
+        }
+        Location::Endpoint(endpoint) => Location::Endpoint(bounded_endpoint(endpoint, cut)),
+        Location::Domain(domain) => Location::Domain(DomainName {
+            record_type: word(domain.record_type, "record-type"),
+            name: bounded_line(&domain.name, PATH_BYTES, "name", cut),
+        }),
+        Location::Flow(flow) => Location::Flow(PacketFlow {
+            source: bounded_endpoint(flow.source, cut),
+            destination: bounded_endpoint(flow.destination, cut),
+            packet: flow.packet,
+        }),
+    }
+}
+
+fn bounded_endpoint(endpoint: NetworkEndpoint, cut: &mut Vec<&'static str>) -> NetworkEndpoint {
+    let protocol = endpoint
+        .protocol
+        .map(|text| bounded_line(&text, WORD_BYTES, "protocol", cut));
+    NetworkEndpoint {
+        host: bounded_line(&endpoint.host, PATH_BYTES, "host", cut),
+        protocol,
+        ..endpoint
     }
 }
 

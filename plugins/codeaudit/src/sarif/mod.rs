@@ -144,7 +144,7 @@ impl SarifWalk {
             index += 1;
         }
         if index == 0 {
-            let message = "the report has no runs: it says nothing about the target".to_owned();
+            let message = || "the report has no runs: it says nothing about the target".to_owned();
             self.notes.add(LogLevel::Warn, "nothing-scanned", message, None);
         }
         Ok(())
@@ -268,21 +268,23 @@ impl SarifWalk {
         reader.enter_array()?;
         while reader.next_element()? {
             let start = reader.offset();
-            let Some(invocation) = record::small_object::<Invocation>(reader)? else {
+            let invocation = record::small_object::<Invocation>(reader)?;
+            let at = Some(record::span_since(reader, start));
+            let Some(invocation) = invocation else {
+                let message = || format!("runs[{run}]: one of `invocations` could not be read");
+                self.notes.add_gap("tool-error-unreadable", message, at);
                 continue;
             };
-            let span = record::span_since(reader, start);
             if invocation.failed() {
-                let message = format!("runs[{run}]: the tool says that its run was not successful");
-                self.notes
-                    .add(LogLevel::Error, "tool-failed", message, Some(span));
+                let message = || format!("runs[{run}]: the tool says that its run was not successful");
+                self.notes.add_gap("tool-failed", message, at);
             }
-            for notification in invocation
-                .notifications()
-                .filter(|notification| !notification.is_note())
-            {
-                let message = notification.describe();
-                self.notes.add(LogLevel::Warn, "tool-error", message, Some(span));
+            for notification in invocation.gaps() {
+                self.notes.add_gap("tool-error", || notification.describe(), at);
+            }
+            for notification in invocation.warnings() {
+                self.notes
+                    .add(LogLevel::Warn, "tool-error", || notification.describe(), at);
             }
         }
         Ok(())

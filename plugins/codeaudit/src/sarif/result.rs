@@ -114,7 +114,7 @@ impl<'run> ResultReader<'run> {
         let snippet = region
             .and_then(|region| region.snippet.object())
             .map_or("", Message::plain);
-        let finding = finding.file(label.path, start, end, unless_placeholder(snippet));
+        let finding = finding.file(&label.path, start, end, unless_placeholder(snippet));
         match artifact {
             Some(artifact) if label.changed => finding.extra_text("uri", artifact.uri.text()),
             _ => finding,

@@ -303,11 +303,20 @@ impl Invocation {
         self.execution_successful.get() == Some(&false)
     }
 
-    pub(super) fn notifications(&self) -> impl Iterator<Item = &Notification> {
-        let execution = self.tool_execution_notifications.objects();
+    /// What went wrong while it ran (semgrep's time-outs are warnings), and settings that it could
+    /// not use.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = &Notification> {
+        let execution = self.tool_execution_notifications.objects().iter();
+        let settings = self.tool_configuration_notifications.objects().iter();
         execution
-            .iter()
-            .chain(self.tool_configuration_notifications.objects())
+            .filter(|notification| !notification.is_note())
+            .chain(settings.filter(|notification| notification.is_error()))
+    }
+
+    /// What it says about its settings and could work with.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = &Notification> {
+        let settings = self.tool_configuration_notifications.objects().iter();
+        settings.filter(|notification| !notification.is_note() && !notification.is_error())
     }
 }
 
@@ -323,9 +332,18 @@ pub(super) struct Notification {
 
 impl Notification {
     /// Whether it is said for the record only.
-    pub(super) fn is_note(&self) -> bool {
+    fn is_note(&self) -> bool {
+        matches!(self.level(), "note" | "none")
+    }
+
+    fn is_error(&self) -> bool {
+        self.level() == "error"
+    }
+
+    /// As the standard has it, a warning when nothing is said.
+    fn level(&self) -> &str {
         let level = self.level.as_ref().and_then(serde_json::Value::as_str);
-        matches!(level, Some("note" | "none"))
+        level.unwrap_or("warning")
     }
 
     /// In one text.
@@ -336,11 +354,7 @@ impl Notification {
                 .and_then(serde_json::Value::as_str);
             text.unwrap_or_default().trim().to_owned()
         };
-        let level = self
-            .level
-            .as_ref()
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or("warning");
+        let level = self.level();
         let (id, text) = (
             word(self.descriptor.as_ref(), "id"),
             word(self.message.as_ref(), "text"),

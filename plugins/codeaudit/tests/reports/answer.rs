@@ -66,6 +66,14 @@ pub(crate) fn convert(bytes: &[u8]) -> Answer {
     convert_input(MemoryInput::new("report", bytes), MemoryHost::default())
 }
 
+impl Answer {
+    /// Messages of the diagnostics with a code.
+    pub(crate) fn told(&self, code: &str) -> Vec<&str> {
+        let told = self.host.diagnostics.iter().filter(|told| told.code == code);
+        told.map(|told| told.message.as_str()).collect()
+    }
+}
+
 /// Converts one input with a host.
 pub(crate) fn convert_input(input: MemoryInput, mut host: MemoryHost) -> Answer {
     let outcome = tamiz_codeaudit::convert(vec![Box::new(input)], "{}", &mut host);

@@ -18,6 +18,12 @@ pub enum JsonError {
         /// Its usual name.
         encoding: &'static str,
     },
+    /// Something else than text.
+    #[error("the input is {what}, not JSON")]
+    Foreign {
+        /// What its first bytes say, with its article.
+        what: &'static str,
+    },
     /// The input ends inside the document.
     #[error("the input ends at byte {offset}, inside the document")]
     Ended {
@@ -70,7 +76,7 @@ impl JsonError {
     pub fn offset(&self) -> u64 {
         match self {
             Self::Empty { bytes } => *bytes,
-            Self::Encoding { .. } => 0,
+            Self::Encoding { .. } | Self::Foreign { .. } => 0,
             Self::Ended { offset }
             | Self::Syntax { offset, .. }
             | Self::TooDeep { offset }

@@ -77,10 +77,11 @@ pub struct JsonReader<'input> {
 }
 
 impl<'input> JsonReader<'input> {
-    /// Looks at the first bytes: drops a UTF-8 byte-order mark, refuses other encodings.
+    /// Looks at the first bytes: drops a UTF-8 byte-order mark, refuses other encodings
+    /// and what is no text.
     ///
     /// # Errors
-    /// [`JsonError::Empty`], [`JsonError::Encoding`] or [`JsonError::Io`].
+    /// [`JsonError::Empty`], [`JsonError::Encoding`], [`JsonError::Foreign`] or [`JsonError::Io`].
     pub fn open(input: &'input mut dyn Input) -> Result<Self, JsonError> {
         let mut reader = Self {
             source: InputReader::new(input),
@@ -265,6 +266,9 @@ impl<'input> JsonReader<'input> {
 
     fn start(&mut self) -> Result<(), JsonError> {
         self.ensure(4)?;
+        if let Some(what) = foreign_format(&self.window) {
+            return Err(JsonError::Foreign { what });
+        }
         if let Some(encoding) = foreign_encoding(&self.window) {
             return Err(JsonError::Encoding { encoding });
         }
@@ -488,8 +492,18 @@ fn foreign_encoding(start: &[u8]) -> Option<&'static str> {
         [0, first, 0, second, ..] if *first != 0 && *second != 0 => {
             Some("UTF-16BE without a byte-order mark")
         }
+        _ => None,
+    }
+}
+
+/// What people hand in by mistake.
+fn foreign_format(start: &[u8]) -> Option<&'static str> {
+    match start {
         [0x1f, 0x8b, ..] => Some("gzip-compressed"),
-        [b'P', b'K', 3, 4, ..] => Some("a zip archive"),
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some("a zip archive"),
+        [b'%', b'P', b'D', b'F', ..] => Some("a PDF"),
+        [0x7f, b'E', b'L', b'F', ..] => Some("an ELF program"),
+        [0, b'a', b's', b'm', ..] => Some("a wasm program"),
         _ => None,
     }
 }

@@ -117,6 +117,35 @@ fn memory_does_not_grow_with_the_report() {
     );
 }
 
+/// Every list full of the longest entries: 64 such findings would be more than one call may carry.
+#[test]
+fn the_heaviest_findings_of_a_report_fit_into_calls() {
+    let address = |number: u32| format!("\"https://example.test/{number}/{}\"", "r".repeat(1_900));
+    let references: Vec<_> = (0..64).map(address).collect();
+    let tags: Vec<_> = (0..64)
+        .map(|number| format!("\"{number}{}\"", "t".repeat(500)))
+        .collect();
+    let mut report = String::from(r#"{"version":"1.100.0","results":["#);
+    for number in 1..=130 {
+        let comma = if number == 1 { "" } else { "," };
+        write!(
+            report,
+            r#"{comma}{{"check_id":"heavy","path":"{path}{number}","start":{{"line":{number}}},"end":{{"line":{number}}},
+            "extra":{{"message":"{message}","severity":"ERROR","metadata":{{"references":[{}],"technology":[{}]}}}}}}"#,
+            references.join(","),
+            tags.join(","),
+            path = "p".repeat(4_000),
+            message = "m".repeat(60_000),
+        )
+        .expect("a string takes text");
+    }
+    report.push_str(r#"],"errors":[],"paths":{"scanned":["p"]}}"#);
+    let run = convert(&report);
+    let outcome = run.outcome.unwrap();
+    assert_eq!((outcome.findings, run.kept.findings.len()), (130, 130));
+    assert_eq!(run.kept.findings[0].references.len(), 64);
+}
+
 #[test]
 fn codeaudit_plans_a_run_of_semgrep_for_a_tree() {
     let runs = codeaudit()

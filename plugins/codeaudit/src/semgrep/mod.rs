@@ -2,6 +2,10 @@
 //!
 //! The report does not name its tool. Both write the same records; what tells them apart, if
 //! anything, are keys that stand behind the results.
+//!
+//! What the tool left out is in [`reach`].
+
+mod reach;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,8 +17,9 @@ use tamiz_sdk::model::{LogLevel, Position, Severity, position};
 
 use crate::path;
 use crate::record::{self, Element};
-use crate::session::{Notes, Session, Stop};
+use crate::session::{Session, Stop};
 use crate::vocabulary::{self, Label, unless_placeholder};
+use reach::Reach;
 
 /// The format's name.
 pub(crate) const FORMAT: &str = "semgrep-json";
@@ -30,7 +35,7 @@ const REGISTRY_ADDRESS: &str = "https://semgrep.dev/r/";
 pub(crate) struct SemgrepWalk {
     results_seen: bool,
     version_before_results: bool,
-    paths_seen: bool,
+    reach: Reach,
     /// A record with a `check_id` was read.
     record_seen: bool,
     surveyed: bool,
@@ -38,13 +43,12 @@ pub(crate) struct SemgrepWalk {
     engine_requested: bool,
     /// Opengrep writes it, and so did semgrep for some years, beside the other.
     interfile_languages: bool,
-    notes: Notes,
 }
 
 impl SemgrepWalk {
     /// Whether this is a semgrep report, as far as it was read.
     pub(crate) fn is_recognized(&self) -> bool {
-        self.record_seen || (self.results_seen && (self.version_before_results || self.paths_seen))
+        self.record_seen || (self.results_seen && (self.version_before_results || self.reach.paths_seen()))
     }
 
     /// The tool's name.
@@ -90,16 +94,14 @@ impl SemgrepWalk {
                     kind.noun()
                 )));
             }
-            ("errors", Kind::Array) => self.errors(reader)?,
-            ("paths", Kind::Object) => self.paths(reader)?,
-            _ => return Ok(false),
+            _ => return self.reach.member(key, reader),
         }
         Ok(true)
     }
 
     /// Tells what waited for the end.
     pub(crate) fn end(&mut self, session: &mut Session<'_>) {
-        self.notes.tell(session);
+        self.reach.tell(session);
     }
 
     fn note_key(&mut self, key: &str) {
@@ -159,51 +161,6 @@ impl SemgrepWalk {
         record.tell_oddities(session, element);
         let finding = record.finding(session, element, tool);
         session.emit(finding, element)
-    }
-
-    /// What the tool says went wrong. Levels are its own and only as a word in the text: a rule that
-    /// did not parse or a file that took too long is a warning about the scan's reach.
-    fn errors(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
-        reader.enter_array()?;
-        while reader.next_element()? {
-            let start = reader.offset();
-            let Some(error) = record::small_object::<ToolError>(reader)? else {
-                continue;
-            };
-            let span = record::span_since(reader, start);
-            self.notes
-                .add(LogLevel::Warn, "tool-error", error.describe(), Some(span));
-        }
-        Ok(())
-    }
-
-    fn paths(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
-        self.paths_seen = true;
-        reader.enter_object()?;
-        while let Some(key) = reader.next_key()? {
-            if key != "scanned" || reader.kind()? != Kind::Array {
-                reader.skip()?;
-                continue;
-            }
-            let mut scanned = 0_u32;
-            reader.enter_array()?;
-            while reader.next_element()? {
-                reader.skip()?;
-                scanned = scanned.saturating_add(1);
-            }
-            if scanned == 0 {
-                let message = "the tool scanned no file: no result says nothing about the target".to_owned();
-                self.notes.add(LogLevel::Warn, "nothing-scanned", message, None);
-            } else {
-                self.notes.add(
-                    LogLevel::Info,
-                    "files-scanned",
-                    format!("{scanned} files were scanned"),
-                    None,
-                );
-            }
-        }
-        Ok(())
     }
 }
 
@@ -368,7 +325,7 @@ impl Record<'_> {
         let (start, end) = (self.start.object(), self.end.object());
         let snippet = unless_placeholder(extra.lines.text());
         let place = (start.and_then(Place::position), end.and_then(Place::position));
-        let finding = finding.file(label.path, place.0, place.1, snippet);
+        let finding = finding.file(&label.path, place.0, place.1, snippet);
         if label.changed {
             finding.extra_text("path", self.path.text())
         } else {
@@ -468,38 +425,6 @@ pub(crate) fn rule_id<'id>(check_id: &'id str, source: &'id str) -> &'id str {
     match check_id.rsplit_once('.') {
         Some((_, last)) if !last.is_empty() => last,
         _ => check_id,
-    }
-}
-
-/// One entry of `errors`.
-#[derive(Deserialize)]
-struct ToolError {
-    #[serde(default)]
-    level: Option<serde_json::Value>,
-    #[serde(default)]
-    r#type: Option<serde_json::Value>,
-    #[serde(default)]
-    message: Option<serde_json::Value>,
-    #[serde(default)]
-    path: Option<serde_json::Value>,
-}
-
-impl ToolError {
-    fn describe(&self) -> String {
-        /// A type may be a list whose first entry is its name.
-        fn word(value: Option<&serde_json::Value>) -> &str {
-            let value = value.and_then(|value| value.get(0).or(Some(value)));
-            value.and_then(serde_json::Value::as_str).map_or("", str::trim)
-        }
-        let (kind, message) = (word(self.r#type.as_ref()), word(self.message.as_ref()));
-        let mut text = format!("the tool reports {}: {kind}", word(self.level.as_ref()));
-        if !message.is_empty() && message != kind {
-            text = format!("{text}: {message}");
-        }
-        match word(self.path.as_ref()) {
-            path if path.is_empty() || text.contains(path) => text,
-            path => format!("{text} ({path})"),
-        }
     }
 }
 
