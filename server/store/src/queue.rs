@@ -47,13 +47,33 @@ pub struct ClaimRequest<'a> {
     pub lease: Duration,
 }
 
+/// Names one claim. Task ids are unique in their tenant only, for clients may choose them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// Of which tenant.
+    pub tenant: TenantId,
+    /// Of which task.
+    pub task: TaskId,
+    /// The fencing token.
+    pub attempt: i32,
+}
+
+impl Lease {
+    /// Its name.
+    pub const fn claim(&self) -> Claim {
+        Claim {
+            tenant: self.scope.tenant_id(),
+            task: self.task,
+            attempt: self.attempt,
+        }
+    }
+}
+
 /// A lease that is still held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     /// Whose.
-    pub task: TaskId,
-    /// The fencing token.
-    pub attempt: i32,
+    pub claim: Claim,
     /// Somebody wants it to stop.
     pub cancel_requested: bool,
 }
@@ -70,13 +90,13 @@ impl Store {
         let rows = sqlx::query!(
             r#"
             with picked as (
-                select task_id from control.ticket
+                select tenant_id, task_id from control.ticket
                 where state = 0 and run_at <= now() and scan_type = any($2)
                 order by priority desc, enqueued_at, task_id limit $3 for update skip locked)
             update control.ticket t
             set state = 1, attempt = t.attempt + 1, worker_id = $1,
                 lease_until = now() + make_interval(secs => $4)
-            from picked where t.task_id = picked.task_id
+            from picked where t.tenant_id = picked.tenant_id and t.task_id = picked.task_id
             returning t.task_id, t.tenant_id, t.attempt, t.scan_type, t.run_at
             "#,
             request.worker.uuid(),
@@ -107,30 +127,36 @@ impl Store {
     pub async fn renew(
         &self,
         worker: WorkerId,
-        held: &[(TaskId, i32)],
+        held: &[Claim],
         lease: Duration,
     ) -> Result<Vec<Held>, StoreError> {
-        let (tasks, attempts): (Vec<Uuid>, Vec<i32>) =
-            held.iter().map(|(task, attempt)| (task.uuid(), *attempt)).unzip();
+        let tenants: Vec<Uuid> = held.iter().map(|claim| claim.tenant.uuid()).collect();
+        let tasks: Vec<Uuid> = held.iter().map(|claim| claim.task.uuid()).collect();
+        let attempts: Vec<i32> = held.iter().map(|claim| claim.attempt).collect();
         let rows = sqlx::query!(
             r#"
             update control.ticket t set lease_until = now() + make_interval(secs => $4)
-            from unnest($2::uuid[], $3::int[]) h(task_id, attempt)
-            where t.task_id = h.task_id and t.attempt = h.attempt and t.worker_id = $1 and t.state + 0 = 1
-            returning t.task_id, t.attempt, t.cancel_requested
+            from unnest($2::uuid[], $3::int[], $5::uuid[]) h(task_id, attempt, tenant_id)
+            where t.tenant_id = h.tenant_id and t.task_id = h.task_id and t.attempt = h.attempt
+                and t.worker_id = $1 and t.state + 0 = 1
+            returning t.tenant_id, t.task_id, t.attempt, t.cancel_requested
             "#,
             worker.uuid(),
             &tasks,
             &attempts,
-            lease.as_secs_f64()
+            lease.as_secs_f64(),
+            &tenants
         )
         .fetch_all(&self.dispatch)
         .await?;
         Ok(rows
             .into_iter()
             .map(|row| Held {
-                task: row.task_id.into(),
-                attempt: row.attempt,
+                claim: Claim {
+                    tenant: row.tenant_id.into(),
+                    task: row.task_id.into(),
+                    attempt: row.attempt,
+                },
                 cancel_requested: row.cancel_requested,
             })
             .collect())
@@ -144,10 +170,11 @@ impl Store {
         let returned = sqlx::query!(
             r#"
             update control.ticket set state = 0, worker_id = null, lease_until = null
-            where task_id = $1 and attempt = $2 and state + 0 = 1
+            where tenant_id = $3 and task_id = $1 and attempt = $2 and state + 0 = 1
             "#,
             lease.task.uuid(),
-            lease.attempt
+            lease.attempt,
+            lease.scope.tenant_id().uuid()
         )
         .execute(&self.dispatch)
         .await?;
@@ -167,10 +194,10 @@ impl Store {
         let expired = sqlx::query!(
             r#"
             with late as (
-                select task_id from control.ticket where state = 1 and lease_until < now()
+                select tenant_id, task_id from control.ticket where state = 1 and lease_until < now()
                 order by lease_until limit 1000 for update skip locked)
             update control.ticket t set state = 0, worker_id = null, lease_until = null
-            from late where t.task_id = late.task_id
+            from late where t.tenant_id = late.tenant_id and t.task_id = late.task_id
             "#
         )
         .execute(&self.dispatch)

@@ -56,11 +56,24 @@ impl TenantTx {
     /// # Errors
     /// Whatever the commit meets; nothing is announced then.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.transaction.commit().await?;
-        for signal in self.signals {
-            self.store.signals.send(signal);
-        }
-        Ok(())
+        let Self {
+            transaction,
+            store,
+            signals,
+            ..
+        } = self;
+        // On a task of its own: a caller that is dropped meanwhile must not leave written what was
+        // never announced, nor roll back on a connection that has committed.
+        let committing = tokio::spawn(async move {
+            transaction.commit().await?;
+            for signal in signals {
+                store.signals.send(signal);
+            }
+            Ok(())
+        });
+        committing
+            .await
+            .map_err(|_| StoreError::Unavailable(sqlx::Error::WorkerCrashed))?
     }
 
     pub(crate) fn tenant(&self) -> Uuid {

@@ -19,7 +19,7 @@ pub(crate) async fn enqueue(
     sqlx::query!(
         r#"
         insert into control.ticket (task_id, tenant_id, scan_type, priority, attempt) values ($1, $2, $3, $4, $5)
-        on conflict (task_id) do nothing
+        on conflict (tenant_id, task_id) do nothing
         "#,
         task.uuid(),
         tx.tenant(),

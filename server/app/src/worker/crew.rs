@@ -1,14 +1,14 @@
 //! The worker's life: register, claim as there is room, keep leases, drain.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tamiz_core::retry::Backoff;
-use tamiz_core::{ScanType, TaskId, WorkerId};
+use tamiz_core::{ScanType, WorkerId};
 use tamiz_store::StoreError;
-use tamiz_store::queue::{ClaimRequest, Lease};
+use tamiz_store::queue::{Claim, ClaimRequest, Lease};
 use tamiz_store::signal::Signal;
 use tamiz_store::worker::{NewWorker, WorkerState};
 use tokio::sync::broadcast::Receiver;
@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::attempt::{Shop, work};
 use super::leases::Leases;
 use super::stop::{Stop, StopReason};
+use super::workplace::Workplace;
 use crate::platform::Platform;
 use crate::tool::{Inventory, rules};
 
@@ -35,6 +36,15 @@ pub enum WorkerError {
     /// The bundled rules could not be written, or the configured ones are not there.
     #[error("the rules are not there")]
     Rules(#[source] std::io::Error),
+    /// The scratch folder cannot be used.
+    #[error("the scratch folder {folder} cannot be used")]
+    Scratch {
+        /// As configured.
+        folder: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The register did not take it.
     #[error("the worker could not register")]
     Register(#[source] StoreError),
@@ -69,6 +79,7 @@ impl Worker {
         scan_types.sort();
         scan_types.dedup();
         let worker = WorkerId::fresh();
+        let workplace = open_workplace(&config.scratch_dir, worker).await?;
         let capabilities = capabilities(&scan_types, &inventory);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let new = NewWorker {
@@ -96,6 +107,7 @@ impl Worker {
             platform,
             inventory: Arc::new(inventory),
             rules,
+            workplace,
             backoff,
         };
         Ok(Self {
@@ -195,14 +207,13 @@ impl Worker {
             return;
         };
         let stop = Stop::default();
-        self.leases.add(lease.task, lease.attempt, stop.clone());
+        self.leases.add(lease.claim(), stop.clone());
         let (shared, leases, room) = (self.shop.clone(), self.leases.clone(), self.room.clone());
         self.attempts.spawn(async move {
             let _done = Done {
                 leases,
                 room,
-                task: lease.task,
-                attempt: lease.attempt,
+                claim: lease.claim(),
                 slot: Some(slot),
             };
             work(&shared, &lease, &stop).await;
@@ -216,14 +227,13 @@ impl Worker {
 struct Done {
     leases: Arc<Leases>,
     room: Arc<Notify>,
-    task: TaskId,
-    attempt: i32,
+    claim: Claim,
     slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.leases.remove(self.task, self.attempt);
+        self.leases.remove(self.claim);
         drop(self.slot.take());
         self.room.notify_one();
     }
@@ -316,6 +326,17 @@ async fn cancelled(signals: &mut Receiver<Signal>, leases: &Leases) {
 }
 
 /// What the register shows of this machine.
+async fn open_workplace(scratch: &Path, worker: WorkerId) -> Result<Workplace, WorkerError> {
+    let root = scratch.to_owned();
+    let opened = tokio::task::spawn_blocking(move || Workplace::open(&root, worker)).await;
+    opened
+        .unwrap_or_else(|error| Err(error.into()))
+        .map_err(|source| WorkerError::Scratch {
+            folder: scratch.display().to_string(),
+            source,
+        })
+}
+
 fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::Value {
     let tools: Vec<_> = inventory
         .available

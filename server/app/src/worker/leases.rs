@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tamiz_core::TaskId;
-use tamiz_store::queue::Held;
+use tamiz_core::{TaskId, TenantId};
+use tamiz_store::queue::{Claim, Held};
 use tokio::time::Instant;
 
 use super::stop::{Stop, StopReason};
@@ -19,56 +19,59 @@ struct Entry {
 /// What runs here now.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    held: Mutex<HashMap<TaskId, Entry>>,
+    held: Mutex<HashMap<(TenantId, TaskId), Entry>>,
 }
 
 impl Leases {
-    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(TenantId, TaskId), Entry>> {
         // no code panics while it holds the lock; its map is whole in any case
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn add(&self, task: TaskId, attempt: i32, stop: Stop) {
+    pub(crate) fn add(&self, claim: Claim, stop: Stop) {
         let entry = Entry {
-            attempt,
+            attempt: claim.attempt,
             stop,
             renewed_at: Instant::now(),
         };
-        if let Some(earlier) = self.lock().insert(task, entry) {
+        if let Some(earlier) = self.lock().insert((claim.tenant, claim.task), entry) {
             // we lost it, did not notice yet, and claimed it again
             earlier.stop.press(StopReason::LeaseLost);
         }
     }
 
-    pub(crate) fn remove(&self, task: TaskId, attempt: i32) {
-        let mut held = self.lock();
-        if held.get(&task).is_some_and(|entry| entry.attempt == attempt) {
-            held.remove(&task);
+    pub(crate) fn remove(&self, claim: Claim) {
+        let (mut held, key) = (self.lock(), (claim.tenant, claim.task));
+        if held.get(&key).is_some_and(|entry| entry.attempt == claim.attempt) {
+            held.remove(&key);
         }
     }
 
+    /// Whether a task with this id runs here, of whatever tenant.
     pub(crate) fn holds(&self, task: TaskId) -> bool {
-        self.lock().contains_key(&task)
+        self.lock().keys().any(|(_, held)| *held == task)
     }
 
-    pub(crate) fn all(&self) -> Vec<(TaskId, i32)> {
+    pub(crate) fn all(&self) -> Vec<Claim> {
         self.lock()
             .iter()
-            .map(|(task, entry)| (*task, entry.attempt))
+            .map(|((tenant, task), entry)| Claim {
+                tenant: *tenant,
+                task: *task,
+                attempt: entry.attempt,
+            })
             .collect()
     }
 
     /// After a renewal of `asked`: stops what is lost or no longer wanted.
-    pub(crate) fn renewed(&self, asked: &[(TaskId, i32)], answer: &[Held], at: Instant) {
+    pub(crate) fn renewed(&self, asked: &[Claim], answer: &[Held], at: Instant) {
         let mut held = self.lock();
-        for (task, attempt) in asked {
-            let Some(entry) = held.get_mut(task).filter(|entry| entry.attempt == *attempt) else {
+        for claim in asked {
+            let entry = held.get_mut(&(claim.tenant, claim.task));
+            let Some(entry) = entry.filter(|entry| entry.attempt == claim.attempt) else {
                 continue;
             };
-            match answer
-                .iter()
-                .find(|held| held.task == *task && held.attempt == *attempt)
-            {
+            match answer.iter().find(|held| held.claim == *claim) {
                 None => entry.stop.press(StopReason::LeaseLost),
                 Some(held) => {
                     entry.renewed_at = at;
@@ -102,23 +105,29 @@ impl Leases {
 mod tests {
     use super::*;
 
+    fn claim(attempt: i32) -> Claim {
+        Claim {
+            tenant: TenantId::fresh(),
+            task: TaskId::fresh(),
+            attempt,
+        }
+    }
+
     #[tokio::test]
     async fn a_lease_that_is_not_in_the_answer_is_lost() {
         let leases = Leases::default();
-        let (kept, lost, unwanted) = (TaskId::fresh(), TaskId::fresh(), TaskId::fresh());
+        let (kept, lost, unwanted) = (claim(1), claim(1), claim(1));
         let stops = [Stop::default(), Stop::default(), Stop::default()];
-        for (task, stop) in [kept, lost, unwanted].into_iter().zip(&stops) {
-            leases.add(task, 1, stop.clone());
+        for (claim, stop) in [kept, lost, unwanted].into_iter().zip(&stops) {
+            leases.add(claim, stop.clone());
         }
         let answer = [
             Held {
-                task: kept,
-                attempt: 1,
+                claim: kept,
                 cancel_requested: false,
             },
             Held {
-                task: unwanted,
-                attempt: 1,
+                claim: unwanted,
                 cancel_requested: true,
             },
         ];
@@ -133,11 +142,33 @@ mod tests {
     #[tokio::test]
     async fn an_older_attempt_cannot_remove_a_newer_one() {
         let leases = Leases::default();
-        let task = TaskId::fresh();
-        leases.add(task, 2, Stop::default());
-        leases.remove(task, 1);
-        assert!(leases.holds(task));
-        leases.remove(task, 2);
-        assert!(!leases.holds(task));
+        let newer = claim(2);
+        leases.add(newer, Stop::default());
+        leases.remove(Claim { attempt: 1, ..newer });
+        assert!(leases.holds(newer.task));
+        leases.remove(newer);
+        assert!(!leases.holds(newer.task));
+    }
+
+    #[tokio::test]
+    async fn equal_ids_of_two_tenants_are_two_leases() {
+        let leases = Leases::default();
+        let first = claim(1);
+        let second = Claim {
+            tenant: TenantId::fresh(),
+            ..first
+        };
+        let stops = [Stop::default(), Stop::default()];
+        leases.add(first, stops[0].clone());
+        leases.add(second, stops[1].clone());
+        let answer = Held {
+            claim: second,
+            cancel_requested: false,
+        };
+        leases.renewed(&leases.all(), &[answer], Instant::now());
+        assert_eq!(
+            stops.map(|stop| stop.reason()),
+            [Some(StopReason::LeaseLost), None]
+        );
     }
 }
