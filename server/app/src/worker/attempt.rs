@@ -22,6 +22,7 @@ use super::prepare::{self, Scratch};
 use super::reporter::Reporter;
 use super::scan::{self, Report, Target};
 use super::stop::Stop;
+use super::workplace::Workplace;
 use crate::flow::FlowError;
 use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
 use crate::platform::Platform;
@@ -38,6 +39,7 @@ pub(crate) struct Shop {
     pub(crate) platform: Platform,
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) rules: PathBuf,
+    pub(super) workplace: Workplace,
     pub(crate) backoff: Backoff,
 }
 
@@ -77,7 +79,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         attempt: lease.attempt,
     };
     let (reporter, told) = Reporter::start(shared.platform.store.clone(), of, stop.clone());
-    let scratch = match Scratch::create(&shared.platform.config.scratch_dir, &of) {
+    let scratch = match Scratch::create(shared.workplace.path(), &of) {
         Ok(scratch) => scratch,
         Err(error) => {
             drop(reporter);
@@ -167,7 +169,10 @@ async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failur
     let converting_at = Instant::now();
     bench.reporter.phase(Phase::Converting, "reading the report");
     let options = Value::Object(task.payload.options.clone()).to_string();
-    let converted = convert(bench, &reports, &options).await;
+    let converted = convert(bench, &reports, &options).await.map_err(|failure| {
+        let names: Vec<&str> = reports.iter().map(|report| report.name.as_str()).collect();
+        failure.about(&names.join(", "))
+    });
     phase_seconds("converting", converting_at);
     if let Some(results) = &mut bench.kept.results {
         let report = bench
@@ -192,9 +197,11 @@ async fn scan_tree(
 ) -> Result<Vec<Report>, Failure> {
     let preparing_at = Instant::now();
     let archive = bench.scratch.path("upload");
-    prepare::fetch(&bench.platform, &bench.of, upload, &archive).await?;
+    let upload = prepare::fetch(&bench.platform, &bench.of, upload, &archive).await?;
     let tree = bench.scratch.path("tree");
-    let files = prepare::unpack_tree(archive, tree.clone(), bench.stop.token.clone()).await?;
+    let files = prepare::unpack_tree(archive, tree.clone(), bench.stop.token.clone())
+        .await
+        .map_err(|failure| failure.about(&upload.file_name))?;
     bench
         .reporter
         .phase(Phase::Preparing, format!("unpacked {files} files"));
@@ -234,7 +241,9 @@ async fn report(bench: &mut Bench, id: UploadId) -> Result<Report, Failure> {
         media_type: upload.media_type.clone(),
         blob: upload.blob,
     });
-    let path = prepare::plain_report(path).await?;
+    let path = prepare::plain_report(path)
+        .await
+        .map_err(|failure| failure.about(&upload.file_name))?;
     phase_seconds("preparing", preparing_at);
     Ok(Report {
         name: upload.file_name,

@@ -118,7 +118,7 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
                 Completeness::Truncated => summary::Completeness::Truncated,
                 Completeness::Partial => summary::Completeness::Partial,
             };
-            truncation(outcome.completeness, &summary)
+            truncation(outcome.completeness, &summary).and_then(|()| unreadable(&summary))
         }
         Err(failure) => {
             summary.completeness = summary::Completeness::Partial;
@@ -158,6 +158,24 @@ fn truncation(completeness: Completeness, summary: &Summary) -> Result<(), Failu
         summary.findings
     );
     Err(Failure::refused(RefusalCode::ReportTruncated, message))
+}
+
+/// A report of which no record could be read is a failed task, not one without findings.
+fn unreadable(summary: &Summary) -> Result<(), Failure> {
+    let is_lost = summary.completeness == summary::Completeness::Partial
+        && summary.findings == 0
+        && summary.records > 0
+        && summary.skipped == summary.records;
+    if !is_lost {
+        return Ok(());
+    }
+    let first = summary.diagnostics.first();
+    let detail = first.map_or_else(String::new, |diagnostic| format!(": {}", diagnostic.message));
+    let message = format!(
+        "none of the report's {} records can be read{detail}",
+        summary.records
+    );
+    Err(Failure::refused(RefusalCode::ReportCorrupt, message))
 }
 
 /// An artifact that the plugin finished.

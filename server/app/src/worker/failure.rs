@@ -47,6 +47,19 @@ impl Failure {
     pub(crate) fn refused(code: RefusalCode, message: impl Into<String>) -> Self {
         Self::Refused(Refusal::new(code, message))
     }
+
+    /// The same, and a refusal says which of the client's files it is about, if it does not yet.
+    pub(crate) fn about(self, file_name: &str) -> Self {
+        match self {
+            Self::Refused(refusal) if !refusal.message.contains(&format!("`{file_name}`")) => {
+                Self::Refused(Refusal {
+                    message: format!("{file_name:?}: {}", refusal.message),
+                    ..refusal
+                })
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<StoreError> for Failure {
@@ -112,21 +125,25 @@ pub(crate) fn ending(
         Failure::Refused(refusal) => bad(TaskStatus::Failed, refusal.clone()),
         Failure::TimedOut(refusal) => bad(TaskStatus::Timeout, refusal.clone()),
         Failure::Stopped => retry_at(now, "stopped for no reason that is known".to_owned()),
-        Failure::MayPass { doing, .. } => after_trouble(doing, retries, backoff, now, draw),
+        Failure::MayPass { doing, source } => {
+            // any other source's words are not for clients
+            let what = source
+                .downcast_ref::<Refusal>()
+                .map_or_else(|| format!("{doing} failed"), |refusal| refusal.message.clone());
+            after_trouble(&what, retries, backoff, now, draw)
+        }
     })
 }
 
-fn after_trouble(doing: &str, retries: i32, backoff: &Backoff, now: DateTime<Utc>, draw: f64) -> Ending {
+fn after_trouble(what: &str, retries: i32, backoff: &Backoff, now: DateTime<Utc>, draw: f64) -> Ending {
     if let Some(pause) = backoff.pause(retries + 1, draw) {
         let seconds = pause.as_secs_f64();
         let at = now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero());
-        return retry_at(
-            at,
-            format!("{doing} failed; trying again in {seconds:.1} seconds"),
-        );
+        return retry_at(at, format!("{what}; trying again in {seconds:.1} seconds"));
     }
     let attempts = backoff.attempts_max;
-    let message = format!("{doing} failed, {attempts} times in all; an operator finds the cause in the log");
+    let message =
+        format!("{what}; the limit of {attempts} attempts is reached, the operator's log has the cause");
     bad(
         TaskStatus::DeadLetter,
         Refusal::new(RefusalCode::AttemptsExhausted, message),
@@ -181,6 +198,35 @@ mod tests {
         );
         assert_eq!(end(&trouble, None, 1).unwrap().run_at.unwrap().timestamp(), 4);
         assert_eq!(end(&trouble, None, 2).unwrap().status, TaskStatus::DeadLetter);
+    }
+
+    #[test]
+    fn only_words_for_clients_are_told_when_the_attempts_are_used_up() {
+        let crash = Refusal::new(RefusalCode::ToolFailed, "semgrep was killed by signal 11");
+        for (trouble, words) in [
+            (
+                Failure::may_pass("asking the database", "secret"),
+                "asking the database failed; ",
+            ),
+            (
+                Failure::may_pass("running a tool", crash),
+                "semgrep was killed by signal 11; ",
+            ),
+        ] {
+            let message = end(&trouble, None, 2).unwrap().message;
+            assert!(
+                message.starts_with(words) && message.contains("limit of 3 attempts"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_file_once() {
+        for (words, told) in [("no", "\"a.json\": no"), ("`a.json` is bad", "`a.json` is bad")] {
+            let refused = Failure::refused(RefusalCode::ReportCorrupt, words).about("a.json");
+            assert_eq!(refused.to_string(), told);
+        }
     }
 
     #[test]

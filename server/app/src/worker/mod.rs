@@ -20,5 +20,6 @@ mod prepare;
 mod reporter;
 mod scan;
 mod stop;
+mod workplace;
 
 pub use crew::{Worker, WorkerError};

@@ -24,9 +24,8 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// A fresh folder below `root`, which is made if need be.
+    /// A fresh folder below `root`.
     pub(crate) fn create(root: &Path, of: &AttemptOf) -> io::Result<Self> {
-        std::fs::create_dir_all(root)?;
         let prefix = format!("{}-{}-", of.task, of.attempt);
         Ok(Self {
             folder: tempfile::Builder::new().prefix(&prefix).tempdir_in(root)?,
