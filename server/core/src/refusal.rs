@@ -54,7 +54,7 @@ codes! {
     ArchiveRefused = "ARCHIVE_REFUSED",
     /// No plugin recognises the report.
     ReportUnrecognized = "REPORT_UNRECOGNIZED",
-    /// The report's envelope cannot be read.
+    /// The report's envelope cannot be read, or none of its records.
     ReportCorrupt = "REPORT_CORRUPT",
     /// The report ends too early; what was readable is kept.
     ReportTruncated = "REPORT_TRUNCATED",

@@ -26,7 +26,7 @@ pub enum Completeness {
     Complete,
     /// It ended too early.
     Truncated,
-    /// Something in the middle was lost.
+    /// Something is missing, and a diagnostic says what: records, or a part that the tool did not look at.
     Partial,
 }
 

@@ -22,6 +22,11 @@ pub fn printable(text: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
+/// Whether Postgres can hold `text`: it refuses NUL, in texts as in JSON.
+pub fn is_storable(text: &str) -> bool {
+    !text.contains('\0')
+}
+
 fn forbidden(character: char) -> bool {
     character.is_control() && !matches!(character, '\t' | '\n')
 }
@@ -34,6 +39,11 @@ mod tests {
     fn text_is_cut_at_a_character_border() {
         assert_eq!(cut("añb", 2), "a");
         assert_eq!(cut("abc", 3), "abc");
+    }
+
+    #[test]
+    fn only_nul_cannot_be_stored() {
+        assert!(is_storable("a\u{1b}\n") && !is_storable("a\0"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod bearer;
 pub mod client;
 mod envelope;
 pub mod rate;
+mod unread;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -26,6 +27,7 @@ pub fn around_all(router: Router, proxies: TrustedProxies, per_address: &RateLim
         .layer(per_address.layer())
         .layer(from_fn_with_state(proxies, client::find_address))
         .layer(from_fn(envelope::security_headers))
+        .layer(from_fn(unread::unread_body))
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(from_fn(envelope::request_id))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX};
+use tamiz_core::text;
 use tamiz_core::{ProjectId, Refusal, RefusalCode, ScanType, TaskId, UploadId};
 use tamiz_host::{PlanError, Registry, ScanRequest};
 use tamiz_store::task::{self, NewTask, Payload, Source, Task};
@@ -117,6 +118,13 @@ async fn check_options(
         );
         return Err(Refusal::invalid("options", rule).into());
     }
+    if !order
+        .options
+        .iter()
+        .all(|(name, value)| text::is_storable(name) && is_storable(value))
+    {
+        return Err(Refusal::invalid("options", "must not have NUL characters").into());
+    }
     let request = ScanRequest {
         target_kind: "tree".into(),
         target: String::new(),
@@ -146,6 +154,18 @@ async fn check_options(
                 .at(&["input", "scanType"])
                 .into())
         }
+    }
+}
+
+/// Whether the database can hold `value`; its depth is bounded by whoever parsed it.
+fn is_storable(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text::is_storable(text),
+        Value::Array(values) => values.iter().all(is_storable),
+        Value::Object(fields) => fields
+            .iter()
+            .all(|(name, value)| text::is_storable(name) && is_storable(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
 }
 

@@ -72,23 +72,25 @@ pub(super) fn encode<Key: Serialize>(order: &str, key: Key) -> String {
 
 /// The key in `text`, if it is a cursor of `order`.
 pub(super) fn decode<Key: DeserializeOwned>(order: &str, text: &str) -> Result<Key, Refusal> {
-    let bad = || {
-        Refusal::new(
-            RefusalCode::BadCursor,
-            "`after` is not a cursor of this list in this order: take it from `pageInfo.endCursor`",
-        )
-        .at(&["after"])
-    };
     if text.len() > CURSOR_BYTES_MAX {
-        return Err(bad());
+        return Err(bad_cursor());
     }
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
-    let cursor: Cursor<Key> = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| bad_cursor())?;
+    let cursor: Cursor<Key> = serde_json::from_slice(&bytes).map_err(|_| bad_cursor())?;
     if cursor.v == VERSION && cursor.o == order {
         Ok(cursor.k)
     } else {
-        Err(bad())
+        Err(bad_cursor())
     }
+}
+
+/// The cursor is not one of ours.
+pub(super) fn bad_cursor() -> Refusal {
+    Refusal::new(
+        RefusalCode::BadCursor,
+        "`after` is not a cursor of this list in this order: take it from `pageInfo.endCursor`",
+    )
+    .at(&["after"])
 }
 
 /// How many rows `first` asks for.

@@ -255,10 +255,26 @@ impl FindingFilter {
             project: None,
             task: None,
             severities: severities.into_iter().map(Into::into).collect(),
-            tools: words("tool", self.tool)?,
-            rules: words("rule", self.rule)?,
-            file: self.file,
+            tools: texts("tool", self.tool)?,
+            rules: texts("rule", self.rule)?,
+            file: self.file.map(|file| askable("file", file)).transpose()?,
         })
+    }
+}
+
+fn texts(name: &str, list: Option<Vec<String>>) -> Result<Vec<String>, Refusal> {
+    words(name, list)?
+        .into_iter()
+        .map(|text| askable(name, text))
+        .collect()
+}
+
+/// A text of a filter that the database can compare with.
+pub(super) fn askable(name: &str, text: String) -> Result<String, Refusal> {
+    if tamiz_core::text::is_storable(&text) {
+        Ok(text)
+    } else {
+        Err(Refusal::invalid(name, "must not have a NUL character").at(&["filter", name]))
     }
 }
 

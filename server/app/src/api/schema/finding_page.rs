@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tamiz_core::{FindingId, ProjectId, TaskId};
+use tamiz_core::{FindingId, ProjectId, Refusal, TaskId};
 use tamiz_store::finding::{self, FindingParents, FindingPosition, FindingRow};
 use tamiz_store::page::{Page, PageLimit};
 use uuid::Uuid;
 
-use super::connection::{Listed, connection, decode, encode, limit};
+use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::session::Session;
 use super::task::by;
@@ -55,6 +55,18 @@ pub(super) type FindingPage = Page<Arc<FindingRow>>;
 #[derive(Serialize, Deserialize)]
 struct Key(i16, String, i32, FindingId);
 
+impl Key {
+    fn read(order: FindingOrder, cursor: &str) -> Result<Self, Refusal> {
+        let key: Self = decode(order.label(), cursor)?;
+        // a forged cursor may hold what no row can
+        if tamiz_core::text::is_storable(&key.1) {
+            Ok(key)
+        } else {
+            Err(bad_cursor())
+        }
+    }
+}
+
 impl From<&FindingRow> for Key {
     fn from(row: &FindingRow) -> Self {
         let at = row.position();
@@ -89,7 +101,7 @@ impl FindingConnection {
     ) -> Result<Self, ApiError> {
         let order = order.unwrap_or_default();
         let filter = filter.unwrap_or_default().into_store()?;
-        let after: Option<Key> = after.map(|cursor| decode(order.label(), cursor)).transpose()?;
+        let after = after.map(|cursor| Key::read(order, cursor)).transpose()?;
         let question = Question {
             filter: filter.clone(),
             order: order.to_store(),

@@ -8,7 +8,7 @@ use tamiz_core::ProjectId;
 use tamiz_store::project;
 
 use super::connection::{Listed, connection, decode, encode, limit};
-use super::finding::{FindingFilter, FindingOrder};
+use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
 use super::session::Session;
 use super::task::{ProjectTaskFilter, TaskConnection};
@@ -111,6 +111,7 @@ impl ProjectConnection {
         let limit = limit(session, first)?;
         let after: Option<ProjectId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
         let name = filter.unwrap_or_default().name;
+        let name = name.map(|name| askable("name", name)).transpose()?;
         let wanted = name.clone();
         let page = session
             .read(|tx| Box::pin(async move { project::page(tx, wanted.as_deref(), after, limit).await }))

@@ -97,7 +97,7 @@ pub(crate) enum CompletenessName {
     Complete,
     /// It ended too early.
     Truncated,
-    /// Something in the middle was lost.
+    /// Something is missing, and a diagnostic says what: records, or a part that the tool did not look at.
     Partial,
 }
 
