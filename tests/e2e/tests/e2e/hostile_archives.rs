@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Cursor, Write as _};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use crate::harness::tool::{Script, Tools, WRITE_REPORT, install};
 use crate::harness::{App, Plan, checkout, report, text};
@@ -12,67 +16,196 @@ const FOLDER: &str = "tests/fixtures/hostile/archive";
 enum Good {
     /// Scanned, so many files.
     Scanned(u32),
-    /// Refused, in words that name the rule.
-    Refused(&'static str),
+    /// Refused, with the archive's code and words that name the entry, the rule and the limit.
+    Refused(&'static str, &'static str),
 }
 use Good::{Refused, Scanned};
 
-fn good_answers() -> Vec<(&'static str, Good)> {
-    vec![
-        ("gzip-bomb-100m.tar.gz", Refused("not a zip archive")),
-        ("not-a-zip.zip", Refused("not a zip archive")),
-        ("tar-devices.tar.gz", Refused("not a zip archive")),
-        ("tar-links.tar.gz", Refused("not a zip archive")),
-        ("tar-slip.tar.gz", Refused("not a zip archive")),
-        ("zip-bad-crc.zip", Refused("is damaged")),
-        ("zip-bomb-nested-1g.zip", Scanned(10)),
-        ("zip-bomb-overlap-1g.zip", Refused("shares its bytes")),
-        ("zip-bomb-overlap-same-name-1g.zip", Refused("twice")),
-        ("zip-duplicate-names.zip", Refused("twice")),
-        ("zip-empty.zip", Refused("nothing to scan")),
-        ("zip-encrypted-flag.zip", Refused("is encrypted")),
-        ("zip-entries-20000.zip", Refused("at most 10000")),
-        ("zip-file-and-dir.zip", Refused("a file as well as a folder")),
-        ("zip-flat-100m.zip", Refused("times its packed size")),
-        ("zip-long-name.zip", Refused("has a name of")),
-        ("zip-lying-size.zip", Refused("is damaged")),
-        ("zip-odd-names.zip", Scanned(10)),
-        ("zip-prefixed.zip", Scanned(1)),
-        ("zip-setuid.zip", Refused("special file")),
-        ("zip-slip.zip", Refused("leads out of the archive")),
-        ("zip-symlink.zip", Refused("is a link")),
-        ("zip-tool-config.zip", Scanned(7)),
-        ("zip-truncated.zip", Refused("not a zip archive")),
-    ]
-}
+const NOT_ZIP: Good = Refused("ARCHIVE_NOT_ZIP", "the upload is not a zip archive");
+
+const GOOD_ANSWERS: [(&str, Good); 24] = [
+    ("gzip-bomb-100m.tar.gz", NOT_ZIP),
+    ("not-a-zip.zip", NOT_ZIP),
+    ("tar-devices.tar.gz", NOT_ZIP),
+    ("tar-links.tar.gz", NOT_ZIP),
+    ("tar-slip.tar.gz", NOT_ZIP),
+    (
+        "zip-bad-crc.zip",
+        Refused(
+            "ARCHIVE_DAMAGED",
+            r#"entry "a.txt" is damaged: i/o error: Invalid checksum"#,
+        ),
+    ),
+    ("zip-bomb-nested-1g.zip", Scanned(10)),
+    (
+        "zip-bomb-overlap-1g.zip",
+        Refused("ARCHIVE_DAMAGED", r#"entry "number 2" is damaged"#),
+    ),
+    (
+        "zip-bomb-overlap-same-name-1g.zip",
+        Refused(
+            "ARCHIVE_DUPLICATE_NAME",
+            r#"entry "a000.txt" is in the archive twice"#,
+        ),
+    ),
+    (
+        "zip-duplicate-names.zip",
+        Refused(
+            "ARCHIVE_DUPLICATE_NAME",
+            r#"entry "src/a.py" is in the archive twice"#,
+        ),
+    ),
+    (
+        "zip-empty.zip",
+        Refused("ARCHIVE_EMPTY", "the archive holds no file: nothing to scan"),
+    ),
+    (
+        "zip-encrypted-flag.zip",
+        Refused("ARCHIVE_ENCRYPTED", r#"entry "src/app.py" is encrypted"#),
+    ),
+    (
+        "zip-entries-20000.zip",
+        Refused(
+            "ARCHIVE_TOO_MANY_ENTRIES",
+            "the archive lists 20000 entries, at most 10000 are allowed",
+        ),
+    ),
+    (
+        "zip-file-and-dir.zip",
+        Refused(
+            "ARCHIVE_FILE_AND_FOLDER",
+            r#"entry "x" is a file as well as a folder"#,
+        ),
+    ),
+    (
+        "zip-flat-100m.zip",
+        Refused(
+            "ARCHIVE_FILE_TOO_LARGE",
+            r#"entry "zeros.bin" has more than the 67108864 bytes that one file may have"#,
+        ),
+    ),
+    (
+        "zip-long-name.zip",
+        Refused(
+            "ARCHIVE_NAME_TOO_LONG",
+            "has a name of 60305 bytes, at most 1024 are allowed",
+        ),
+    ),
+    (
+        "zip-lying-size.zip",
+        Refused(
+            "ARCHIVE_DAMAGED",
+            r#"entry "small.txt" is damaged: i/o error: File is larger than its declared"#,
+        ),
+    ),
+    ("zip-odd-names.zip", Scanned(10)),
+    ("zip-prefixed.zip", Scanned(1)),
+    (
+        "zip-setuid.zip",
+        Refused("ARCHIVE_SPECIAL_FILE", r#"entry "fifo" is a special file"#),
+    ),
+    (
+        "zip-slip.zip",
+        Refused(
+            "ARCHIVE_PATH_ESCAPES",
+            r#"entry "../../../../tmp/tamiz-slip-1.txt" leads out of the archive: it has a part '..'"#,
+        ),
+    ),
+    (
+        "zip-symlink.zip",
+        Refused("ARCHIVE_LINK", r#"entry "link-file" is a link"#),
+    ),
+    ("zip-tool-config.zip", Scanned(7)),
+    ("zip-truncated.zip", NOT_ZIP),
+];
 
 /// Archives of our own.
 fn more() -> Vec<(&'static str, Vec<u8>, Good)> {
+    let mut archives = odd_names();
+    archives.extend([
+        (
+            "many",
+            report::large_archive(10_001),
+            Refused(
+                "ARCHIVE_TOO_MANY_ENTRIES",
+                "the archive lists 10001 entries, at most 10000 are allowed",
+            ),
+        ),
+        (
+            "bomb",
+            zeros(50 << 20),
+            Refused(
+                "ARCHIVE_RATIO",
+                r#"entry "zeros.bin" unpacks to more than 100 times its packed size"#,
+            ),
+        ),
+        (
+            "folders only",
+            report::archive([("a/", b"".as_slice())]),
+            Refused("ARCHIVE_EMPTY", "nothing to scan"),
+        ),
+    ]);
+    archives
+}
+
+/// Archives of one entry, by its name.
+fn odd_names() -> Vec<(&'static str, Vec<u8>, Good)> {
     let deep = "a/".repeat(65) + "x.py";
     let one = |name: &str| report::archive([(name, b"1".as_slice())]);
-    let many = report::large_archive(10_001);
     vec![
-        ("deep", one(&deep), Refused("at most 64 are allowed")),
-        ("parent", one("a/../../x.py"), Refused("leads out of the archive")),
+        (
+            "deep",
+            one(&deep),
+            Refused(
+                "ARCHIVE_TOO_DEEP",
+                "lies below 65 folders, at most 64 are allowed",
+            ),
+        ),
+        (
+            "parent",
+            one("a/../../x.py"),
+            Refused("ARCHIVE_PATH_ESCAPES", r#"entry "a/../../x.py" leads out"#),
+        ),
         (
             "backslashes",
             one("..\\..\\x.py"),
-            Refused("leads out of the archive"),
+            Refused("ARCHIVE_PATH_ESCAPES", "it has a backslash"),
         ),
         (
             "absolute",
             one("/tmp/tamiz-slip-own"),
-            Refused("leads out of the archive"),
+            Refused(
+                "ARCHIVE_PATH_ESCAPES",
+                r#"entry "/tmp/tamiz-slip-own" leads out of the archive: it begins with a slash"#,
+            ),
         ),
-        ("many", many, Refused("at most 10000")),
-        ("control", one("a\nb.py"), Refused("has a bad name")),
         (
-            "folders only",
-            report::archive([("a/", b"".as_slice())]),
-            Refused("nothing to scan"),
+            "NUL",
+            one("a\0b.py"),
+            Refused(
+                "ARCHIVE_BAD_NAME",
+                "has a bad name: a name is not empty and has no NUL byte",
+            ),
+        ),
+        ("line break", one("a\nb.py"), Scanned(1)),
+        (
+            "long part",
+            one(&"n".repeat(256)),
+            Refused(
+                "ARCHIVE_NAME_TOO_LONG",
+                "has a name of 256 bytes, at most 255 are allowed",
+            ),
         ),
         ("hooks", one(".git/hooks/post-checkout"), Scanned(1)),
     ]
+}
+
+/// An archive of one file of so many zeros.
+fn zeros(bytes: usize) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("zeros.bin", SimpleFileOptions::default()).unwrap();
+    zip.write_all(&vec![0; bytes]).unwrap();
+    zip.finish().unwrap().into_inner()
 }
 
 /// What the hostile archives try to leave behind.
@@ -90,10 +223,7 @@ fn escaped() -> Vec<String> {
 #[tokio::test]
 async fn every_hostile_archive_gets_its_good_answer() {
     let files: BTreeSet<String> = checkout::files(FOLDER).into_iter().collect();
-    let rows: BTreeSet<String> = good_answers()
-        .iter()
-        .map(|(name, _)| (*name).to_owned())
-        .collect();
+    let rows: BTreeSet<String> = GOOD_ANSWERS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files, rows, "one row per file");
     assert_eq!(escaped(), Vec::<String>::new(), "left by somebody else");
 
@@ -106,7 +236,7 @@ async fn every_hostile_archive_gets_its_good_answer() {
     let project = acme.project("shop").await;
     let of_file = |(name, good)| (name, checkout::read(&format!("{FOLDER}/{name}")), good);
     let mut orders = Vec::new();
-    for (name, bytes, good) in good_answers().into_iter().map(of_file).chain(more()) {
+    for (name, bytes, good) in GOOD_ANSWERS.into_iter().map(of_file).chain(more()) {
         orders.push((name, good, acme.scan(&project, name, bytes).await));
     }
     for (name, good, task) in orders {
@@ -121,15 +251,19 @@ async fn every_hostile_archive_gets_its_good_answer() {
                     "{name}: {events:#?}"
                 );
             }
-            Refused(rule) => {
+            Refused(code, rule) => {
                 assert_eq!(task["status"], "FAILED", "{name}: {task:#}");
                 assert_eq!(task["error"]["code"], "ARCHIVE_REFUSED", "{name}");
                 let message = text(&task["error"]["message"]);
                 assert!(
-                    message.contains(rule) && message.len() < 5000,
+                    message.starts_with(&format!("{name:?}: "))
+                        && message.contains(rule)
+                        && message.ends_with(&format!("({code})"))
+                        && message.len() < 500,
                     "{name}: {message}"
                 );
                 assert_eq!(task["attempt"], 1, "{name}: trying again would not help");
+                assert!(task["scanResult"].is_null(), "{name}: {task:#}");
             }
         }
     }
@@ -143,11 +277,5 @@ async fn still_well(app: &App) {
     let project = other.project("shop").await;
     let task = other.import(&project, "report.json", report::semgrep(2)).await;
     other.ends_as(&task, "COMPLETED").await;
-    let scratch = app.data_dir().join("scratch");
-    crate::harness::until(
-        "an empty scratch folder",
-        crate::harness::wait::SOON,
-        async || (fs::read_dir(&scratch).unwrap().count() == 0).then_some(()),
-    )
-    .await;
+    app.leaves_no_scratch().await;
 }

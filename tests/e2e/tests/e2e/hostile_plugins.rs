@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use crate::harness::{App, Client, Plan, checkout, order, report, text};
 
 const DEADLINE_SECONDS: u64 = 2;
+const TOO_LATE: &str = "did not finish within 2 seconds";
 
 /// A server whose only plugin is the hostile one.
 async fn hostile() -> (App, Client, String) {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(
-        checkout::plugin("hostile.wasm"),
+        checkout::test_plugin("hostile.wasm"),
         folder.path().join("hostile.wasm"),
     )
     .unwrap();
@@ -37,27 +38,37 @@ async fn deed(acme: &Client, project: &str, name: &str) -> String {
 async fn every_hostile_deed_fails_its_task_with_the_reason() {
     let (_app, acme, project) = hostile().await;
     let cases = [
-        ("loop", "PLUGIN_FAILED", "did not finish within 2 seconds", 0),
+        ("loop", "PLUGIN_FAILED", TOO_LATE, 0),
         (
             "grow",
             "PLUGIN_FAILED",
             "ran out of its 67108864 bytes of memory",
             0,
         ),
-        ("recurse", "PLUGIN_FAILED", "", 0),
+        ("recurse", "PLUGIN_FAILED", "crashed (memory-out-of-bounds)", 0),
         ("trap", "PLUGIN_FAILED", "crashed (unreachable)", 0),
-        ("flood-log", "PLUGIN_FAILED", "", 0),
-        ("flood-artifact", "PLUGIN_FAILED", "", 0),
-        ("flood-artifacts", "PLUGIN_FAILED", "", 0),
-        ("flood-diagnostics", "PLUGIN_FAILED", "", 0),
-        ("flood-progress", "PLUGIN_FAILED", "", 0),
-        ("huge-strings", "PLUGIN_FAILED", "", 0),
+        ("flood-log", "PLUGIN_FAILED", TOO_LATE, 0),
+        ("flood-artifact", "PLUGIN_FAILED", TOO_LATE, 0),
+        ("flood-artifacts", "PLUGIN_FAILED", "crashed (boundary)", 0),
         (
-            "rewind-forever",
+            "flood-diagnostics",
             "PLUGIN_FAILED",
-            "did not finish within 2 seconds",
+            "the limit of 1000000 calls without effect",
             0,
         ),
+        (
+            "flood-progress",
+            "PLUGIN_FAILED",
+            "the limit of 1000000 calls without effect",
+            0,
+        ),
+        (
+            "huge-strings",
+            "PLUGIN_FAILED",
+            "ran out of its 67108864 bytes of memory",
+            0,
+        ),
+        ("rewind-forever", "PLUGIN_FAILED", TOO_LATE, 0),
         ("emit-then-trap", "PLUGIN_FAILED", "crashed (unreachable)", 15),
         ("emit-then-fail", "REPORT_CORRUPT", "failed as asked", 15),
         ("nonsense", "BAD_OPTIONS", "nonsense", 0),
@@ -69,9 +80,12 @@ async fn every_hostile_deed_fails_its_task_with_the_reason() {
     for (name, code, reason, kept, task) in orders {
         let task = acme.ends_as(&task, "FAILED").await;
         assert_eq!(task["error"]["code"], code, "{name}: {task:#}");
+        let message = text(&task["error"]["message"]);
+        // on a busy machine a flood may reach the deadline before it reaches its own limit
+        let is_told = message.contains(reason) || name.starts_with("flood") && message.contains(TOO_LATE);
         assert!(
-            text(&task["error"]["message"]).contains(reason),
-            "{name}: {task:#}"
+            message.starts_with("\"lines.txt\": ") && is_told,
+            "{name}: {message}"
         );
         assert_eq!(task["findings"]["totalCount"], kept, "{name}: {task:#}");
         assert_eq!(task["attempt"], 1, "{name}: trying again would not help");

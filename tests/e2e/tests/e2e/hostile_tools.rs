@@ -1,8 +1,6 @@
 //! Tools that hang, flood, fork, crash or lie. The stand-in for semgrep runs what the upload says.
 
-use std::fmt::Write as _;
-
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::process::running_with;
 use crate::harness::tool::{Script, Tools};
@@ -10,6 +8,11 @@ use crate::harness::{App, Client, Plan, report, text};
 
 /// Inside its box the stand-in does what the upload's own file says.
 const OBEY: &str = ". /src/behaviour";
+
+/// A run that found nothing.
+const EMPTY_REPORT: &str =
+    "echo '{\"results\":[],\"errors\":[],\"version\":\"1\",\"paths\":{}}' > /out/report";
+const STREAM_BYTES_MAX: u64 = 64 << 10;
 
 /// A number of seconds that no other process sleeps.
 fn unique_seconds() -> String {
@@ -20,7 +23,7 @@ async fn obedient() -> (App, Client, String) {
     let script = Script::new(OBEY)
         .limit("wall_seconds", 4)
         .limit("memory_bytes", 64 << 20)
-        .limit("stream_bytes", 64 << 10)
+        .limit("stream_bytes", STREAM_BYTES_MAX)
         .limit("file_bytes", 1 << 20);
     let app = Plan::new()
         .tools(Tools::Script(script))
@@ -41,129 +44,145 @@ async fn behave(acme: &Client, project: &str, behaviour: &str) -> String {
     .await
 }
 
-#[tokio::test]
-async fn every_bad_end_of_a_tool_is_told_and_nothing_of_it_lives_on() {
-    let (app, acme, project) = obedient().await;
-    let marker = unique_seconds();
-    let asleep = format!("sleep {marker}");
-    let cases = [
-        (
-            "hangs",
-            format!("exec {asleep}"),
-            "TIMEOUT",
-            "TOOL_TIMEOUT",
-            "timed_out",
-        ),
-        (
-            "hangs and ignores signals",
-            format!("trap '' TERM INT HUP; while :; do {asleep}; done"),
-            "TIMEOUT",
-            "TOOL_TIMEOUT",
-            "timed_out",
-        ),
-        (
-            "floods stdout",
-            "exec yes".to_owned(),
+/// What a tool does, and how its task ends: status, code, how the run ended, words of the message.
+/// `ASLEEP` stands for a long sleep.
+const BAD_ENDS: [(&str, &str, [&str; 4]); 11] = [
+    ("hangs", "exec ASLEEP", TIMED_OUT),
+    (
+        "hangs and ignores signals",
+        "trap '' TERM INT HUP; while :; do ASLEEP; done",
+        TIMED_OUT,
+    ),
+    (
+        "floods stdout",
+        "exec yes",
+        [
             "FAILED",
             "TOOL_LIMIT",
             "output_limit",
-        ),
-        (
-            "floods stderr",
-            "exec yes >&2".to_owned(),
+            "it wrote more than 65536 bytes to stdout",
+        ],
+    ),
+    (
+        "floods stderr",
+        "exec yes >&2",
+        [
             "FAILED",
             "TOOL_LIMIT",
             "output_limit",
-        ),
-        (
-            "floods its report",
-            "exec yes > /out/report".to_owned(),
+            "it wrote more than 65536 bytes to stderr",
+        ],
+    ),
+    (
+        "floods its report",
+        "exec yes > /out/report",
+        [
             "FAILED",
             "TOOL_LIMIT",
             "output_limit",
-        ),
-        (
-            "forks",
-            format!("for i in $(seq 100); do {asleep} & done; wait"),
+            "it wrote more than 1048576 bytes to report",
+        ],
+    ),
+    (
+        "forks",
+        "for i in $(seq 100); do ASLEEP & done; wait",
+        [
             "FAILED",
             "TOOL_LIMIT",
             "process_limit",
-        ),
-        (
-            "eats memory",
-            "head -c 500M /dev/zero | tail -c 500M | sleep 60".to_owned(),
+            "it had more than 24 processes",
+        ],
+    ),
+    (
+        "eats memory",
+        "head -c 500M /dev/zero | tail -c 500M | sleep 60",
+        [
             "FAILED",
             "TOOL_LIMIT",
             "memory_limit",
-        ),
-        (
-            "fails",
-            "echo why >&2; exit 7".to_owned(),
+            "it used more than 67108864 bytes of memory",
+        ],
+    ),
+    (
+        "fails",
+        "echo why >&2; exit 7",
+        ["FAILED", "TOOL_FAILED", "exited", "it ended with exit code 7"],
+    ),
+    (
+        "writes no report",
+        "exit 0",
+        [
             "FAILED",
             "TOOL_FAILED",
             "exited",
-        ),
-        (
-            "writes no report",
-            "exit 0".to_owned(),
-            "FAILED",
-            "TOOL_FAILED",
-            "exited",
-        ),
-        (
-            "writes no JSON",
-            "echo hello > /out/report".to_owned(),
+            "it ended with exit code 0 but did not write its report",
+        ],
+    ),
+    (
+        "writes no JSON",
+        "echo hello > /out/report",
+        [
             "FAILED",
             "REPORT_UNRECOGNIZED",
             "exited",
-        ),
-        (
-            "dies by a signal",
-            "kill -SEGV $$".to_owned(),
+            "no plugin recognises the report: codeaudit: `report` ",
+        ],
+    ),
+    (
+        "dies by a signal",
+        "kill -SEGV $$",
+        [
             "DEAD_LETTER",
             "ATTEMPTS_EXHAUSTED",
             "killed",
-        ),
-    ];
+            "it was killed by signal 11; the limit of 1 attempts is reached",
+        ],
+    ),
+];
+const TIMED_OUT: [&str; 4] = ["TIMEOUT", "TOOL_TIMEOUT", "timed_out", "the limit of 4 s"];
+
+/// One end is as it should be, and of its output what fitted is kept.
+async fn check_bad_end(acme: &Client, name: &str, [status, code, ended_by, words]: [&str; 4], task: &Value) {
+    let run = &task["toolExecutions"][0];
+    assert_eq!(
+        (&task["status"], &task["error"]["code"], &run["endedBy"]),
+        (&json!(status), &json!(code), &json!(ended_by)),
+        "{name}: {task:#}"
+    );
+    let message = text(&task["error"]["message"]);
+    assert!(message.contains(words), "{name}: {message}");
+    assert!(
+        code == "REPORT_UNRECOGNIZED" || message.starts_with("semgrep did not do its work: "),
+        "{name}: {message}"
+    );
+    assert_eq!(task["findings"]["totalCount"], 0, "{name}");
+    let streams: u64 = [&run["stdout"]["sizeBytes"], &run["stderr"]["sizeBytes"]]
+        .iter()
+        .map(|size| size.as_u64().unwrap_or(0))
+        .sum();
+    assert!(streams <= 2 * STREAM_BYTES_MAX, "{name}: {run:#}");
+    if name.starts_with("floods std") {
+        assert_eq!(streams, STREAM_BYTES_MAX, "{name}: what fitted is kept: {run:#}");
+    }
+    if name == "fails" {
+        assert_eq!(acme.bytes(&text(&run["stderr"]["id"])).await, b"why\n");
+    }
+}
+
+#[tokio::test]
+async fn every_bad_end_of_a_tool_is_told_and_nothing_of_it_lives_on() {
+    let (app, acme, project) = obedient().await;
+    let asleep = format!("sleep {}", unique_seconds());
     let mut orders = Vec::new();
-    for (name, behaviour, status, code, ended_by) in &cases {
-        orders.push((
-            name,
-            status,
-            code,
-            ended_by,
-            behave(&acme, &project, behaviour).await,
-        ));
+    for (name, behaviour, end) in BAD_ENDS {
+        let behaviour = behaviour.replace("ASLEEP", &asleep);
+        orders.push((name, end, behave(&acme, &project, &behaviour).await));
     }
-    let mut wrong = String::new();
-    for (name, status, code, ended_by, task) in orders {
-        let task = acme.ended(&task).await;
-        let run = &task["toolExecutions"][0];
-        let got = (&task["status"], &task["error"]["code"], &run["endedBy"]);
-        if got != (&json!(status), &json!(code), &json!(ended_by)) {
-            writeln!(wrong, "{name}: {got:?} {task:#}").unwrap();
-        }
-        assert_eq!(task["findings"]["totalCount"], 0, "{name}");
-        let streams: u64 = [&run["stdout"]["sizeBytes"], &run["stderr"]["sizeBytes"]]
-            .iter()
-            .map(|size| size.as_u64().unwrap_or(0))
-            .sum();
-        assert!(streams <= 2 * (64 << 10), "{name}: {run:#}");
-        if name.starts_with("floods std") {
-            assert_eq!(streams, 64 << 10, "{name}: what fitted is kept: {run:#}");
-        }
-        if *name == "fails" {
-            assert_eq!(acme.bytes(&text(&run["stderr"]["id"])).await, b"why\n");
-        }
+    for (name, end, task) in orders {
+        check_bad_end(&acme, name, end, &acme.ended(&task).await).await;
     }
-    assert!(wrong.is_empty(), "{wrong}");
     assert_eq!(running_with(&asleep), [], "a child outlived its box");
-    let good = behave(
-        &acme,
-        &project,
-        "echo '{\"results\":[],\"errors\":[],\"version\":\"1\",\"paths\":{}}' > /out/report",
-    )
-    .await;
+    let good = behave(&acme, &project, EMPTY_REPORT).await;
     acme.ends_as(&good, "COMPLETED").await;
     drop(app);
 }
@@ -172,10 +191,7 @@ async fn every_bad_end_of_a_tool_is_told_and_nothing_of_it_lives_on() {
 async fn a_child_that_left_its_session_does_not_outlive_a_good_run() {
     let (app, acme, project) = obedient().await;
     let marker = unique_seconds();
-    let behaviour = format!(
-        "(setsid sleep {marker} >/dev/null 2>&1 </dev/null &)\n\
-         echo '{{\"results\":[],\"errors\":[],\"version\":\"1\",\"paths\":{{}}}}' > /out/report"
-    );
+    let behaviour = format!("(setsid sleep {marker} >/dev/null 2>&1 </dev/null &)\n{EMPTY_REPORT}");
     let task = behave(&acme, &project, &behaviour).await;
     acme.ends_as(&task, "COMPLETED").await;
     assert_eq!(running_with(&marker), []);
@@ -191,9 +207,9 @@ async fn a_box_shows_a_tool_nothing_of_the_machine() {
         "cat {} /etc/passwd /etc/shadow /root/.bashrc 2>/dev/null\n\
          (exec 3<>/dev/tcp/127.0.0.1/{}) 2>/dev/null && echo connected\n\
          touch /src/new /rules/new /usr/new 2>/dev/null && echo wrote\n\
-         env | grep -i -e tamiz -e postgres -e token\n\
+         env | grep -v ^PATH= | grep -i -e tamiz -e postgres -e token\n\
          ls /proc | grep -c '^[0-9]' >&2\n\
-         echo '{{\"results\":[],\"errors\":[],\"version\":\"1\",\"paths\":{{}}}}' > /out/report",
+         {EMPTY_REPORT}",
         secret.display(),
         acme.address().rsplit(':').next().unwrap(),
     );
@@ -217,4 +233,9 @@ async fn a_worker_without_the_tool_says_so() {
         .await;
     let failed = acme.ends_as(&task, "FAILED").await;
     assert_eq!(failed["error"]["code"], "TOOL_UNAVAILABLE", "{failed:#}");
+    let message = text(&failed["error"]["message"]);
+    assert_eq!(
+        message,
+        "semgrep cannot run on this worker: the catalogue does not have it"
+    );
 }

@@ -77,6 +77,7 @@ async fn a_worker_killed_while_preparing_loses_its_task_to_another() {
     fs::write(install(app.folder()).join("go"), "").unwrap();
     let _second = app.worker("second");
     check_end(&app, &acme, &task, 10).await;
+    app.leaves_no_scratch().await;
 }
 
 #[tokio::test]
@@ -104,6 +105,7 @@ async fn check_end_of_scan(app: &App, acme: &Client, task: &str) {
         .map(|run| &run["attempt"])
         .collect();
     assert_eq!(attempts, [2], "the lost attempt's run was never handed in");
+    app.leaves_no_scratch().await;
 }
 
 async fn killed_during_an_import(phase: &str) {
@@ -123,6 +125,7 @@ async fn killed_during_an_import(phase: &str) {
         1,
         "the report once: {artifacts:#}"
     );
+    app.leaves_no_scratch().await;
 }
 
 #[tokio::test]
@@ -159,6 +162,7 @@ async fn a_worker_that_is_stopped_and_wakes_up_too_late_changes_nothing() {
     .await;
     assert_eq!(acme.task(&task).await, before);
     check_end(&app, &acme, &task, FINDINGS).await;
+    app.leaves_no_scratch().await;
 }
 
 #[tokio::test]

@@ -14,11 +14,17 @@
 mod harness;
 
 mod command_line;
+mod graphql;
 mod hostile_archives;
 mod hostile_plugins;
 mod hostile_reports;
 mod hostile_tools;
+mod isolation;
 mod killed_workers;
+mod queue;
 mod restarts;
+mod silencing;
 mod subscriptions;
+mod tokens;
+mod uploads;
 mod whole_road;

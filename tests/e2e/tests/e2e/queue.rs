@@ -33,7 +33,11 @@ async fn a_waiting_task_is_cancelled_at_once_and_may_be_sent_back() {
     let cancelled = acme.mutate("cancelTask", json!({ "taskId": task })).await;
     assert_eq!(cancelled["task"]["status"], "CANCELLED", "{cancelled}");
     let again = acme.mutate("cancelTask", json!({ "taskId": task })).await;
-    assert_eq!(again["errors"], json!([]), "stopping what was stopped is no error");
+    assert_eq!(
+        again["errors"],
+        json!([]),
+        "stopping what was stopped is no error"
+    );
     let events = acme.all_events(&task).await;
     assert_eq!(events.last().unwrap()["status"], "CANCELLED");
 
@@ -42,31 +46,52 @@ async fn a_waiting_task_is_cancelled_at_once_and_may_be_sent_back() {
     let _worker = app.worker("worker");
     let done = acme.ends_as(&task, "COMPLETED").await;
     assert_eq!(done["findings"]["totalCount"], 4);
-    for (mutation, wrong) in [("retryTask", "only a failed"), ("cancelTask", "only a task that waits")] {
+    for (mutation, wrong) in [
+        ("retryTask", "only a failed"),
+        ("cancelTask", "only a task that waits"),
+    ] {
         let refused = acme.mutate(mutation, json!({ "taskId": task })).await;
         assert_eq!(refused["errors"][0]["code"], "WRONG_STATE", "{refused}");
-        assert!(text(&refused["errors"][0]["message"]).contains(wrong), "{refused}");
+        assert!(
+            text(&refused["errors"][0]["message"]).contains(wrong),
+            "{refused}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_running_task_is_cancelled_within_two_seconds_with_its_tool() {
     let marker = format!("87{}", uuid::Uuid::now_v7().as_u128() % 1_000_000_000);
-    let (app, acme, project) = stand_in(Plan::new(), &format!("setsid sleep {marker} & exec sleep {marker}")).await;
+    let (app, acme, project) = stand_in(
+        Plan::new(),
+        &format!("setsid sleep {marker} & exec sleep {marker}"),
+    )
+    .await;
     let task = acme.scan(&project, "src.zip", archive()).await;
     let asleep = format!("sleep {marker}");
     until("both processes of the tool", SOON, async || {
-        (running_with(&asleep).iter().filter(|(_, line)| line.starts_with("sleep")).count() == 2).then_some(())
+        (running_with(&asleep)
+            .iter()
+            .filter(|(_, line)| line.starts_with("sleep"))
+            .count()
+            == 2)
+            .then_some(())
     })
     .await;
     let asked = Instant::now();
     let answer = acme.mutate("cancelTask", json!({ "taskId": task })).await;
     assert_eq!(answer["errors"], json!([]));
-    until("the end of the tool", SOON, async || running_with(&asleep).is_empty().then_some(())).await;
+    until("the end of the tool", SOON, async || {
+        running_with(&asleep).is_empty().then_some(())
+    })
+    .await;
     let took = asked.elapsed();
     assert!(took < CANCEL_MAX, "{took:?}");
     let cancelled = acme.ends_as(&task, "CANCELLED").await;
-    assert_eq!(cancelled["toolExecutions"][0]["endedBy"], "cancelled", "{cancelled:#}");
+    assert_eq!(
+        cancelled["toolExecutions"][0]["endedBy"], "cancelled",
+        "{cancelled:#}"
+    );
     assert_eq!(cancelled["findings"]["totalCount"], 0);
     drop(app);
 }
@@ -74,7 +99,9 @@ async fn a_running_task_is_cancelled_within_two_seconds_with_its_tool() {
 #[tokio::test]
 async fn a_cancelled_import_stores_nothing() {
     let (_app, acme, project) = stand_in(Plan::new(), WAIT_FOR_GO).await;
-    let task = acme.import(&project, "report.json", report::semgrep(60_000)).await;
+    let task = acme
+        .import(&project, "report.json", report::semgrep(60_000))
+        .await;
     let mut events = acme.events(&task, 0).await;
     while events.event().await.expect("it is not over")["phase"] != "CONVERTING" {}
     acme.mutate("cancelTask", json!({ "taskId": task })).await;
@@ -104,9 +131,16 @@ async fn a_failed_task_that_is_sent_back_replaces_what_it_left() {
     acme.mutate("retryTask", json!({ "taskId": task })).await;
     let done = acme.ends_as(&task, "COMPLETED").await;
     assert!(done["error"].is_null(), "{done:#}");
-    assert_eq!((&done["findings"]["totalCount"], &done["attempt"]), (&json!(20), &json!(2)));
+    assert_eq!(
+        (&done["findings"]["totalCount"], &done["attempt"]),
+        (&json!(20), &json!(2))
+    );
     assert_eq!(done["scanResult"]["findings"], 20);
-    assert_eq!(done["toolExecutions"].as_array().unwrap().len(), 2, "both runs stay on record");
+    assert_eq!(
+        done["toolExecutions"].as_array().unwrap().len(),
+        2,
+        "both runs stay on record"
+    );
 }
 
 #[tokio::test]
@@ -115,16 +149,30 @@ async fn a_task_that_keeps_dying_becomes_a_dead_letter_and_can_be_revived() {
     let (app, acme, project) = stand_in(Plan::new().set("max_attempts", 2), body).await;
     let task = acme.scan(&project, "src.zip", archive()).await;
     let dead = acme.ends_as(&task, "DEAD_LETTER").await;
-    assert_eq!((&dead["error"]["code"], &dead["attempt"]), (&json!("ATTEMPTS_EXHAUSTED"), &json!(2)));
+    assert_eq!(
+        (&dead["error"]["code"], &dead["attempt"]),
+        (&json!("ATTEMPTS_EXHAUSTED"), &json!(2))
+    );
     let events = acme.all_events(&task).await;
-    assert!(events.iter().any(|event| event["status"] == "RETRYING"), "{events:#?}");
+    assert!(
+        events.iter().any(|event| event["status"] == "RETRYING"),
+        "{events:#?}"
+    );
     let runs = dead["toolExecutions"].as_array().unwrap();
-    assert!(runs.iter().all(|run| run["endedBy"] == "killed" && run["exitCode"].is_null()), "{runs:#?}");
+    assert!(
+        runs.iter()
+            .all(|run| run["endedBy"] == "killed" && run["exitCode"].is_null()),
+        "{runs:#?}"
+    );
 
     fs::write(install(app.folder()).join("go"), "").unwrap();
     acme.mutate("retryTask", json!({ "taskId": task })).await;
     let done = acme.ends_as(&task, "COMPLETED").await;
-    assert_eq!((&done["attempt"], &done["retries"]), (&json!(3), &json!(0)), "{done:#}");
+    assert_eq!(
+        (&done["attempt"], &done["retries"]),
+        (&json!(3), &json!(0)),
+        "{done:#}"
+    );
     assert_eq!(done["findings"]["totalCount"], 4);
 }
 
@@ -145,7 +193,10 @@ async fn an_order_with_its_own_id_is_carried_out_once() {
     acme.ends_as(&id, "COMPLETED").await;
     acme.mutate("importReport", input.clone()).await;
     let done = acme.ends_as(&id, "COMPLETED").await;
-    assert_eq!((&done["attempt"], &done["findings"]["totalCount"]), (&json!(1), &json!(3)));
+    assert_eq!(
+        (&done["attempt"], &done["findings"]["totalCount"]),
+        (&json!(1), &json!(3))
+    );
 
     let other = acme.upload(&project, "report.json", report::semgrep(4)).await;
     input["uploadId"] = json!(other);
@@ -170,6 +221,8 @@ async fn a_task_that_matters_more_overtakes_an_older_one() {
         acme.ends_as(task, "COMPLETED").await;
     }
     let begun = app.sql("select id from tenant.task order by started_at");
-    let expected = [&tasks[2], &tasks[1], &tasks[3], &tasks[0]].map(String::as_str).join("\n");
+    let expected = [&tasks[2], &tasks[1], &tasks[3], &tasks[0]]
+        .map(String::as_str)
+        .join("\n");
     assert_eq!(begun, expected);
 }

@@ -2,27 +2,64 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::process::kill_stranger;
+use crate::harness::stream::EventStream;
 use crate::harness::tool::{Script, Tools, WAIT_FOR_GO, install, semgrep_turn};
 use crate::harness::wait::SOON;
-use crate::harness::{Client, Plan, order, report, text, until};
+use crate::harness::{Client, Plan, Said, order, report, text, until};
 use crate::whole_road::{expected_places, vulnshop};
 
-async fn scanning(acme: &Client, task: &str) {
-    let mut events = acme.events(task, 0).await;
-    while events.event().await.expect("it is not over")["phase"] != "SCANNING" {}
+/// A stream that breaks more often than this does not break by accident.
+const RECONNECTS_MAX: usize = 20;
+
+/// Somebody who watches a task and connects again when the line breaks.
+struct Watcher {
+    stream: EventStream,
+    seen: Vec<Value>,
 }
 
-async fn ended_once(acme: &Client, task: &str) {
-    acme.ends_as(task, "COMPLETED").await;
-    let events = acme.all_events(task).await;
-    assert_eq!(
-        events.iter().filter(|event| event["phase"] == "DONE").count(),
-        1,
-        "{events:#?}"
-    );
+impl Watcher {
+    /// Watches from the beginning, up to the moment in which the tool runs.
+    async fn of_scanning(acme: &Client, task: &str) -> Self {
+        let (mut stream, mut seen) = (acme.events(task, 0).await, Vec::new());
+        loop {
+            let event = stream.event().await.expect("it is not over");
+            let is_scanning = event["phase"] == "SCANNING";
+            seen.push(event);
+            if is_scanning {
+                return Self { stream, seen };
+            }
+        }
+    }
+
+    /// Watches to the end; the task ended well and once, and no event was missed or came twice.
+    async fn sees_the_end(mut self, acme: &Client, task: &str) {
+        let mut reconnects = 0;
+        loop {
+            match self.stream.next().await {
+                Said::Next(mut payload) if payload.get("errors").is_none() => {
+                    self.seen.push(payload["data"]["taskEvents"].take());
+                }
+                Said::Complete if self.seen.last().is_some_and(is_done) => break,
+                other => {
+                    reconnects += 1;
+                    assert!(reconnects <= RECONNECTS_MAX, "{other:?}");
+                    let last = self.seen.last().expect("it has begun")["seq"].as_i64();
+                    self.stream = acme.events(task, last.unwrap()).await;
+                }
+            }
+        }
+        acme.ends_as(task, "COMPLETED").await;
+        assert_eq!(self.seen, acme.all_events(task).await);
+        let ends = self.seen.iter().filter(|event| is_done(event)).count();
+        assert_eq!(ends, 1, "{:#?}", self.seen);
+    }
+}
+
+fn is_done(event: &Value) -> bool {
+    event["phase"] == "DONE"
 }
 
 #[tokio::test]
@@ -36,7 +73,7 @@ async fn a_scan_outlives_a_killed_postgres() {
     let before = acme.findings(&earlier).await;
 
     let task = acme.scan(&project, "vulnshop.zip", vulnshop()).await;
-    scanning(&acme, &task).await;
+    let watcher = Watcher::of_scanning(&acme, &task).await;
     let postmaster = app.postmaster().expect("a postmaster");
     kill_stranger(postmaster);
     until("another postmaster", SOON, async || {
@@ -45,7 +82,7 @@ async fn a_scan_outlives_a_killed_postgres() {
     .await;
     app.is_ready().await;
 
-    ended_once(&acme, &task).await;
+    watcher.sees_the_end(&acme, &task).await;
     assert_eq!(acme.places(&task).await, expected_places());
     assert_eq!(acme.findings(&earlier).await, before);
     let after = acme.import(&project, "report.json", report::semgrep(7)).await;
@@ -70,7 +107,7 @@ async fn what_was_acknowledged_survives_a_killed_server() {
     let running = acme
         .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
         .await;
-    scanning(&acme, &running).await;
+    let watcher = Watcher::of_scanning(&acme, &running).await;
 
     app.server().kill();
     app.start_server();
@@ -87,7 +124,7 @@ async fn what_was_acknowledged_survives_a_killed_server() {
     acme.ends_as(&later, "COMPLETED").await;
     assert_eq!(acme.findings(&later).await.len(), 9);
     fs::write(install(app.folder()).join("go"), "").unwrap();
-    ended_once(&acme, &running).await;
+    watcher.sees_the_end(&acme, &running).await;
     assert_eq!(acme.findings(&running).await.len(), 50);
 }
 
@@ -103,13 +140,10 @@ async fn a_task_and_its_watcher_outlive_lost_connections() {
     let task = acme
         .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
         .await;
-    scanning(&acme, &task).await;
+    let watcher = Watcher::of_scanning(&acme, &task).await;
     app.database().cut_connections();
     fs::write(install(app.folder()).join("go"), "").unwrap();
-    ended_once(&acme, &task).await;
-    let events = acme.all_events(&task).await;
-    let phases: Vec<&Value> = events.iter().map(|event| &event["phase"]).collect();
-    assert_eq!(phases.last(), Some(&&json!("DONE")));
+    watcher.sees_the_end(&acme, &task).await;
     assert_eq!(acme.findings(&task).await.len(), 50);
 }
 

@@ -22,6 +22,14 @@ use super::wait::{SOON, until, until_blocking};
 /// Below the ports that the system gives to outgoing connections.
 const FIRST_PORT: u16 = 20_000;
 const LAST_PORT: u16 = 32_000;
+/// For the boxes of a killed worker to end.
+const BOX_END_PATIENCE: Duration = Duration::from_secs(20);
+/// What no server may ever log.
+const NEVER_LOGGED: [&str; 3] = [
+    "already a transaction in progress",
+    "no transaction in progress",
+    "a handler panicked",
+];
 /// Lines of a log that a failing test shows.
 const LOG_LINES_SHOWN: usize = 40;
 
@@ -249,10 +257,32 @@ impl App {
         text.lines().next()?.trim().parse().ok()
     }
 
+    /// Waits until no attempt has files any more: each worker's folder is empty.
+    pub(crate) async fn leaves_no_scratch(&self) {
+        let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let scratch = self.data_dir().join("scratch");
+        until("an empty scratch folder", SOON, async || {
+            let mut workers = entries(&scratch);
+            workers
+                .all(|worker| entries(&worker.path()).next().is_none())
+                .then_some(())
+        })
+        .await;
+    }
+
     /// No ticket is left, so no task waits or runs.
     fn check_queue(&self) {
         let left = self.sql("select task_id, state, attempt, run_at from control.ticket");
         assert!(left.is_empty(), "the test leaves tasks in the queue:\n{left}");
+    }
+
+    fn check_log(&self) {
+        let log = self.log();
+        let bad: Vec<&str> = log
+            .lines()
+            .filter(|line| NEVER_LOGGED.iter().any(|words| line.contains(words)))
+            .collect();
+        assert!(bad.is_empty(), "the server logged: {bad:#?}");
     }
 
     fn stop(&mut self) {
@@ -270,9 +300,8 @@ impl App {
     /// Boxes die with their worker, but not in the same instant.
     fn check_processes(&self) {
         let folder = self.folder().display().to_string();
-        let gone = |_: ()| running_with(&folder).is_empty();
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while !gone(()) && std::time::Instant::now() < deadline {
+        let deadline = std::time::Instant::now() + BOX_END_PATIENCE;
+        while !running_with(&folder).is_empty() && std::time::Instant::now() < deadline {
             std::thread::sleep(super::wait::LOOK_PAUSE);
         }
         let left = running_with(&folder);
@@ -297,6 +326,7 @@ impl Drop for App {
             return;
         }
         self.check_queue();
+        self.check_log();
         self.stop();
         self.check_processes();
     }

@@ -39,23 +39,19 @@ pub(crate) fn tamiz() -> PathBuf {
     needed(build().join("tamiz"))
 }
 
-/// A wasm component that `scripts/build-plugins` made.
-pub(crate) fn plugin(name: &str) -> PathBuf {
-    needed(
-        build()
-            .parent()
-            .expect("a build has a target folder")
-            .join("plugins")
-            .join(name),
-    )
+/// What the builds share.
+fn target() -> PathBuf {
+    build().parent().expect("a build has a target folder").to_owned()
+}
+
+/// A guest that only tests load.
+pub(crate) fn test_plugin(name: &str) -> PathBuf {
+    needed(target().join("test-plugins").join(name))
 }
 
 /// Compiled plugins, shared by all tests so that each component is compiled once.
 pub(crate) fn plugin_cache() -> PathBuf {
-    build()
-        .parent()
-        .expect("a build has a target folder")
-        .join("test-plugin-cache")
+    target().join("test-plugin-cache")
 }
 
 fn needed(path: PathBuf) -> PathBuf {

@@ -10,7 +10,7 @@ use super::stream::{EventStream, Socket};
 use super::wait::{PATIENCE, until};
 
 /// A request that takes longer is stuck.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// Rows of one page, the most that the server gives.
 const PAGE_ROWS: usize = 100;
 

@@ -38,10 +38,6 @@ impl Process {
         }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("our child").is_none()
     }

@@ -118,6 +118,26 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) async fn open(client: &Client) -> Self {
+        let mut socket = Self::greeting(client).await;
+        assert_eq!(socket.hear().await.expect("an answer")["type"], "connection_ack");
+        socket
+    }
+
+    /// The code with which a client is refused at its hello.
+    pub(crate) async fn refusal(client: &Client) -> u16 {
+        let mut socket = Self::greeting(client).await;
+        loop {
+            let message = timeout(FOLLOWED, socket.stream.next()).await.expect("in time");
+            match message.expect("a goodbye").expect("a goodbye") {
+                Message::Close(frame) => return frame.expect("a reason").code.into(),
+                Message::Text(text) => panic!("no refusal: {text}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// A websocket that has said hello and heard nothing yet.
+    async fn greeting(client: &Client) -> Self {
         let address = client.address().replacen("http", "ws", 1);
         let mut request = format!("{address}/graphql")
             .into_client_request()
@@ -129,7 +149,6 @@ impl Socket {
         let authorization = format!("Bearer {}", client.token());
         let init = json!({ "type": "connection_init", "payload": { "Authorization": authorization } });
         socket.say(&init).await;
-        assert_eq!(socket.hear().await.expect("an answer")["type"], "connection_ack");
         socket
     }
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 /// For what takes milliseconds when the machine is idle, and it never is.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// For a task: a debug build on a busy machine, behind the semgrep of another test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 /// Between two looks.
 pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(25);
 

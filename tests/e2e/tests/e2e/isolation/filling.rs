@@ -1,0 +1,234 @@
+//! How each argument of the schema is filled: with one's own things, or with another tenant's.
+//!
+//! The table is the only thing about the schema that a person has to keep up: an argument that it
+//! does not know fails the tests.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::schema::{Schema, TypeRef};
+
+/// What an id is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Tenant,
+    Token,
+    Project,
+    Upload,
+    Task,
+    Finding,
+    Artifact,
+    ToolExecution,
+    ScanResult,
+}
+
+/// What goes into an argument.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Filling {
+    /// The id of an existing thing of this kind.
+    Id(Kind),
+    /// The id of any existing thing.
+    AnyId,
+    /// Where a page ended.
+    Cursor,
+    /// A file that has findings, and so on.
+    File,
+    Rule,
+    Tool,
+    ProjectName,
+    /// A number that names nothing.
+    Number(i32),
+    /// A word that all tenants share.
+    Word(&'static str),
+    /// Left out: it names nothing.
+    Nothing,
+    /// The caller's own new name or id for something that does not exist yet.
+    Chosen,
+}
+
+use Filling::{AnyId, Chosen, Cursor, File, Id, Nothing, Number, ProjectName, Rule, Tool, Word};
+
+const FILLINGS: &[(&str, Filling)] = &[
+    ("CancelTaskInput.taskId", Id(Kind::Task)),
+    ("CreateProjectInput.name", Chosen),
+    ("FindingFilter.file", File),
+    ("FindingFilter.rule", Rule),
+    ("FindingFilter.severity", Nothing),
+    ("FindingFilter.tool", Tool),
+    ("ImportReportInput.id", Chosen),
+    ("ImportReportInput.options", Nothing),
+    ("ImportReportInput.priority", Nothing),
+    ("ImportReportInput.projectId", Id(Kind::Project)),
+    ("ImportReportInput.scanType", Word("codeaudit")),
+    ("ImportReportInput.uploadId", Id(Kind::Upload)),
+    ("Project.findings.after", Cursor),
+    ("Project.findings.first", Number(3)),
+    ("Project.findings.orderBy", Nothing),
+    ("Project.tasks.after", Cursor),
+    ("Project.tasks.first", Number(3)),
+    ("ProjectFilter.name", ProjectName),
+    ("ProjectTaskFilter.scanType", Nothing),
+    ("ProjectTaskFilter.status", Nothing),
+    ("Query.artifact.id", Id(Kind::Artifact)),
+    ("Query.finding.id", Id(Kind::Finding)),
+    ("Query.findings.after", Cursor),
+    ("Query.findings.first", Number(100)),
+    ("Query.findings.orderBy", Nothing),
+    ("Query.node.id", AnyId),
+    ("Query.project.id", Id(Kind::Project)),
+    ("Query.projects.after", Cursor),
+    ("Query.projects.first", Number(100)),
+    ("Query.task.id", Id(Kind::Task)),
+    ("Query.tasks.after", Cursor),
+    ("Query.tasks.first", Number(100)),
+    ("RetryTaskInput.taskId", Id(Kind::Task)),
+    ("StartScanInput.id", Chosen),
+    ("StartScanInput.options", Nothing),
+    ("StartScanInput.priority", Nothing),
+    ("StartScanInput.projectId", Id(Kind::Project)),
+    ("StartScanInput.rulesUploadId", Id(Kind::Upload)),
+    ("StartScanInput.scanType", Word("codeaudit")),
+    ("StartScanInput.uploadId", Id(Kind::Upload)),
+    ("Subscription.taskEvents.after", Number(0)),
+    ("Subscription.taskEvents.taskId", Id(Kind::Task)),
+    ("Task.events.after", Number(0)),
+    ("Task.events.first", Number(20)),
+    ("Task.findings.after", Cursor),
+    ("Task.findings.first", Number(3)),
+    ("Task.findings.orderBy", Nothing),
+    ("TaskFilter.projectId", Id(Kind::Project)),
+    ("TaskFilter.scanType", Nothing),
+    ("TaskFilter.status", Nothing),
+];
+
+/// How the argument at `place` is filled.
+pub(super) fn filling(place: &str) -> Filling {
+    let known = FILLINGS.iter().find(|(known, _)| *known == place);
+    let teach = || panic!("teach isolation/filling.rs how to fill the new argument `{place}`");
+    known.map_or_else(teach, |(_, filling)| *filling)
+}
+
+/// Fails when the table and the schema have grown apart.
+pub(super) fn check_table(schema: &Schema) {
+    let places = schema.places();
+    for place in &places {
+        if !is_input_object_field(schema, place) {
+            filling(place);
+        }
+    }
+    for (place, _) in FILLINGS {
+        assert!(
+            places.iter().any(|known| known == place),
+            "`{place}` is gone: take it out of isolation/filling.rs"
+        );
+    }
+}
+
+/// An input inside an input is filled by its own fields.
+fn is_input_object_field(schema: &Schema, place: &str) -> bool {
+    let (owner, name) = place.rsplit_once('.').expect("a place");
+    !owner.contains('.')
+        && schema
+            .get(owner)
+            .inputs
+            .iter()
+            .any(|input| input.name == name && schema.is_input_object(&input.of.name))
+}
+
+/// What a tenant has, in the words of arguments.
+#[derive(Default)]
+pub(super) struct Belongings {
+    pub(super) ids: BTreeMap<Kind, Vec<String>>,
+    pub(super) cursors: Vec<String>,
+    pub(super) file: String,
+    pub(super) rule: String,
+    pub(super) tool: String,
+    pub(super) project_name: String,
+}
+
+/// Something of another tenant, and beside it what looks alike and does not exist.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) real: String,
+    pub(super) ghost: String,
+}
+
+impl Belongings {
+    pub(super) fn all_ids(&self) -> Vec<&String> {
+        self.ids.values().flatten().collect()
+    }
+
+    /// One's own value, the `round`th of several; `None` to leave the argument out.
+    pub(super) fn own(&self, filling: Filling, round: usize) -> Option<Value> {
+        let pick = |ids: &[&String]| json!(ids[round % ids.len()]);
+        match filling {
+            Id(kind) => Some(pick(&self.ids[&kind].iter().collect::<Vec<_>>())),
+            AnyId => Some(pick(&self.all_ids())),
+            Number(number) => Some(json!(number)),
+            Word(word) => Some(json!(word)),
+            Cursor | File | Rule | Tool | ProjectName | Nothing | Chosen => None,
+        }
+    }
+
+    /// How many rounds show all of one's own things.
+    pub(super) fn rounds(&self, filling: Filling) -> usize {
+        match filling {
+            Id(kind) => self.ids[&kind].len(),
+            AnyId => self.all_ids().len(),
+            _ => 1,
+        }
+    }
+
+    /// All that another tenant may try in an argument.
+    pub(super) fn candidates(&self, filling: Filling, word: &str) -> Vec<Candidate> {
+        let texts: Vec<&String> = match filling {
+            Id(_) | AnyId => self.all_ids(),
+            Cursor => self.cursors.iter().collect(),
+            File => vec![&self.file],
+            Rule => vec![&self.rule],
+            ProjectName => vec![&self.project_name],
+            // the same for all tenants
+            Tool | Number(_) | Word(_) | Nothing | Chosen => Vec::new(),
+        };
+        texts.into_iter().map(|text| self.candidate(text, word)).collect()
+    }
+
+    pub(super) fn candidate(&self, real: &str, word: &str) -> Candidate {
+        let decoded = BASE64_URL_SAFE_NO_PAD.decode(real).ok();
+        let cursor = decoded
+            .filter(|_| self.cursors.iter().any(|cursor| cursor == real))
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let ghost = match cursor {
+            Some(cursor) => BASE64_URL_SAFE_NO_PAD.encode(self.ghost(&cursor, word)),
+            None => self.ghost(real, word),
+        };
+        assert_ne!(ghost, real, "a ghost differs");
+        Candidate {
+            real: real.to_owned(),
+            ghost,
+        }
+    }
+
+    /// `text` with all that exists replaced by what does not, equal in length and order.
+    fn ghost(&self, text: &str, word: &str) -> String {
+        let mut ghost = text.replace(word, &ghost_of(word));
+        for id in self.all_ids() {
+            ghost = ghost.replace(id.as_str(), &ghost_of(id));
+        }
+        ghost
+    }
+}
+
+/// The same with another last character: nothing is called so.
+pub(super) fn ghost_of(text: &str) -> String {
+    let (start, last) = text.split_at(text.len() - 1);
+    format!("{start}{}", if last == "7" { '8' } else { '7' })
+}
+
+/// A value in the shape that the argument takes.
+pub(super) fn shaped(of: &TypeRef, value: Value) -> Value {
+    if of.is_list { json!([value]) } else { value }
+}

@@ -1,0 +1,263 @@
+//! Two tenants of one server, each with data of every kind, and all that must stay with its owner.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::document::Document;
+use super::filling::{Belongings, Kind, check_table};
+use super::schema::{Schema, Step};
+use crate::harness::tool::{Script, Tools, install};
+use crate::harness::{App, Client, Plan, order, report, text};
+
+/// Names every thing of the tenant whose data must not be seen; nothing else contains it.
+pub(super) const WORD: &str = "acmezebra";
+/// Names everything of the tenant that looks.
+const OTHER_WORD: &str = "otherhorse";
+
+/// Tells its owner on both streams, and waits until the test says go.
+const SCRIPT: &str = "cat \"$install/owner\"; cat \"$install/owner\" >&2\n\
+    until [ -e \"$install/go\" ]; do sleep 0.05; done\ncat \"$install/report.json\" > /out/report";
+
+const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name } pageInfo { endCursor } }
+  tasks { nodes { id uploadId artifacts { id } toolExecutions { id tool } scanResult { id }
+    findings(first: 2) { nodes { id file ruleId } } } pageInfo { endCursor } }
+  worst: findings { pageInfo { endCursor } } byFile: findings(orderBy: FILE) { pageInfo { endCursor } }
+  newest: findings(orderBy: CREATED_DESC) { pageInfo { endCursor } } }";
+
+/// Fields whose values belong to the platform, with the reason.
+const PLATFORMS: [(&str, &str); 1] = [("workerId", "a worker serves all tenants")];
+
+pub(super) struct World {
+    pub(super) app: App,
+    pub(super) schema: Schema,
+    pub(super) acme: Tenant,
+    pub(super) other: Tenant,
+    /// Texts of acme that nobody else may read.
+    pub(super) secrets: BTreeSet<String>,
+}
+
+pub(super) struct Tenant {
+    pub(super) client: Client,
+    pub(super) own: Belongings,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let plan = Plan::new().set("worker_slots", 1);
+        let app = plan.tools(Tools::Script(Script::new(SCRIPT))).start().await;
+        fs::write(install(app.folder()).join("go"), "").unwrap();
+        let other = stock(&app, OTHER_WORD).await;
+        let acme = stock(&app, WORD).await;
+        // acme also has a task that runs and one that waits
+        fs::remove_file(install(app.folder()).join("go")).unwrap();
+        let project = acme.project(&format!("{WORD} at work")).await;
+        let running = acme.scan(&project, &format!("{WORD}-3.zip"), archive(WORD)).await;
+        acme.reaches(&running, "RUNNING").await;
+        acme.scan(&project, &format!("{WORD}-4.zip"), archive(WORD)).await;
+
+        let schema = Schema::of(&acme).await;
+        check_table(&schema);
+        let acme = Tenant::of(&app, acme, WORD).await;
+        let other = Tenant::of(&app, other, OTHER_WORD).await;
+        let mut world = Self {
+            app,
+            schema,
+            acme,
+            other,
+            secrets: BTreeSet::new(),
+        };
+        world.secrets = world.find_secrets().await;
+        world
+    }
+
+    /// All that acme can read and that names something of it.
+    async fn find_secrets(&self) -> BTreeSet<String> {
+        let mut secrets = BTreeSet::from([WORD.to_owned(), self.acme.client.token().to_owned()]);
+        secrets.extend(self.acme.own.all_ids().into_iter().cloned());
+        secrets.extend(self.acme.own.cursors.iter().cloned());
+        for answer in self.acme.everything(&self.schema).await {
+            gather(&answer, &mut secrets);
+        }
+        assert!(secrets.len() > 30, "acme has little to hide: {secrets:#?}");
+        secrets
+    }
+
+    /// What of acme stands in `said`, other than what the asker knew and said itself.
+    pub(super) fn leaks<'a>(&'a self, said: &str, sent: &[&str]) -> Vec<&'a String> {
+        let rest = sent
+            .iter()
+            .fold(said.to_owned(), |rest, known| rest.replace(known, "*"));
+        self.secrets
+            .iter()
+            .filter(|secret| rest.contains(secret.as_str()))
+            .collect()
+    }
+
+    /// Lets acme's tasks end, so that the test leaves nothing behind.
+    pub(super) async fn end(&self) {
+        fs::write(install(self.app.folder()).join("go"), "").unwrap();
+        for task in &self.acme.own.ids[&Kind::Task] {
+            self.acme.client.ended(task).await;
+        }
+    }
+}
+
+impl Tenant {
+    async fn of(app: &App, client: Client, word: &str) -> Self {
+        let data = client.data(BELONGINGS, Value::Null).await;
+        let mut own = Belongings::default();
+        let mut add = |kind: Kind, value: &Value| {
+            let ids = own.ids.entry(kind).or_default();
+            if let Some(id) = value.as_str().filter(|id| !ids.iter().any(|known| known == id)) {
+                ids.push(id.to_owned());
+            }
+        };
+        let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        add(Kind::Tenant, &data["viewer"]["tenant"]["id"]);
+        add(Kind::Token, &json!(token_id(app, word)));
+        for project in rows(&data["projects"]["nodes"]) {
+            add(Kind::Project, &project["id"]);
+        }
+        for task in rows(&data["tasks"]["nodes"]) {
+            add(Kind::Task, &task["id"]);
+            add(Kind::Upload, &task["uploadId"]);
+            add(Kind::ScanResult, &task["scanResult"]["id"]);
+            for (kind, things) in [
+                (Kind::Artifact, &task["artifacts"]),
+                (Kind::ToolExecution, &task["toolExecutions"]),
+                (Kind::Finding, &task["findings"]["nodes"]),
+            ] {
+                for thing in rows(things) {
+                    add(kind, &thing["id"]);
+                }
+            }
+        }
+        own.file = format!("src/{word}0.py");
+        own.rule = format!("{word}-0");
+        "semgrep".clone_into(&mut own.tool);
+        own.project_name = format!("{word} shop");
+        own.cursors = ["projects", "tasks", "worst", "byFile", "newest"]
+            .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
+            .to_vec();
+        assert_eq!(own.ids.len(), 9, "{word} has things of all kinds: {:#?}", own.ids);
+        Self { client, own }
+    }
+
+    /// All answers that show everything that the tenant can reach by its own things.
+    pub(super) async fn everything(&self, schema: &Schema) -> Vec<Value> {
+        let mut answers = Vec::new();
+        for (of, way) in schema.reachable() {
+            let mut rounds = 1;
+            let mut round = 0;
+            while round < rounds {
+                let mut document = Document::new(schema, &self.own, round);
+                let way: Vec<String> = way.iter().map(|step| document.call(step, &[])).collect();
+                let selection = document.everything_of(&of);
+                rounds = document.rounds;
+                let (document, variables) = document.finish("query", &way, &selection);
+                answers.push(self.client.data(&document, variables).await);
+                round += 1;
+            }
+        }
+        for field in &schema.get(&schema.subscription).fields {
+            let step = Step {
+                owner: schema.subscription.clone(),
+                field: field.name.clone(),
+            };
+            answers.push(self.first_event(schema, &step).await);
+        }
+        answers
+    }
+
+    /// What a subscription to one's own things says first.
+    async fn first_event(&self, schema: &Schema, step: &Step) -> Value {
+        let mut document = Document::new(schema, &self.own, 0);
+        let call = document.call(step, &[]);
+        let selection = document.everything_of(&schema.field(step).of.name);
+        let (document, variables) = document.finish("subscription", &[call], &selection);
+        let mut stream = crate::harness::stream::EventStream::open(&self.client, &document, variables).await;
+        match stream.next().await {
+            crate::harness::Said::Next(payload) => payload,
+            other => panic!("{document} says {other:?}"),
+        }
+    }
+}
+
+/// Gives a new tenant two projects' worth of everything.
+async fn stock(app: &App, word: &str) -> Client {
+    app.says(&["tenant", "create", word]);
+    let client = app.token(word, &["--role", "owner"]);
+    let project = client.project(&format!("{word} shop")).await;
+    let import = report::named_semgrep(word, 3);
+    let import = client.import(&project, &format!("{word}-1.json"), import).await;
+    client.ends_as(&import, "COMPLETED").await;
+    let stand_in = install(app.folder());
+    fs::write(stand_in.join("owner"), format!("of {word}\n")).unwrap();
+    fs::write(stand_in.join("report.json"), report::named_semgrep(word, 2)).unwrap();
+    let upload = client
+        .upload(&project, &format!("{word}-2.zip"), archive(word))
+        .await;
+    let mut input = order(&project, &upload);
+    input["options"] = json!({});
+    let scan = client.mutate("startScan", input).await;
+    client.ends_as(&text(&scan["task"]["id"]), "COMPLETED").await;
+    let nonsense = format!("{word} is no report").into_bytes();
+    let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
+    client.ends_as(&failed, "FAILED").await;
+    client
+}
+
+fn archive(word: &str) -> Vec<u8> {
+    let name = format!("src/{word}.py");
+    report::archive([(name.as_str(), b"print(1)\n".as_slice())])
+}
+
+/// The id of the tenant's only token.
+fn token_id(app: &App, tenant: &str) -> String {
+    let list = app.says(&["token", "list", "--tenant", tenant]);
+    let line = list.lines().find(|line| line.contains("live")).expect("a token");
+    line.split_whitespace().next().expect("an id").to_owned()
+}
+
+/// Ids, hashes and cursors in an answer.
+fn gather(value: &Value, secrets: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if is_identity(text) => {
+            secrets.insert(text.clone());
+        }
+        Value::Array(values) => values.iter().for_each(|value| gather(value, secrets)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let is_cursor = ["cursor", "startCursor", "endCursor"].contains(&name.as_str());
+                if let Some(cursor) = value.as_str().filter(|_| is_cursor) {
+                    secrets.insert(cursor.to_owned());
+                } else if !PLATFORMS.iter().any(|(platforms, _)| platforms == name) {
+                    gather(value, secrets);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A UUID or a SHA-256.
+fn is_identity(text: &str) -> bool {
+    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash || uuid::Uuid::try_parse(text).is_ok()
+}
+
+/// Names of the types in an answer.
+pub(super) fn types_in(value: &Value, types: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| types_in(value, types)),
+        Value::Object(fields) => {
+            if let Some(name) = fields.get("__typename").and_then(Value::as_str) {
+                types.insert(name.to_owned());
+            }
+            fields.values().for_each(|value| types_in(value, types));
+        }
+        _ => {}
+    }
+}
