@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod flow;
 pub mod platform;
 pub mod spool;
+pub mod target;
 pub mod telemetry;
 pub mod tool;
 pub mod worker;

@@ -1,9 +1,10 @@
 //! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, the task's
-//! state machine, retry arithmetic, tokens, limits.
+//! state machine, retry arithmetic, targets and which of them are forbidden, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
 
+pub mod address;
 pub mod finding;
 pub mod fingerprint;
 pub mod id;
@@ -14,6 +15,7 @@ pub mod refusal;
 pub mod retry;
 pub mod severity;
 pub mod summary;
+pub mod target;
 pub mod task;
 pub mod text;
 pub mod token;
@@ -25,4 +27,5 @@ pub use id::{
 pub use location::{Location, Position};
 pub use refusal::{Refusal, RefusalCode};
 pub use severity::{Confidence, Severity};
+pub use target::{PinnedTarget, Profile, Target, TargetKind};
 pub use task::{ScanType, TaskStatus};

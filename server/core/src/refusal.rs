@@ -50,6 +50,12 @@ codes! {
     PageTooLarge = "PAGE_TOO_LARGE",
     /// The cursor was not made by this list.
     BadCursor = "BAD_CURSOR",
+    /// The target cannot be read, or breaks a rule of its kind.
+    TargetInvalid = "TARGET_INVALID",
+    /// The target's host has an address that may not be scanned.
+    TargetForbidden = "TARGET_FORBIDDEN",
+    /// The target's host has no address now.
+    TargetUnresolved = "TARGET_UNRESOLVED",
     /// The archive breaks a rule (escape, link, duplicate, bomb, …).
     ArchiveRefused = "ARCHIVE_REFUSED",
     /// No plugin recognises the report.

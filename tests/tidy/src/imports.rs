@@ -21,6 +21,10 @@ const NEVER: &[(&str, &[&str])] = &[
         "telemetry",
         &["api", "flow", "worker", "cli", "tool", "blob", "embedded"],
     ),
+    (
+        "target",
+        &["api", "flow", "worker", "cli", "tool", "blob", "embedded"],
+    ),
     ("spool", &["api", "flow", "worker", "cli", "tool", "blob"]),
     ("platform", &["api", "flow", "worker", "cli", "tool"]),
     ("flow", &["api", "cli", "worker"]),

@@ -92,6 +92,8 @@ pub(super) const KEYS: &[Key] = &[
     unset("tool_path"),
     unset("tools_file"),
     unset("rules_path"),
+    // What scans may reach.
+    unset("target_networks_allowed"),
     // Plugins.
     computed("plugin_dir", |_| plugin_dir()),
     computed("plugin_cache_dir", |value| under_data_dir(value, "plugin-cache")),

@@ -10,11 +10,13 @@ mod check;
 mod keys;
 mod layers;
 mod nearest;
+mod target;
 mod typed;
 mod value;
 
 pub use check::render;
 pub use layers::{ConfigError, Flag, Loaded, Problem, Sources};
+pub use target::{NetworkAllowance, TargetSettings};
 pub use typed::{
     ApiSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit, WorkerSettings,
 };

@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use url::Url;
 
 use super::layers::{Problem, Setting};
+use super::target::{NetworkAllowance, TargetSettings};
 use super::value::{self, DatabaseUrl, Network};
 
 /// Everything that can be configured.
@@ -37,6 +39,8 @@ pub struct Config {
     pub queue: QueueSettings,
     /// the worker and its tools
     pub worker: WorkerSettings,
+    /// what scans may reach
+    pub target: TargetSettings,
     /// plugins and their limits
     pub plugin: PluginSettings,
     /// the API's limits
@@ -174,6 +178,7 @@ impl Reader<'_> {
         let shutdown_grace = self.duration("shutdown_grace_seconds", 0..=3_600);
         let queue = self.queue();
         let worker = self.worker();
+        let networks_allowed = self.optional("target_networks_allowed", listed::<NetworkAllowance>);
         let plugin = self.plugin();
         let api = self.api();
         let log = self.log();
@@ -188,6 +193,9 @@ impl Reader<'_> {
             shutdown_grace: shutdown_grace?,
             queue: queue?,
             worker: worker?,
+            target: TargetSettings {
+                networks_allowed: networks_allowed.unwrap_or_default(),
+            },
             plugin: plugin?,
             api: api?,
             log: log?,
@@ -268,10 +276,7 @@ impl Reader<'_> {
         let upload_bytes_max = self.size("upload_bytes_max", 1..=4 << 30);
         let requests_per_second = self.count("rate_requests_per_second", 1..=1_000_000);
         let burst = self.count("rate_burst", 1..=1_000_000);
-        let trusted_proxies = self.optional("trusted_proxies", |text| {
-            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            parts.map(str::parse).collect::<Result<Vec<Network>, String>>()
-        });
+        let trusted_proxies = self.optional("trusted_proxies", listed::<Network>);
         let depth = self.count("graphql_depth_max", GRAPHQL_DEPTH_MIN..=100);
         let complexity = self.count("graphql_complexity_max", 100..=10_000_000);
         // The store's own bound is the ceiling; pages under ten rows cost more than they save.
@@ -409,6 +414,12 @@ impl Reader<'_> {
     }
 }
 
+/// The parts between commas.
+fn listed<T: FromStr<Err = String>>(text: &str) -> Result<Vec<T>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(str::parse).collect()
+}
+
 fn absolute(text: &str) -> Result<PathBuf, String> {
     std::path::absolute(text).map_err(|_| "a path".to_owned())
 }
@@ -443,6 +454,7 @@ mod tests {
         assert_eq!(config.queue.attempts_max, 5);
         assert_eq!(config.api.upload_bytes_max, 512 << 20);
         assert!(config.api.trusted_proxies.is_empty());
+        assert!(config.target.networks_allowed.is_empty());
         assert!(config.worker.slots >= 1);
     }
 

@@ -1,0 +1,260 @@
+//! The guard in front of targets: no scan reaches what the operator did not allow.
+//!
+//! It stands twice. [`pin`] runs before a task exists: the target's host is resolved once, every
+//! address is judged, and the addresses stay with the task. [`recheck`] runs in the worker before a
+//! tool starts: it judges the pinned addresses again, because the configuration may have changed, and
+//! resolves nothing, because the name may have: what was judged is what is contacted.
+//!
+//! Not here: parsing and the rule itself (`tamiz_core::target`, `tamiz_core::address`), and holding
+//! tools to the pinned addresses (see `tool`).
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tamiz_core::address::{self, Forbidden};
+use tamiz_core::{PinnedTarget, Refusal, RefusalCode, Target};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::config::TargetSettings;
+
+/// A name server that needs longer has no answer for us.
+const RESOLVE_SECONDS_MAX: u64 = 5;
+/// Names asked for at once: each takes a blocking thread, and a slow name server must not take all.
+const RESOLVES_MAX: usize = 16;
+/// Addresses of one host; large sites have a dozen.
+const ADDRESSES_MAX: usize = 64;
+
+static RESOLVES: Semaphore = Semaphore::const_new(RESOLVES_MAX);
+
+/// Resolves the target's host and judges all its addresses.
+///
+/// # Errors
+/// `TARGET_UNRESOLVED` when the host has no address now, `TARGET_FORBIDDEN` when one of them is special
+/// and not allowed to the tenant.
+pub async fn pin(target: Target, tenant: &str, settings: &TargetSettings) -> Result<PinnedTarget, Refusal> {
+    let patience = Duration::from_secs(RESOLVE_SECONDS_MAX);
+    pin_with(target, tenant, settings, patience, ask_system).await
+}
+
+/// Judges the pinned addresses again; the very same ones come back.
+///
+/// # Errors
+/// `TARGET_FORBIDDEN` when one of them is special and not, or no longer, allowed to the tenant.
+pub fn recheck(
+    pinned: &PinnedTarget,
+    tenant: &str,
+    settings: &TargetSettings,
+) -> Result<PinnedTarget, Refusal> {
+    if let Some(host) = pinned.target.host() {
+        if pinned.addresses.is_empty() {
+            return Err(unresolved(host, "the task has no addresses for it"));
+        }
+        // an address that is written out is its own pin
+        let literal: Option<IpAddr> = host.parse().ok();
+        if literal.is_some_and(|literal| pinned.addresses != [literal]) {
+            return Err(unresolved(host, "the task has other addresses for it"));
+        }
+        judge_all(host, &pinned.addresses, tenant, settings)?;
+    }
+    Ok(pinned.clone())
+}
+
+async fn pin_with(
+    target: Target,
+    tenant: &str,
+    settings: &TargetSettings,
+    patience: Duration,
+    ask: impl AsyncFnOnce(String) -> io::Result<Vec<IpAddr>>,
+) -> Result<PinnedTarget, Refusal> {
+    let Some(host) = target.host().map(str::to_owned) else {
+        return Ok(PinnedTarget {
+            target,
+            addresses: Vec::new(),
+        });
+    };
+    let addresses = match host.parse() {
+        Ok(literal) => vec![literal],
+        Err(_) => resolve(&host, patience, ask).await?,
+    };
+    judge_all(&host, &addresses, tenant, settings)?;
+    Ok(PinnedTarget { target, addresses })
+}
+
+/// All addresses of a name, sorted, each once.
+async fn resolve(
+    host: &str,
+    patience: Duration,
+    ask: impl AsyncFnOnce(String) -> io::Result<Vec<IpAddr>>,
+) -> Result<Vec<IpAddr>, Refusal> {
+    let answer = timeout(patience, async {
+        let _turn = RESOLVES.acquire().await.map_err(io::Error::other)?;
+        ask(host.to_owned()).await
+    });
+    let mut addresses = match answer.await {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(error)) => {
+            tracing::debug!(host, %error, "a target's host does not resolve");
+            return Err(unresolved(host, "the name has no address"));
+        }
+        Err(_) => {
+            let why = format!("no answer in {} seconds", patience.as_secs_f32());
+            return Err(unresolved(host, &why));
+        }
+    };
+    addresses.sort_unstable();
+    addresses.dedup();
+    match addresses.len() {
+        0 => Err(unresolved(host, "the name has no address")),
+        1..=ADDRESSES_MAX => Ok(addresses),
+        count => Err(unresolved(
+            host,
+            &format!("it has {count} addresses, more than {ADDRESSES_MAX}"),
+        )),
+    }
+}
+
+async fn ask_system(host: String) -> io::Result<Vec<IpAddr>> {
+    // the port is not looked at: addresses only
+    let found = tokio::net::lookup_host((host, 0)).await?;
+    Ok(found.map(|address| address.ip()).collect())
+}
+
+/// One forbidden address is enough to refuse: a name with a public and a private one is a trap.
+fn judge_all(
+    host: &str,
+    addresses: &[IpAddr],
+    tenant: &str,
+    settings: &TargetSettings,
+) -> Result<(), Refusal> {
+    let allows = |address| settings.allows(tenant, address);
+    for address in addresses {
+        address::judge(*address, &allows).map_err(|why| forbidden(host, &why))?;
+    }
+    Ok(())
+}
+
+fn forbidden(host: &str, why: &Forbidden) -> Refusal {
+    let message = format!("{host} may not be scanned: {why}; the operator can allow its network");
+    Refusal::new(RefusalCode::TargetForbidden, message).at(&["input", "target"])
+}
+
+fn unresolved(host: &str, why: &str) -> Refusal {
+    Refusal::new(
+        RefusalCode::TargetUnresolved,
+        format!("{host} cannot be reached: {why}"),
+    )
+    .at(&["input", "target"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn allowing(text: &str) -> TargetSettings {
+        TargetSettings {
+            networks_allowed: text.split(',').map(|part| part.parse().unwrap()).collect(),
+        }
+    }
+
+    fn site() -> Target {
+        Target::url("https://shop.example/").unwrap()
+    }
+
+    async fn pinned(
+        addresses: &'static [&'static str],
+        settings: &TargetSettings,
+    ) -> Result<PinnedTarget, Refusal> {
+        let answer = async move |host: String| {
+            assert_eq!(host, "shop.example");
+            Ok(addresses.iter().map(|address| address.parse().unwrap()).collect())
+        };
+        pin_with(site(), "acme", settings, PATIENCE, answer).await
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_pinned_and_one_forbidden_one_refuses_all() {
+        let strict = TargetSettings::default();
+        let good = pinned(&["8.8.8.8", "1.1.1.1", "8.8.8.8"], &strict).await.unwrap();
+        let kept: Vec<String> = good.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(kept, ["1.1.1.1", "8.8.8.8"]);
+        let trap = pinned(&["8.8.8.8", "10.0.0.1"], &strict).await.unwrap_err();
+        assert_eq!(trap.code, "TARGET_FORBIDDEN");
+        assert!(trap.message.contains("10.0.0.1 is a private address"), "{trap}");
+        assert!(
+            pinned(&["8.8.8.8", "10.0.0.1"], &allowing("acme=10.0.0.0/8"))
+                .await
+                .is_ok()
+        );
+        let others = allowing("globex=10.0.0.0/8,*=127.0.0.0/8");
+        assert!(pinned(&["10.0.0.1"], &others).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_unresolved() {
+        let strict = TargetSettings::default();
+        let none = pinned(&[], &strict).await.unwrap_err();
+        assert_eq!(none.code, "TARGET_UNRESOLVED");
+        let failing = async |_: String| Err(io::Error::other("SERVFAIL at 10.9.8.7"));
+        let failed = pin_with(site(), "acme", &strict, PATIENCE, failing)
+            .await
+            .unwrap_err();
+        assert_eq!(failed.code, "TARGET_UNRESOLVED");
+        assert!(!failed.message.contains("10.9.8.7"), "{failed}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_name_server_is_not_waited_for() {
+        let silent = async |_: String| std::future::pending().await;
+        let patience = Duration::from_millis(10);
+        let late = pin_with(site(), "acme", &TargetSettings::default(), patience, silent)
+            .await
+            .unwrap_err();
+        assert!(late.message.contains("no answer in 0.01 seconds"), "{late}");
+    }
+
+    #[tokio::test]
+    async fn a_written_address_is_judged_without_asking_and_people_have_none() {
+        let never = async |_: String| panic!("nothing to resolve");
+        let strict = TargetSettings::default();
+        let local = Target::url("http://2130706433/").unwrap();
+        let refused = pin_with(local, "acme", &strict, PATIENCE, never)
+            .await
+            .unwrap_err();
+        assert!(
+            refused.message.contains("127.0.0.1 is a loopback address"),
+            "{refused}"
+        );
+        let person = Target::username("jo").unwrap();
+        let pinned = pin_with(person, "acme", &strict, PATIENCE, never).await.unwrap();
+        assert!(pinned.addresses.is_empty());
+        assert!(recheck(&pinned, "acme", &strict).is_ok());
+    }
+
+    #[test]
+    fn the_second_look_judges_the_pins_and_resolves_nothing() {
+        let pinned = |target: Target, addresses: &[&str]| PinnedTarget {
+            target,
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        };
+        let strict = TargetSettings::default();
+        let good = pinned(site(), &["8.8.8.8"]);
+        assert_eq!(recheck(&good, "acme", &strict), Ok(good.clone()));
+        // allowed when it was asked for, no longer now
+        let private = pinned(site(), &["10.0.0.1"]);
+        assert!(recheck(&private, "acme", &allowing("acme=10.0.0.0/8")).is_ok());
+        assert_eq!(
+            recheck(&private, "acme", &strict).unwrap_err().code,
+            "TARGET_FORBIDDEN"
+        );
+        // pins that were tampered with
+        let literal = Target::endpoint("8.8.8.8", 443).unwrap();
+        for (target, addresses) in [(site(), &[][..]), (literal, &["1.1.1.1"][..])] {
+            let refused = recheck(&pinned(target, addresses), "acme", &strict).unwrap_err();
+            assert_eq!(refused.code, "TARGET_UNRESOLVED");
+        }
+    }
+}
