@@ -1,0 +1,175 @@
+//! One capture, from its first packet to its findings and its session.
+
+use std::collections::BTreeMap;
+
+use tamiz_sdk::model::Finding;
+
+use crate::capture::{LinkType, Record};
+use crate::detect::{Beacons, DnsWatch, Moment, Scans};
+use crate::findings::{Findings, GATHERED_MAX};
+use crate::flows::{Flows, Watch};
+use crate::packet::{self, Carried};
+use crate::session::CaptureSession;
+use crate::statistics::Statistics;
+use crate::stream::Budget;
+
+/// Link types of one capture that are counted; a machine has a handful.
+const LINKS_MAX: usize = 64;
+
+/// Everything that is kept about a capture. All of it is bounded.
+pub(crate) struct Analysis {
+    number: u32,
+    time: i64,
+    flows: Flows,
+    watch: Watch,
+    links: BTreeMap<LinkType, u64>,
+}
+
+impl Analysis {
+    pub(crate) fn new() -> Self {
+        Self {
+            number: 0,
+            time: 0,
+            flows: Flows::new(),
+            watch: Watch {
+                findings: Findings::default(),
+                statistics: Statistics::default(),
+                scans: Scans::new(),
+                beacons: Beacons::new(),
+                dns: DnsWatch::new(),
+                budget: Budget::default(),
+            },
+            links: BTreeMap::new(),
+        }
+    }
+
+    /// Packets so far.
+    pub(crate) fn packets(&self) -> u64 {
+        self.watch.statistics.total.packets
+    }
+
+    /// Takes the next packet.
+    pub(crate) fn packet(&mut self, record: &Record, data: &[u8]) {
+        self.number = self.number.saturating_add(1);
+        let bytes = u64::from(record.original_bytes);
+        let statistics = &mut self.watch.statistics;
+        statistics.total.add(1, bytes);
+        statistics.captured_bytes += data.len() as u64;
+        statistics.cut_short += u64::from(data.len() < record.original_bytes as usize);
+        if let Some(time) = record.time {
+            self.time = time;
+            statistics.first_time = Some(statistics.first_time.map_or(time, |first| first.min(time)));
+            statistics.last_time = Some(statistics.last_time.map_or(time, |last| last.max(time)));
+        }
+        if let Some(count) = self.links.get_mut(&record.link) {
+            *count += 1;
+        } else if self.links.len() < LINKS_MAX {
+            self.links.insert(record.link, 1);
+        }
+        if !packet::is_decoded(record.link) {
+            return;
+        }
+        let packet = packet::decode(record.link, data);
+        self.watch.statistics.packet(&packet, bytes);
+        if matches!(packet.carried, Carried::Tcp | Carried::Udp) {
+            let moment = Moment {
+                packet: self.number,
+                time: self.time,
+            };
+            self.flows.packet(&packet, bytes, moment, &mut self.watch);
+        }
+    }
+
+    /// Findings of a store that was full, to be handed over before the end.
+    pub(crate) fn take_full(&mut self) -> Vec<Finding> {
+        self.watch.findings.take_full()
+    }
+
+    /// Packets whose link type is not taken apart, by type.
+    pub(crate) fn undecoded(&self) -> Vec<(u32, u64)> {
+        let links = self.links.iter();
+        links
+            .filter(|(link, _)| !packet::is_decoded(**link))
+            .map(|(link, count)| (link.0, *count))
+            .collect()
+    }
+
+    /// What the end of the capture tells: findings, the session, and which bounds were reached.
+    pub(crate) fn finish(self) -> Ended {
+        let Self {
+            flows,
+            mut watch,
+            links,
+            ..
+        } = self;
+        let flows_evicted = flows.evicted();
+        flows.finish(&mut watch);
+        let Watch {
+            mut findings,
+            mut statistics,
+            scans,
+            beacons,
+            dns,
+            budget,
+        } = watch;
+        let forgotten = scans.forgotten() + beacons.forgotten() + dns.forgotten();
+        scans.finish(&mut findings);
+        beacons.finish(&mut findings);
+        dns.finish(&mut findings);
+        let bounds = bounds(flows_evicted, forgotten, findings.renewed, &budget);
+        let mut found = findings.take_full();
+        found.extend(findings.finish());
+        let session = CaptureSession::new(&mut statistics, &links);
+        Ended {
+            findings: found,
+            session,
+            malformed: statistics.malformed,
+            bounds,
+        }
+    }
+}
+
+/// See [`Analysis::finish`].
+pub(crate) struct Ended {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) session: CaptureSession,
+    pub(crate) malformed: u64,
+    /// A code and a message for each bound that was reached.
+    pub(crate) bounds: Vec<(&'static str, String)>,
+}
+
+fn bounds(flows: u64, forgotten: u64, renewed: u32, budget: &Budget) -> Vec<(&'static str, String)> {
+    let mut bounds = Vec::new();
+    let mut add = |count: u64, code, message: &str| {
+        if count > 0 {
+            bounds.push((code, format!("{count} {message}")));
+        }
+    };
+    add(
+        flows,
+        "flows-evicted",
+        "conversations were taken for ended early, because too many were open at once",
+    );
+    add(
+        forgotten,
+        "watches-evicted",
+        "watches for scans, beacons and DNS were ended early, because too many hosts were active at once",
+    );
+    add(
+        budget.refused,
+        "reassembly-limit",
+        "connections were not followed further, because too much waited for missing packets",
+    );
+    add(
+        budget.gaps,
+        "reassembly-gap",
+        "directions of connections were not followed further, because packets are missing in the capture",
+    );
+    if renewed > 0 {
+        let message = format!(
+            "more than {GATHERED_MAX} findings were gathered, {renewed} times: what was seen again later is a finding of its own"
+        );
+        bounds.push(("findings-regrouped", message));
+    }
+    bounds
+}

@@ -1,0 +1,124 @@
+//! Classic pcap: one head, then records. Both byte orders, micro- and nanoseconds, and Kuznetzov's
+//! modified form with its longer record heads.
+
+use pcap_parser::{LegacyPcapBlock, PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header};
+
+use super::{Damage, LinkType, Oddities, PACKET_BYTES_MAX, Record, Window, nanoseconds};
+
+const HEAD_BYTES: usize = 24;
+const RECORD_HEAD_BYTES: usize = 16;
+/// The modified form adds interface, protocol and packet type.
+const MODIFIED_HEAD_BYTES: usize = 24;
+/// The upper bits of the link-type field hold the length of a frame check sequence.
+const LINK_TYPE_MASK: u32 = 0x03ff_ffff;
+/// Where captured and original length stand in a record.
+const CAPTURED_AT: usize = 8;
+
+pub(super) fn is_magic(start: &[u8]) -> bool {
+    let magic = start.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    matches!(
+        magic,
+        Some(0xa1b2_c3d4 | 0xa1b2_3c4d | 0xa1b2_cd34 | 0xd4c3_b2a1 | 0x4d3c_b2a1)
+    )
+}
+
+pub(crate) struct Reader {
+    link: LinkType,
+    snap_bytes: u32,
+    big_endian: bool,
+    part_nanoseconds: i64,
+    head_bytes: usize,
+    pub(super) oddities: Oddities,
+}
+
+impl Reader {
+    pub(super) fn open(window: &mut Window<'_>) -> Result<Self, Damage> {
+        if !window.need(HEAD_BYTES)? {
+            return Err(Damage::CutShort("the file's head"));
+        }
+        let head: PcapHeader = match parse_pcap_header(window.bytes()) {
+            Ok((_, head)) => head,
+            Err(_) => return Err(Damage::Broken("the file's head is none".to_owned())),
+        };
+        window.consume(HEAD_BYTES);
+        let mut oddities = Oddities::default();
+        if head.version_major != 2 {
+            oddities.version = Some((head.version_major, head.version_minor));
+        }
+        Ok(Self {
+            link: LinkType(head.network.0.cast_unsigned() & LINK_TYPE_MASK),
+            snap_bytes: head.snaplen,
+            big_endian: head.is_bigendian(),
+            part_nanoseconds: if head.is_nanosecond_precision() { 1 } else { 1000 },
+            head_bytes: if head.is_modified_format() {
+                MODIFIED_HEAD_BYTES
+            } else {
+                RECORD_HEAD_BYTES
+            },
+            oddities,
+        })
+    }
+
+    /// The whole capture's link type.
+    pub(crate) fn link(&self) -> LinkType {
+        self.link
+    }
+
+    #[inline]
+    pub(super) fn next(&mut self, window: &mut Window<'_>) -> Result<Option<Record>, Damage> {
+        if !window.need(self.head_bytes)? {
+            return if window.bytes().is_empty() {
+                Ok(None)
+            } else {
+                Err(Damage::CutShort("a record's head"))
+            };
+        }
+        let captured = window
+            .bytes()
+            .get(CAPTURED_AT..)
+            .and_then(|rest| rest.first_chunk());
+        let captured = captured.map_or(0, |bytes| self.number(*bytes)) as usize;
+        if captured > PACKET_BYTES_MAX {
+            return Err(Damage::Broken(format!("a record claims {captured} bytes")));
+        }
+        let record_bytes = self.head_bytes + captured;
+        if !window.need(record_bytes)? {
+            return Err(Damage::CutShort("a packet"));
+        }
+        let parsed = if self.big_endian {
+            parse_pcap_frame_be(window.bytes())
+        } else {
+            parse_pcap_frame(window.bytes())
+        };
+        let Ok((_, frame)) = parsed else {
+            return Err(Damage::CutShort("a packet"));
+        };
+        Ok(Some(self.record(&frame, record_bytes)))
+    }
+
+    fn record(&mut self, frame: &LegacyPcapBlock<'_>, record_bytes: usize) -> Record {
+        let part = i64::from(frame.ts_usec) * self.part_nanoseconds;
+        if self.snap_bytes > 0 && frame.caplen > self.snap_bytes {
+            self.oddities.over_snap_length += 1;
+        }
+        if frame.caplen > frame.origlen {
+            self.oddities.over_original += 1;
+        }
+        Record {
+            link: self.link,
+            time: Some(nanoseconds(i64::from(frame.ts_sec), part, &mut self.oddities)),
+            original_bytes: frame.origlen.max(frame.caplen),
+            data_start: self.head_bytes,
+            data_bytes: frame.caplen as usize,
+            whole_bytes: record_bytes,
+        }
+    }
+
+    fn number(&self, bytes: [u8; 4]) -> u32 {
+        if self.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        }
+    }
+}
