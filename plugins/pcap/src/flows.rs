@@ -193,10 +193,10 @@ fn connection(
                 ..*state
             };
             scans.attempt(ends, moment, false, findings);
-            beacons.begin(ends, true, moment, findings);
         }
         (Side::Server, true, true) if !state.answered => {
             state.answered = true;
+            beacons.begin(ends, true, moment, findings);
             if state.told {
                 scans.answered(ends, moment, Answer::Opened, findings);
             }

@@ -43,7 +43,8 @@ impl Beacons {
         }
     }
 
-    /// A conversation began.
+    /// A conversation began: a datagram, or a connection that was answered. Attempts that are not are
+    /// the scans' business, and would push the others out.
     pub(crate) fn begin(
         &mut self,
         (client, server): (Endpoint, Endpoint),

@@ -140,6 +140,10 @@ impl Scans {
         pair.tally.tried += 1;
         pair.tally.stealth += u32::from(stealth);
         add_port(pair, server.port, &mut self.bitmaps);
+        // Every port of a scan would be watched for a sweep, and push the others out.
+        if pair.distinct > LISTED_PORTS as u32 {
+            return;
+        }
         let room = self.hosts < HOSTS_TOTAL;
         let sweep = self.sweep((client, server), moment, findings);
         sweep.last = moment.time;
@@ -163,6 +167,9 @@ impl Scans {
         let open = answer == Answer::Opened && pair.open.len() < OPEN_NAMED;
         if open && !pair.open.contains(&server.port) {
             pair.open.push(server.port);
+        }
+        if pair.distinct > LISTED_PORTS as u32 {
+            return;
         }
         self.sweep((client, server), moment, findings)
             .tally

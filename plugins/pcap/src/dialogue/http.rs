@@ -5,10 +5,11 @@
 //! small JSON text, and skipped otherwise.
 
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use httparse::{EMPTY_HEADER, Request, Status};
+use httparse::{Request, Status};
 
 use super::{Fed, Scene, Side, argument, name};
 use crate::findings::{Place, Sighting};
@@ -126,9 +127,9 @@ impl Http {
 
     /// The head's length; 0 when it is not whole, nothing when it is none.
     fn head(&mut self, bytes: &[u8], scene: &mut Scene<'_>) -> Option<usize> {
-        let mut headers = [EMPTY_HEADER; HEADERS];
-        let mut request = Request::new(&mut headers);
-        let length = match request.parse(bytes) {
+        let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
+        let mut request = Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) => return Some(0),
             Err(_) => return None,
