@@ -1,118 +1,100 @@
-//! From inputs to one outcome: recognises each input's format by its content and lets the right
-//! reader walk it.
+//! What codeaudit reads, and the walk that semgrep's JSON and SARIF share.
 //!
-//! A document is walked once. Only when what its results need stands behind them (SARIF as semgrep
-//! writes it has the rules last) is the input rewound, surveyed for just that, and walked again; see
-//! [`crate::sarif`]. When the input cannot be rewound, results are read with what they carry.
-//!
-//! What the end of a reading means:
-//! - nothing understood: `unrecognized`, or `corrupt` when it is no content or no UTF-8 at all;
-//! - the input ends early: `truncated`, with what was readable;
-//! - the envelope breaks: `corrupt`, and what was emitted before is kept;
-//! - records were lost in the middle, or the report names something that its tool left out: `partial`.
+//! Both are objects whose records stand in the middle, and what tells them apart may stand behind
+//! these: they are recognised on the way. A document is walked once. Only when what its results need
+//! stands behind them (SARIF as semgrep writes it has the rules last) is the input rewound, surveyed
+//! for just that, and walked again; see [`crate::sarif`]. When the input cannot be rewound, results are
+//! read with what they carry.
 
-use tamiz_sdk::json::{JsonError, JsonReader, Kind};
-use tamiz_sdk::model::{Completeness, ConvertError, LogLevel, Outcome};
+use tamiz_sdk::json::{JsonReader, Kind};
+use tamiz_sdk::model::{ConvertError, Outcome};
+use tamiz_sdk::report::{Converter, Format, Head, Recognition, Session, Source, Stop, small_text};
 use tamiz_sdk::{Host, Input, clean_line};
 
 use crate::options;
-use crate::record::small_text;
 use crate::sarif::{self, SarifWalk};
 use crate::semgrep::{self, SemgrepWalk};
-use crate::session::{Session, Stop};
 
-/// What would have been understood: the end of each message about what was not.
-const EXPECTED: &str = "expected a JSON object, either semgrep's with `results` or SARIF 2.1.0's with `runs`";
+/// What codeaudit reads.
+pub(crate) const CONVERTER: Converter = Converter {
+    plugin: "codeaudit",
+    expected: "expected a JSON object, either semgrep's with `results` or SARIF 2.1.0's with `runs`",
+    formats: &[&Sarif, &Semgrep],
+};
 
 /// Content that a message quotes, in bytes.
 const QUOTE_BYTES: usize = 40;
 
-/// Converts reports; see the module's description.
+/// Converts reports; see [`tamiz_sdk::report`].
 ///
 /// # Errors
 /// [`ConvertError`] when the options do not fit, when no input is of a known format, or when one
 /// breaks off in its envelope.
 pub fn convert(
-    mut inputs: Vec<Box<dyn Input>>,
+    inputs: Vec<Box<dyn Input>>,
     options: &str,
     host: &mut dyn Host,
 ) -> Result<Outcome, ConvertError> {
     let options = options::parse(options).map_err(ConvertError::BadOptions)?;
-    let total = inputs
-        .iter()
-        .try_fold(0_u32, |sum, input| sum.checked_add(input.size()?));
-    let mut session = Session::new(host, options, total);
-    let mut whole: Option<Report> = None;
-    let mut failure = None;
-    for input in &mut inputs {
-        match convert_input(input.as_mut(), &mut session) {
-            Ok(report) => whole = Some(merge(whole, report)),
-            Err(error) => failure = failure.or(Some(error)),
+    CONVERTER.convert(inputs, options, host)
+}
+
+/// SARIF 2.1.0 of any producer.
+struct Sarif;
+
+impl Format for Sarif {
+    fn name(&self) -> &'static str {
+        sarif::FORMAT
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["any producer of SARIF 2.1.0"]
+    }
+
+    fn recognise(&self, head: &Head) -> Recognition {
+        if head.has("runs") {
+            Recognition::Likely
+        } else {
+            Recognition::No
         }
     }
-    let answer = match (whole, failure) {
-        // Beside one that was understood, an input of no known format is something unreadable.
-        (Some(report), Some(ConvertError::Unrecognized(problem))) => {
-            session.tell(LogLevel::Warn, "input-unrecognized", &problem, None);
-            session.partial = true;
-            Ok(report)
+
+    fn confirms(&self) -> bool {
+        true
+    }
+
+    fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        walk(source, session)
+    }
+}
+
+/// Semgrep's JSON, and whatever no other format takes: the walk says what it is instead.
+struct Semgrep;
+
+impl Format for Semgrep {
+    fn name(&self) -> &'static str {
+        semgrep::FORMAT
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["semgrep", "opengrep"]
+    }
+
+    fn recognise(&self, head: &Head) -> Recognition {
+        let is_semgrep = head.has("results[].check_id") || head.has_all(&["results", "paths"]);
+        if is_semgrep {
+            Recognition::Likely
+        } else {
+            Recognition::Fallback
         }
-        (_, Some(error)) => Err(error),
-        (Some(report), None) => Ok(report),
-        (None, None) => Err(ConvertError::Unrecognized("no input was given".to_owned())),
-    };
-    let answer = answer.map(|report| outcome(report, &mut session));
-    session.finish();
-    answer
-}
-
-/// What a document turned out to be.
-pub(crate) struct Report {
-    format: &'static str,
-    tool: Option<String>,
-    tool_version: Option<String>,
-    completeness: Completeness,
-}
-
-fn merge(first: Option<Report>, second: Report) -> Report {
-    let Some(first) = first else { return second };
-    let truncated = [first.completeness, second.completeness].contains(&Completeness::Truncated);
-    let completeness = if truncated {
-        Completeness::Truncated
-    } else {
-        first.completeness
-    };
-    Report {
-        completeness,
-        tool: first.tool.or(second.tool),
-        ..first
     }
-}
 
-fn outcome(report: Report, session: &mut Session<'_>) -> Outcome {
-    let flushed = session.flush();
-    let (findings, refused) = session.finding_counts();
-    if let Err(Stop::Full(reason)) = flushed {
-        let message = format!(
-            "the platform takes no more findings ({}): {findings} were kept, {refused} were read and refused, the \
-             rest was not read",
-            reason.name()
-        );
-        session.tell(LogLevel::Error, "findings-limit", &message, None);
-        session.partial = true;
+    fn confirms(&self) -> bool {
+        true
     }
-    let completeness = match report.completeness {
-        Completeness::Complete if session.partial => Completeness::Partial,
-        other => other,
-    };
-    Outcome {
-        completeness,
-        format: report.format.to_owned(),
-        tool: report.tool,
-        tool_version: report.tool_version,
-        records: session.records,
-        findings,
-        skipped: session.skipped + refused,
+
+    fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        walk(source, session)
     }
 }
 
@@ -124,6 +106,28 @@ struct Walk {
     sarif: SarifWalk,
 }
 
+fn walk(source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+    let mut reader = source.json()?;
+    let mut walk = Walk::default();
+    let end = loop {
+        match walk.document(&mut reader, session) {
+            Err(Stop::Again) => walk = walk.survey(&mut reader)?,
+            end => break end,
+        }
+    };
+    if let Some(format) = walk.format() {
+        walk.semgrep.end(session);
+        walk.sarif.end(session);
+        session.recognised(format);
+        walk.tell_tool(format, session);
+        return end;
+    }
+    end.and_then(|()| {
+        let problem = "it has neither `results` of semgrep's form nor `runs`";
+        Err(Stop::Unrecognized(problem.to_owned()))
+    })
+}
+
 impl Walk {
     fn format(&self) -> Option<&'static str> {
         if self.sarif.is_recognized() {
@@ -133,16 +137,11 @@ impl Walk {
         }
     }
 
-    fn report(&self, format: &'static str, completeness: Completeness) -> Report {
-        let (tool, tool_version) = match format {
-            sarif::FORMAT => self.sarif.tool(),
-            _ => (Some(self.semgrep.tool()), self.version.clone()),
-        };
-        Report {
-            format,
-            tool,
-            tool_version,
-            completeness,
+    fn tell_tool(&self, format: &'static str, session: &mut Session<'_>) {
+        if format != sarif::FORMAT {
+            session.tool_is(&self.semgrep.tool(), self.version.as_deref());
+        } else if let (Some(tool), version) = self.sarif.tool() {
+            session.tool_is(&tool, version.as_deref());
         }
     }
 
@@ -166,7 +165,7 @@ impl Walk {
                     }
                 }
             }
-            session.advance(reader);
+            session.advance(reader.offset());
         }
         self.sarif.recognize(self.version.as_deref())?;
         reader.finish()?;
@@ -174,7 +173,7 @@ impl Walk {
     }
 
     /// Starts over after a survey; what was told and emitted stays told and emitted.
-    fn survey(self, reader: &mut JsonReader<'_>) -> Result<Self, JsonError> {
+    fn survey(self, reader: &mut JsonReader<'_>) -> Result<Self, Stop> {
         let surveyed = if self.sarif.wants_survey() {
             Self {
                 sarif: self.sarif.survey(reader),
@@ -191,73 +190,6 @@ impl Walk {
     }
 }
 
-fn convert_input(input: &mut dyn Input, session: &mut Session<'_>) -> Result<Report, ConvertError> {
-    let name = input.name();
-    let mut reader = JsonReader::open(input).map_err(|error| not_a_document(&name, &error))?;
-    let mut walk = Walk::default();
-    let stop = loop {
-        match walk.document(&mut reader, session) {
-            Ok(()) => break None,
-            Err(Stop::Survey) => match walk.survey(&mut reader) {
-                Ok(surveyed) => walk = surveyed,
-                Err(error) => return Err(ConvertError::Corrupt(format!("`{name}`: {error}"))),
-            },
-            Err(stop) => break Some(stop),
-        }
-    };
-    if walk.format().is_some() {
-        walk.semgrep.end(session);
-        walk.sarif.end(session);
-    }
-    session.input_done(reader.offset());
-    ending(&name, &walk, stop, session)
-}
-
-/// What it means that the walk ended as it did.
-fn ending(
-    name: &str,
-    walk: &Walk,
-    stop: Option<Stop>,
-    session: &mut Session<'_>,
-) -> Result<Report, ConvertError> {
-    let Some(format) = walk.format() else {
-        let problem = match stop {
-            None => "it has neither `results` of semgrep's form nor `runs`".to_owned(),
-            Some(Stop::Unrecognized(problem)) => problem,
-            Some(Stop::Json(error @ JsonError::Ended { .. })) => {
-                return Err(ConvertError::Corrupt(format!(
-                    "`{name}`: {error}, before its format could be told"
-                )));
-            }
-            Some(Stop::Json(error @ JsonError::Io { .. })) => {
-                return Err(ConvertError::Corrupt(format!("`{name}`: {error}")));
-            }
-            Some(Stop::Json(error)) => error.to_string(),
-            Some(Stop::Full(_) | Stop::Survey) => "nothing was understood".to_owned(),
-        };
-        return Err(ConvertError::Unrecognized(format!(
-            "`{name}` is no report that codeaudit reads: {problem}; {EXPECTED}"
-        )));
-    };
-    let completeness = match stop {
-        None | Some(Stop::Full(_) | Stop::Survey) => Completeness::Complete,
-        Some(Stop::Unrecognized(problem)) => {
-            return Err(ConvertError::Unrecognized(format!("`{name}`: {problem}")));
-        }
-        Some(Stop::Json(error @ JsonError::Ended { .. })) => {
-            let message = format!("`{name}`: {error}; {} records were read before", session.records);
-            session.tell(LogLevel::Error, "truncated", &message, None);
-            Completeness::Truncated
-        }
-        Some(Stop::Json(error)) => {
-            let message = format!("`{name}`: {error}; {} records were read before", session.records);
-            session.tell(LogLevel::Error, "envelope-unreadable", &message, None);
-            return Err(ConvertError::Corrupt(message));
-        }
-    };
-    Ok(walk.report(format, completeness))
-}
-
 /// What a document is that is no object.
 fn beginning(start: &[u8]) -> String {
     let text = match str::from_utf8(start) {
@@ -271,21 +203,5 @@ fn beginning(start: &[u8]) -> String {
         Some(b'<') => format!("it is XML or HTML, starting with `{line}`"),
         _ if line.is_empty() || text.contains('\0') => "it is binary data".to_owned(),
         _ => format!("it starts with `{line}`, not with an object"),
-    }
-}
-
-/// Nothing in it can be walked.
-fn not_a_document(name: &str, error: &JsonError) -> ConvertError {
-    match error {
-        JsonError::Empty { .. } => ConvertError::Corrupt(format!(
-            "`{name}`: {error}; a report without findings has content, so the tool did not finish or wrote elsewhere; \
-             {EXPECTED}"
-        )),
-        JsonError::Foreign { what } => ConvertError::Unrecognized(format!(
-            "`{name}` is {what}, no report that codeaudit reads; {EXPECTED}"
-        )),
-        JsonError::Encoding { .. } => ConvertError::Corrupt(format!("`{name}`: {error}; {EXPECTED}")),
-        JsonError::Io { .. } => ConvertError::Corrupt(format!("`{name}`: {error}")),
-        _ => ConvertError::Unrecognized(format!("`{name}`: {error}")),
     }
 }

@@ -9,19 +9,19 @@
 
 mod convert;
 mod options;
-mod path;
-mod record;
 mod sarif;
 mod semgrep;
-mod session;
 mod vocabulary;
 
-use tamiz_sdk::model::{
-    ConvertError, Description, Format, Outcome, PlanError, ScanRequest, ToolOutput, ToolRun,
-};
+use tamiz_sdk::model::{ConvertError, Description, Outcome, PlanError, ScanRequest, ToolOutput, ToolRun};
+use tamiz_sdk::report::Options;
+use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{Host, Input, Scanner};
 
 pub use convert::convert;
+
+/// What the tools' words for severities mean: `docs/severities.md` shows these tables.
+pub const SEVERITIES: &[&SeverityTable] = &[&vocabulary::SEMGREP, &vocabulary::SARIF];
 
 /// The plugin.
 pub struct CodeAudit;
@@ -30,19 +30,12 @@ tamiz_sdk::export_scanner!(super::CodeAudit);
 
 impl Scanner for CodeAudit {
     fn describe() -> Description {
-        let format = |name: &str, tools: &[&str]| Format {
-            name: name.to_owned(),
-            tools: tools.iter().map(|&tool| tool.to_owned()).collect(),
-        };
         Description {
             name: "codeaudit".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             scan_type: "codeaudit".to_owned(),
-            formats: vec![
-                format(semgrep::FORMAT, &["semgrep", "opengrep"]),
-                format(sarif::FORMAT, &["any producer of SARIF 2.1.0"]),
-            ],
-            options_schema: options::SCHEMA.to_owned(),
+            formats: convert::CONVERTER.formats(),
+            options_schema: Options::schema(options::KNOWN),
         }
     }
 

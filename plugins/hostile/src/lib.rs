@@ -60,6 +60,12 @@ enum Deed {
     LyingOutcome,
     /// Keeps an artifact and a forgotten one.
     Artifact,
+    /// Opens the files that its input's lines name and emits what it got.
+    OpenSources,
+    /// Opens them and closes none.
+    KeepSources,
+    /// Emits what the platform calls the secrets in its input's lines.
+    NameSecrets,
 }
 
 #[derive(Deserialize)]
@@ -162,6 +168,9 @@ impl Scanner for Hostile {
                 ..outcome(1_000_000)
             }),
             Deed::Artifact => artifact(host),
+            Deed::OpenSources => open_sources(&mut inputs, host),
+            Deed::KeepSources => keep_sources(&mut inputs, host),
+            Deed::NameSecrets => name_secrets(&mut inputs, host),
         }
     }
 }
@@ -217,6 +226,48 @@ fn echo(inputs: &mut [Box<dyn Input>], host: &mut dyn Host) -> Result<Outcome, C
     }
     emitter.flush().map_err(refused)?;
     Ok(outcome(lines))
+}
+
+/// The lines of all inputs.
+fn lines(inputs: &mut [Box<dyn Input>]) -> Result<Vec<String>, ConvertError> {
+    let mut lines = Vec::new();
+    for input in inputs {
+        for line in InputReader::new(input.as_mut()).lines() {
+            lines.push(line.map_err(|error| ConvertError::Corrupt(error.to_string()))?);
+        }
+    }
+    Ok(lines)
+}
+
+fn open_sources(inputs: &mut [Box<dyn Input>], host: &mut dyn Host) -> Result<Outcome, ConvertError> {
+    let paths = lines(inputs)?;
+    for path in &paths {
+        let mut content = "none".to_owned();
+        if let Some(mut source) = host.open_source(path) {
+            content.clear();
+            InputReader::new(source.as_mut())
+                .read_to_string(&mut content)
+                .map_err(|error| ConvertError::Corrupt(error.to_string()))?;
+        }
+        host.emit_findings(&[finding("source", &content)])
+            .map_err(refused)?;
+    }
+    Ok(outcome(paths.len() as u32))
+}
+
+fn keep_sources(inputs: &mut [Box<dyn Input>], host: &mut dyn Host) -> Result<Outcome, ConvertError> {
+    let paths = lines(inputs)?;
+    let kept: Vec<_> = paths.iter().map(|path| host.open_source(path)).collect();
+    Ok(outcome(std::hint::black_box(kept).len() as u32))
+}
+
+fn name_secrets(inputs: &mut [Box<dyn Input>], host: &mut dyn Host) -> Result<Outcome, ConvertError> {
+    let secrets = lines(inputs)?;
+    for secret in &secrets {
+        let name = host.secret_identity(secret.as_bytes());
+        host.emit_findings(&[finding("secret", &name)]).map_err(refused)?;
+    }
+    Ok(outcome(secrets.len() as u32))
 }
 
 /// The counter is observed, so that no optimiser may take the loop away.

@@ -37,6 +37,15 @@ impl Host for ComponentHost {
         host::log(level, message);
     }
 
+    fn secret_identity(&mut self, value: &[u8]) -> String {
+        host::secret_identity(value)
+    }
+
+    fn open_source(&mut self, path: &str) -> Option<Box<dyn Input>> {
+        let input = host::open_source(path)?;
+        Some(Box::new(ComponentInput(input)))
+    }
+
     fn artifact(&mut self, meta: &ArtifactMeta) -> Box<dyn Artifact> {
         Box::new(ComponentArtifact(host::Artifact::new(meta)))
     }

@@ -48,6 +48,14 @@ pub trait Host {
     /// For the plugin's author.
     fn log(&mut self, level: LogLevel, message: &str);
 
+    /// A keyed hash of a secret, in hex: the same secret has the same one within a tenant, and nobody
+    /// without the platform's key can try secrets against it.
+    fn secret_identity(&mut self, value: &[u8]) -> String;
+
+    /// A file of the scanned upload by its path in the tree; nothing when there is no tree or no such
+    /// file.
+    fn open_source(&mut self, path: &str) -> Option<Box<dyn Input>>;
+
     /// Opens an artifact; dropped without [`Artifact::finish`] it is forgotten.
     fn artifact(&mut self, meta: &ArtifactMeta) -> Box<dyn Artifact>;
 }

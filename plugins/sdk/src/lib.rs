@@ -1,9 +1,10 @@
 //! The guest SDK: everything a Rust plugin of Tamiz imports, and the only thing it imports.
 //!
 //! A plugin implements [`Scanner`] on a type and names it in [`export_scanner!`]. It reads its
-//! inputs with [`InputReader`] and the [`json`] splitter, so that its memory does not grow with the
-//! report, builds findings with [`FindingBuilder`], and hands them to an [`Emitter`], which batches
-//! them and loses none when the conversion fails half way.
+//! inputs with [`InputReader`] and the [`json`], [`xml`] and [`csv`] splitters, so that its memory does
+//! not grow with the report, builds findings with [`FindingBuilder`], and hands them to an [`Emitter`],
+//! which batches them and loses none when the conversion fails half way. [`report`] is all of that put
+//! together: a plugin for reports is a list of formats.
 //!
 //! Nothing here needs wasm: the platform is behind the [`Host`] and [`Input`] traits, [`memory`]
 //! implements them for tests and benches, and only the private `guest` module talks to the real one.
@@ -11,6 +12,7 @@
 //! Not here: what any tool's report looks like. That is each plugin's own business.
 
 pub mod bindings;
+pub mod csv;
 mod diagnose;
 mod emitter;
 #[cfg(target_arch = "wasm32")]
@@ -22,7 +24,13 @@ pub mod memory;
 pub mod model;
 mod progress;
 mod reader;
+pub mod report;
+mod secret;
+#[cfg(feature = "test-kit")]
+pub mod test_kit;
 mod text;
+pub mod vocabulary;
+pub mod xml;
 
 pub use diagnose::Diagnostics;
 pub use emitter::Emitter;
@@ -30,6 +38,7 @@ pub use host::{Artifact, Host, Input, Scanner};
 pub use model::FindingBuilder;
 pub use progress::Progress;
 pub use reader::InputReader;
+pub use secret::{hide, redact};
 pub use text::{Cleaned, clean_line, clean_text};
 
 /// Makes a [`Scanner`] the component's exports. Once per plugin; nothing on other targets than wasm.

@@ -63,3 +63,24 @@ pub const EXTRA_BYTES: usize = 16 * 1024;
 
 /// Entries of each list of a finding (places, CWEs, references, tags, extra).
 pub const LIST_ENTRIES: usize = 64;
+
+/// Nesting of XML: reports use a dozen levels, and nothing recurses on it.
+pub const XML_DEPTH: usize = 64;
+
+/// Attributes of one XML element: honest ones have a dozen; looking for doubled ones is quadratic.
+pub const XML_ATTRIBUTES: usize = 256;
+
+/// Elements of one XML record, so that the smallest elements cannot make a record of
+/// [`RECORD_BYTES`] large in memory; the largest honest one, a host with all its ports, has half of it.
+pub const XML_NODES: usize = 200_000;
+
+/// Places of an XML document in one window that are not of its encoding; with more of them it is
+/// another encoding.
+pub const XML_DAMAGES: usize = 10_000;
+
+/// The beginning of an input that is looked at to tell its format; records of most formats show
+/// themselves in the first kilobytes.
+pub const HEAD_BYTES: usize = 256 * 1024;
+
+/// Columns of a table; the widest honest one has two dozen.
+pub const TABLE_COLUMNS: usize = 1024;

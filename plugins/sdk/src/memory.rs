@@ -2,6 +2,7 @@
 //!
 //! Artifacts are measured and thrown away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::host::{Artifact, Host, Input};
@@ -22,6 +23,8 @@ pub struct MemoryHost {
     pub log: Vec<String>,
     /// Refuse findings beyond this many, as the platform's limit does.
     pub findings_max: Option<usize>,
+    /// The scanned upload: what `open_source` answers.
+    pub sources: BTreeMap<String, Vec<u8>>,
 }
 
 impl Host for MemoryHost {
@@ -47,6 +50,15 @@ impl Host for MemoryHost {
 
     fn log(&mut self, _level: LogLevel, message: &str) {
         self.log.push(message.to_owned());
+    }
+
+    fn secret_identity(&mut self, value: &[u8]) -> String {
+        test_identity(value)
+    }
+
+    fn open_source(&mut self, path: &str) -> Option<Box<dyn Input>> {
+        let bytes = self.sources.get(path)?;
+        Some(Box::new(MemoryInput::new(path, bytes.as_slice())))
     }
 
     fn artifact(&mut self, _meta: &ArtifactMeta) -> Box<dyn Artifact> {
@@ -77,9 +89,25 @@ impl Host for CountingHost {
 
     fn log(&mut self, _level: LogLevel, _message: &str) {}
 
+    fn secret_identity(&mut self, value: &[u8]) -> String {
+        test_identity(value)
+    }
+
+    fn open_source(&mut self, _path: &str) -> Option<Box<dyn Input>> {
+        None
+    }
+
     fn artifact(&mut self, _meta: &ArtifactMeta) -> Box<dyn Artifact> {
         Box::new(Discarded)
     }
+}
+
+/// Stands in for the platform's keyed hash: FNV-1a, which keeps nothing secret.
+fn test_identity(value: &[u8]) -> String {
+    let hash = value.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    format!("test-{hash:016x}")
 }
 
 struct Discarded;

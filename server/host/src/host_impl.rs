@@ -14,9 +14,10 @@ use wasmtime::component::Resource;
 use crate::bindings::{host, types};
 use crate::failure::ConvertFailure;
 use crate::input::{Input, Source};
-use crate::limits::{LOG_LINE_BYTES_MAX, PROGRESS_INTERVAL, READ_BYTES_MAX, REFUSALS_MAX};
+use crate::limits::{LOG_LINE_BYTES_MAX, PROGRESS_INTERVAL, READ_BYTES_MAX, REFUSALS_MAX, SOURCES_OPENED_MAX};
 use crate::model::{self, Shaper};
 use crate::run::RunState;
+use crate::services::stays_inside;
 use crate::sink::{ArtifactHandle, ArtifactMeta, Progress, SinkError};
 use crate::words;
 
@@ -134,6 +135,26 @@ impl host::Host for RunState {
         self.progress_sent_at = Some(now);
         self.sink.progress(progress);
         Ok(())
+    }
+
+    fn secret_identity(&mut self, value: Vec<u8>) -> Result<String> {
+        Ok(self.services.secret_identity(&value))
+    }
+
+    fn open_source(&mut self, path: String) -> Result<Option<Resource<OpenInput>>> {
+        if self.sources_opened >= SOURCES_OPENED_MAX || !stays_inside(&path) {
+            self.ignored()?;
+            return Ok(None);
+        }
+        self.sources_opened += 1;
+        let Some(input) = self.services.open_source(&path) else {
+            return Ok(None);
+        };
+        // as for the conversion's own inputs: 32 bits have to name each byte
+        if input.size_bytes.is_some_and(|size| size > u64::from(u32::MAX)) {
+            return Ok(None);
+        }
+        Ok(Some(self.resources.push(OpenInput::new(input))?))
     }
 
     fn log(&mut self, level: types::LogLevel, message: String) -> Result<()> {

@@ -26,6 +26,11 @@ pub(crate) const HOSTCALL_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) const HANDLES_MAX: usize = 1_000;
 /// Inputs of one conversion: reports of the tools of one task.
 pub(crate) const INPUTS_MAX: usize = 64;
+/// Files of the scanned upload opened in one run: a report names each of its files some dozen times, and
+/// a plugin keeps the last.
+pub(crate) const SOURCES_OPENED_MAX: u32 = 1_000_000;
+/// A path that a plugin opens, in bytes: `PATH_MAX` of the systems that can hold the file.
+pub(crate) const SOURCE_PATH_BYTES_MAX: usize = 4096;
 /// Calls answered with an error after which the run ends: a plugin that does not listen.
 pub(crate) const REFUSALS_MAX: u32 = 64;
 /// Calls without effect (log lines, diagnostics, progress beyond their budget) after which the run ends:

@@ -20,6 +20,7 @@ use crate::host_impl::{OpenInput, too_large};
 use crate::input::{CancelFlag, Input};
 use crate::limits::{INPUTS_MAX, RunLimits};
 use crate::run::RunState;
+use crate::services::{ConvertServices, NoServices};
 use crate::sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};
 use crate::tool_run::{self, ToolRun};
 use crate::walk::COMPONENT_BYTES_MAX;
@@ -46,6 +47,8 @@ pub struct ConvertRequest {
     pub limits: RunLimits,
     /// Where the results go.
     pub sink: Box<dyn ConvertSink>,
+    /// What the plugin may ask for.
+    pub services: Box<dyn ConvertServices>,
     /// Stops it.
     pub cancel: CancelFlag,
 }
@@ -239,6 +242,7 @@ impl Plugin {
         let state = RunState::new(
             request.limits,
             request.sink,
+            request.services,
             request.cancel,
             self.description.name.clone(),
         );
@@ -337,7 +341,13 @@ fn call<T>(
     limits: RunLimits,
     ask: impl FnOnce(&wit::Guest, &mut Store<RunState>) -> wasmtime::Result<T>,
 ) -> Result<T, ConvertFailure> {
-    let state = RunState::new(limits, Box::new(Nowhere), CancelFlag::new(), String::new());
+    let state = RunState::new(
+        limits,
+        Box::new(Nowhere),
+        Box::new(NoServices),
+        CancelFlag::new(),
+        String::new(),
+    );
     let mut store = state.into_store(host);
     let answered = pre
         .instantiate(&mut store)

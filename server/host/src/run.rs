@@ -16,6 +16,7 @@ use crate::failure::{ConvertFailure, TrapKind};
 use crate::input::CancelFlag;
 use crate::limits::{self, IGNORED_CALLS_MAX, REFUSALS_MAX, RunLimits, VERDICT_BYTES_MAX};
 use crate::plugin::Counts;
+use crate::services::ConvertServices;
 use crate::sink::{ArtifactHandle, ConvertSink, SinkError};
 
 /// What belongs to one run; the store's data.
@@ -23,6 +24,8 @@ pub(crate) struct RunState {
     pub(crate) resources: ResourceTable,
     pub(crate) limits: RunLimits,
     pub(crate) sink: Box<dyn ConvertSink>,
+    pub(crate) services: Box<dyn ConvertServices>,
+    pub(crate) sources_opened: u32,
     pub(crate) counts: Counts,
     pub(crate) finding_bytes: u64,
     pub(crate) log_bytes: usize,
@@ -49,6 +52,7 @@ impl RunState {
     pub(crate) fn new(
         limits: RunLimits,
         sink: Box<dyn ConvertSink>,
+        services: Box<dyn ConvertServices>,
         cancel: CancelFlag,
         plugin_name: String,
     ) -> Self {
@@ -60,6 +64,8 @@ impl RunState {
             deadline_at: Instant::now().checked_add(limits.deadline),
             limits,
             sink,
+            services,
+            sources_opened: 0,
             counts: Counts::default(),
             finding_bytes: 0,
             log_bytes: 0,

@@ -7,9 +7,9 @@ use tamiz_sdk::limits::{PATH_BYTES, RECORD_BYTES};
 
 use super::rules::{Component, Rule, Rules};
 use super::shapes::{Artifact, ArtifactLocation, RuleShape, UriBase};
-use crate::path::{self, Label};
-use crate::record::{small_object, small_text};
-use crate::session::Stop;
+use tamiz_sdk::report::Stop;
+use tamiz_sdk::report::path::{self, Label};
+use tamiz_sdk::report::{small_object, small_text};
 
 /// Text of rules and file names that is kept for a whole file. The largest honest rule sets
 /// (semgrep's registry with its help texts) have a few megabytes.

@@ -19,11 +19,11 @@ mod shapes;
 use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::model::LogLevel;
 
-use crate::record;
-use crate::session::{Notes, Session, Stop};
 use head::{RunHead, TextBudget};
 use result::ResultReader;
 use shapes::{ExternalFiles, Invocation};
+use tamiz_sdk::report as record;
+use tamiz_sdk::report::{Notes, Session, Stop};
 
 /// The format's name.
 pub(crate) const FORMAT: &str = "sarif";
@@ -243,7 +243,7 @@ impl SarifWalk {
         if !run.tool_seen && self.surveyed.is_none() {
             if reader.rewind().is_ok() {
                 self.survey_wanted = true;
-                return Err(Stop::Survey);
+                return Err(Stop::Again);
             }
             run.rules_missing = true;
         }

@@ -8,10 +8,10 @@ use tamiz_sdk::model::{LogLevel, Position, Severity, position};
 use super::head::RunHead;
 use super::rules::{Rule, rule_id};
 use super::shapes::{Location, Message, Properties, Region, ResultShape};
-use crate::record::Element;
 use crate::semgrep;
-use crate::session::{Session, Stop};
 use crate::vocabulary::{self, Label, unless_placeholder};
+use tamiz_sdk::report::Element;
+use tamiz_sdk::report::{Session, Stop};
 
 /// Steps of a code flow that are kept: enough to follow it, and a circle ends.
 const FLOW_STEPS_MAX: usize = 20;
@@ -96,7 +96,7 @@ impl<'run> ResultReader<'run> {
     ) -> FindingBuilder {
         let physical = location.physical.object();
         let artifact = physical.and_then(|physical| physical.artifact_location.object());
-        let label = artifact.and_then(|artifact| self.head.path(artifact, session.options.root.as_deref()));
+        let label = artifact.and_then(|artifact| self.head.path(artifact, session.root()));
         let Some(label) = label else {
             let logical = location.logical.objects().first();
             let name = logical.map_or("", |logical| match logical.fully_qualified_name.text() {
@@ -173,7 +173,7 @@ impl<'run> ResultReader<'run> {
         let Some(locations) = flow.map(|flow| &flow.locations) else {
             return finding;
         };
-        let root = session.options.root.as_deref();
+        let root = session.root();
         let steps: Vec<_> = locations
             .objects()
             .iter()
@@ -307,7 +307,7 @@ fn severity(
     let Some(level) = level else {
         return (Severity::Medium, None);
     };
-    let severity = vocabulary::sarif_severity(level).unwrap_or_else(|| {
+    let severity = vocabulary::SARIF.get(level).unwrap_or_else(|| {
         let message = format!(
             "{} has the unknown level `{level}`; it is taken as info",
             element.name()

@@ -13,13 +13,13 @@ use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Object, Text, Texts, Whole};
 use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::limits::{EXTRA_BYTES, WORD_BYTES};
-use tamiz_sdk::model::{LogLevel, Position, Severity, position};
+use tamiz_sdk::model::{LogLevel, Position, position};
 
-use crate::path;
-use crate::record::{self, Element};
-use crate::session::{Session, Stop};
 use crate::vocabulary::{self, Label, unless_placeholder};
 use reach::Reach;
+use tamiz_sdk::report::path;
+use tamiz_sdk::report::{self as record, Element};
+use tamiz_sdk::report::{Session, Stop};
 
 /// The format's name.
 pub(crate) const FORMAT: &str = "semgrep-json";
@@ -118,7 +118,7 @@ impl SemgrepWalk {
         if !self.surveyed && !self.engine_requested && may_be_opengrep(reader.ahead(LOOK_AHEAD_BYTES)?) {
             self.surveyed = true;
             if reader.rewind().is_ok() {
-                return Err(Stop::Survey);
+                return Err(Stop::Again);
             }
         }
         if std::mem::replace(&mut self.results_seen, true) {
@@ -298,7 +298,10 @@ impl Record<'_> {
             .tool_fingerprint(unless_placeholder(extra.fingerprint.text()));
         finding = self.place(finding, session, element, extra);
         let raw_severity = extra.severity.get().map(AsRef::as_ref);
-        finding = finding.severity(severity(raw_severity, session, element), raw_severity);
+        finding = finding.severity(
+            session.severity(&vocabulary::SEMGREP, raw_severity, element),
+            raw_severity,
+        );
         if let Some(confidence) = vocabulary::confidence(metadata.confidence.text()) {
             finding = finding.confidence(confidence);
         }
@@ -316,7 +319,7 @@ impl Record<'_> {
         element: &Element<'_>,
         extra: &Extra<'_>,
     ) -> FindingBuilder {
-        let label = path::label(self.path.text(), session.options.root.as_deref());
+        let label = path::label(self.path.text(), session.root());
         if label.path.is_empty() {
             let message = format!("{} names no file", element.name());
             session.tell(LogLevel::Info, "place-missing", &message, Some(element.span));
@@ -396,18 +399,6 @@ impl Extra<'_> {
             _ => finding,
         }
     }
-}
-
-fn severity(raw: Option<&str>, session: &mut Session<'_>, element: &Element<'_>) -> Severity {
-    if let Some(severity) = raw.and_then(vocabulary::semgrep_severity) {
-        return severity;
-    }
-    let said = raw.map_or("has no severity".to_owned(), |word| {
-        format!("has the unknown severity `{word}`")
-    });
-    let message = format!("{} {said}; it is taken as info", element.name());
-    session.tell(LogLevel::Warn, "severity-unknown", &message, Some(element.span));
-    Severity::Info
 }
 
 /// The rule's id without the folder that its rules file lay in.

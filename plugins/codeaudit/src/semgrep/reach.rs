@@ -12,8 +12,8 @@ use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::limits::WORD_BYTES;
 use tamiz_sdk::model::LogLevel;
 
-use crate::record;
-use crate::session::{Notes, Session, Stop};
+use tamiz_sdk::report as record;
+use tamiz_sdk::report::{Notes, Session, Stop};
 
 /// Why a run leaves files out when it is asked to: patterns, options, folders such as `.git`, and files
 /// that no rule is for.

@@ -1,29 +1,40 @@
-//! Every report gives exactly what stands beside it.
+//! What the SDK's kit checks for every plugin.
 
-use std::fs;
+use tamiz_codeaudit::SEVERITIES;
 
-use crate::answer::{cases_dir, convert, reports};
+use crate::answer::kit;
 
 #[test]
 fn every_report_gives_what_stands_beside_it() {
-    let bless = std::env::var_os("BLESS").is_some();
-    let mut different = Vec::new();
-    for (name, bytes) in reports() {
-        let answer = convert(&bytes);
-        answer.check_sound(&name);
-        let written = format!("{:#}\n", answer.written());
-        let path = cases_dir().join(format!("{name}.expected.json"));
-        if fs::read_to_string(&path).ok().as_deref() == Some(written.as_str()) {
-            continue;
-        }
-        if bless {
-            fs::write(&path, written).expect("a writable folder of cases");
-        } else {
-            different.push(name);
-        }
-    }
-    assert!(
-        different.is_empty(),
-        "look at these with `BLESS=1 cargo test` and a diff: {different:#?}"
-    );
+    kit().check_cases();
+}
+
+#[test]
+fn counted_reports_have_the_records_of_another_parser() {
+    kit().check_counts();
+}
+
+#[test]
+fn chunks_and_repetition_change_nothing() {
+    kit().check_chunks();
+}
+
+#[test]
+fn a_cut_keeps_what_stands_before_it() {
+    kit().check_cuts();
+}
+
+#[test]
+fn a_flipped_byte_keeps_what_stands_before_it() {
+    kit().check_flips();
+}
+
+#[test]
+fn a_fault_in_a_field_costs_at_most_its_record() {
+    kit().check_faults();
+}
+
+#[test]
+fn the_documented_severities_are_the_real_ones() {
+    kit().check_severities("codeaudit", SEVERITIES);
 }

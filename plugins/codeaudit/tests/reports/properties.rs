@@ -115,35 +115,6 @@ fn a_flipped_byte_never_panics_and_keeps_what_stands_before_it() {
 }
 
 #[test]
-fn chunks_and_repetition_change_nothing() {
-    for (name, bytes) in bounded_reports() {
-        let whole = convert(&bytes);
-        for chunk_bytes in [1, 7, 4096, 262_144] {
-            let input = MemoryInput::new("report", bytes.clone()).with_chunk_bytes(chunk_bytes);
-            let again = convert_input(input, MemoryHost::default());
-            assert_eq!(
-                again.outcome.as_ref().ok(),
-                whole.outcome.as_ref().ok(),
-                "{name} in chunks of {chunk_bytes}"
-            );
-            assert_eq!(
-                format!("{:?}", again.outcome),
-                format!("{:?}", whole.outcome),
-                "{name} in {chunk_bytes}"
-            );
-            assert_eq!(
-                again.host.findings, whole.host.findings,
-                "{name} in chunks of {chunk_bytes}"
-            );
-            assert_eq!(
-                again.host.diagnostics, whole.host.diagnostics,
-                "{name} in chunks of {chunk_bytes}"
-            );
-        }
-    }
-}
-
-#[test]
 fn origins_name_the_records_own_bytes() {
     for name in [
         "semgrep/vulnshop.json",

@@ -18,4 +18,5 @@ mod value_end;
 pub use error::JsonError;
 pub use lines::{Line, each_line};
 pub use reader::{JsonReader, Kind, Located};
+pub(crate) use reader::{foreign_encoding, foreign_format};
 pub use repair::repair;

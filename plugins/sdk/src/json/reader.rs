@@ -6,6 +6,7 @@ use crate::host::Input;
 use crate::limits::{JSON_DEPTH, KEY_BYTES};
 use crate::model::{IoError, Span};
 use crate::reader::InputReader;
+use crate::report::span;
 use crate::text::clean_line;
 
 /// Bytes of unexpected content that an error message quotes.
@@ -458,15 +459,6 @@ impl<'input> JsonReader<'input> {
     }
 }
 
-/// The span between two offsets; beyond 4 GiB, which the platform refuses, it sticks to the end.
-fn span(start: u64, end: u64) -> Span {
-    let bounded = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    Span {
-        offset: bounded(start),
-        length: bounded(end - start),
-    }
-}
-
 /// Content as an error message shows it: short and printable.
 fn quote(bytes: &[u8]) -> String {
     if bytes.first() == Some(&0) {
@@ -480,7 +472,7 @@ fn quote(bytes: &[u8]) -> String {
 }
 
 /// What the first bytes give away, if it is not UTF-8.
-fn foreign_encoding(start: &[u8]) -> Option<&'static str> {
+pub(crate) fn foreign_encoding(start: &[u8]) -> Option<&'static str> {
     match start {
         [0xff, 0xfe, 0, 0, ..] => Some("UTF-32LE"),
         [0, 0, 0xfe, 0xff, ..] => Some("UTF-32BE"),
@@ -497,7 +489,7 @@ fn foreign_encoding(start: &[u8]) -> Option<&'static str> {
 }
 
 /// What people hand in by mistake.
-fn foreign_format(start: &[u8]) -> Option<&'static str> {
+pub(crate) fn foreign_format(start: &[u8]) -> Option<&'static str> {
     match start {
         [0x1f, 0x8b, ..] => Some("gzip-compressed"),
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some("a zip archive"),

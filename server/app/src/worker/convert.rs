@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 use tamiz_core::fingerprint::Occurrences;
@@ -14,7 +14,7 @@ use tamiz_core::summary::{self, Summary};
 use tamiz_core::{Diagnostic, Finding, LogLevel, RefusalCode};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Input, Plugin, Progress, RunLimits, SinkError, StoredArtifact,
+    Input, NoSources, Plugin, Progress, RunLimits, SecretKey, SinkError, StoredArtifact,
 };
 
 use super::attempt::Bench;
@@ -79,10 +79,20 @@ async fn run(
             ..RunLimits::default()
         },
         sink: Box::new(SpoolSink::create(spool, bench)?),
+        services: Box::new(NoSources::new(secret_key(bench))),
         cancel: bench.stop.flag.clone(),
     };
     let plugin = plugin.clone();
     Ok(tokio::task::spawn_blocking(move || plugin.convert(request)).await?)
+}
+
+/// What secrets of this tenant are hashed with. Good for this process only: a secret has another identity
+/// after a restart, until the platform keeps a key.
+fn secret_key(bench: &Bench) -> SecretKey {
+    static PROCESS_KEY: LazyLock<[u8; 32]> = LazyLock::new(rand::random);
+    let mut key = PROCESS_KEY.to_vec();
+    key.extend(bench.of.scope.tenant_id().to_string().bytes());
+    SecretKey::new(&key)
 }
 
 /// Takes over what the sink holds, then says how it ended.

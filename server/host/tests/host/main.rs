@@ -15,5 +15,6 @@ mod budgets;
 mod compiling;
 mod converting;
 mod hostile;
+mod services;
 mod sink;
 mod world;

@@ -6,7 +6,8 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use tamiz_host::{
-    CancelFlag, ConvertRequest, Converted, Counts, Host, HostConfig, Input, Outcome, Plugin, RunLimits,
+    CancelFlag, ConvertRequest, Converted, Counts, Host, HostConfig, Input, NoSources, Outcome, Plugin,
+    RunLimits, SecretKey,
 };
 
 use crate::sink::Kept;
@@ -97,6 +98,7 @@ pub(crate) fn request(options: &str, inputs: Vec<Input>, limits: RunLimits) -> C
         options: options.to_owned(),
         limits,
         sink: Box::new(Kept::default()),
+        services: Box::new(NoSources::new(SecretKey::new(b"a tenant's key"))),
         cancel: CancelFlag::new(),
     }
 }

@@ -3,20 +3,20 @@
 //! A path is never opened, so nothing here is a defence; it makes equal files look equal whatever
 //! style the tool has, and keeps odd bytes out of terminals and tables.
 
-use tamiz_sdk::clean_line;
-use tamiz_sdk::limits::PATH_BYTES;
+use crate::limits::PATH_BYTES;
+use crate::text::clean_line;
 
 /// A path as a label.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Label {
+pub struct Label {
     /// What is shown and compared.
-    pub(crate) path: String,
+    pub path: String,
     /// Whether more than the style was changed, so that the original is worth keeping.
-    pub(crate) changed: bool,
+    pub changed: bool,
 }
 
 /// Makes a label of a file system path.
-pub(crate) fn label(raw: &str, root: Option<&str>) -> Label {
+pub fn label(raw: &str, root: Option<&str>) -> Label {
     let cleaned = clean_line(raw, PATH_BYTES);
     let odd = cleaned.cut || cleaned.text != raw;
     let (slashed, drive) = forward_slashes(&cleaned.text);
@@ -30,7 +30,7 @@ pub(crate) fn label(raw: &str, root: Option<&str>) -> Label {
 
 /// Makes a label of a SARIF URI. `bases` are the absolute folders that the run's results are
 /// relative to.
-pub(crate) fn label_of_uri(uri: &str, root: Option<&str>, bases: &[String]) -> Label {
+pub fn label_of_uri(uri: &str, root: Option<&str>, bases: &[String]) -> Label {
     match scheme(uri) {
         Some(scheme) if scheme.eq_ignore_ascii_case("file") => {
             let path = file_path(&uri[scheme.len() + 1..]);
@@ -54,12 +54,12 @@ pub(crate) fn label_of_uri(uri: &str, root: Option<&str>, bases: &[String]) -> L
 }
 
 /// Whether a URI has to be joined to a base: no scheme, and not from the top.
-pub(crate) fn is_relative(uri: &str) -> bool {
+pub fn is_relative(uri: &str) -> bool {
     scheme(uri).is_none() && !uri.starts_with('/')
 }
 
 /// The path of an absolute `file:` URI; nothing for a relative or foreign one.
-pub(crate) fn file_uri_path(uri: &str) -> Option<String> {
+pub fn file_uri_path(uri: &str) -> Option<String> {
     let scheme = scheme(uri).filter(|scheme| scheme.eq_ignore_ascii_case("file"))?;
     Some(file_path(&uri[scheme.len() + 1..]))
 }

@@ -1,0 +1,103 @@
+//! The formats of single tools, one file each, and what they share.
+//!
+//! Not here: semgrep's JSON and SARIF ([`crate::semgrep`], [`crate::sarif`]), which are walked together.
+
+mod cvss;
+mod package;
+mod place;
+mod secret;
+pub(crate) mod source;
+mod walk;
+
+mod bandit;
+mod bandit_xml;
+mod betterleaks;
+mod cargo_audit;
+mod checkov;
+mod cppcheck;
+mod detect_secrets;
+mod eslint;
+mod flawfinder;
+mod gitleaks;
+mod gosec;
+mod grype;
+mod hadolint;
+mod kingfisher;
+mod njsscan;
+mod npm_audit;
+mod npm_audit_six;
+mod osv_scanner;
+mod pip_audit;
+mod ruff;
+mod shellcheck;
+mod trivy;
+mod trivy_records;
+mod trufflehog;
+mod trufflehog_two;
+mod zizmor;
+
+use tamiz_sdk::report::{EmptyList, Format};
+use tamiz_sdk::vocabulary::SeverityTable;
+
+pub(crate) use secret::{hidden_snippet, is_secret_scanner};
+
+/// All of them; those with keys of their own before those that are told by several common ones.
+pub(crate) const FORMATS: &[&dyn Format] = &[
+    &bandit::Bandit,
+    &bandit_xml::BanditXml,
+    &betterleaks::Betterleaks,
+    &gitleaks::Gitleaks,
+    &trufflehog::Trufflehog,
+    &trufflehog_two::TrufflehogTwo,
+    &kingfisher::Kingfisher,
+    &detect_secrets::DetectSecrets,
+    &njsscan::Njsscan,
+    &checkov::Checkov,
+    &trivy::Trivy,
+    &grype::Grype,
+    &osv_scanner::OsvScanner,
+    &pip_audit::PipAudit,
+    &npm_audit::NpmAudit,
+    &npm_audit_six::NpmAuditSix,
+    &cargo_audit::CargoAudit,
+    &gosec::Gosec,
+    &cppcheck::Cppcheck,
+    &flawfinder::Flawfinder,
+    &eslint::Eslint,
+    &ruff::Ruff,
+    &zizmor::Zizmor,
+    &shellcheck::Shellcheck,
+    &hadolint::Hadolint,
+    &EmptyList,
+];
+
+/// What the tools' words for severities mean.
+pub(crate) const SEVERITIES: &[&SeverityTable] = &[
+    &bandit::SEVERITIES,
+    &cargo_audit::SEVERITIES,
+    &checkov::SEVERITIES,
+    &cppcheck::SEVERITIES,
+    &eslint::SEVERITIES,
+    &flawfinder::SEVERITIES,
+    &gosec::SEVERITIES,
+    &grype::SEVERITIES,
+    &hadolint::SEVERITIES,
+    &njsscan::SEVERITIES,
+    &npm_audit::SEVERITIES,
+    &osv_scanner::SEVERITIES,
+    &pip_audit::SEVERITIES,
+    &ruff::SEVERITIES,
+    &secret::SEVERITIES,
+    &shellcheck::SEVERITIES,
+    &trivy::SEVERITIES,
+    &zizmor::SEVERITIES,
+];
+
+/// Names the fields of a record that have another type than they should, for
+/// [`tamiz_sdk::report::Session::tell_wrong`].
+macro_rules! wrong {
+    ($record:expr; $($field:ident),+ $(,)?) => {
+        &[$((stringify!($field), $record.$field.is_wrong())),+]
+    };
+}
+pub(crate) use wrong;

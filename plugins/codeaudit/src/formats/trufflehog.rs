@@ -1,0 +1,188 @@
+//! TruffleHog's JSON lines of version 3: one object per secret, and between them lines of its log, some
+//! of them JSON too (`{"level", "ts", "logger", "msg"}`). The shape is that of its `pkg/output/json.go` and of
+//! `source_metadata.proto`: where a secret was found stands under `SourceMetadata.Data.SOURCE`.
+//!
+//! An array of the same records, as scripts make one, is read too. Not here: version 2, see
+//! [`super::trufflehog_two`].
+
+use serde::Deserialize;
+use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::json::lenient::{Field, Members, Object, Text, Whole};
+use tamiz_sdk::model::{Confidence, LogLevel};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
+
+use super::place::{self, Region};
+use super::{secret, wrong};
+
+pub(super) struct Trufflehog;
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Leak<'a> {
+    #[serde(borrow)]
+    source_metadata: Field<Object<Metadata<'a>>>,
+    #[serde(borrow)]
+    detector_name: Text<'a>,
+    #[serde(borrow)]
+    detector_description: Text<'a>,
+    #[serde(borrow)]
+    decoder_name: Text<'a>,
+    verified: Field<bool>,
+    #[serde(borrow)]
+    verification_error: Text<'a>,
+    #[serde(borrow)]
+    raw: Text<'a>,
+    #[serde(borrow)]
+    raw_v2: Text<'a>,
+    /// What a line of the log has.
+    #[serde(borrow, rename = "level")]
+    level: Text<'a>,
+    #[serde(borrow, rename = "msg")]
+    log_message: Text<'a>,
+    #[serde(borrow, rename = "error")]
+    log_error: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Metadata<'a> {
+    /// One member: `Git`, `Filesystem`, `Github`, `S3` and two dozen more.
+    #[serde(borrow)]
+    data: Field<Members<Field<Object<Place<'a>>>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Place<'a> {
+    #[serde(borrow)]
+    file: Text<'a>,
+    line: Whole,
+    #[serde(borrow)]
+    commit: Text<'a>,
+    #[serde(borrow)]
+    repository: Text<'a>,
+    #[serde(borrow)]
+    timestamp: Text<'a>,
+    #[serde(borrow)]
+    link: Text<'a>,
+    #[serde(borrow)]
+    bucket: Text<'a>,
+    #[serde(borrow)]
+    image: Text<'a>,
+}
+
+impl Format for Trufflehog {
+    fn name(&self) -> &'static str {
+        "trufflehog-json"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["trufflehog"]
+    }
+
+    fn recognise(&self, head: &Head) -> Recognition {
+        let keys = ["SourceMetadata", "DetectorName", "DetectorType", "Raw", "Verified", "SourceName"];
+        let in_list = keys.map(|key| format!("[].{key}"));
+        let listed = in_list.iter().filter(|key| head.has(key)).count();
+        let logged = head.text("logger") == Some("trufflehog") && head.has_all(&["level", "msg"]);
+        (head.count(&keys) >= 3 || listed >= 3 || logged).into()
+    }
+
+    fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        session.tool_is("trufflehog", None);
+        json_lines(source, session, |session, element| record(session, &element))
+    }
+}
+
+fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(leak) = element.read_or_lose::<Leak<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    let is_log = leak.detector_name == Field::Absent && leak.raw == Field::Absent;
+    if is_log && !leak.log_message.text().is_empty() {
+        log_line(session, element, &leak);
+        return Ok(());
+    }
+    element.tell_wrong(
+        session,
+        wrong!(leak; source_metadata, detector_name, verified, raw),
+    );
+    if leak.detector_name.text().is_empty() {
+        session.lose_record("record-without-rule", element, "names no detector in `DetectorName`");
+        return Ok(());
+    }
+    let finding = leak.finding(session, element);
+    session.emit(finding, element)
+}
+
+fn log_line(session: &mut Session<'_>, element: &Element<'_>, leak: &Leak<'_>) {
+    let message = format!("{} {}", leak.log_message.text(), leak.log_error.text());
+    if leak.level.text().starts_with("error") {
+        let message = format!("the tool reports: {}", message.trim());
+        session.gap("tool-error", &message, Some(element.span));
+    } else {
+        session.note(LogLevel::Info, "tool-log", element, message.trim());
+    }
+}
+
+impl Leak<'_> {
+    fn finding(&self, session: &mut Session<'_>, element: &Element<'_>) -> FindingBuilder {
+        let is_verified = self.verified.get() == Some(&true);
+        let (severity, said) = if is_verified {
+            (secret::VERIFIED, "verified")
+        } else {
+            (secret::FOUND, "not verified")
+        };
+        let name = self.detector_name.text();
+        let mut finding = FindingBuilder::new("trufflehog", name)
+            .title(&format!("{name} secret, {said}"))
+            .message(self.detector_description.text())
+            .severity(severity, None)
+            .cwe(secret::CWE)
+            .category("secret");
+        if is_verified {
+            finding = finding.confidence(Confidence::High);
+        }
+        let metadata = self.source_metadata.object();
+        let place = metadata
+            .and_then(|metadata| metadata.data.members().first())
+            .and_then(|(kind, place)| Some((kind, place.object()?)));
+        if let Some((kind, place)) = place {
+            for (key, text) in [
+                ("source", kind.as_str()),
+                ("commit", place.commit.text()),
+                ("date", place.timestamp.text()),
+                ("repository", place.repository.text()),
+                ("bucket", place.bucket.text()),
+                ("image", place.image.text()),
+            ] {
+                if !text.is_empty() {
+                    finding = finding.extra_text(key, text);
+                }
+            }
+            finding = finding.reference(place.link.text());
+            let region = Region::line(place.line.get().copied().filter(|line| *line != 0));
+            finding = place::at(finding, session, element, place.file.text(), region, "");
+        }
+        for (key, text) in [
+            ("decoder", self.decoder_name.text()),
+            ("verification-error", self.verification_error.text()),
+        ] {
+            if !text.is_empty() && text != "PLAIN" && !self.is_quoted_in(text) {
+                finding = finding.extra_text(key, text);
+            }
+        }
+        // Several parts, such as an id and its key, are one secret: `RawV2` has both.
+        let value = match self.raw_v2.text() {
+            "" => self.raw.text(),
+            both => both,
+        };
+        session.secret(finding, value)
+    }
+
+    fn is_quoted_in(&self, text: &str) -> bool {
+        let raw = self.raw.text();
+        !raw.is_empty() && text.contains(raw)
+    }
+}
