@@ -157,6 +157,7 @@ mod tests {
     fn allowing(text: &str) -> TargetSettings {
         TargetSettings {
             networks_allowed: text.split(',').map(|part| part.parse().unwrap()).collect(),
+            ..TargetSettings::default()
         }
     }
 

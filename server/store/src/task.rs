@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::progress::Phase;
-use tamiz_core::{ProjectId, ScanType, TaskId, TaskStatus, UploadId};
+use tamiz_core::{ProjectId, ScanType, Target, TaskId, TaskStatus, UploadId};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -19,7 +19,7 @@ use crate::ticket;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub struct Payload {
-    /// Where its bytes come from.
+    /// An upload, or a target.
     pub source: Source,
     /// Rules to scan with instead of the bundled ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,7 +28,7 @@ pub struct Payload {
     pub options: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Where a task's bytes come from.
+/// What a task works on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Source {
@@ -37,18 +37,31 @@ pub enum Source {
         /// The archive.
         upload_id: UploadId,
     },
+    /// A capture of network traffic, to be read as it is and by tools.
+    Capture {
+        /// The capture.
+        upload_id: UploadId,
+    },
     /// A finished report, to be converted only.
     Report {
         /// The report.
         upload_id: UploadId,
     },
+    /// Something in the network, to be scanned with tools. Its addresses are in [`crate::target`].
+    Target {
+        /// Where to.
+        target: Target,
+    },
 }
 
 impl Source {
-    /// The upload behind it.
-    pub const fn upload_id(&self) -> UploadId {
+    /// The upload behind it, if it is one.
+    pub const fn upload_id(&self) -> Option<UploadId> {
         match self {
-            Self::Tree { upload_id } | Self::Report { upload_id } => *upload_id,
+            Self::Tree { upload_id } | Self::Capture { upload_id } | Self::Report { upload_id } => {
+                Some(*upload_id)
+            }
+            Self::Target { .. } => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use tamiz_core::TenantId;
 
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
+use crate::tenant_tx::TenantTx;
 
 /// A customer.
 #[derive(Debug, Clone)]
@@ -50,6 +51,17 @@ pub async fn by_name(tx: &mut ControlTx, name: &str) -> Result<Option<TenantId>,
         .fetch_optional(tx.connection())
         .await?;
     Ok(id.map(TenantId::from))
+}
+
+/// The name of the transaction's own tenant; `None` when it is gone.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn own_name(tx: &mut TenantTx) -> Result<Option<String>, StoreError> {
+    let name = sqlx::query_scalar!("select name from control.tenant where id = $1", tx.tenant())
+        .fetch_optional(tx.connection())
+        .await?;
+    Ok(name)
 }
 
 /// All tenants by name.

@@ -7,7 +7,7 @@ use tamiz_host::Registry;
 use tamiz_store::Store;
 
 use crate::blob::BlobStore;
-use crate::config::ApiSettings;
+use crate::config::{ApiSettings, TargetSettings};
 
 /// Shared by all requests.
 pub struct ApiState {
@@ -17,6 +17,8 @@ pub struct ApiState {
     pub blobs: BlobStore,
     /// To check a scan's options before it is queued.
     pub plugins: Arc<Registry>,
+    /// What scans may reach.
+    pub targets: TargetSettings,
     /// Limits.
     pub settings: ApiSettings,
     /// What `/metrics` shows; `None` where no recorder was installed.

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::state::ApiState;
 use crate::blob::BlobStore;
-use crate::config::{self, ApiSettings};
+use crate::config::{self, ApiSettings, TargetSettings};
 
 /// Bytes of one upload that tests may send.
 pub(crate) const UPLOAD_BYTES_MAX: u64 = 100_000;
@@ -70,6 +70,7 @@ impl Platform {
             store,
             blobs: BlobStore::open(&Url::parse("memory:///").unwrap()).await.unwrap(),
             plugins: Arc::new(Registry::default()),
+            targets: TargetSettings::default(),
             settings,
             metrics: None,
         };

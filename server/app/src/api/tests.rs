@@ -37,6 +37,7 @@ impl Door {
             store: state.store.clone(),
             blobs: state.blobs.clone(),
             plugins: state.plugins.clone(),
+            targets: state.targets.clone(),
             settings: state.settings.clone(),
             metrics: None,
         };

@@ -68,6 +68,7 @@ enum Command {
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     Scan(scan::ScanArgs),
+    Import(scan::ImportArgs),
     #[command(hide = true)]
     Postgres(postgres::PostgresArgs),
     #[command(hide = true)]
@@ -105,6 +106,7 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Token(command) => block_on(token::run(command, flags)),
         Command::Plugin(command) => plugin::run(command, &flags),
         Command::Scan(args) => block_on(scan::run(args)),
+        Command::Import(args) => block_on(scan::run_import(args)),
         Command::Postgres(args) => block_on(postgres::run(args, flags)),
     }
 }

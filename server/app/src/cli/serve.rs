@@ -88,6 +88,7 @@ async fn serve(
         store: platform.store.clone(),
         blobs: platform.blobs.clone(),
         plugins: platform.plugins.clone(),
+        targets: config.target.clone(),
         settings: config.api.clone(),
         metrics,
     };

@@ -94,6 +94,7 @@ pub(super) const KEYS: &[Key] = &[
     unset("rules_path"),
     // What scans may reach.
     unset("target_networks_allowed"),
+    computed("target_resolvers", |_| system_resolvers()),
     // Plugins.
     computed("plugin_dir", |_| plugin_dir()),
     computed("plugin_cache_dir", |value| under_data_dir(value, "plugin-cache")),
@@ -143,6 +144,19 @@ fn blob_url(value: &dyn Fn(&str) -> String) -> String {
     let folder = PathBuf::from(under_data_dir(value, "blobs"));
     let absolute = std::path::absolute(&folder).unwrap_or(folder);
     url::Url::from_directory_path(&absolute).map_or_else(|()| absolute.display().to_string(), String::from)
+}
+
+/// The name servers of this machine; nothing where it has none.
+fn system_resolvers() -> String {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers = text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("nameserver"));
+    // a scope, as in fe80::1%eth0, is of no use to anybody else
+    let servers = servers
+        .map(str::trim)
+        .filter(|server| server.parse::<std::net::IpAddr>().is_ok());
+    servers.collect::<Vec<_>>().join(",")
 }
 
 fn cores() -> usize {

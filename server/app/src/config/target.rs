@@ -1,15 +1,20 @@
 //! What scans may reach beyond the public internet, by tenant.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use super::value::Network;
+
+/// Where name servers listen.
+const DNS_PORT: u16 = 53;
 
 /// What scans may reach beyond the public internet.
 #[derive(Debug, Clone, Default)]
 pub struct TargetSettings {
     /// networks that are special and allowed all the same; none by default
     pub networks_allowed: Vec<NetworkAllowance>,
+    /// name servers that DNS tools ask, in their order
+    pub resolvers: Vec<SocketAddr>,
 }
 
 impl TargetSettings {
@@ -18,6 +23,22 @@ impl TargetSettings {
         self.networks_allowed
             .iter()
             .any(|allowance| allowance.covers(tenant, address))
+    }
+}
+
+/// A name server: `10.0.0.53`, `10.0.0.53:5353`, `[::1]:53`.
+pub(super) struct Resolver(pub(super) SocketAddr);
+
+impl FromStr for Resolver {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Resolver, String> {
+        let bare = text
+            .parse()
+            .map(|address: IpAddr| SocketAddr::new(address, DNS_PORT));
+        bare.or_else(|_| text.parse())
+            .map(Resolver)
+            .map_err(|_| "addresses of name servers such as 10.0.0.53 or 10.0.0.53:5353".to_owned())
     }
 }
 
@@ -61,10 +82,10 @@ impl FromStr for NetworkAllowance {
 mod tests {
     use super::super::layers::{Flag, Sources, resolve};
 
-    fn given(value: &str) -> Sources {
+    fn given(key: &str, value: &str) -> Sources {
         let flag = Flag {
-            flag: "--set target_networks_allowed".to_owned(),
-            key: "target_networks_allowed".to_owned(),
+            flag: format!("--set {key}"),
+            key: key.to_owned(),
             value: value.to_owned(),
         };
         Sources {
@@ -75,20 +96,32 @@ mod tests {
 
     #[test]
     fn a_network_is_allowed_to_the_tenants_that_are_named() {
-        let target = resolve(given("acme=10.0.0.0/8, *=127.0.0.0/8"))
-            .unwrap()
-            .config
-            .target;
+        let networks = |value| resolve(given("target_networks_allowed", value));
+        let target = networks("acme=10.0.0.0/8, *=127.0.0.0/8").unwrap().config.target;
         let allows = |tenant, address: &str| target.allows(tenant, address.parse().unwrap());
         assert!(allows("acme", "10.1.2.3") && !allows("other", "10.1.2.3"));
         assert!(allows("acme", "127.0.0.1") && allows("other", "127.0.0.1"));
         assert!(!allows("acme", "192.168.0.1"));
         for wrong in ["10.0.0.0/8", "=10.0.0.0/8", "acme=ten", "acme=10.0.0.0/40"] {
-            let text = resolve(given(wrong)).unwrap_err().to_string();
+            let text = networks(wrong).unwrap_err().to_string();
             assert!(
                 text.contains("tenants and networks such as acme=10.0.0.0/8"),
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn name_servers_have_a_port_or_the_usual_one() {
+        let resolvers = |value| resolve(given("target_resolvers", value));
+        let found = resolvers("10.0.0.53, [::1]:5353, ::1")
+            .unwrap()
+            .config
+            .target
+            .resolvers;
+        let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["10.0.0.53:53", "[::1]:5353", "[::1]:53"]);
+        assert!(resolvers("dns.example").is_err());
+        assert!(resolvers("").unwrap().config.target.resolvers.is_empty());
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::layers::{Problem, Setting};
-use super::target::{NetworkAllowance, TargetSettings};
+use super::target::{NetworkAllowance, Resolver, TargetSettings};
 use super::value::{self, DatabaseUrl, Network};
 
 /// Everything that can be configured.
@@ -178,7 +178,17 @@ impl Reader<'_> {
         let shutdown_grace = self.duration("shutdown_grace_seconds", 0..=3_600);
         let queue = self.queue();
         let worker = self.worker();
-        let networks_allowed = self.optional("target_networks_allowed", listed::<NetworkAllowance>);
+        let target = TargetSettings {
+            networks_allowed: self
+                .optional("target_networks_allowed", listed::<NetworkAllowance>)
+                .unwrap_or_default(),
+            resolvers: self
+                .optional("target_resolvers", listed::<Resolver>)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|Resolver(address)| address)
+                .collect(),
+        };
         let plugin = self.plugin();
         let api = self.api();
         let log = self.log();
@@ -193,9 +203,7 @@ impl Reader<'_> {
             shutdown_grace: shutdown_grace?,
             queue: queue?,
             worker: worker?,
-            target: TargetSettings {
-                networks_allowed: networks_allowed.unwrap_or_default(),
-            },
+            target,
             plugin: plugin?,
             api: api?,
             log: log?,

@@ -10,6 +10,7 @@ use tamiz_core::{ProjectId, TaskId};
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::attempt::{self, Ending};
 use tamiz_store::finding::StoredFinding;
+use tamiz_store::pcap_session::{self, NewPcapSession};
 use tamiz_store::tool_execution::ToolExecution;
 use tamiz_store::{Store, TenantScope, artifact, finding, scan_result, tool_execution};
 use tokio::sync::mpsc;
@@ -40,6 +41,8 @@ pub struct AttemptResults {
     pub summary: Summary,
     /// The first report's blob.
     pub report_path: Option<String>,
+    /// What the capture held, if there was one.
+    pub session: Option<NewPcapSession>,
 }
 
 /// Whose attempt it is.
@@ -77,6 +80,7 @@ pub async fn finish_attempt(
     }
     if let Some(results) = &yielded.results {
         scan_result::clear(&mut tx, of.task).await?;
+        pcap_session::clear(&mut tx, of.task).await?;
         let mut batches = read_ahead(results.spool.clone());
         let mut stored = 0;
         while let Some(batch) = batches.recv().await {
@@ -88,6 +92,9 @@ pub async fn finish_attempt(
             return Err(FlowError::fault("storing the findings", message));
         }
         scan_result::create(&mut tx, of.task, &results.summary, results.report_path.as_deref()).await?;
+        if let Some(session) = &results.session {
+            pcap_session::create(&mut tx, of.task, session).await?;
+        }
     }
     if !attempt::end(&mut tx, of.task, of.attempt, ending).await? {
         return Ok(false);

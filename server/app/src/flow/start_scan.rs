@@ -1,18 +1,34 @@
-//! Asks for a scan of an uploaded tree, or for the conversion of an uploaded report.
+//! Asks for a scan of an upload or of a target, or for the conversion of an uploaded report.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX};
-use tamiz_core::text;
-use tamiz_core::{ProjectId, Refusal, RefusalCode, ScanType, TaskId, UploadId};
-use tamiz_host::{PlanError, Registry, ScanRequest};
+use tamiz_core::text::is_storable_object;
+use tamiz_core::{
+    PinnedTarget, Profile, ProjectId, Refusal, RefusalCode, ScanType, Target, TargetKind, TaskId, UploadId,
+};
+use tamiz_host::{PlanError, Plugin, Registry, ScanRequest};
+use tamiz_store::target::TaskTarget;
 use tamiz_store::task::{self, NewTask, Payload, Source, Task};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::{Store, TenantTx, upload};
+use tamiz_store::{Store, TenantTx, target, upload};
 
 use super::{FlowError, require};
+use crate::config::TargetSettings;
+use crate::target::pin;
+
+/// What a scan is of.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// An upload: an archive or a capture, whichever the scan type takes.
+    Upload(UploadId),
+    /// An uploaded report, to be converted only.
+    Report(UploadId),
+    /// Something in the network.
+    Target(Target),
+}
 
 /// A scan that is asked for.
 #[derive(Debug, Clone)]
@@ -24,40 +40,56 @@ pub struct ScanOrder {
     /// Which plugin shall serve it.
     pub scan_type: String,
     /// What to scan.
-    pub source: Source,
+    pub subject: Subject,
     /// Rules instead of the bundled ones.
     pub rules: Option<UploadId>,
-    /// For the plugin.
+    /// For the plugin; with the profile, once it was checked.
     pub options: Map<String, Value>,
+    /// How thoroughly; the plugin's own choice if not said.
+    pub profile: Option<Profile>,
     /// 0 to [`PRIORITY_MAX`], higher goes first.
     pub priority: i16,
 }
 
-/// Stores task, ticket and first event together.
+/// What orders are checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// Who says what can be scanned.
+    pub plugins: &'a Arc<Registry>,
+    /// Who says what may be.
+    pub targets: &'a TargetSettings,
+}
+
+/// Stores task, ticket, target and first event together.
 ///
 /// # Errors
-/// Refused when the role is below analyst, no plugin serves the scan type, the options do not fit, or
-/// a named thing is not there.
+/// Refused when the role is below analyst, no plugin serves the scan type or the subject, the options do
+/// not fit, the target may not be scanned, or a named thing is not there.
 pub async fn start_scan(
     store: &Store,
-    plugins: &Arc<Registry>,
+    rules: Rules<'_>,
     caller: &Caller,
-    order: ScanOrder,
+    mut order: ScanOrder,
 ) -> Result<Task, FlowError> {
     require(caller, Role::Analyst)?;
-    let scan_type = check(&order)?;
-    check_options(plugins, &scan_type, &order).await?;
+    let scan_type = check(&mut order)?;
+    let source = source(rules.plugins, &scan_type, &order).await?;
+    let pinned = match order.subject {
+        Subject::Target(target) => Some(pin(target, &caller.tenant_name, rules.targets).await?),
+        Subject::Upload(_) | Subject::Report(_) => None,
+    };
+    let id = order.id.unwrap_or_else(TaskId::fresh);
     let mut tx = store.begin(&caller.scope).await?;
-    own_upload(&mut tx, order.source.upload_id(), order.project, "uploadId").await?;
-    if let Some(rules) = order.rules {
-        own_upload(&mut tx, rules, order.project, "rulesUploadId").await?;
+    for (upload, field) in [(source.upload_id(), "uploadId"), (order.rules, "rulesUploadId")] {
+        if let Some(upload) = upload {
+            own_upload(&mut tx, upload, order.project, field).await?;
+        }
     }
     let payload = Payload {
-        source: order.source,
+        source,
         rules_upload_id: order.rules,
         options: order.options,
     };
-    let id = order.id.unwrap_or_else(TaskId::fresh);
     let new = NewTask {
         id,
         project: order.project,
@@ -76,12 +108,35 @@ pub async fn start_scan(
             .at(&["input", "id"])
             .into());
     }
-    upload::bind(&mut tx, payload.source.upload_id(), id).await?;
+    note_subject(&mut tx, &task, pinned, order.profile).await?;
     tx.commit().await?;
     Ok(task)
 }
 
-fn check(order: &ScanOrder) -> Result<ScanType, Refusal> {
+/// Notes what the task works on where its owner looks for it.
+async fn note_subject(
+    tx: &mut TenantTx,
+    task: &Task,
+    pinned: Option<PinnedTarget>,
+    profile: Option<Profile>,
+) -> Result<(), FlowError> {
+    if let Some(upload) = task.payload.source.upload_id() {
+        upload::bind(tx, upload, task.id).await?;
+    }
+    if let Some(pinned) = pinned {
+        // of an order that is repeated the first pins hold
+        let target = TaskTarget {
+            task_id: task.id,
+            pinned,
+            profile,
+        };
+        target::create(tx, &target).await?;
+    }
+    Ok(())
+}
+
+/// What can be said without asking anybody; puts the profile where the plugin looks for it.
+fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
     let scan_type = ScanType::parse(&order.scan_type).map_err(|error| Refusal::invalid("scanType", error))?;
     if !(0..=PRIORITY_MAX).contains(&order.priority) {
         return Err(Refusal::invalid(
@@ -89,26 +144,33 @@ fn check(order: &ScanOrder) -> Result<ScanType, Refusal> {
             format_args!("must be 0 to {PRIORITY_MAX}, is {}", order.priority),
         ));
     }
+    if order.rules.is_some() && matches!(order.subject, Subject::Target(_)) {
+        return Err(Refusal::invalid(
+            "rulesUploadId",
+            "rules go with an upload, not with a target",
+        ));
+    }
+    if let Some(profile) = order.profile {
+        let word = Value::from(profile.as_str());
+        let said = order.options.insert("profile".to_owned(), word.clone());
+        if said.is_some_and(|said| said != word) {
+            return Err(Refusal::invalid("profile", "the options say another one"));
+        }
+    }
+    if !is_storable_object(&order.options) {
+        return Err(Refusal::invalid("options", "must not have NUL characters"));
+    }
     Ok(scan_type)
 }
 
-/// The plugin itself says whether it takes the options; asking it is cheap and bounded.
-async fn check_options(
+/// The plugin itself says what it scans and whether it takes the options; asking it is cheap and bounded.
+async fn source(
     plugins: &Arc<Registry>,
     scan_type: &ScanType,
     order: &ScanOrder,
-) -> Result<(), FlowError> {
-    let Some(plugin) = plugins.for_scan_type(scan_type).next().cloned() else {
-        let known: BTreeSet<_> = plugins
-            .plugins()
-            .iter()
-            .map(|plugin| plugin.description().scan_type.to_string())
-            .collect();
-        let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        let message = format!("no plugin serves {scan_type}; there are plugins for: {known}");
-        return Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
-            .at(&["input", "scanType"])
-            .into());
+) -> Result<Source, FlowError> {
+    let Some(plugin) = plugins.for_scan_type(scan_type).next() else {
+        return Err(nobody_serves(plugins, scan_type).into());
     };
     let options = Value::Object(order.options.clone()).to_string();
     if options.len() > OPTIONS_BYTES_MAX {
@@ -118,55 +180,85 @@ async fn check_options(
         );
         return Err(Refusal::invalid("options", rule).into());
     }
-    if !order
-        .options
-        .iter()
-        .all(|(name, value)| text::is_storable(name) && is_storable(value))
-    {
-        return Err(Refusal::invalid("options", "must not have NUL characters").into());
+    let (ways, field) = ways(&order.subject);
+    let mut first_word = None;
+    for (kind, target, source) in ways {
+        let request = ScanRequest {
+            target_kind: kind.as_str().to_owned(),
+            target,
+            options: options.clone(),
+        };
+        let is_report = matches!(source, Source::Report { .. });
+        match ask(plugin.clone(), request).await? {
+            Ok(()) => return Ok(source),
+            Err(PlanError::BadOptions { message }) => {
+                return Err(Refusal::new(RefusalCode::BadOptions, message)
+                    .at(&["input", "options"])
+                    .into());
+            }
+            // a report needs no plan
+            Err(_) if is_report => return Ok(source),
+            Err(PlanError::Unsupported { message }) => _ = first_word.get_or_insert(message),
+            Err(PlanError::Failed(failure)) => {
+                let message = format!("the plugin made no plan: {failure}");
+                return Err(Refusal::new(RefusalCode::PluginFailed, message)
+                    .at(&["input", "scanType"])
+                    .into());
+            }
+        }
     }
-    let request = ScanRequest {
-        target_kind: "tree".into(),
-        target: String::new(),
-        options,
-    };
-    let planned = tokio::task::spawn_blocking(move || plugin.plan(&request).map(drop))
-        .await
-        .map_err(|error| FlowError::fault("asking the plugin", error))?;
-    match planned {
-        Ok(()) => Ok(()),
-        Err(PlanError::BadOptions { message }) => Err(Refusal::new(RefusalCode::BadOptions, message)
-            .at(&["input", "options"])
-            .into()),
-        Err(PlanError::Failed(failure)) if failure.is_the_hosts() => {
-            Err(FlowError::fault("asking the plugin", failure))
+    let message = first_word.unwrap_or_else(|| format!("{scan_type} scans nothing of this kind"));
+    Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
+        .at(&["input", field])
+        .into())
+}
+
+/// What a plugin may take the subject for, the likeliest first; and the input that says the subject.
+fn ways(subject: &Subject) -> (Vec<(TargetKind, String, Source)>, &'static str) {
+    let unnamed = String::new;
+    match subject {
+        Subject::Upload(id) => {
+            let upload_id = *id;
+            let ways = vec![
+                (TargetKind::Tree, unnamed(), Source::Tree { upload_id }),
+                (TargetKind::Capture, unnamed(), Source::Capture { upload_id }),
+            ];
+            (ways, "scanType")
         }
-        // a report needs no plan
-        Err(_) if matches!(order.source, Source::Report { .. }) => Ok(()),
-        Err(PlanError::Unsupported { message }) => {
-            Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
-                .at(&["input", "scanType"])
-                .into())
+        Subject::Report(id) => {
+            let source = Source::Report { upload_id: *id };
+            (vec![(TargetKind::Tree, unnamed(), source)], "scanType")
         }
-        Err(PlanError::Failed(failure)) => {
-            let message = format!("the plugin made no plan: {failure}");
-            Err(Refusal::new(RefusalCode::PluginFailed, message)
-                .at(&["input", "scanType"])
-                .into())
+        Subject::Target(target) => {
+            let source = Source::Target {
+                target: target.clone(),
+            };
+            (vec![(target.kind(), target.text(), source)], "target")
         }
     }
 }
 
-/// Whether the database can hold `value`; its depth is bounded by whoever parsed it.
-fn is_storable(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text::is_storable(text),
-        Value::Array(values) => values.iter().all(is_storable),
-        Value::Object(fields) => fields
-            .iter()
-            .all(|(name, value)| text::is_storable(name) && is_storable(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+async fn ask(plugin: Arc<Plugin>, request: ScanRequest) -> Result<Result<(), PlanError>, FlowError> {
+    let planned = tokio::task::spawn_blocking(move || plugin.plan(&request).map(drop))
+        .await
+        .map_err(|error| FlowError::fault("asking the plugin", error))?;
+    match planned {
+        Err(PlanError::Failed(failure)) if failure.is_the_hosts() => {
+            Err(FlowError::fault("asking the plugin", failure))
+        }
+        other => Ok(other),
     }
+}
+
+fn nobody_serves(plugins: &Arc<Registry>, scan_type: &ScanType) -> Refusal {
+    let known: BTreeSet<_> = plugins
+        .plugins()
+        .iter()
+        .map(|plugin| plugin.description().scan_type.to_string())
+        .collect();
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    let message = format!("no plugin serves {scan_type}; there are plugins for: {known}");
+    Refusal::new(RefusalCode::UnsupportedScanType, message).at(&["input", "scanType"])
 }
 
 async fn own_upload(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tamiz_core::progress::Phase;
 use tamiz_core::retry::Backoff;
-use tamiz_core::{ArtifactId, Diagnostic, LogLevel, ScanType, TaskStatus, UploadId, WorkerId};
+use tamiz_core::{ArtifactId, Diagnostic, LogLevel, ScanType, TargetKind, TaskStatus, UploadId, WorkerId};
 use tamiz_host::{PlanError, ScanRequest, ToolRun};
 use tamiz_store::StoreError;
 use tamiz_store::artifact::NewArtifact;
@@ -22,6 +22,7 @@ use super::prepare::{self, Scratch};
 use super::reporter::Reporter;
 use super::scan::{self, Report, Target};
 use super::stop::Stop;
+use super::target;
 use super::workplace::Workplace;
 use crate::flow::FlowError;
 use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
@@ -30,6 +31,8 @@ use crate::tool::Inventory;
 
 /// The database may be away (a restart) when an attempt begins or ends; this long it is waited for.
 const DATABASE_PATIENCE: Duration = Duration::from_mins(2);
+/// The kind of artifact that a capture's own bytes are.
+pub(crate) const CAPTURE_KIND: &str = "capture";
 /// Between two tries.
 const DATABASE_PAUSE: Duration = Duration::from_millis(300);
 
@@ -162,9 +165,11 @@ fn counted<T>(status: TaskStatus) -> Option<T> {
 }
 
 async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failure> {
-    let reports = match task.payload.source {
-        Source::Tree { upload_id } => scan_tree(shop, bench, task, upload_id).await?,
-        Source::Report { upload_id } => vec![report(bench, upload_id).await?],
+    let reports = match &task.payload.source {
+        Source::Tree { upload_id } => scan_tree(shop, bench, task, *upload_id).await?,
+        Source::Capture { upload_id } => scan_capture(shop, bench, task, *upload_id).await?,
+        Source::Target { .. } => scan_target(shop, bench, task).await?,
+        Source::Report { upload_id } => vec![report(bench, *upload_id, "report").await?],
     };
     let converting_at = Instant::now();
     bench.reporter.phase(Phase::Converting, "reading the report");
@@ -179,7 +184,7 @@ async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failur
             .kept
             .artifacts
             .iter()
-            .find(|artifact| artifact.kind == "report");
+            .find(|artifact| artifact.kind == "report" || artifact.kind == CAPTURE_KIND);
         results.report_path = report.map(|artifact| artifact.blob.storage_path.clone());
         let findings = results.summary.findings;
         bench
@@ -213,7 +218,7 @@ async fn scan_tree(
             path
         }
     };
-    let runs = plan(bench, task).await?;
+    let runs = plan(bench, task, TargetKind::Tree, String::new()).await?;
     phase_seconds("preparing", preparing_at);
     let scanning_at = Instant::now();
     let reports = scan::run_tools(
@@ -229,14 +234,52 @@ async fn scan_tree(
     reports
 }
 
+/// A capture is read as it is; tools that are here read it, too.
+async fn scan_capture(
+    shop: &Shop,
+    bench: &mut Bench,
+    task: &Task,
+    upload: UploadId,
+) -> Result<Vec<Report>, Failure> {
+    let capture = report(bench, upload, CAPTURE_KIND).await?;
+    let mut runs = plan(bench, task, TargetKind::Capture, String::new()).await?;
+    runs.retain(|run| bench.inventory.tool(&run.tool).is_some());
+    let mut reports = vec![capture.clone()];
+    if !runs.is_empty() {
+        let target = Target {
+            tree: &capture.path,
+            rules: &shop.rules,
+        };
+        match scan::run_tools(bench, &runs, target).await {
+            Ok(more) => reports.extend(more),
+            Err(Failure::Stopped) => return Err(Failure::Stopped),
+            Err(failure) => bench
+                .notes
+                .push(diagnostic(LogLevel::Error, "tool-failed", failure.to_string())),
+        }
+    }
+    Ok(reports)
+}
+
+/// Something in the network.
+async fn scan_target(_shop: &Shop, bench: &mut Bench, task: &Task) -> Result<Vec<Report>, Failure> {
+    let pinned = target::pinned(bench).await?;
+    plan(bench, task, pinned.target.kind(), pinned.target.text()).await?;
+    let message = "this worker has no way to let a tool out to its target";
+    Err(Failure::refused(
+        tamiz_core::RefusalCode::ToolUnavailable,
+        message,
+    ))
+}
+
 /// An uploaded report: kept as an artifact by its upload's bytes, read as plain bytes.
-async fn report(bench: &mut Bench, id: UploadId) -> Result<Report, Failure> {
+async fn report(bench: &mut Bench, id: UploadId, kind: &str) -> Result<Report, Failure> {
     let preparing_at = Instant::now();
     let path = bench.scratch.path("report");
     let upload = prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
     bench.kept.artifacts.push(NewArtifact {
         id: ArtifactId::fresh(),
-        kind: "report".to_owned(),
+        kind: kind.to_owned(),
         name: upload.file_name.clone(),
         media_type: upload.media_type.clone(),
         blob: upload.blob,
@@ -252,7 +295,7 @@ async fn report(bench: &mut Bench, id: UploadId) -> Result<Report, Failure> {
     })
 }
 
-async fn plan(bench: &Bench, task: &Task) -> Result<Vec<ToolRun>, Failure> {
+async fn plan(bench: &Bench, task: &Task, kind: TargetKind, target: String) -> Result<Vec<ToolRun>, Failure> {
     let Some(plugin) = bench
         .platform
         .plugins
@@ -267,8 +310,8 @@ async fn plan(bench: &Bench, task: &Task) -> Result<Vec<ToolRun>, Failure> {
         ));
     };
     let request = ScanRequest {
-        target_kind: "tree".to_owned(),
-        target: String::new(),
+        target_kind: kind.as_str().to_owned(),
+        target,
         options: Value::Object(task.payload.options.clone()).to_string(),
     };
     match tokio::task::spawn_blocking(move || plugin.plan(&request)).await? {

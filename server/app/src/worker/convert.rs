@@ -16,11 +16,13 @@ use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
     Input, NoSources, Plugin, Progress, RunLimits, SecretKey, SinkError, StoredArtifact,
 };
+use tamiz_store::pcap_session::NewPcapSession;
 
-use super::attempt::Bench;
+use super::attempt::{Bench, CAPTURE_KIND, diagnostic};
 use super::failure::Failure;
 use super::reporter::Reporter;
 use super::scan::{Report, keep_file};
+use super::session;
 use crate::flow::finish_attempt::AttemptResults;
 use crate::spool::SpoolWriter;
 
@@ -107,16 +109,7 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
         ..
     } = *sink;
     tokio::task::spawn_blocking(move || writer.finish()).await??;
-    for artifact in finished {
-        keep_file(
-            bench,
-            &artifact.meta.kind,
-            artifact.meta.name,
-            &artifact.meta.media_type,
-            &artifact.path,
-        )
-        .await?;
-    }
+    let session = keep_artifacts(bench, finished, &mut summary).await?;
     summary.diagnostics_dropped += converted.counts.diagnostics_dropped;
     let ended = match &converted.outcome {
         Ok(outcome) => {
@@ -146,9 +139,38 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
         spool,
         summary,
         report_path: None,
+        session,
     });
     ended?;
     converted.outcome.map(drop).map_err(Failure::from)
+}
+
+/// Keeps what the plugin finished, and answers the first session of a capture among it.
+async fn keep_artifacts(
+    bench: &mut Bench,
+    finished: Vec<FinishedArtifact>,
+    summary: &mut Summary,
+) -> Result<Option<NewPcapSession>, Failure> {
+    let mut first_session = None;
+    for artifact in finished {
+        let meta = artifact.meta;
+        keep_file(bench, &meta.kind, meta.name, &meta.media_type, &artifact.path).await?;
+        if meta.kind == session::KIND && first_session.is_none() {
+            match session::read(&artifact.path) {
+                Ok(session) => first_session = Some(session),
+                Err(why) => summary.note(diagnostic(LogLevel::Warn, "session-unreadable", why)),
+            }
+        }
+    }
+    Ok(first_session.map(|session| {
+        let artifacts = &bench.kept.artifacts;
+        let of_kind = |kind: &str| artifacts.iter().find(|artifact| artifact.kind == kind);
+        let capture = of_kind(CAPTURE_KIND).or_else(|| of_kind("report"));
+        NewPcapSession {
+            capture: capture.map(|artifact| artifact.id),
+            ..session
+        }
+    }))
 }
 
 /// A report that ends too early is a failed task, with what was readable kept: its silence about the

@@ -19,7 +19,9 @@ mod leases;
 mod prepare;
 mod reporter;
 mod scan;
+mod session;
 mod stop;
+mod target;
 mod workplace;
 
 pub use crew::{Worker, WorkerError};

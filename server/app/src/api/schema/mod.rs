@@ -14,6 +14,7 @@ mod finding;
 mod finding_page;
 mod project;
 mod scan_result;
+mod target;
 mod task;
 mod task_event;
 mod tool_execution;

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 use serde_json::{Map, Value};
 use tamiz_core::Refusal;
-use tamiz_store::task::{self, Source};
+use tamiz_store::task;
+use tamiz_store::token::Role;
 use uuid::Uuid;
 
 use super::project::Project;
 use super::session::Session;
+use super::target::TargetInput;
 use super::task::Task;
+use super::words::ScanProfile;
 use crate::api::errors::ApiError;
-use crate::flow::start_scan::{ScanOrder, start_scan};
-use crate::flow::{FlowError, cancel_task, create_project, retry_task};
+use crate::flow::start_scan::{Rules, ScanOrder, Subject, start_scan};
+use crate::flow::{FlowError, cancel_task, create_project, require, retry_task};
 
 /// Why something was refused.
 #[derive(SimpleObject)]
@@ -102,17 +105,21 @@ pub(crate) struct CreateProjectInput {
     name: String,
 }
 
-/// A scan of an uploaded archive.
+/// A scan of an upload or of a target: exactly one of `uploadId` and `target`.
 #[derive(InputObject)]
 pub(crate) struct StartScanInput {
     /// Your own UUID for the task: asking twice with the same one makes one task.
     id: Option<Uuid>,
     /// Where it belongs.
     project_id: Uuid,
-    /// Such as `codeaudit`.
+    /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word. It decides what can be scanned.
     scan_type: String,
-    /// The archive, an upload of the same project.
-    upload_id: Uuid,
+    /// The archive or capture, an upload of the same project.
+    upload_id: Option<Uuid>,
+    /// What to scan over the network.
+    target: Option<TargetInput>,
+    /// How thoroughly; the plugin's own choice if not said.
+    profile: Option<ScanProfile>,
     /// An upload with rules to use instead of the bundled ones.
     rules_upload_id: Option<Uuid>,
     /// For the plugin: an object that fits its schema.
@@ -128,7 +135,7 @@ pub(crate) struct ImportReportInput {
     id: Option<Uuid>,
     /// Where it belongs.
     project_id: Uuid,
-    /// Such as `codeaudit`.
+    /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
     scan_type: String,
     /// The report, an upload of the same project.
     upload_id: Uuid,
@@ -167,16 +174,14 @@ impl Mutation {
         CreateProjectPayload::of(made.map(|row| Project(Arc::new(row))))
     }
 
-    /// Queues a scan of an uploaded archive.
+    /// Queues a scan of an upload or of a target.
     async fn start_scan(
         &self,
         context: &Context<'_>,
         input: StartScanInput,
     ) -> Result<StartScanPayload, ApiError> {
         let session = rested(context).await?;
-        let source = Source::Tree {
-            upload_id: input.upload_id.into(),
-        };
+        let subject = subject(input.upload_id, input.target.as_ref());
         let order = order(
             Asked {
                 id: input.id,
@@ -184,9 +189,10 @@ impl Mutation {
                 scan_type: input.scan_type,
                 rules_upload_id: input.rules_upload_id,
                 options: input.options,
+                profile: input.profile,
                 priority: input.priority,
             },
-            source,
+            subject,
         );
         StartScanPayload::of(queued(session, order).await)
     }
@@ -198,9 +204,7 @@ impl Mutation {
         input: ImportReportInput,
     ) -> Result<ImportReportPayload, ApiError> {
         let session = rested(context).await?;
-        let source = Source::Report {
-            upload_id: input.upload_id.into(),
-        };
+        let subject = Ok(Subject::Report(input.upload_id.into()));
         let order = order(
             Asked {
                 id: input.id,
@@ -208,9 +212,10 @@ impl Mutation {
                 scan_type: input.scan_type,
                 rules_upload_id: None,
                 options: input.options,
+                profile: None,
                 priority: input.priority,
             },
-            source,
+            subject,
         );
         ImportReportPayload::of(queued(session, order).await)
     }
@@ -252,10 +257,21 @@ struct Asked {
     scan_type: String,
     rules_upload_id: Option<Uuid>,
     options: Option<Value>,
+    profile: Option<ScanProfile>,
     priority: Option<i32>,
 }
 
-fn order(asked: Asked, source: Source) -> Result<ScanOrder, Refusal> {
+/// An upload or a target, one of them.
+fn subject(upload: Option<Uuid>, target: Option<&TargetInput>) -> Result<Subject, Refusal> {
+    match (upload, target) {
+        (Some(upload), None) => Ok(Subject::Upload(upload.into())),
+        (None, Some(target)) => target.parse().map(Subject::Target),
+        (Some(_), Some(_)) => Err(Refusal::invalid("target", "give uploadId or target, not both")),
+        (None, None) => Err(Refusal::invalid("uploadId", "give uploadId or target")),
+    }
+}
+
+fn order(asked: Asked, subject: Result<Subject, Refusal>) -> Result<ScanOrder, Refusal> {
     let options = match asked.options {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(options)) => options,
@@ -265,16 +281,23 @@ fn order(asked: Asked, source: Source) -> Result<ScanOrder, Refusal> {
         id: asked.id.map(Into::into),
         project: asked.project_id.into(),
         scan_type: asked.scan_type,
-        source,
+        subject: subject?,
         rules: asked.rules_upload_id.map(Into::into),
         options,
+        profile: asked.profile.map(Into::into),
         // out of range either way, and the flow says so
         priority: i16::try_from(asked.priority.unwrap_or(0)).unwrap_or(i16::MAX),
     })
 }
 
 async fn queued(session: &Session, order: Result<ScanOrder, Refusal>) -> Result<Task, FlowError> {
-    let task = start_scan(session.store(), &session.state.plugins, &session.caller, order?).await?;
+    // who may not write is told so before anything about the input
+    require(&session.caller, Role::Analyst)?;
+    let rules = Rules {
+        plugins: &session.state.plugins,
+        targets: &session.state.targets,
+    };
+    let task = start_scan(session.store(), rules, &session.caller, order?).await?;
     Ok(shared(task))
 }
 

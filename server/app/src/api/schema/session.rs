@@ -13,8 +13,10 @@ use futures_util::future::BoxFuture;
 use tamiz_core::{ArtifactId, ProjectId, TaskId};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
+use tamiz_store::pcap_session::{self, PcapSession};
 use tamiz_store::project::{self, Project};
 use tamiz_store::scan_result::{self, ScanResult};
+use tamiz_store::target::{self, TaskTarget};
 use tamiz_store::task::{self, Task};
 use tamiz_store::token::Caller;
 use tamiz_store::tool_execution::{self, ToolExecution};
@@ -40,6 +42,8 @@ pub(super) struct Session {
     artifacts_of: Batch<TaskId, Arc<Vec<Arc<Artifact>>>>,
     executions_of: Batch<TaskId, Arc<Vec<Arc<ToolExecution>>>>,
     results_of: Batch<TaskId, Arc<ScanResult>>,
+    targets_of: Batch<TaskId, Arc<TaskTarget>>,
+    pcap_sessions_of: Batch<TaskId, Arc<PcapSession>>,
     attempts_of: Batch<TaskId, Arc<Vec<Arc<AttemptRow>>>>,
     events_of: Batch<EventsKey, Arc<Vec<TaskEvent>>>,
     severities_of: Batch<ProjectId, [i64; 5]>,
@@ -62,6 +66,8 @@ impl Session {
             artifacts_of: Batch::default(),
             executions_of: Batch::default(),
             results_of: Batch::default(),
+            targets_of: Batch::default(),
+            pcap_sessions_of: Batch::default(),
             attempts_of: Batch::default(),
             events_of: Batch::default(),
             severities_of: Batch::default(),
@@ -124,6 +130,8 @@ impl Session {
         self.artifacts_of.clear();
         self.executions_of.clear();
         self.results_of.clear();
+        self.targets_of.clear();
+        self.pcap_sessions_of.clear();
         self.attempts_of.clear();
         self.events_of.clear();
         self.severities_of.clear();
@@ -191,6 +199,26 @@ impl Session {
             Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
         };
         self.results_of.load(task, fetch).await
+    }
+
+    pub(super) async fn target_of(&self, task: TaskId) -> Result<Option<Arc<TaskTarget>>, ApiError> {
+        let fetch = async |ids: Vec<TaskId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { target::of_tasks(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
+        };
+        self.targets_of.load(task, fetch).await
+    }
+
+    pub(super) async fn pcap_session_of(&self, task: TaskId) -> Result<Option<Arc<PcapSession>>, ApiError> {
+        let fetch = async |ids: Vec<TaskId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { pcap_session::of_tasks(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
+        };
+        self.pcap_sessions_of.load(task, fetch).await
     }
 
     pub(super) async fn attempts_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<AttemptRow>>>, ApiError> {

@@ -18,6 +18,7 @@ use super::finding_page::{FindingConnection, Owner};
 use super::project::Project;
 use super::scan_result::ScanResult;
 use super::session::Session;
+use super::target::{PcapSession, ScanTarget};
 use super::task_event::{EventsKey, TaskAttempt, TaskEvent};
 use super::tool_execution::ToolExecution;
 use super::words::{TaskPhase, TaskStatus};
@@ -103,9 +104,14 @@ impl Task {
         TaskError::of(self.0.error_code.as_deref(), self.0.error_message.as_deref())
     }
 
-    /// The upload it scans or converts.
-    async fn upload_id(&self) -> Uuid {
-        self.0.payload.source.upload_id().uuid()
+    /// The upload it scans or converts; null for a task with a target.
+    async fn upload_id(&self) -> Option<Uuid> {
+        self.0.payload.source.upload_id().map(UploadId::uuid)
+    }
+
+    /// What it scans over the network; null for a task with an upload.
+    async fn target(&self, context: &Context<'_>) -> Result<Option<ScanTarget>, ApiError> {
+        Ok(Session::of(context)?.target_of(self.0.id).await?.map(ScanTarget))
     }
 
     /// Whether the upload is a finished report.
@@ -196,6 +202,14 @@ impl Task {
     async fn attempts(&self, context: &Context<'_>) -> Result<Vec<TaskAttempt>, ApiError> {
         let rows = Session::of(context)?.attempts_of(self.0.id).await?;
         Ok(rows.iter().cloned().map(TaskAttempt).collect())
+    }
+
+    /// What its capture held; null for other tasks, and until its findings are stored.
+    async fn pcap_session(&self, context: &Context<'_>) -> Result<Option<PcapSession>, ApiError> {
+        Ok(Session::of(context)?
+            .pcap_session_of(self.0.id)
+            .await?
+            .map(PcapSession))
     }
 
     /// What it came to; null until its findings are stored.

@@ -75,6 +75,18 @@ pub(crate) enum TaskPhase {
     Done,
 }
 
+/// How thorough a scan is: it chooses tools and their flags.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "tamiz_core::Profile")]
+pub(crate) enum ScanProfile {
+    /// Minutes; what can be seen at once.
+    Quick,
+    /// What is worth it.
+    Standard,
+    /// Everything, however long it takes.
+    Deep,
+}
+
 /// What the bearer of a token may do.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[graphql(remote = "Role", name = "Role")]

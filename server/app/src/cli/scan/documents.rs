@@ -31,6 +31,11 @@ mutation($input: StartScanInput!) {
   startScan(input: $input) { task { id status } errors { code message path } }
 }";
 
+const IMPORT_REPORT: &str = "\
+mutation($input: ImportReportInput!) {
+  importReport(input: $input) { task { id status } errors { code message path } }
+}";
+
 const CANCEL_TASK: &str = "\
 mutation($id: UUID!) { cancelTask(input: { taskId: $id }) { errors { code message path } } }";
 
@@ -43,7 +48,7 @@ query($id: UUID!, $first: Int!, $after: String) {
     error { code message }
     findings(first: $first, after: $after, orderBy: SEVERITY_DESC) {
       nodes {
-        id severity ruleId title message file line endLine cwe cve tool confidence fingerprint
+        id severity ruleId title message file line endLine location cwe cve tool confidence fingerprint
       }
       pageInfo { hasNextPage endCursor }
       totalCount
@@ -65,12 +70,26 @@ pub(super) struct Task {
     pub(super) status: String,
 }
 
-/// A scan to be started.
+/// What a task works on.
+#[derive(Debug)]
+pub(super) enum Subject {
+    /// An upload to be scanned, by its id.
+    Upload(String),
+    /// An uploaded report, by its id.
+    Report(String),
+    /// As `TargetInput`.
+    Target(Value),
+}
+
+/// A task to be started.
 #[derive(Debug)]
 pub(super) struct TaskStart<'a> {
     pub(super) project: &'a str,
-    pub(super) upload: &'a str,
+    pub(super) scan_type: &'a str,
+    pub(super) subject: Subject,
     pub(super) rules: Option<&'a str>,
+    /// As `ScanProfile`.
+    pub(super) profile: Option<&'a str>,
 }
 
 /// One event of a task.
@@ -166,11 +185,11 @@ async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, Cl
         .find(|project| project.name == name))
 }
 
-/// Starts the scan of an upload.
-pub(super) async fn start_scan(client: &Client, order: &TaskStart<'_>) -> Result<Task, CliError> {
+/// Starts a scan, or the conversion of a report.
+pub(super) async fn start(client: &Client, order: TaskStart<'_>) -> Result<Task, CliError> {
     #[derive(Deserialize)]
     struct Started {
-        #[serde(rename = "startScan")]
+        #[serde(rename = "startScan", alias = "importReport")]
         payload: Payload,
     }
     #[derive(Deserialize)]
@@ -178,15 +197,33 @@ pub(super) async fn start_scan(client: &Client, order: &TaskStart<'_>) -> Result
         task: Option<Task>,
         errors: Vec<UserError>,
     }
-    let mut input = json!({ "projectId": order.project, "scanType": "codeaudit", "uploadId": order.upload });
+    let mut input = json!({ "projectId": order.project, "scanType": order.scan_type });
+    let document = match order.subject {
+        Subject::Upload(id) => {
+            input["uploadId"] = json!(id);
+            START_SCAN
+        }
+        Subject::Target(target) => {
+            input["target"] = target;
+            START_SCAN
+        }
+        Subject::Report(id) => {
+            input["uploadId"] = json!(id);
+            IMPORT_REPORT
+        }
+    };
     if let Some(rules) = order.rules {
         input["rulesUploadId"] = json!(rules);
     }
+    // a finished report was made as thoroughly as it was
+    if let Some(profile) = order.profile.filter(|_| document == START_SCAN) {
+        input["profile"] = json!(profile);
+    }
     let started: Started = client
-        .graphql(START_SCAN, json!({ "input": input }), Repeat::IfNotTaken)
+        .graphql(document, json!({ "input": input }), Repeat::IfNotTaken)
         .await?;
-    refused("the scan is refused", &started.payload.errors)?;
-    let missing = || CliError::Failed("the scan is refused: the server gives no reason".to_owned());
+    refused("it is refused", &started.payload.errors)?;
+    let missing = || CliError::Failed("it is refused: the server gives no reason".to_owned());
     started.payload.task.ok_or_else(missing)
 }
 

@@ -1,4 +1,5 @@
-//! `tamiz scan`: a folder goes to a server, its findings come back.
+//! `tamiz scan` and `tamiz import`: a folder, a capture, a target or a report goes to a server, its
+//! findings come back.
 //!
 //! A client of the public API and of nothing else: it reads no configuration and no database. The
 //! order: pack, find or make the project, upload, start, watch, read the findings, print them.
@@ -13,6 +14,7 @@ mod report;
 mod sarif;
 mod sse;
 mod table;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -27,28 +29,74 @@ use url::Url;
 
 use super::CliError;
 use client::Client;
-use documents::{Task, TaskStart};
+use documents::{Subject, Task, TaskStart};
 use pack::Package;
 use progress::Progress;
 use report::Report;
 
+/// The type of scan that needs no saying, and whose files are packed.
+const CODEAUDIT: &str = "codeaudit";
 /// A cancel that takes longer is left to the server's own lease.
 const CANCEL_SECONDS_MAX: u64 = 10;
 
-/// Scan a folder: pack it, send it to the server, watch, and print the findings
+/// Scan a folder, a capture or a target: send it to the server, watch, and print the findings
 #[derive(Debug, Args)]
 #[command(after_help = "\
-.gitignore is honoured, .git/ and symbolic links are left out. A .zip file is sent as it is.
+.gitignore is honoured, .git/ and symbolic links are left out. A file is sent as it is.
+Targets that are not public must be allowed by the operator (target_networks_allowed).
 
 Examples:
   export TAMIZ_TOKEN=tmz_…
   tamiz scan . --project shop
   tamiz scan . --project shop --fail-on high        exit 1 on a high or critical finding
   tamiz scan src --project shop --format sarif > findings.sarif
-  tamiz scan app.zip --project shop --server https://tamiz.example")]
+  tamiz scan app.zip --project shop --server https://tamiz.example
+  tamiz scan --type web --target https://shop.example --project shop --profile quick
+  tamiz scan --type ssl --target shop.example:443 --project shop
+  tamiz scan --type osint --target shop.example --project shop      or a mail address, or a user name
+  tamiz scan traffic.pcap --type pcap --project shop")]
 pub struct ScanArgs {
-    /// The folder, or a .zip file
+    /// The folder, a .zip file, or the file that this type of scan takes
+    #[arg(required_unless_present = "target")]
+    path: Option<PathBuf>,
+    /// The type of scan: codeaudit, web, ssl, osint, pcap or a plugin's word
+    #[arg(long = "type", value_name = "TYPE", default_value = CODEAUDIT)]
+    scan_type: String,
+    /// What to scan over the network instead of a folder
+    #[arg(long, value_name = "TARGET", conflicts_with = "path")]
+    target: Option<String>,
+    /// How thoroughly
+    #[arg(long, value_enum)]
+    profile: Option<Thoroughness>,
+    /// Semgrep rules to use instead of the server's
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    rules: Option<PathBuf>,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// Import a finished report of a scanner: send it to the server and print the findings
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The format is recognised by the report's content; gzip is unpacked.
+
+Examples:
+  tamiz import zap.xml --type web --project shop
+  tamiz import testssl.json --type ssl --project shop --fail-on high
+  tamiz import findings.sarif --project shop")]
+pub struct ImportArgs {
+    /// The report
     path: PathBuf,
+    /// The type of scan that made it: codeaudit, web, ssl, osint, pcap or a plugin's word
+    #[arg(long = "type", value_name = "TYPE", default_value = CODEAUDIT)]
+    scan_type: String,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// Where to, and how the findings are told.
+#[derive(Debug, Args)]
+struct HowArgs {
     /// The project it belongs to; made when there is none of that name
     #[arg(long, value_name = "NAME")]
     project: String,
@@ -72,15 +120,50 @@ pub struct ScanArgs {
     /// Exit 1 when a finding is at least this severe: info, low, medium, high or critical
     #[arg(long, value_name = "LEVEL", value_parser = parse_severity)]
     fail_on: Option<Severity>,
-    /// Semgrep rules to use instead of the server's
-    #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
     /// Give up after this time and cancel the task, such as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_timeout)]
     timeout: Duration,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// What is to be done, whichever command said it.
+#[derive(Debug)]
+struct Job {
+    scan_type: String,
+    what: What,
+    rules: Option<PathBuf>,
+    profile: Option<Thoroughness>,
+    how: HowArgs,
+}
+
+#[derive(Debug)]
+enum What {
+    Scan(PathBuf),
+    Import(PathBuf),
+    Target(String),
+}
+
+/// How thorough a scan is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Thoroughness {
+    /// minutes
+    Quick,
+    /// what is worth it
+    Standard,
+    /// everything
+    Deep,
+}
+
+impl Thoroughness {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Quick => "QUICK",
+            Self::Standard => "STANDARD",
+            Self::Deep => "DEEP",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -107,10 +190,42 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// [`CliError`], each kind with its exit code.
 pub async fn run(args: ScanArgs) -> Result<(), CliError> {
-    run_to(args, &mut std::io::stdout()).await
+    let what = match (args.target, args.path) {
+        (Some(target), _) => What::Target(target),
+        (None, Some(path)) => What::Scan(path),
+        (None, None) => {
+            return Err(CliError::Usage(
+                "nothing to scan: give a path or --target".to_owned(),
+            ));
+        }
+    };
+    let job = Job {
+        scan_type: args.scan_type,
+        what,
+        rules: args.rules,
+        profile: args.profile,
+        how: args.how,
+    };
+    run_to(job, &mut std::io::stdout()).await
 }
 
-async fn run_to(args: ScanArgs, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
+/// Imports and prints.
+///
+/// # Errors
+/// [`CliError`], each kind with its exit code.
+pub async fn run_import(args: ImportArgs) -> Result<(), CliError> {
+    let job = Job {
+        scan_type: args.scan_type,
+        what: What::Import(args.path),
+        rules: None,
+        profile: None,
+        how: args.how,
+    };
+    run_to(job, &mut std::io::stdout()).await
+}
+
+async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
+    let args = &job.how;
     let Some(token) = args.token.as_deref().filter(|token| !token.is_empty()) else {
         let text = "no API token: set TAMIZ_TOKEN or give --token (`tamiz token create` makes one)";
         return Err(CliError::Usage(text.to_owned()));
@@ -119,7 +234,7 @@ async fn run_to(args: ScanArgs, output: &mut (dyn Write + Send)) -> Result<(), C
     let started = OnceLock::new();
     let progress = Progress::new(args.quiet);
     let outcome = tokio::select! {
-        done = tokio::time::timeout(args.timeout, scan(&args, &client, &started, &progress)) => {
+        done = tokio::time::timeout(args.timeout, scan(&job, &client, &started, &progress)) => {
             done.unwrap_or_else(|_| {
                 let seconds = args.timeout.as_secs();
                 Err(CliError::Failed(format!("the scan was not done after {seconds} s and is cancelled (--timeout)")))
@@ -154,35 +269,41 @@ async fn run_to(args: ScanArgs, output: &mut (dyn Write + Send)) -> Result<(), C
 }
 
 async fn scan(
-    args: &ScanArgs,
+    job: &Job,
     client: &Client,
     started: &OnceLock<Task>,
     progress: &Progress,
 ) -> Result<Report, CliError> {
-    progress.say("packing");
-    let package = pack(&args.path).await?;
-    for warning in &package.warnings {
-        progress.warn(warning);
-    }
+    let args = &job.how;
+    let package = match &job.what {
+        What::Target(_) => None,
+        What::Scan(path) => Some(pack(path, &job.scan_type, progress).await?),
+        What::Import(path) => Some(as_it_is(path, "application/octet-stream").await?),
+    };
     let project = documents::ensure_project(client, &args.project).await?;
-    progress.say(&format!(
-        "uploading {} files, {} KiB",
-        package.files,
-        package.size_bytes.div_ceil(1024)
-    ));
-    let upload = client
-        .upload(&project.id, &package.name, &package.media_type, &package)
-        .await?;
-    let rules = match &args.rules {
+    let subject = match (&job.what, package) {
+        (What::Target(text), _) => Subject::Target(target::input(&job.scan_type, text)?),
+        (what, Some(package)) => {
+            let id = send(client, &project.id, &package, progress).await?;
+            match what {
+                What::Import(_) => Subject::Report(id),
+                What::Scan(_) | What::Target(_) => Subject::Upload(id),
+            }
+        }
+        (_, None) => return Err(CliError::Usage("nothing to scan".to_owned())),
+    };
+    let rules = match &job.rules {
         Some(path) => Some(send_rules(client, &project.id, path).await?),
         None => None,
     };
     let order = TaskStart {
         project: &project.id,
-        upload: &upload,
+        scan_type: &job.scan_type,
+        subject,
         rules: rules.as_deref(),
+        profile: job.profile.map(Thoroughness::word),
     };
-    let task = documents::start_scan(client, &order).await?;
+    let task = documents::start(client, order).await?;
     // Set once: nobody else has it.
     let _ = started.set(task.clone());
     follow::to_the_end(client, &task.id, progress).await?;
@@ -200,24 +321,53 @@ async fn scan(
     }
 }
 
-async fn pack(path: &Path) -> Result<Package, CliError> {
+/// A folder as an archive; a file as it is, which for code must be an archive already.
+async fn pack(path: &Path, scan_type: &str, progress: &Progress) -> Result<Package, CliError> {
+    if scan_type != CODEAUDIT && !path.is_dir() {
+        return as_it_is(path, "application/octet-stream").await;
+    }
+    progress.say("packing");
     let path = path.to_owned();
     let packed = tokio::task::spawn_blocking(move || Package::of(&path)).await;
-    packed
+    let package = packed
         .map_err(|error| CliError::failed(&error))?
         .map_err(|error| match error {
             pack::PackError::Path { .. } | pack::PackError::Empty { .. } => {
                 CliError::Usage(super::error::chain(&error))
             }
             error => CliError::failed(&error),
-        })
+        })?;
+    for warning in &package.warnings {
+        progress.warn(warning);
+    }
+    Ok(package)
+}
+
+async fn as_it_is(path: &Path, media_type: &'static str) -> Result<Package, CliError> {
+    let path = path.to_owned();
+    let package = tokio::task::spawn_blocking(move || Package::as_it_is(&path, media_type)).await;
+    let package = package.map_err(|error| CliError::failed(&error))?;
+    package.map_err(|error| CliError::Usage(super::error::chain(&error)))
+}
+
+async fn send(
+    client: &Client,
+    project: &str,
+    package: &Package,
+    progress: &Progress,
+) -> Result<String, CliError> {
+    progress.say(&format!(
+        "uploading {} files, {} KiB",
+        package.files,
+        package.size_bytes.div_ceil(1024)
+    ));
+    client
+        .upload(project, &package.name, &package.media_type, package)
+        .await
 }
 
 async fn send_rules(client: &Client, project: &str, path: &Path) -> Result<String, CliError> {
-    let path = path.to_owned();
-    let package = tokio::task::spawn_blocking(move || Package::as_it_is(&path, "application/yaml")).await;
-    let package = package.map_err(|error| CliError::failed(&error))?;
-    let package = package.map_err(|error| CliError::Usage(super::error::chain(&error)))?;
+    let package = as_it_is(path, "application/yaml").await?;
     client
         .upload(project, &package.name, &package.media_type, &package)
         .await

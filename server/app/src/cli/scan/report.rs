@@ -23,6 +23,9 @@ pub(super) struct Finding {
     pub(super) file: Option<String>,
     pub(super) line: Option<u64>,
     pub(super) end_line: Option<u64>,
+    /// the place in one word, for findings that are in no file
+    #[serde(default)]
+    pub(super) location: Option<String>,
     #[serde(deserialize_with = "cwe")]
     pub(super) cwe: Vec<u32>,
     pub(super) cve: Vec<String>,
@@ -68,6 +71,7 @@ impl Finding {
         for text in texts
             .into_iter()
             .chain(&mut self.file)
+            .chain(&mut self.location)
             .chain(&mut self.cve)
             .chain(&mut self.confidence)
         {
@@ -83,12 +87,12 @@ impl Finding {
         self
     }
 
-    /// `file:line`, `file`, or nothing.
+    /// `file:line`, `file`, a place that is no file, or nothing.
     pub(super) fn place(&self) -> String {
         match (&self.file, self.line) {
             (Some(file), Some(line)) => format!("{file}:{line}"),
             (Some(file), None) => file.clone(),
-            (None, _) => String::new(),
+            (None, _) => self.location.clone().unwrap_or_default(),
         }
     }
 }
@@ -126,6 +130,7 @@ impl Report {
             worst
                 .then_with(|| left.file.cmp(&right.file))
                 .then_with(|| left.line.cmp(&right.line))
+                .then_with(|| left.location.cmp(&right.location))
                 .then_with(|| left.rule_id.cmp(&right.rule_id))
                 .then_with(|| left.id.cmp(&right.id))
         });
@@ -206,6 +211,7 @@ pub(super) mod tests {
             finding(json!({
                 "id": "f3", "severity": "INFO", "ruleId": "dep.old", "title": "Old dependency", "message": "old",
                 "file": null, "line": null, "endLine": null, "cwe": [], "cve": [], "tool": "other",
+                "location": "https://shop.example/\u{1b}",
                 "confidence": "LOW", "fingerprint": "cc"
             })),
         ];
@@ -234,6 +240,7 @@ pub(super) mod tests {
         assert_eq!(hostile.title, "Eval [31mred[0m");
         assert_eq!(hostile.message, "eval of\ninput evil");
         assert_eq!(hostile.cwe, [95, 94]);
+        assert_eq!(report.findings[2].place(), "https://shop.example/");
     }
 
     #[test]

@@ -98,6 +98,8 @@ fn result(finding: &Finding, rule_index: usize) -> Value {
             }
         }
         result["locations"] = json!([{ "physicalLocation": location }]);
+    } else if let Some(place) = &finding.location {
+        result["locations"] = json!([{ "logicalLocations": [{ "fullyQualifiedName": place }] }]);
     }
     result
 }

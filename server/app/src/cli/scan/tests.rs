@@ -77,9 +77,14 @@ async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): 
         json!({ "createProject": { "project": { "id": "p1", "name": variables["name"] }, "errors": [] } })
     } else if document.contains("projects") {
         json!({ "projects": { "nodes": [{ "id": "p0", "name": "shopping" }] } })
-    } else if document.contains("startScan") {
+    } else if document.contains("startScan") || document.contains("importReport") {
+        let name = if document.contains("startScan") {
+            "startScan"
+        } else {
+            "importReport"
+        };
         *fake.started.lock().unwrap() = Some(variables["input"].clone());
-        json!({ "startScan": { "task": { "id": "t1", "status": "QUEUED" }, "errors": [] } })
+        json!({ name: { "task": { "id": "t1", "status": "QUEUED" }, "errors": [] } })
     } else if document.contains("cancelTask") {
         fake.cancelled.fetch_add(1, Ordering::SeqCst);
         json!({ "cancelTask": { "errors": [] } })
@@ -141,18 +146,22 @@ fn project_folder() -> tempfile::TempDir {
     folder
 }
 
-fn args(folder: &Path, server: &Url) -> ScanArgs {
-    ScanArgs {
-        path: folder.to_owned(),
-        project: "shop".to_owned(),
-        server: server.clone(),
-        token: Some("tmz_good".to_owned()),
-        format: Format::Table,
-        fail_on: None,
+fn job(folder: &Path, server: &Url) -> Job {
+    Job {
+        scan_type: CODEAUDIT.to_owned(),
+        what: What::Scan(folder.to_owned()),
         rules: None,
-        json_output: None,
-        timeout: Duration::from_mins(1),
-        quiet: true,
+        profile: None,
+        how: HowArgs {
+            project: "shop".to_owned(),
+            server: server.clone(),
+            token: Some("tmz_good".to_owned()),
+            format: Format::Table,
+            fail_on: None,
+            json_output: None,
+            timeout: Duration::from_mins(1),
+            quiet: true,
+        },
     }
 }
 
@@ -165,12 +174,12 @@ async fn a_scan_survives_a_busy_server_and_a_cut_stream_and_reads_every_page() {
     })
     .await;
     let folder = project_folder();
-    let args = ScanArgs {
+    let job = Job {
         rules: Some(folder.path().join("rules.yml")),
-        ..args(folder.path(), &server)
+        ..job(folder.path(), &server)
     };
     let client = Client::new(server, "tmz_good").unwrap();
-    let report = scan(&args, &client, &OnceLock::new(), &Progress::Quiet)
+    let report = scan(&job, &client, &OnceLock::new(), &Progress::Quiet)
         .await
         .unwrap();
 
@@ -189,6 +198,42 @@ async fn a_scan_survives_a_busy_server_and_a_cut_stream_and_reads_every_page() {
 }
 
 #[tokio::test]
+async fn a_target_is_sent_without_an_upload_and_a_report_as_it_is() {
+    let folder = project_folder();
+    let capture = folder.path().join("rules.yml");
+    let subjects = [
+        (
+            What::Target("https://shop.example/".to_owned()),
+            json!({ "projectId": "p1", "scanType": "web", "profile": "DEEP",
+                "target": { "url": "https://shop.example/" } }),
+        ),
+        (
+            What::Scan(capture.clone()),
+            json!({ "projectId": "p1", "scanType": "web", "profile": "DEEP", "uploadId": "u1" }),
+        ),
+        (
+            What::Import(capture),
+            json!({ "projectId": "p1", "scanType": "web", "uploadId": "u1" }),
+        ),
+    ];
+    for (what, expected) in subjects {
+        let (fake, server) = start(Fake {
+            end: "COMPLETED",
+            ..Fake::default()
+        })
+        .await;
+        let job = Job {
+            what,
+            scan_type: "web".to_owned(),
+            profile: Some(Thoroughness::Deep),
+            ..job(folder.path(), &server)
+        };
+        run_to(job, &mut Vec::new()).await.unwrap();
+        assert_eq!(fake.started.lock().unwrap().clone().unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn findings_at_the_threshold_fail_the_command_and_lesser_ones_do_not() {
     let folder = project_folder();
     for (level, fails) in [(Severity::High, true), (Severity::Critical, false)] {
@@ -198,13 +243,11 @@ async fn findings_at_the_threshold_fail_the_command_and_lesser_ones_do_not() {
         })
         .await;
         let written = folder.path().join("findings.json");
-        let args = ScanArgs {
-            fail_on: Some(level),
-            format: Format::Json,
-            json_output: Some(written.clone()),
-            ..args(folder.path(), &server)
-        };
-        let ended = run_to(args, &mut Vec::new()).await;
+        let mut job = job(folder.path(), &server);
+        job.how.fail_on = Some(level);
+        job.how.format = Format::Json;
+        job.how.json_output = Some(written.clone());
+        let ended = run_to(job, &mut Vec::new()).await;
         let document: Value = serde_json::from_slice(&std::fs::read(written).unwrap()).unwrap();
         assert_eq!(document["summary"]["bySeverity"]["high"], 2);
         assert_eq!(matches!(ended, Err(CliError::Findings)), fails, "{ended:?}");
@@ -219,7 +262,7 @@ async fn a_task_that_failed_is_told_with_its_reason() {
     })
     .await;
     let folder = project_folder();
-    let error = run_to(args(folder.path(), &server), &mut Vec::new())
+    let error = run_to(job(folder.path(), &server), &mut Vec::new())
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "the task t1 is failed: the zip is no zip");
@@ -229,11 +272,9 @@ async fn a_task_that_failed_is_told_with_its_reason() {
 async fn a_scan_that_takes_too_long_is_cancelled() {
     let (fake, server) = start(Fake::default()).await;
     let folder = project_folder();
-    let args = ScanArgs {
-        timeout: Duration::from_secs(2),
-        ..args(folder.path(), &server)
-    };
-    let error = run_to(args, &mut Vec::new()).await.unwrap_err();
+    let mut job = job(folder.path(), &server);
+    job.how.timeout = Duration::from_secs(2);
+    let error = run_to(job, &mut Vec::new()).await.unwrap_err();
     assert!(error.to_string().contains("not done after 2 s"), "{error}");
     assert_eq!(fake.cancelled.load(Ordering::SeqCst), 1);
 }
@@ -246,27 +287,23 @@ async fn what_is_wrong_before_a_scan_is_said_with_what_to_do() {
         ..Fake::default()
     })
     .await;
-    let damaged = run_to(args(folder.path(), &server), &mut Vec::new())
+    let damaged = run_to(job(folder.path(), &server), &mut Vec::new())
         .await
         .unwrap_err();
     assert!(damaged.to_string().contains("damaged on its way"), "{damaged}");
 
-    let refused = ScanArgs {
-        token: Some("tmz_bad".to_owned()),
-        ..args(folder.path(), &server)
-    };
+    let mut refused = job(folder.path(), &server);
+    refused.how.token = Some("tmz_bad".to_owned());
     let refused = run_to(refused, &mut Vec::new()).await.unwrap_err();
     assert!(
         matches!(&refused, CliError::Usage(text) if text.contains("the token is revoked")),
         "{refused}"
     );
 
-    let missing = ScanArgs {
-        token: None,
-        ..args(folder.path(), &server)
-    };
+    let mut missing = job(folder.path(), &server);
+    missing.how.token = None;
     assert!(
-        run(missing)
+        run_to(missing, &mut Vec::new())
             .await
             .unwrap_err()
             .to_string()

@@ -1,0 +1,24 @@
+//! The task's target as the worker gets it: with the addresses that were pinned, judged again.
+//!
+//! Nothing is resolved here. What the configuration no longer allows is refused, whatever it allowed
+//! when the task was asked for.
+
+use tamiz_core::{PinnedTarget, RefusalCode};
+use tamiz_store::{target, tenant};
+
+use super::attempt::Bench;
+use super::failure::Failure;
+use crate::target::recheck;
+
+/// Where the tools of this task may go, and nowhere else.
+pub(crate) async fn pinned(bench: &Bench) -> Result<PinnedTarget, Failure> {
+    let mut tx = bench.platform.store.begin(&bench.of.scope).await?;
+    let found = target::of_task(&mut tx, bench.of.task).await?;
+    let tenant = tenant::own_name(&mut tx).await?;
+    tx.commit().await?;
+    let (Some(found), Some(tenant)) = (found, tenant) else {
+        let message = "the task's target is not there any more";
+        return Err(Failure::refused(RefusalCode::NotFound, message));
+    };
+    recheck(&found.pinned, &tenant, &bench.platform.config.target).map_err(Failure::Refused)
+}
