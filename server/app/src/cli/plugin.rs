@@ -1,5 +1,7 @@
 //! `tamiz plugin`: what is installed, and what one component says about itself.
 
+mod run;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -26,6 +28,14 @@ Examples:
         /// The component
         file: PathBuf,
     },
+    /// Convert reports on this machine, without a server
+    #[command(after_help = "\
+Examples:
+  tamiz plugin run semgrep.json
+  tamiz plugin run nikto.xml --format json
+  tamiz plugin run report.json --plugin ./hello.wasm --options '{\"strict\":true}'
+  tamiz plugin run semgrep.json --source ~/src/shop --format sarif > findings.sarif")]
+    Run(run::RunArgs),
 }
 
 pub(super) fn run(command: PluginCommand, flags: &ConfigFlags) -> Result<(), CliError> {
@@ -38,6 +48,7 @@ pub(super) fn run(command: PluginCommand, flags: &ConfigFlags) -> Result<(), Cli
             inspect(&plugin);
             Ok(())
         }
+        PluginCommand::Run(args) => run::run(&args, &config),
     }
 }
 

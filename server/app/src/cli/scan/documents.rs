@@ -58,9 +58,9 @@ query($id: UUID!, $first: Int!, $after: String) {
 
 /// A project by its id.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Project {
-    pub(super) id: String,
-    pub(super) name: String,
+pub(in crate::cli) struct Project {
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) name: String,
 }
 
 /// A task by its id.

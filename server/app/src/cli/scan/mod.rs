@@ -6,14 +6,14 @@
 //! Ctrl-C and a passed `--timeout` cancel the task.
 
 mod client;
-mod documents;
+pub(super) mod documents;
 mod follow;
 mod pack;
 mod progress;
-mod report;
-mod sarif;
+pub(super) mod report;
+pub(super) mod sarif;
 mod sse;
-mod table;
+pub(super) mod table;
 mod target;
 #[cfg(test)]
 mod tests;

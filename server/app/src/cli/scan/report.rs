@@ -13,25 +13,25 @@ const JSON_VERSION: u32 = 1;
 /// One finding, as the API tells it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Finding {
-    pub(super) id: String,
+pub(in crate::cli) struct Finding {
+    pub(in crate::cli) id: String,
     #[serde(deserialize_with = "severity")]
-    pub(super) severity: Severity,
-    pub(super) rule_id: String,
-    pub(super) title: String,
-    pub(super) message: String,
-    pub(super) file: Option<String>,
-    pub(super) line: Option<u64>,
-    pub(super) end_line: Option<u64>,
+    pub(in crate::cli) severity: Severity,
+    pub(in crate::cli) rule_id: String,
+    pub(in crate::cli) title: String,
+    pub(in crate::cli) message: String,
+    pub(in crate::cli) file: Option<String>,
+    pub(in crate::cli) line: Option<u64>,
+    pub(in crate::cli) end_line: Option<u64>,
     /// the place in one word, for findings that are in no file
     #[serde(default)]
-    pub(super) location: Option<String>,
+    pub(in crate::cli) location: Option<String>,
     #[serde(deserialize_with = "cwe")]
-    pub(super) cwe: Vec<u32>,
-    pub(super) cve: Vec<String>,
-    pub(super) tool: String,
-    pub(super) confidence: Option<String>,
-    pub(super) fingerprint: String,
+    pub(in crate::cli) cwe: Vec<u32>,
+    pub(in crate::cli) cve: Vec<String>,
+    pub(in crate::cli) tool: String,
+    pub(in crate::cli) confidence: Option<String>,
+    pub(in crate::cli) fingerprint: String,
 }
 
 fn severity<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Severity, D::Error> {
@@ -60,7 +60,7 @@ fn cwe<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Vec<u32>, D::E
 
 impl Finding {
     /// Without anything a terminal would obey: a finding quotes the scanned code.
-    pub(super) fn clean(mut self) -> Finding {
+    pub(in crate::cli) fn clean(mut self) -> Finding {
         let texts = [
             &mut self.rule_id,
             &mut self.title,
@@ -88,7 +88,7 @@ impl Finding {
     }
 
     /// `file:line`, `file`, a place that is no file, or nothing.
-    pub(super) fn place(&self) -> String {
+    pub(in crate::cli) fn place(&self) -> String {
         match (&self.file, self.line) {
             (Some(file), Some(line)) => format!("{file}:{line}"),
             (Some(file), None) => file.clone(),
@@ -104,16 +104,16 @@ fn reorders(character: char) -> bool {
 
 /// What a scan found.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) task: String,
-    pub(super) project: Project,
-    pub(super) status: String,
-    pub(super) error: Option<String>,
-    pub(super) findings: Vec<Finding>,
+pub(in crate::cli) struct Report {
+    pub(in crate::cli) task: String,
+    pub(in crate::cli) project: Project,
+    pub(in crate::cli) status: String,
+    pub(in crate::cli) error: Option<String>,
+    pub(in crate::cli) findings: Vec<Finding>,
 }
 
 impl Report {
-    pub(super) fn new(task: &str, project: Project) -> Report {
+    pub(in crate::cli) fn new(task: &str, project: Project) -> Report {
         Report {
             task: task.to_owned(),
             project,
@@ -124,7 +124,7 @@ impl Report {
     }
 
     /// Worst first, then by file, line and rule.
-    pub(super) fn sort(&mut self) {
+    pub(in crate::cli) fn sort(&mut self) {
         self.findings.sort_by(|left, right| {
             let worst = right.severity.cmp(&left.severity);
             worst
@@ -137,7 +137,7 @@ impl Report {
     }
 
     /// How many findings have that severity.
-    pub(super) fn count(&self, severity: Severity) -> usize {
+    pub(in crate::cli) fn count(&self, severity: Severity) -> usize {
         self.findings
             .iter()
             .filter(|finding| finding.severity == severity)
@@ -145,7 +145,7 @@ impl Report {
     }
 
     /// How many findings are that severe or worse.
-    pub(super) fn at_least(&self, severity: Severity) -> usize {
+    pub(in crate::cli) fn at_least(&self, severity: Severity) -> usize {
         self.findings
             .iter()
             .filter(|finding| finding.severity >= severity)
@@ -153,7 +153,7 @@ impl Report {
     }
 
     /// `3 findings: 0 critical, 1 high, 2 medium, 0 low, 0 info`.
-    pub(super) fn summary(&self) -> String {
+    pub(in crate::cli) fn summary(&self) -> String {
         let counts: Vec<String> = Severity::ALL
             .into_iter()
             .rev()
@@ -168,7 +168,7 @@ impl Report {
     }
 
     /// The document of `--format json`.
-    pub(super) fn to_json(&self) -> Value {
+    pub(in crate::cli) fn to_json(&self) -> Value {
         let counts: serde_json::Map<String, Value> = Severity::ALL
             .into_iter()
             .map(|severity| (severity.as_str().to_owned(), json!(self.count(severity))))
@@ -184,7 +184,7 @@ impl Report {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::cli) mod tests {
     use super::*;
 
     /// Three findings of two tools, unsorted, one of them hostile.

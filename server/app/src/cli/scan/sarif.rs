@@ -14,7 +14,7 @@ const SCHEMA: &str =
 /// The key of our fingerprints; a new way of making them gets a new one.
 const FINGERPRINT_KEY: &str = "tamiz/v1";
 
-pub(super) fn render(report: &Report) -> Value {
+pub(in crate::cli) fn render(report: &Report) -> Value {
     let mut tools: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
     for finding in &report.findings {
         tools.entry(finding.tool.as_str()).or_default().push(finding);

@@ -12,7 +12,7 @@ const WIDTH_MIN: u16 = 60;
 
 /// How the table may look.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(in crate::cli) struct Look {
     /// the terminal's width; none when nobody's lines need to be broken
     width: Option<u16>,
     colour: bool,
@@ -20,7 +20,7 @@ pub(super) struct Look {
 
 impl Look {
     /// Colour and line breaks on a terminal only, colour never with `NO_COLOR`.
-    pub(super) fn of_stdout() -> Look {
+    pub(in crate::cli) fn of_stdout() -> Look {
         let terminal = std::io::stdout().is_terminal();
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var("TERM").as_deref() == Ok("dumb");
@@ -35,7 +35,7 @@ impl Look {
     }
 }
 
-pub(super) fn render(report: &Report, look: Look) -> String {
+pub(in crate::cli) fn render(report: &Report, look: Look) -> String {
     let mut text = String::new();
     if !report.findings.is_empty() {
         text.push_str(&rows(report, look));
