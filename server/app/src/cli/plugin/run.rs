@@ -340,7 +340,6 @@ fn row(local: &Local) -> report::Finding {
         file,
         line,
         end_line: None,
-        location: finding.locations.first().map(Location::label),
         cwe: finding.cwe.clone(),
         cve: finding.cve.clone(),
         tool: finding.tool.clone(),
