@@ -9,6 +9,7 @@ pub mod config;
 pub mod embedded;
 pub mod flow;
 pub mod platform;
+mod services;
 pub mod spool;
 pub mod target;
 pub mod telemetry;

@@ -40,6 +40,7 @@ pub mod pcap_session;
 pub mod project;
 pub mod queue;
 pub mod scan_result;
+pub mod secret_key;
 pub mod target;
 pub mod task;
 pub mod tenant;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tamiz_core::progress::Phase;
 use tamiz_core::retry::Backoff;
-use tamiz_core::{ArtifactId, Diagnostic, LogLevel, ScanType, TargetKind, TaskStatus, UploadId, WorkerId};
+use tamiz_core::{
+    ArtifactId, Diagnostic, LogLevel, Refusal, ScanType, TargetKind, TaskStatus, UploadId, WorkerId,
+};
 use tamiz_host::{PlanError, ScanRequest, ToolRun};
 use tamiz_store::StoreError;
 use tamiz_store::artifact::NewArtifact;
@@ -16,9 +18,10 @@ use tamiz_store::queue::Lease;
 use tamiz_store::task::{Source, Task};
 use tokio::time::{Instant, sleep};
 
+use super::contact;
 use super::convert::convert;
 use super::failure::{self, Failure};
-use super::prepare::{self, Scratch};
+use super::prepare::{self, Scratch, TREE};
 use super::reporter::Reporter;
 use super::scan::{self, Report, Target};
 use super::stop::Stop;
@@ -57,7 +60,18 @@ pub(crate) struct Bench {
     pub(crate) scratch: Scratch,
     /// For the summary: what happened before the conversion.
     pub(crate) notes: Vec<Diagnostic>,
+    /// What the reports lack.
+    pub(crate) gaps: Gaps,
     pub(crate) kept: AttemptYield,
+}
+
+/// What the reports of an attempt lack: their silence proves nothing then.
+#[derive(Debug, Default)]
+pub(crate) struct Gaps {
+    /// A planned tool brought no report, or looked at a part only.
+    pub(crate) tool_failed: bool,
+    /// A tool was ended while it wrote, and why: its report may end anywhere.
+    pub(crate) report_cut: Option<Refusal>,
 }
 
 pub(crate) fn diagnostic(level: LogLevel, code: &str, message: String) -> Diagnostic {
@@ -106,6 +120,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         reporter,
         scratch,
         notes: Vec::new(),
+        gaps: Gaps::default(),
         kept: AttemptYield {
             executions: vec![],
             artifacts: vec![],
@@ -167,8 +182,8 @@ fn counted<T>(status: TaskStatus) -> Option<T> {
 async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failure> {
     let reports = match &task.payload.source {
         Source::Tree { upload_id } => scan_tree(shop, bench, task, *upload_id).await?,
-        Source::Capture { upload_id } => scan_capture(shop, bench, task, *upload_id).await?,
-        Source::Target { .. } => scan_target(shop, bench, task).await?,
+        Source::Capture { upload_id } => scan_capture(bench, task, *upload_id).await?,
+        Source::Target { .. } => scan_target(bench, task).await?,
         Source::Report { upload_id } => vec![report(bench, *upload_id, "report").await?],
     };
     let converting_at = Instant::now();
@@ -203,7 +218,7 @@ async fn scan_tree(
     let preparing_at = Instant::now();
     let archive = bench.scratch.path("upload");
     let upload = prepare::fetch(&bench.platform, &bench.of, upload, &archive).await?;
-    let tree = bench.scratch.path("tree");
+    let tree = bench.scratch.path(TREE);
     let files = prepare::unpack_tree(archive, tree.clone(), bench.stop.token.clone())
         .await
         .map_err(|failure| failure.about(&upload.file_name))?;
@@ -225,8 +240,9 @@ async fn scan_tree(
         bench,
         &runs,
         Target {
-            tree: &tree,
-            rules: &rules,
+            files: Some(&tree),
+            rules: Some(&rules),
+            network: None,
         },
     )
     .await;
@@ -236,7 +252,6 @@ async fn scan_tree(
 
 /// A capture is read as it is; tools that are here read it, too.
 async fn scan_capture(
-    shop: &Shop,
     bench: &mut Bench,
     task: &Task,
     upload: UploadId,
@@ -247,29 +262,42 @@ async fn scan_capture(
     let mut reports = vec![capture.clone()];
     if !runs.is_empty() {
         let target = Target {
-            tree: &capture.path,
-            rules: &shop.rules,
+            files: Some(&capture.path),
+            ..Target::default()
         };
         match scan::run_tools(bench, &runs, target).await {
             Ok(more) => reports.extend(more),
             Err(Failure::Stopped) => return Err(Failure::Stopped),
-            Err(failure) => bench
-                .notes
-                .push(diagnostic(LogLevel::Error, "tool-failed", failure.to_string())),
+            Err(failure) => {
+                bench.gaps.tool_failed = true;
+                let message = failure.to_string();
+                bench
+                    .notes
+                    .push(diagnostic(LogLevel::Error, "tool-failed", message));
+            }
         }
     }
     Ok(reports)
 }
 
-/// Something in the network.
-async fn scan_target(_shop: &Shop, bench: &mut Bench, task: &Task) -> Result<Vec<Report>, Failure> {
+/// Something in the network: the pins are judged again, somebody must answer there, then tools go.
+async fn scan_target(bench: &mut Bench, task: &Task) -> Result<Vec<Report>, Failure> {
+    let preparing_at = Instant::now();
     let pinned = target::pinned(bench).await?;
-    plan(bench, task, pinned.target.kind(), pinned.target.text()).await?;
-    let message = "this worker has no way to let a tool out to its target";
-    Err(Failure::refused(
-        tamiz_core::RefusalCode::ToolUnavailable,
-        message,
-    ))
+    let runs = plan(bench, task, pinned.target.kind(), pinned.target.text()).await?;
+    let message = format!("calling {}", pinned.target.text());
+    bench.reporter.phase(Phase::Preparing, message);
+    let resolvers = &bench.platform.config.target.resolvers;
+    let called = contact::prove(&pinned, resolvers, &bench.stop.token).await?;
+    phase_seconds("preparing", preparing_at);
+    let scanning_at = Instant::now();
+    let target = Target {
+        network: Some(&called),
+        ..Target::default()
+    };
+    let reports = scan::run_tools(bench, &runs, target).await;
+    phase_seconds("scanning", scanning_at);
+    reports
 }
 
 /// An uploaded report: kept as an artifact by its upload's bytes, read as plain bytes.

@@ -5,25 +5,28 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tamiz_core::fingerprint::Occurrences;
 use tamiz_core::progress::Phase;
 use tamiz_core::summary::{self, Summary};
-use tamiz_core::{Diagnostic, Finding, LogLevel, RefusalCode};
+use tamiz_core::{Diagnostic, Finding, LogLevel, Refusal, RefusalCode};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Input, NoSources, Plugin, Progress, RunLimits, SecretKey, SinkError, StoredArtifact,
+    Input, Plugin, Progress, RunLimits, SinkError, StoredArtifact,
 };
 use tamiz_store::pcap_session::NewPcapSession;
+use tamiz_store::secret_key;
 
-use super::attempt::{Bench, CAPTURE_KIND, diagnostic};
+use super::attempt::{Bench, CAPTURE_KIND, Gaps, diagnostic};
 use super::failure::Failure;
+use super::prepare::TREE;
 use super::reporter::Reporter;
 use super::scan::{Report, keep_file};
 use super::session;
 use crate::flow::finish_attempt::AttemptResults;
+use crate::services::PluginServices;
 use crate::spool::SpoolWriter;
 
 /// Converts the reports with the first plugin of the scan type that recognises them.
@@ -45,6 +48,9 @@ pub(crate) async fn convert(bench: &mut Bench, reports: &[Report], options: &str
             continue;
         }
         return keep(bench, converted, spool).await;
+    }
+    if let Some(problem) = &bench.gaps.report_cut {
+        return Err(cut(problem));
     }
     let message = if unrecognized.is_empty() {
         format!("no plugin serves {}", bench.scan_type)
@@ -81,20 +87,19 @@ async fn run(
             ..RunLimits::default()
         },
         sink: Box::new(SpoolSink::create(spool, bench)?),
-        services: Box::new(NoSources::new(secret_key(bench))),
+        services: Box::new(services(bench).await?),
         cancel: bench.stop.flag.clone(),
     };
     let plugin = plugin.clone();
     Ok(tokio::task::spawn_blocking(move || plugin.convert(request)).await?)
 }
 
-/// What secrets of this tenant are hashed with. Good for this process only: a secret has another identity
-/// after a restart, until the platform keeps a key.
-fn secret_key(bench: &Bench) -> SecretKey {
-    static PROCESS_KEY: LazyLock<[u8; 32]> = LazyLock::new(rand::random);
-    let mut key = PROCESS_KEY.to_vec();
-    key.extend(bench.of.scope.tenant_id().to_string().bytes());
-    SecretKey::new(&key)
+/// The tenant's key, and the upload that was unpacked for the tool, if it was.
+async fn services(bench: &Bench) -> Result<PluginServices, Failure> {
+    let mut tx = bench.platform.store.begin(&bench.of.scope).await?;
+    let key = secret_key::get_or_create(&mut tx, rand::random()).await?;
+    tx.commit().await?;
+    Ok(PluginServices::new(&key, Some(bench.scratch.path(TREE))))
 }
 
 /// Takes over what the sink holds, then says how it ended.
@@ -121,7 +126,7 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
                 Completeness::Truncated => summary::Completeness::Truncated,
                 Completeness::Partial => summary::Completeness::Partial,
             };
-            truncation(outcome.completeness, &summary).and_then(|()| unreadable(&summary))
+            judge(&bench.gaps, &mut summary)
         }
         Err(failure) => {
             summary.completeness = summary::Completeness::Partial;
@@ -142,7 +147,36 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
         session,
     });
     ended?;
-    converted.outcome.map(drop).map_err(Failure::from)
+    match (converted.outcome, &bench.gaps.report_cut) {
+        (Err(ConvertFailure::Corrupt { .. }), Some(problem)) => Err(cut(problem)),
+        (outcome, _) => outcome.map(drop).map_err(Failure::from),
+    }
+}
+
+/// Whether the task is as good as its summary says.
+///
+/// A report that its tool could not end is a part of one, and worth what was readable; the tool's own
+/// problem outweighs the report's when that is nothing.
+fn judge(gaps: &Gaps, summary: &mut Summary) -> Result<(), Failure> {
+    if let Some(problem) = &gaps.report_cut {
+        let nothing = summary.records == 0 && summary.completeness == summary::Completeness::Truncated;
+        summary.completeness = summary::Completeness::Partial;
+        return if nothing { Err(cut(problem)) } else { Ok(()) };
+    }
+    truncation(summary)?;
+    if gaps.tool_failed {
+        summary.completeness = summary::Completeness::Partial;
+        return Ok(());
+    }
+    unreadable(summary)
+}
+
+fn cut(problem: &Refusal) -> Failure {
+    if problem.code == RefusalCode::ToolTimeout.as_str() {
+        Failure::TimedOut(problem.clone())
+    } else {
+        Failure::Refused(problem.clone())
+    }
 }
 
 /// Keeps what the plugin finished, and answers the first session of a capture among it.
@@ -175,8 +209,8 @@ async fn keep_artifacts(
 
 /// A report that ends too early is a failed task, with what was readable kept: its silence about the
 /// rest must not look like a clean scan.
-fn truncation(completeness: Completeness, summary: &Summary) -> Result<(), Failure> {
-    if completeness != Completeness::Truncated {
+fn truncation(summary: &Summary) -> Result<(), Failure> {
+    if summary.completeness != summary::Completeness::Truncated {
         return Ok(());
     }
     let detail = summary

@@ -18,6 +18,9 @@ use crate::tool::unpack::{self, UnpackError, UnpackLimits};
 const REPORT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// Where in the scratch folder an upload is unpacked.
+pub(super) const TREE: &str = "tree";
+
 /// A scratch folder that goes with its value.
 pub(crate) struct Scratch {
     folder: tempfile::TempDir,

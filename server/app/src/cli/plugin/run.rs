@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use tamiz_core::fingerprint::Occurrences;
 use tamiz_core::{Diagnostic, Finding, Location};
 use tamiz_host::{
-    ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertServices, ConvertSink,
-    Converted, Input, Plugin, RunLimits, SecretKey, SinkError, StoredArtifact,
+    ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
+    Input, Plugin, RunLimits, SinkError, StoredArtifact,
 };
 
 use super::super::scan::documents::Project;
@@ -25,6 +25,7 @@ use super::super::scan::report::{self, Report};
 use super::super::scan::{sarif, table};
 use super::super::{CliError, open};
 use crate::config::Config;
+use crate::services::PluginServices;
 
 /// The version of the JSON document; raised when a field changes its meaning or goes away.
 const JSON_VERSION: u32 = 1;
@@ -154,7 +155,7 @@ fn request(args: &RunArgs, config: &Config) -> Result<ConvertRequest, CliError> 
             ..RunLimits::default()
         },
         sink: Box::new(MemorySink::default()),
-        services: Box::new(LocalServices::new(args.source.as_deref())?),
+        services: Box::new(PluginServices::new(LOCAL_KEY, args.source.clone())),
         cancel: tamiz_host::CancelFlag::default(),
     })
 }
@@ -165,41 +166,6 @@ fn open_file(path: &Path) -> Result<File, CliError> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
     CliError::Failed(format!("{} cannot be read: {error}", path.display()))
-}
-
-/// A fixed key, and the files of a folder.
-struct LocalServices {
-    key: SecretKey,
-    root: Option<PathBuf>,
-}
-
-impl LocalServices {
-    fn new(source: Option<&Path>) -> Result<Self, CliError> {
-        let root = source
-            .map(|path| path.canonicalize().map_err(|error| unreadable(path, &error)))
-            .transpose()?;
-        Ok(Self {
-            key: SecretKey::new(LOCAL_KEY),
-            root,
-        })
-    }
-}
-
-impl ConvertServices for LocalServices {
-    fn secret_identity(&mut self, value: &[u8]) -> String {
-        self.key.identity(value)
-    }
-
-    fn open_source(&mut self, path: &str) -> Option<Input> {
-        let root = self.root.as_ref()?;
-        // a link may lead anywhere
-        let file = root.join(path).canonicalize().ok()?;
-        if !file.starts_with(root) || !file.is_file() {
-            return None;
-        }
-        let opened = File::open(&file).ok()?;
-        Some(Input::seekable(path, opened))
-    }
 }
 
 /// One finding and the records that say the same once more.
