@@ -1,6 +1,6 @@
 # Thin wrappers. Each target does its own set-up first; set-up is quiet and quick when all is there.
 
-.PHONY: help setup plugins demo run test bench
+.PHONY: help setup tools plugins demo run test bench
 
 help:
 	@echo "make demo     set up, build, scan the bundled vulnerable application, check the findings"
@@ -8,10 +8,14 @@ help:
 	@echo "make test     set up and run every test (make test ARGS="-p tidy": what cargo test takes)"
 	@echo "make bench    set up and run the benches"
 	@echo "make plugins  set up and build the wasm plugins"
+	@echo "make tools    install the scanners that the platform's registries offer (make tools ARGS=\"nikto sslscan\": some of them)"
 	@echo "make setup    only install or find what the others need"
 
 setup:
 	@scripts/setup
+
+tools: setup
+	@scripts/tools $(ARGS)
 
 plugins: setup
 	@scripts/build-plugins

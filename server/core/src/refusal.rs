@@ -56,6 +56,8 @@ codes! {
     TargetForbidden = "TARGET_FORBIDDEN",
     /// The target's host has no address now.
     TargetUnresolved = "TARGET_UNRESOLVED",
+    /// The target does not answer.
+    TargetUnreachable = "TARGET_UNREACHABLE",
     /// The archive breaks a rule (escape, link, duplicate, bomb, …).
     ArchiveRefused = "ARCHIVE_REFUSED",
     /// No plugin recognises the report.

@@ -8,6 +8,7 @@
 pub mod compile_component;
 pub mod config;
 pub mod database;
+mod door;
 mod error;
 pub mod flags;
 pub mod migrate;
@@ -73,6 +74,9 @@ enum Command {
     Postgres(postgres::PostgresArgs),
     #[command(hide = true)]
     CompileComponent(compile_component::CompileComponentArgs),
+    /// The inner end of a tool's door; started by the worker, never by a person
+    #[command(hide = true)]
+    Door,
 }
 
 /// Runs the command that the process was started with.
@@ -86,6 +90,9 @@ pub fn run() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    if matches!(cli.command, Command::Door) {
+        return door::run();
+    }
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
@@ -97,6 +104,8 @@ fn execute(cli: Cli) -> Result<(), CliError> {
     match command {
         // This process limits itself for good and must have no threads.
         Command::CompileComponent(args) => compile_component::run(&args),
+        // Answered above: it ends with another program's exit code.
+        Command::Door => Ok(()),
         Command::Schema(args) => schema::run(&args),
         Command::Config(command) => config::run(&command, &flags),
         Command::Serve(args) => block_on(serve::run(args, flags)),

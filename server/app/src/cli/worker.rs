@@ -1,5 +1,6 @@
 //! `tamiz worker`: a worker in a process of its own.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -22,11 +23,16 @@ Needs the database and the blob store of the server; SIGTERM lets running tasks 
 
 Examples:
   DATABASE_URL=postgres://tamiz@db/tamiz TAMIZ_BLOB_URL=s3://bucket/tamiz tamiz worker
-  tamiz worker --slots 4")]
+  tamiz worker --slots 4
+  tamiz worker --check")]
 pub struct WorkerArgs {
     /// Work on so many tasks at once [default: one per core]
     #[arg(long, value_name = "COUNT")]
     slots: Option<String>,
+    /// Only tell which tools are here, what the others want, and which scans this machine can serve;
+    /// needs no server. Fails when it can serve none
+    #[arg(long)]
+    check: bool,
 }
 
 impl WorkerArgs {
@@ -42,6 +48,9 @@ impl WorkerArgs {
 
 pub(super) async fn run(args: WorkerArgs, flags: ConfigFlags) -> Result<(), CliError> {
     let config = Arc::new(flags.load(args.flags())?.config);
+    if args.check {
+        return check(&config).await;
+    }
     start_logs(&config.log);
     if let Err(error) = telemetry::install_metrics() {
         tracing::warn!(error = &error as &dyn std::error::Error, "no metrics");
@@ -65,9 +74,81 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     Ok(())
 }
 
+/// Prints what this machine can do.
+async fn check(config: &Config) -> Result<(), CliError> {
+    let inventory = inventory(config).await?;
+    print!("{}", tools_table(&inventory));
+    let serving = serving(&inventory);
+    println!("\n{}", serving_table(&serving));
+    if serving.values().any(|tools| !tools.is_empty()) {
+        return Ok(());
+    }
+    Err(CliError::Failed(
+        "no scan of a folder or target can be served here; reports and captures can be imported".to_owned(),
+    ))
+}
+
+/// Each scan type of the catalogue with the tools that are here for it.
+fn serving(inventory: &Inventory) -> BTreeMap<&str, Vec<&str>> {
+    let mut serving: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for missing in inventory.missing.iter().flat_map(|tool| &tool.scan_types) {
+        serving.entry(missing).or_default();
+    }
+    for tool in &inventory.available {
+        for scan_type in &tool.entry.scan_types {
+            serving.entry(scan_type).or_default().push(&tool.entry.name);
+        }
+    }
+    serving
+}
+
+fn tools_table(inventory: &Inventory) -> String {
+    let mut lines = vec![format!(
+        "{:<12} {:<10} {:<12} {}",
+        "TOOL", "SCANS", "VERSION", "WHERE, OR WHAT TO DO"
+    )];
+    for tool in &inventory.available {
+        let (name, place) = (&tool.entry.name, tool.binary.display());
+        lines.push(format!(
+            "{name:<12} {:<10} {:<12} {place}",
+            tool.entry.scan_types.join(","),
+            tool.version
+        ));
+    }
+    for tool in &inventory.missing {
+        let (name, reason) = (&tool.name, &tool.reason);
+        lines.push(format!(
+            "{name:<12} {:<10} {:<12} {reason}",
+            tool.scan_types.join(","),
+            "missing"
+        ));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn serving_table(serving: &BTreeMap<&str, Vec<&str>>) -> String {
+    let mut lines = vec![format!("{:<12} {}", "SCAN TYPE", "SERVED WITH")];
+    for (scan_type, tools) in serving {
+        let with = if tools.is_empty() {
+            "nothing: reports can be imported, nothing can be scanned".to_owned()
+        } else {
+            tools.join(", ")
+        };
+        lines.push(format!("{scan_type:<12} {with}"));
+    }
+    lines.join("\n")
+}
+
 /// A worker with the tools that this machine has.
 pub(super) async fn register(platform: Platform) -> Result<Worker, CliError> {
     let inventory = inventory(&platform.config).await?;
+    for missing in &inventory.missing {
+        tracing::warn!(
+            tool = missing.name,
+            reason = missing.reason,
+            "a tool is not available"
+        );
+    }
     Worker::register(platform, inventory)
         .await
         .map_err(|error| CliError::failed(&error))
@@ -82,15 +163,32 @@ async fn inventory(config: &Config) -> Result<Inventory, CliError> {
             std::env::join_paths(folders).map_err(|error| CliError::Usage(format!("tool_path: {error}")))?,
         ),
     };
-    let inventory = catalogue
-        .probe(&ToolFolders::of_this_process(configured.as_deref()))
-        .await;
-    for missing in &inventory.missing {
-        tracing::warn!(
-            tool = missing.name,
-            reason = missing.reason,
-            "a tool is not available"
+    let folders = ToolFolders::of_this_process(configured.as_deref());
+    Ok(catalogue.probe(&folders).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::MissingTool;
+
+    #[test]
+    fn what_is_missing_is_told_with_what_to_do_and_what_cannot_be_scanned() {
+        let inventory = Inventory {
+            available: Vec::new(),
+            missing: vec![MissingTool {
+                name: "sslscan".to_owned(),
+                scan_types: vec!["ssl".to_owned()],
+                reason: "no program sslscan was found; run scripts/tools sslscan".to_owned(),
+            }],
+        };
+        let table = tools_table(&inventory);
+        assert!(
+            table.contains("sslscan      ssl        missing      no program"),
+            "{table}"
         );
+        let serving = serving(&inventory);
+        assert_eq!(serving["ssl"], [""; 0]);
+        assert!(serving_table(&serving).contains("ssl          nothing: "));
     }
-    Ok(inventory)
 }

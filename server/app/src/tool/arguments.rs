@@ -1,12 +1,13 @@
 //! From a plugin's argument list to the one that a tool gets.
 //!
-//! A placeholder is one whole element and becomes a path inside the box. Every option must be one
-//! that the catalogue allows for the tool, with its value as an element of its own; a literal value
-//! must not look like an option. So neither a plugin nor an option that a user typed can reach
+//! A placeholder is one whole element, or all of one after an option's `=`, and becomes a path inside
+//! the box or a part of the target. Every option must be one that the catalogue allows for the tool; a
+//! literal value or a part of a target must not look like an option. So neither a plugin nor an option that a user typed can reach
 //! anything of the tool that its operator did not mean to offer.
 
 use super::boxed;
 use super::catalogue::{ArgumentPolicy, ToolEntry};
+use super::door::{NetworkTarget, RESOLVER};
 
 /// Arguments of one run: every rule file named one by one stays far below.
 const ARGUMENTS_MAX: usize = 256;
@@ -30,7 +31,9 @@ pub enum ArgumentError {
     },
     /// A placeholder that nothing fills.
     #[error(
-        "argument {argument:?} is not one whole placeholder of this run (${{target}}, ${{rules}}, ${{out.NAME}})"
+        "argument {argument:?} is not one whole placeholder of this run (${{target}}, ${{files}}, ${{rules}}, \
+         ${{out.NAME}}; for a target that is called ${{target.url}}, ${{target.host}}, ${{target.port}}, \
+         ${{target.endpoint}}, ${{resolver}})"
     )]
     UnknownPlaceholder {
         /// As given.
@@ -61,7 +64,12 @@ pub enum ArgumentError {
 /// What the placeholders of one run stand for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places<'a> {
-    pub(super) target: bool,
+    /// `.` for a tree, a file's place for a capture.
+    pub(super) target: Option<&'static str>,
+    /// What the tool calls, if it may.
+    pub(super) network: Option<&'a NetworkTarget>,
+    /// Of the tree, those that the catalogue's entry wants.
+    pub(super) files: &'a [String],
     /// The path inside the box, when the run has rules.
     pub(super) rules: Option<&'static str>,
     pub(super) outputs: &'a [String],
@@ -126,10 +134,14 @@ fn take(
             argument.to_owned(),
             value.ok_or_else(|| bad_value(wanted))?.clone(),
         ]);
+    } else if let Some((option, value)) = joined(policy, argument) {
+        filled.push(format!("{option}{}", placeholder(value, places)?));
     } else if argument.starts_with('-') {
         return Err(ArgumentError::OptionNotAllowed {
             option: argument.to_owned(),
         });
+    } else if argument == "${files}" && policy.positional {
+        filled.extend(places.files.iter().cloned());
     } else if argument.contains("${") && policy.positional {
         filled.push(placeholder(argument, places)?);
     } else {
@@ -140,23 +152,44 @@ fn take(
     Ok(())
 }
 
+/// `--option=${placeholder}`, when the catalogue has `--option=` among the options with a path.
+fn joined<'a>(policy: &ArgumentPolicy, argument: &'a str) -> Option<(&'a str, &'a str)> {
+    let (option, value) = argument.split_at_checked(argument.find('=')? + 1)?;
+    (policy.paths.contains(option) && value.starts_with("${")).then_some((option, value))
+}
+
 fn placeholder(argument: &str, places: Places<'_>) -> Result<String, ArgumentError> {
     let name = argument
         .strip_prefix("${")
         .and_then(|rest| rest.strip_suffix('}'))
         .unwrap_or_default();
+    let network = places.network;
     let place = match name {
-        // The box starts the tool in the target's folder, so reports name files as the upload does.
-        "target" if places.target => Some(".".to_owned()),
+        // The box starts the tool in a tree's folder, so reports name files as the upload does.
+        "target" => places.target.map(ToOwned::to_owned),
+        "target.url" => network.and_then(|target| target.url.clone()),
+        "target.host" => network.map(|target| target.host.clone()),
+        "target.port" => network.and_then(|target| target.ports.first().map(u16::to_string)),
+        "target.endpoint" => network.and_then(NetworkTarget::endpoint),
+        "resolver" => network
+            .filter(|target| !target.resolvers.is_empty())
+            .map(|_| RESOLVER.to_owned()),
         "rules" => places.rules.map(ToOwned::to_owned),
         _ => name
             .strip_prefix("out.")
             .filter(|name| places.outputs.iter().any(|output| output == name))
             .map(boxed::output_path),
     };
-    place.ok_or_else(|| ArgumentError::UnknownPlaceholder {
+    let place = place.ok_or_else(|| ArgumentError::UnknownPlaceholder {
         argument: argument.to_owned(),
-    })
+    })?;
+    if place.starts_with('-') || place.is_empty() || place.contains('\0') {
+        return Err(ArgumentError::BadValue {
+            option: argument.to_owned(),
+            wanted: "a target that is not empty and does not begin with '-'",
+        });
+    }
+    Ok(place)
 }
 
 #[cfg(test)]
@@ -168,7 +201,9 @@ mod tests {
         let catalogue = Catalogue::load(None).expect("bundled");
         let proposed: Vec<String> = proposed.iter().map(|&argument| argument.to_owned()).collect();
         let places = Places {
-            target: true,
+            target: Some("."),
+            network: None,
+            files: &[],
             rules: Some(boxed::RULES_FILE),
             outputs: &["report".to_owned()],
         };
@@ -281,6 +316,80 @@ mod tests {
         for malformed in [long.as_str(), "a\0b"] {
             let refused = fill_semgrep(&["--severity", malformed]);
             assert_eq!(refused, Err(ArgumentError::Malformed { position: 2 }));
+        }
+    }
+
+    fn fill_called(target: &NetworkTarget, proposed: &[&str]) -> Result<Vec<String>, ArgumentError> {
+        let mut entry = Catalogue::load(None).expect("bundled").tools[0].clone();
+        entry.subcommand = None;
+        entry.always.clear();
+        entry.arguments.paths.insert("--xml=".to_owned());
+        let proposed: Vec<String> = proposed.iter().map(|&argument| argument.to_owned()).collect();
+        let places = Places {
+            target: None,
+            network: Some(target),
+            files: &["./-rf.sh".to_owned(), "./b.sh".to_owned()],
+            rules: None,
+            outputs: &["report".to_owned()],
+        };
+        fill(&entry, &proposed, places)
+    }
+
+    #[test]
+    fn a_target_that_is_called_fills_its_parts() {
+        let target = NetworkTarget {
+            url: Some("https://[2001:db8::7]:8443/shop".to_owned()),
+            host: "2001:db8::7".to_owned(),
+            ports: vec![8443],
+            resolvers: vec!["192.0.2.53:53".parse().expect("address")],
+            ..NetworkTarget::default()
+        };
+        let proposed = [
+            "--xml=${out.report}",
+            "${target.url}",
+            "${target.endpoint}",
+            "${resolver}",
+            "${files}",
+        ];
+        assert_eq!(
+            fill_called(&target, &proposed).expect("allowed"),
+            [
+                "--xml=/out/report",
+                "https://[2001:db8::7]:8443/shop",
+                "[2001:db8::7]:8443",
+                "127.0.0.1",
+                "./-rf.sh",
+                "./b.sh"
+            ]
+        );
+        for absent in [
+            "${target}",
+            "${rules}",
+            "--xml=x",
+            "--xml=${target}",
+            "--log=${out.report}",
+        ] {
+            assert!(fill_called(&target, &[absent]).is_err(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_target_becomes_an_option() {
+        let target = NetworkTarget {
+            url: Some(String::new()),
+            host: "-oProxyCommand=id".to_owned(),
+            ..NetworkTarget::default()
+        };
+        for part in ["${target.host}", "${target.url}"] {
+            let refused = fill_called(&target, &[part]);
+            assert!(matches!(refused, Err(ArgumentError::BadValue { .. })), "{part}");
+        }
+        for absent in ["${target.port}", "${target.endpoint}", "${resolver}"] {
+            let refused = fill_called(&target, &[absent]);
+            assert!(
+                matches!(refused, Err(ArgumentError::UnknownPlaceholder { .. })),
+                "{absent}"
+            );
         }
     }
 }

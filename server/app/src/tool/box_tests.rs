@@ -53,6 +53,7 @@ impl Script {
             .collect();
         let catalogue = format!(
             "[[tool]]\nname = \"script\"\nbinary = \"script\"\ninstall = \"write it\"\nscan_types = [\"test\"]\n\
+             targets = [\"tree\"]\n\
              version = {{ args = [\"--version\"], after = \"script\" }}\nread_only = [\"${{install}}\"]\n\
              network = \"none\"\nexit_codes = {{ ran = [0], partly = [2] }}\n\
              arguments = {{ values = [\"--text\"], paths = [\"--file\"] }}\n[tool.limits]\n{}",
@@ -88,6 +89,7 @@ impl Script {
             args: &args,
             outputs: &outputs,
             target: Some(&self.folder.path().join("target")),
+            network: None,
             rules: None,
             scratch: &scratch,
             cancel: &self.cancel,

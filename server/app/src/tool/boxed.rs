@@ -2,9 +2,12 @@
 //!
 //! Inside there is a read-only system (an allow-list of folders, not the host's root), the target at
 //! `/src`, rules under `/rules`, one writable file in `/out` for each output, a private `/tmp` of
-//! limited size, and nothing else: no home folder, no other process, no capability, an empty network
-//! unless the catalogue grants the host's, and only the environment that is given here. Limits are
-//! set by `prlimit` inside the box, so they count the box's processes and no one else's.
+//! limited size, and nothing else: no home folder, no other process, no capability, an empty network,
+//! and only the environment that is given here. Limits are set by `prlimit` inside the box, so they
+//! count the box's processes and no one else's.
+//!
+//! A box with a door stands inside a second, outer bubblewrap, which makes the network namespace: see
+//! `door`. Who is in the box has no right over that namespace.
 //!
 //! Outputs are files that exist before the tool starts and are mounted one by one: a tool can leave
 //! no link, no pipe and no other file on the host's disk.
@@ -17,16 +20,22 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::catalogue::{Limits, Network};
+use super::catalogue::Limits;
+use super::door::{self, NetworkTarget, Reach};
 
 /// The target's folder inside the box.
 pub const TARGET: &str = "/src";
+/// A target that is one file, inside the box: always by this name, because the upload's may look like
+/// an option.
+pub const CAPTURE: &str = "/capture";
 /// A folder of rules inside the box.
 pub const RULES_FOLDER: &str = "/rules";
 /// Rules that are one file: always by this name, because the host's may look like an option.
@@ -46,17 +55,15 @@ const SETTINGS: [&str; 7] = [
     "/etc/ssl/openssl.cnf",
     "/etc/pki/tls/certs",
 ];
-/// What name resolution reads besides, for tools that have the host's network.
-const NETWORK_SETTINGS: [&str; 4] = [
-    "/etc/resolv.conf",
-    "/etc/hosts",
-    "/etc/nsswitch.conf",
-    "/etc/services",
-];
+/// What tools that have a door read besides: the names of ports and protocols.
+const NETWORK_SETTINGS: [&str; 2] = ["/etc/services", "/etc/protocols"];
 /// Shared memory between a tool's own processes: semaphores of Python's multiprocessing are tiny.
 const SHARED_MEMORY_BYTES: u64 = 16 * 1024 * 1024;
 /// A test box runs `true`; on a busy machine that took 40 ms.
 const TRIAL_SECONDS_MAX: u64 = 20;
+
+/// An address for documentation, which no machine has.
+const DOCUMENTATION_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
 /// Where an output is written inside the box.
 pub(super) fn output_path(name: &str) -> String {
@@ -92,6 +99,8 @@ pub struct Bubblewrap {
     prlimit: PathBuf,
     /// Version 0.8 can forbid the tool to make user namespaces of its own.
     forbids_nesting: bool,
+    /// Why no door can be made here, if so.
+    no_door: Option<String>,
 }
 
 /// What one box holds.
@@ -101,11 +110,15 @@ pub(super) struct BoxPlan<'a> {
     pub(super) arguments: &'a [String],
     pub(super) environment: &'a [(String, String)],
     pub(super) read_only: &'a [PathBuf],
+    /// A folder, or a single file.
     pub(super) target: Option<&'a Path>,
     pub(super) rules: Option<&'a Path>,
+    /// A folder of the catalogue's settings for the tool.
+    pub(super) settings: Option<&'a Path>,
     /// Each output's name and the file on the host that it becomes.
     pub(super) outputs: &'a [(String, PathBuf)],
-    pub(super) network: Network,
+    /// The folder of its door, with the settings in it.
+    pub(super) door: Option<&'a Path>,
     pub(super) limits: &'a Limits,
 }
 
@@ -122,18 +135,40 @@ impl Bubblewrap {
             program,
             prlimit,
             forbids_nesting: true,
+            no_door: None,
         };
-        if found.trial().await.is_err() {
+        if found.trial(None).await.is_err() {
             found.forbids_nesting = false;
             found
-                .trial()
+                .trial(None)
                 .await
                 .map_err(|reason| BoxUnavailable::Refused { reason })?;
         }
+        found.no_door = found.trial_of_a_door().await.err();
         Ok(found)
     }
 
-    async fn trial(&self) -> Result<(), String> {
+    /// Why tools that call their targets cannot run here; `None` if they can.
+    pub(super) fn no_door(&self) -> Option<&str> {
+        self.no_door.as_deref()
+    }
+
+    /// A box around nothing, with a door to nowhere that listens on a port below 1024 and on an
+    /// address that no machine has.
+    async fn trial_of_a_door(&self) -> Result<(), String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let reach = Reach {
+            addresses: [DOCUMENTATION_ADDRESS].into(),
+            ports: [80].into(),
+            connections_max: 1,
+            ..Reach::default()
+        };
+        let settings = door::write_settings(folder.path(), &NetworkTarget::default());
+        settings.map_err(|error| error.to_string())?;
+        self.trial(Some((folder.path(), &reach))).await
+    }
+
+    async fn trial(&self, door: Option<(&Path, &Reach)>) -> Result<(), String> {
         let nothing = in_system_folders("true").ok_or("no program named true")?;
         let limits = Limits {
             wall_seconds: TRIAL_SECONDS_MAX,
@@ -153,11 +188,17 @@ impl Bubblewrap {
             read_only: &[],
             target: None,
             rules: None,
+            settings: None,
             outputs: &[],
-            network: Network::None,
+            door: door.map(|(folder, _)| folder),
             limits: &limits,
         };
-        let trial = self.command(&plan).output();
+        let command = match door {
+            Some((_, reach)) => self.command_with_door(&plan, reach),
+            None => Ok(self.command(&plan)),
+        };
+        let mut command = command.map_err(|error| error.to_string())?;
+        let trial = command.output();
         let output = tokio::time::timeout(Duration::from_secs(TRIAL_SECONDS_MAX), trial)
             .await
             .map_err(|_| format!("it took more than {TRIAL_SECONDS_MAX} s"))?
@@ -175,18 +216,10 @@ impl Bubblewrap {
     /// the tool could read it. It leads a process group of its own, so that an interrupt typed at the
     /// worker's terminal reaches the worker alone, and dies when it is dropped.
     pub(super) fn command(&self, plan: &BoxPlan<'_>) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut arguments = self.arguments(plan).into_iter();
+        let mut command = Command::new(arguments.next().unwrap_or_default());
         command
-            .args(self.walls(plan))
-            .args(Self::contents(plan))
-            .args(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir"])
-            .arg(if plan.target.is_some() { TARGET } else { "/tmp" })
-            .arg("--")
-            .arg(&self.prlimit)
-            .args(limit_arguments(plan.limits))
-            .arg("--")
-            .arg(plan.program)
-            .args(plan.arguments)
+            .args(arguments)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::null())
@@ -195,6 +228,62 @@ impl Bubblewrap {
             .process_group(0)
             .kill_on_drop(true);
         command
+    }
+
+    /// The same inside a shell that has the network namespace, and in it the inner end of the door.
+    ///
+    /// The shell hides nothing of the host: in it runs the door, which is our own program, and the box.
+    pub(super) fn command_with_door(&self, plan: &BoxPlan<'_>, reach: &Reach) -> io::Result<Command> {
+        let folder = plan.door.ok_or(io::ErrorKind::InvalidInput)?;
+        door::Order::write(folder, reach, self.arguments(plan))?;
+        let mut command = Command::new(&self.program);
+        command
+            .args([
+                "--unshare-user",
+                "--unshare-net",
+                "--uid",
+                NOBODY,
+                "--gid",
+                NOBODY,
+            ])
+            .args(["--cap-drop", "ALL"])
+            .args(["--cap-add", "CAP_NET_BIND_SERVICE", "--cap-add", "CAP_NET_ADMIN"])
+            .args(["--die-with-parent", "--dev-bind", "/", "/", "--chdir"])
+            .arg(folder)
+            .arg("--")
+            .args(door::program()?)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// The whole command line of a box, bubblewrap first.
+    fn arguments(&self, plan: &BoxPlan<'_>) -> Vec<OsString> {
+        let mut arguments = vec![self.program.clone().into_os_string()];
+        arguments.extend(self.walls(plan));
+        arguments.extend(Self::contents(plan));
+        let folder = plan.target.is_some_and(Path::is_dir);
+        let start = if folder { TARGET } else { "/tmp" };
+        arguments.extend(words(&[
+            "--remount-ro",
+            "/dev",
+            "--remount-ro",
+            "/",
+            "--chdir",
+            start,
+            "--",
+        ]));
+        arguments.push(self.prlimit.clone().into_os_string());
+        arguments.extend(limit_arguments(plan.limits).into_iter().map(OsString::from));
+        arguments.push("--".into());
+        arguments.push(plan.program.into());
+        arguments.extend(plan.arguments.iter().map(OsString::from));
+        arguments
     }
 
     fn walls(&self, plan: &BoxPlan<'_>) -> Vec<OsString> {
@@ -219,7 +308,7 @@ impl Bubblewrap {
         if self.forbids_nesting {
             walls.extend(words(&["--disable-userns"]));
         }
-        if plan.network == Network::None {
+        if plan.door.is_none() {
             walls.extend(words(&["--unshare-net"]));
         }
         for (name, value) in plan.environment {
@@ -233,9 +322,16 @@ impl Bubblewrap {
         let temporary = plan.limits.temporary_bytes.to_string();
         let shared = SHARED_MEMORY_BYTES.to_string();
         let mut mounts = system_mounts();
-        let network = (plan.network == Network::Host).then_some(NETWORK_SETTINGS);
+        let network = plan.door.map(|_| NETWORK_SETTINGS);
         for path in SETTINGS.into_iter().chain(network.into_iter().flatten()) {
             mounts.extend(words(&["--ro-bind-try", path, path]));
+        }
+        for (folder, (name, place)) in plan
+            .door
+            .iter()
+            .flat_map(|folder| door::SETTINGS.map(|one| (folder, one)))
+        {
+            mounts.extend(mount("--ro-bind", &folder.join(name), OsStr::new(place)));
         }
         mounts.extend(words(&["--proc", "/proc", "--dev", "/dev"]));
         mounts.extend(words(&["--size", &shared, "--tmpfs", "/dev/shm"]));
@@ -245,10 +341,14 @@ impl Bubblewrap {
             mounts.extend(mount("--ro-bind", folder, folder.as_os_str()));
         }
         if let Some(target) = plan.target {
-            mounts.extend(mount("--ro-bind", target, OsStr::new(TARGET)));
+            let place = if target.is_file() { CAPTURE } else { TARGET };
+            mounts.extend(mount("--ro-bind", target, OsStr::new(place)));
         }
         if let Some(rules) = plan.rules {
             mounts.extend(mount("--ro-bind", rules, OsStr::new(rules_place(rules))));
+        }
+        if let Some(settings) = plan.settings {
+            mounts.extend(mount("--ro-bind", settings, OsStr::new("/settings")));
         }
         for (name, file) in plan.outputs {
             mounts.extend(mount("--bind", file, OsStr::new(&output_path(name))));

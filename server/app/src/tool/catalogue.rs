@@ -62,10 +62,19 @@ pub struct ToolEntry {
     pub name: String,
     /// The file name of its program.
     pub binary: String,
+    /// What other distributions call it; asked for after `binary`.
+    #[serde(default)]
+    pub other_binaries: Vec<String>,
     /// What to do when it is missing, for people.
     pub install: String,
     /// What a worker with this tool can serve.
     pub scan_types: Vec<String>,
+    /// Which kinds of target it works on: `tree`, `url`, `endpoint`, `domain`, `capture`.
+    pub targets: BTreeSet<String>,
+    /// The files of a tree that it reads, as globs; a tree without one is no work for it, and
+    /// `${files}` stands for all of them. None: it looks for itself.
+    #[serde(default)]
+    pub files: Vec<String>,
     /// How to ask for its version.
     pub version: VersionQuestion,
     /// Its first argument, if it has any.
@@ -80,8 +89,15 @@ pub struct ToolEntry {
     /// Folders that it may read besides the system's; `${install}` is the folder above its bin folder.
     #[serde(default)]
     pub read_only: Vec<String>,
-    /// Whether it may use the network.
+    /// Files of ours that the box has as `/settings/NAME`, by name; for tools that would else look for
+    /// settings in the upload.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// What of the network it may use.
     pub network: Network,
+    /// How much of it, for tools that may.
+    #[serde(default)]
+    pub door: Option<DoorLimits>,
     /// What its exit codes mean.
     pub exit_codes: ExitCodes,
     /// What it writes to stderr only when it came to its end, for tools whose exit codes do not tell.
@@ -103,16 +119,31 @@ pub struct VersionQuestion {
     /// The text before the version in the answer; empty if the answer begins with it.
     #[serde(default)]
     pub after: String,
+    /// Whether the tool has no word for its version; that it answers with exit code 0 is enough then.
+    #[serde(default)]
+    pub untold: bool,
 }
 
-/// The network that a box has.
+/// The network that a box has: a loopback of its own, and what a door lets through to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
-    /// Loopback alone, and nobody else on it.
+    /// No door.
     None,
-    /// The host's. For tools whose work it is; nothing here restricts their targets.
-    Host,
+    /// The pinned addresses and ports of the task's target.
+    Target,
+    /// The operator's resolvers.
+    Dns,
+}
+
+/// What may go through the door of one run.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DoorLimits {
+    /// Both ways together.
+    pub bytes: u64,
+    /// Open at once; more wait.
+    pub connections: usize,
 }
 
 /// What a tool's exit codes mean; all others mean that it did not do its work.
@@ -217,8 +248,21 @@ impl ToolEntry {
         if !is_word(&self.name) {
             return Err("the name is not a word of lower-case letters, digits, '-', '_' and '.'");
         }
-        if self.binary.is_empty() || self.binary.contains('/') {
+        let mut binaries = std::iter::once(&self.binary).chain(&self.other_binaries);
+        if binaries.any(|name| name.is_empty() || name.contains('/')) {
             return Err("binary is not a file name");
+        }
+        if !self.settings.keys().all(|name| is_word(name)) {
+            return Err("a name in settings is not a plain word");
+        }
+        if self.targets.is_empty() || !self.targets.iter().all(|kind| TARGETS.contains(&kind.as_str())) {
+            return Err("targets is empty or has a word that is no kind of target");
+        }
+        match (self.network, &self.door) {
+            (Network::None, Some(_)) => return Err("door is given, but network is none"),
+            (Network::Target | Network::Dns, None) => return Err("network wants a door's limits"),
+            (_, Some(door)) if door.bytes == 0 || door.connections == 0 => return Err("a limit is 0"),
+            _ => {}
         }
         if self.completion.as_deref() == Some("") {
             return Err("completion is empty");
@@ -258,6 +302,9 @@ impl ToolEntry {
         Ok(())
     }
 }
+
+/// The kinds of target that plugins plan for.
+const TARGETS: [&str; 5] = ["tree", "url", "endpoint", "domain", "capture"];
 
 /// In `read_only`: the folder above the one where the tool's program was found.
 pub(super) const INSTALL: &str = "${install}";
@@ -321,7 +368,9 @@ mod tests {
                 "read_only = [\"tools\"]",
                 "read_only",
             ),
-            ("network = \"none\"", "network = \"some\"", "network"),
+            ("network = \"none\"", "network = \"host\"", "network"),
+            ("network = \"none\"", "network = \"target\"", "door"),
+            ("targets = [\"tree\"]", "targets = [\"forest\"]", "targets"),
         ] {
             assert!(BUNDLED.contains(find), "{find}");
             let error = Catalogue::parse("test", &BUNDLED.replacen(find, put, 1)).expect_err(put);

@@ -1,7 +1,7 @@
 //! Native tools: which ones this machine has, and how one is run without trusting it.
 //!
 //! [`catalogue`] is the operator's list; [`probe`] finds what of it works here; [`run`] runs one tool
-//! in a box made by [`boxed`] and hands back what it wrote; [`unpack`] turns an uploaded archive into
+//! in a box made by [`boxed`], through a [`door`] if it calls its target, and hands back what it wrote; [`unpack`] turns an uploaded archive into
 //! a folder to scan; [`rules`] keeps the bundled rules as files.
 //!
 //! A caller must know: a tool never runs unboxed, never through a shell, and never with arguments
@@ -19,6 +19,8 @@ pub mod run;
 
 pub mod boxed;
 mod capture;
+pub mod door;
+mod files;
 mod spawn;
 mod tree;
 
@@ -28,9 +30,15 @@ pub mod unpack;
 #[cfg(test)]
 mod box_tests;
 #[cfg(test)]
+mod door_tests;
+#[cfg(test)]
+mod scanner_tests;
+#[cfg(test)]
 mod semgrep_tests;
 
 pub use catalogue::{Catalogue, CatalogueError};
+pub use door::inside::run as door;
+pub use door::{NetworkTarget, Traffic};
 pub use outcome::{Captured, OutputFile, OutputPart, ToolEnd, ToolOutcome, Verdict};
 pub use probe::{Inventory, MissingTool, Tool, ToolFolders};
 pub use run::{ToolError, ToolOutput, ToolRequest, run};

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use tamiz_core::refusal::{Refusal, RefusalCode};
 
 use super::catalogue::ExitCodes;
+use super::door::Traffic;
 
 /// What one run left behind.
 #[derive(Debug, Clone)]
@@ -31,6 +32,10 @@ pub struct ToolOutcome {
     pub stderr: Captured,
     /// The outputs that are there and not empty, in the order asked for.
     pub outputs: Vec<OutputFile>,
+    /// What went through its door, if it had one.
+    pub traffic: Option<Traffic>,
+    /// Whether the tree had more of its files than fit a command line.
+    pub files_are_cut: bool,
     /// The most memory that all its processes were seen to use at once; 0 if it was too quick to see.
     pub memory_bytes_peak: u64,
     /// Processor time as last seen, so a little less than the truth.
@@ -65,6 +70,11 @@ pub enum ToolEnd {
     },
     /// All its processes together used too much memory.
     MemoryLimit {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// More went through its door than may.
+    TrafficLimit {
         /// The limit.
         limit_bytes: u64,
     },
@@ -124,9 +134,10 @@ impl ToolOutcome {
         let code = match &self.end {
             _ if self.verdict == Verdict::Ran => return None,
             ToolEnd::TimedOut { .. } => RefusalCode::ToolTimeout,
-            ToolEnd::OutputLimit { .. } | ToolEnd::ProcessLimit { .. } | ToolEnd::MemoryLimit { .. } => {
-                RefusalCode::ToolLimit
-            }
+            ToolEnd::OutputLimit { .. }
+            | ToolEnd::ProcessLimit { .. }
+            | ToolEnd::MemoryLimit { .. }
+            | ToolEnd::TrafficLimit { .. } => RefusalCode::ToolLimit,
             ToolEnd::Exited(_) | ToolEnd::Unfinished(_) | ToolEnd::Killed(_) | ToolEnd::Cancelled => {
                 RefusalCode::ToolFailed
             }
@@ -170,16 +181,35 @@ impl std::fmt::Display for ToolEnd {
             Self::MemoryLimit { limit_bytes } => {
                 write!(formatter, "it used more than {limit_bytes} bytes of memory")
             }
+            Self::TrafficLimit { limit_bytes } => {
+                write!(
+                    formatter,
+                    "it and its target exchanged more than {limit_bytes} bytes"
+                )
+            }
             Self::Cancelled => write!(formatter, "it was cancelled"),
         }
     }
 }
 
-/// An output that was not written is not an empty result.
-pub(super) fn verdict(codes: &ExitCodes, end: &ToolEnd, written: bool) -> Verdict {
+/// How much of what it was asked for a tool wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Nothing,
+    Some,
+    All,
+}
+
+/// An output that was not written is not an empty result. What a tool wrote until its time or its
+/// traffic was used up is a part of one.
+pub(super) fn verdict(codes: &ExitCodes, end: &ToolEnd, written: Written) -> Verdict {
+    let all = written == Written::All;
     match end {
-        ToolEnd::Exited(code) if written && codes.ran.contains(code) => Verdict::Ran,
-        ToolEnd::Exited(code) if written && codes.partly.contains(code) => Verdict::RanPartly,
+        ToolEnd::TimedOut { .. } | ToolEnd::TrafficLimit { .. } if written != Written::Nothing => {
+            Verdict::RanPartly
+        }
+        ToolEnd::Exited(code) if all && codes.ran.contains(code) => Verdict::Ran,
+        ToolEnd::Exited(code) if all && codes.partly.contains(code) => Verdict::RanPartly,
         _ => Verdict::Failed,
     }
 }
@@ -195,17 +225,31 @@ mod tests {
             partly: vec![2],
         };
         for (end, written, expected) in [
-            (ToolEnd::Exited(0), true, Verdict::Ran),
-            (ToolEnd::Exited(1), true, Verdict::Ran),
-            (ToolEnd::Exited(0), false, Verdict::Failed),
-            (ToolEnd::Exited(2), true, Verdict::RanPartly),
-            (ToolEnd::Exited(2), false, Verdict::Failed),
-            (ToolEnd::Exited(7), true, Verdict::Failed),
-            (ToolEnd::Unfinished(0), true, Verdict::Failed),
-            (ToolEnd::Killed(9), true, Verdict::Failed),
-            (ToolEnd::TimedOut { limit_seconds: 1 }, true, Verdict::Failed),
+            (ToolEnd::Exited(0), Written::All, Verdict::Ran),
+            (ToolEnd::Exited(1), Written::All, Verdict::Ran),
+            (ToolEnd::Exited(0), Written::Some, Verdict::Failed),
+            (ToolEnd::Exited(2), Written::All, Verdict::RanPartly),
+            (ToolEnd::Exited(2), Written::Some, Verdict::Failed),
+            (ToolEnd::Exited(7), Written::All, Verdict::Failed),
+            (ToolEnd::Unfinished(0), Written::All, Verdict::Failed),
+            (ToolEnd::Killed(9), Written::All, Verdict::Failed),
+            (
+                ToolEnd::TimedOut { limit_seconds: 1 },
+                Written::Nothing,
+                Verdict::Failed,
+            ),
+            (
+                ToolEnd::TimedOut { limit_seconds: 1 },
+                Written::Some,
+                Verdict::RanPartly,
+            ),
+            (
+                ToolEnd::TrafficLimit { limit_bytes: 1 },
+                Written::All,
+                Verdict::RanPartly,
+            ),
         ] {
-            assert_eq!(verdict(&codes, &end, written), expected, "{end:?} {written}");
+            assert_eq!(verdict(&codes, &end, written), expected, "{end:?} {written:?}");
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::boxed::{self, BoxPlan, Bubblewrap};
 use super::catalogue::{Catalogue, INSTALL, Limits, Network, ToolEntry};
 use super::outcome::{Captured, ToolEnd};
-use super::run::execute;
+use super::run::{Stage, execute};
 
 /// For a version answer: semgrep needs 1 s, and ten times that on a busy machine.
 const VERSION_SECONDS_MAX: u64 = 30;
@@ -189,8 +189,15 @@ async fn ask(
     folders: &ToolFolders,
 ) -> Result<Tool, String> {
     let boxed = boxed.clone()?;
+    if let Some(why) = boxed.no_door().filter(|_| entry.network != Network::None) {
+        return Err(format!(
+            "it calls its target, and this machine can make no door to one ({why}): user and network \
+             namespaces inside one another are needed"
+        ));
+    }
     let mut reason = format!("no program {} was found", entry.binary);
-    for program in folders.programs(&entry.binary) {
+    let names = std::iter::once(&entry.binary).chain(&entry.other_binaries);
+    for program in names.flat_map(|name| folders.programs(name)) {
         let mut tool = Tool {
             entry: entry.clone(),
             binary: program.path,
@@ -223,8 +230,10 @@ impl Tool {
             other => Some(PathBuf::from(other)),
         };
         let folders = self.entry.read_only.iter().filter_map(folder);
-        // The system's folders are there anyway.
-        folders.filter(|folder| !folder.starts_with("/usr")).collect()
+        // The system's folders are there anyway, and not every distribution has all the others.
+        folders
+            .filter(|folder| !folder.starts_with("/usr") && folder.exists())
+            .collect()
     }
 
     async fn ask_version(&self) -> Result<String, String> {
@@ -241,15 +250,28 @@ impl Tool {
             read_only: &self.read_only(),
             target: None,
             rules: None,
+            settings: None,
             outputs: &[],
-            network: Network::None,
+            door: None,
             limits: &limits,
         };
         let never = CancellationToken::new();
-        let answer = execute(&self.entry.name, &self.boxed, &plan, scratch.path(), &never).await;
+        let stage = Stage {
+            tool: &self.entry.name,
+            boxed: &self.boxed,
+            scratch: scratch.path(),
+            cancel: &never,
+        };
+        let answer = execute(stage, &plan, None).await;
         let answer = answer.map_err(|error| error.to_string())?;
         if !matches!(answer.end, ToolEnd::Exited(_)) {
             return Err(answer.end.to_string());
+        }
+        if self.entry.version.untold {
+            return match answer.end {
+                ToolEnd::Exited(0) => Ok("unknown".to_owned()),
+                end => Err(end.to_string()),
+            };
         }
         // Some tools answer on stderr.
         [&answer.stdout, &answer.stderr]

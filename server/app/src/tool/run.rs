@@ -20,14 +20,19 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{self, ArgumentError, Places};
 use super::boxed::{self, BoxPlan, Bubblewrap};
 use super::capture::Streams;
-use super::catalogue::{Limits, is_word};
-use super::outcome::{Captured, OutputFile, OutputPart, ToolEnd, ToolOutcome, Verdict, verdict};
+use super::catalogue::{Limits, Network, is_word};
+use super::door::outside::Outside;
+use super::door::{self, NetworkTarget, Reach};
+use super::files::{self, Found};
+use super::outcome::{Captured, OutputFile, OutputPart, ToolEnd, ToolOutcome, Verdict, Written, verdict};
 use super::probe::Tool;
 use super::spawn::spawn;
 use super::tree::{Sample, Tree};
 
 /// Outputs of one run: one report, or a few of a tool that writes several.
 const OUTPUTS_MAX: usize = 16;
+/// The output that is the tool's own stdout, for tools that write their report there.
+const STDOUT: &str = "stdout";
 /// Between two looks at a box's processes and memory.
 const WATCH_MILLISECONDS: u64 = 100;
 /// Between two looks for a box that is being made, which takes a few milliseconds.
@@ -46,8 +51,10 @@ pub struct ToolRequest<'a> {
     pub args: &'a [String],
     /// The files that the tool is to write.
     pub outputs: &'a [ToolOutput],
-    /// The folder to scan.
+    /// The folder to scan, or the one file.
     pub target: Option<&'a Path>,
+    /// What to call, for tools that call their targets.
+    pub network: Option<&'a NetworkTarget>,
     /// A file or folder of rules.
     pub rules: Option<&'a Path>,
     /// An empty folder for what the tool writes.
@@ -59,7 +66,7 @@ pub struct ToolRequest<'a> {
 /// A file that the tool is to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolOutput {
-    /// The NAME of `${out.NAME}`.
+    /// The NAME of `${out.NAME}`; `stdout` is the tool's own stdout.
     pub name: String,
     /// As the plugin declares it.
     pub media_type: String,
@@ -83,6 +90,20 @@ pub enum ToolError {
         tool: String,
         /// The name.
         name: String,
+    },
+    /// It calls its target, and the task has none.
+    #[error("{tool} calls its target, and this task has none that can be called")]
+    NoTarget {
+        /// The tool.
+        tool: String,
+    },
+    /// The tree holds no file that it reads.
+    #[error("nothing in the upload is of a kind that {tool} reads ({wanted})")]
+    NothingToRead {
+        /// The tool.
+        tool: String,
+        /// The catalogue's globs.
+        wanted: String,
     },
     /// The box could not be made.
     #[error("the box for {tool} could not be made: {complaint}")]
@@ -112,10 +133,17 @@ pub enum ToolError {
 /// that is not empty or cannot be written. How a run *ended* is in the outcome.
 pub async fn run(tool: &Tool, request: ToolRequest<'_>) -> Result<ToolOutcome, ToolError> {
     let name = &tool.entry.name;
+    let found = find_files(tool, request).await?;
     let outputs = prepare_outputs(name, request).await?;
+    let settings = write_settings(tool, request.scratch)?;
+    let door = open_door(tool, request)?;
     let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
     let places = Places {
-        target: request.target.is_some(),
+        target: request
+            .target
+            .map(|target| if target.is_file() { boxed::CAPTURE } else { "." }),
+        network: request.network.filter(|_| door.is_some()),
+        files: &found.files,
         rules: request.rules.map(boxed::rules_place),
         outputs: &names,
     };
@@ -131,14 +159,111 @@ pub async fn run(tool: &Tool, request: ToolRequest<'_>) -> Result<ToolOutcome, T
         read_only: &tool.read_only(),
         target: request.target,
         rules: request.rules,
+        settings: settings.as_deref(),
         outputs: &outputs,
-        network: tool.entry.network,
+        door: door.as_ref().map(|door| door.folder.as_path()),
         limits: &tool.entry.limits,
     };
-    let mut outcome = execute(name, &tool.boxed, &plan, request.scratch, request.cancel).await?;
+    let stage = Stage {
+        tool: name,
+        boxed: &tool.boxed,
+        scratch: request.scratch,
+        cancel: request.cancel,
+    };
+    let mut outcome = execute(stage, &plan, door.as_ref()).await?;
+    outcome.files_are_cut = found.is_cut;
     demand_completion(tool, &mut outcome).await?;
     settle(tool, request.outputs, &outputs, &mut outcome)?;
     Ok(outcome)
+}
+
+/// The files that a tool reads; those of a tool that looks for itself are nobody's business here.
+async fn find_files(tool: &Tool, request: ToolRequest<'_>) -> Result<Found, ToolError> {
+    let Some(tree) = request.target.filter(|target| target.is_dir()) else {
+        return Ok(Found::default());
+    };
+    if tool.entry.files.is_empty() {
+        return Ok(Found::default());
+    }
+    let (tree, globs) = (tree.to_owned(), tool.entry.files.clone());
+    let found = tokio::task::spawn_blocking(move || files::find(&tree, &globs)).await;
+    let found = found
+        .map_err(io::Error::other)
+        .and_then(|found| found.map_err(io::Error::other));
+    let found = found.map_err(|source| ToolError::System {
+        tool: tool.entry.name.clone(),
+        doing: "looking for its files",
+        source,
+    })?;
+    if found.files.is_empty() {
+        return Err(ToolError::NothingToRead {
+            tool: tool.entry.name.clone(),
+            wanted: tool.entry.files.join(", "),
+        });
+    }
+    Ok(found)
+}
+
+/// The catalogue's settings for the tool, as files.
+fn write_settings(tool: &Tool, scratch: &Path) -> Result<Option<PathBuf>, ToolError> {
+    if tool.entry.settings.is_empty() {
+        return Ok(None);
+    }
+    let folder = scratch.join("settings");
+    let mut written = std::fs::create_dir(&folder);
+    for (name, text) in &tool.entry.settings {
+        written = written.and_then(|()| std::fs::write(folder.join(name), text));
+    }
+    written.map_err(|source| ToolError::System {
+        tool: tool.entry.name.clone(),
+        doing: "writing its settings",
+        source,
+    })?;
+    Ok(Some(folder))
+}
+
+/// A door that is open, and its folder.
+pub(super) struct Door {
+    folder: PathBuf,
+    reach: Reach,
+    outside: Outside,
+}
+
+/// Opens the door of a tool that has one.
+fn open_door(tool: &Tool, request: ToolRequest<'_>) -> Result<Option<Door>, ToolError> {
+    let Some(limits) = tool.entry.door else {
+        return Ok(None);
+    };
+    let target = request.network.ok_or_else(|| ToolError::NoTarget {
+        tool: tool.entry.name.clone(),
+    })?;
+    let mut reach = Reach {
+        bytes_max: limits.bytes,
+        connections_max: limits.connections,
+        ..Reach::default()
+    };
+    match tool.entry.network {
+        Network::None => {}
+        Network::Target => {
+            reach.addresses = target.addresses.iter().copied().collect();
+            reach.ports = target.ports.iter().copied().collect();
+        }
+        Network::Dns => reach.resolvers.clone_from(&target.resolvers),
+    }
+    let folder = request.scratch.join("door");
+    let opened = std::fs::create_dir(&folder)
+        .and_then(|()| door::write_settings(&folder, target))
+        .and_then(|()| Outside::open(&folder, reach.clone()));
+    let outside = opened.map_err(|source| ToolError::System {
+        tool: tool.entry.name.clone(),
+        doing: "opening its door",
+        source,
+    })?;
+    Ok(Some(Door {
+        folder,
+        reach,
+        outside,
+    }))
 }
 
 /// Makes the empty files that the box mounts as outputs.
@@ -151,7 +276,7 @@ async fn prepare_outputs(tool: &str, request: ToolRequest<'_>) -> Result<Vec<(St
     let folder = request.scratch.join("out");
     tokio::fs::create_dir(&folder).await.map_err(system)?;
     let mut outputs: Vec<(String, PathBuf)> = Vec::with_capacity(request.outputs.len());
-    for ToolOutput { name, .. } in request.outputs {
+    for ToolOutput { name, .. } in request.outputs.iter().filter(|output| output.name != STDOUT) {
         if !is_word(name) || outputs.len() == OUTPUTS_MAX || outputs.iter().any(|(other, _)| other == name) {
             return Err(ToolError::Outputs {
                 tool: tool.to_owned(),
@@ -165,14 +290,27 @@ async fn prepare_outputs(tool: &str, request: ToolRequest<'_>) -> Result<Vec<(St
     Ok(outputs)
 }
 
+/// What every run needs besides its box.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stage<'a> {
+    pub(super) tool: &'a str,
+    pub(super) boxed: &'a Bubblewrap,
+    pub(super) scratch: &'a Path,
+    pub(super) cancel: &'a CancellationToken,
+}
+
 /// Runs `plan` to its end and captures its streams; the verdict is still `Failed`.
 pub(super) async fn execute(
-    tool: &str,
-    boxed: &Bubblewrap,
+    stage: Stage<'_>,
     plan: &BoxPlan<'_>,
-    scratch: &Path,
-    cancel: &CancellationToken,
+    door: Option<&Door>,
 ) -> Result<ToolOutcome, ToolError> {
+    let Stage {
+        tool,
+        boxed,
+        scratch,
+        cancel,
+    } = stage;
     let system = |doing| {
         move |source| ToolError::System {
             tool: tool.to_owned(),
@@ -181,13 +319,19 @@ pub(super) async fn execute(
         }
     };
     let started_at = Utc::now();
-    let mut child = spawn(boxed.command(plan))
-        .await
-        .map_err(system("starting its box"))?;
+    let command = match door {
+        Some(door) => boxed.command_with_door(plan, &door.reach),
+        None => Ok(boxed.command(plan)),
+    };
+    let child = spawn(command.map_err(system("making its door"))?).await;
+    let mut child = child.map_err(system("starting its box"))?;
     let streams = Streams::listen(&mut child, scratch, plan.limits.stream_bytes);
     let mut streams = streams.map_err(system("reading its streams"))?;
     let mut watched = Watched::default();
-    let stopped = stop(&mut child, &mut streams, &mut watched, plan.limits, cancel).await;
+    let stopped = tokio::select! {
+        stopped = stop(&mut child, &mut streams, &mut watched, plan.limits, cancel) => stopped,
+        limit_bytes = overflowed(door) => Ok(ToolEnd::TrafficLimit { limit_bytes }),
+    };
     bury(tool, &mut child, watched.tree.as_ref()).await;
     let end = stopped.map_err(system("waiting for it"))?;
     // All writers are gone, so the streams have ended; only their last bytes may be on their way.
@@ -213,6 +357,8 @@ pub(super) async fn execute(
         stdout,
         stderr,
         outputs: Vec::new(),
+        traffic: door.map(|door| door.outside.traffic()),
+        files_are_cut: false,
         memory_bytes_peak: watched.peak.memory_bytes,
         cpu_seconds: watched.peak.cpu_seconds,
     })
@@ -236,6 +382,17 @@ async fn stop(
         () = sleep_until(deadline) => Ok(ToolEnd::TimedOut { limit_seconds: limits.wall_seconds }),
         end = watch(outer, limits, watched) => Ok(end),
         status = child.wait() => status.map(ended_by_itself),
+    }
+}
+
+/// Resolves when more than may went through the door; the limit.
+async fn overflowed(door: Option<&Door>) -> u64 {
+    match door {
+        Some(door) => {
+            door.outside.overflowed().await;
+            door.outside.bytes_max()
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -325,7 +482,10 @@ async fn complaint_of_the_box(stderr: &Captured) -> Option<String> {
     let text = tokio::fs::read(&stderr.path).await.ok()?;
     let text = String::from_utf8_lossy(&text[..text.len().min(COMPLAINT_BYTES_MAX)]).into_owned();
     let first = text.lines().next()?;
-    (first.starts_with("bwrap: ") || first.starts_with("prlimit: ")).then(|| first.to_owned())
+    ["bwrap: ", "prlimit: ", "door: "]
+        .iter()
+        .any(|who| first.starts_with(who))
+        .then(|| first.to_owned())
 }
 
 /// Some tools end with the same code when a rule was wrong and when their engine was killed, by the
@@ -355,12 +515,20 @@ fn settle(
     outcome: &mut ToolOutcome,
 ) -> Result<(), ToolError> {
     let limit_bytes = tool.entry.limits.file_bytes;
-    for (output, (_, path)) in asked.iter().zip(files) {
-        let bytes = regular_file_bytes(path).map_err(|source| ToolError::System {
-            tool: tool.entry.name.clone(),
-            doing: "looking at its outputs",
-            source,
-        })?;
+    for output in asked {
+        let (path, bytes) = if output.name == STDOUT {
+            (outcome.stdout.path.clone(), outcome.stdout.bytes)
+        } else {
+            let Some((_, path)) = files.iter().find(|(name, _)| *name == output.name) else {
+                continue;
+            };
+            let bytes = regular_file_bytes(path).map_err(|source| ToolError::System {
+                tool: tool.entry.name.clone(),
+                doing: "looking at its outputs",
+                source,
+            })?;
+            (path.clone(), bytes)
+        };
         if bytes >= limit_bytes {
             outcome.end = ToolEnd::OutputLimit {
                 part: OutputPart::File(output.name.clone()),
@@ -371,15 +539,16 @@ fn settle(
             outcome.outputs.push(OutputFile {
                 name: output.name.clone(),
                 media_type: output.media_type.clone(),
-                path: path.clone(),
+                path,
                 bytes,
             });
         }
     }
-    let written = if asked.is_empty() {
-        outcome.stdout.bytes > 0
-    } else {
-        outcome.outputs.len() == asked.len()
+    let written = match outcome.outputs.len() {
+        0 if asked.is_empty() && outcome.stdout.bytes > 0 => Written::All,
+        0 => Written::Nothing,
+        written if written == asked.len() => Written::All,
+        _ => Written::Some,
     };
     outcome.verdict = verdict(&tool.entry.exit_codes, &outcome.end, written);
     Ok(())

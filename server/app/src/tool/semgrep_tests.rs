@@ -92,6 +92,7 @@ async fn run_semgrep(tool: &Tool, target: &Path, rules: &Path, scratch: &Path) -
         args: &ARGUMENTS.map(str::to_owned),
         outputs: &outputs,
         target: Some(target),
+        network: None,
         rules: Some(rules),
         scratch,
         cancel: &CancellationToken::new(),

@@ -1,6 +1,7 @@
 //! The processes of one box, seen from outside: how many, how much memory, and when all are gone.
 //!
-//! Bubblewrap's only child is the first process of the box's pid namespace. The kernel ends every
+//! Below bubblewrap, or below the door and its bubblewrap, one process is the first of the box's pid
+//! namespace: the first that `/proc` shows with one more number of its own. The kernel ends every
 //! process of the namespace with it and reports its end only after theirs, however they hid from
 //! their parents (`setsid`, double fork). A pid file descriptor names it safely even if its number
 //! is used again.
@@ -21,6 +22,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 /// Clock ticks in a second as `/proc` counts them, on every architecture that Rust runs tools on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Processes between the one that was started and the first of the box: the shell's second process,
+/// the door, the box's bubblewrap.
+const SHELLS_MAX: usize = 4;
+
 /// The pid namespace of a box.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -37,16 +42,29 @@ pub(super) struct Sample {
 }
 
 impl Tree {
-    /// The tree under the bubblewrap process `outer`, once it has made one.
+    /// The tree under the process `outer`, once it has made one.
     pub(super) fn find(outer: u32) -> Option<Self> {
-        let pid = *children(i32::try_from(outer).ok()?).first()?;
-        let first = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-        // Had the number been used again before it was opened, its parent would be another.
-        if stat(pid)?.parent != i32::try_from(outer).ok()? {
-            return None;
+        let outer = i32::try_from(outer).ok()?;
+        let depth = namespaces(outer)? + 1;
+        let mut pending = vec![(outer, 0)];
+        while let Some((parent, above)) = pending.pop() {
+            for pid in children(parent) {
+                if namespaces(pid) != Some(depth) {
+                    if above < SHELLS_MAX {
+                        pending.push((pid, above + 1));
+                    }
+                    continue;
+                }
+                let first = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+                // Had the number been used again before it was opened, its parent would be another.
+                if stat(pid)?.parent != parent {
+                    return None;
+                }
+                let first = Arc::new(first);
+                return Some(Self { first, pid });
+            }
         }
-        let first = Arc::new(first);
-        Some(Self { first, pid })
+        None
     }
 
     /// Ends every process of the box.
@@ -106,6 +124,13 @@ fn stat(pid: i32) -> Option<Stat> {
         parent: fields.get(1)?.parse().ok()?,
         ticks: (11..=14).filter_map(number).sum(),
     })
+}
+
+/// In how many pid namespaces the process has a number, as far as this one shows.
+fn namespaces(pid: i32) -> Option<usize> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    Some(line.split_ascii_whitespace().count())
 }
 
 fn resident_bytes(pid: i32) -> Option<u64> {

@@ -348,5 +348,10 @@ fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::V
         .iter()
         .map(|tool| json!({ "name": tool.name, "reason": tool.reason }))
         .collect();
-    json!({ "scanTypes": scan_types, "tools": tools, "missingTools": missing })
+    json!({
+        "scanTypes": scan_types,
+        "scansWithTools": inventory.scan_types(),
+        "tools": tools,
+        "missingTools": missing,
+    })
 }

@@ -12,6 +12,7 @@
 //! Not here: who may ask for work (`flow`), how a tool is boxed (`tool`), what a report means (plugins).
 
 mod attempt;
+mod contact;
 mod convert;
 mod crew;
 mod failure;

@@ -14,7 +14,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::attempt::{Bench, diagnostic};
 use super::failure::Failure;
 use crate::blob::{Blob, BlobKind};
-use crate::tool::{self, Captured, Tool, ToolEnd, ToolOutcome, ToolOutput, ToolRequest, Verdict};
+use crate::tool::{
+    self, Captured, NetworkTarget, Tool, ToolEnd, ToolError, ToolOutcome, ToolOutput, ToolRequest, Traffic,
+    Verdict,
+};
 
 /// How often watchers hear that a tool is still running.
 const STILL_RUNNING_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -29,52 +32,110 @@ pub(crate) struct Report {
     pub(crate) path: PathBuf,
 }
 
-/// Where tools find what they work on.
-#[derive(Debug, Clone, Copy)]
+/// What tools work on.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Target<'a> {
-    /// The unpacked upload.
-    pub(crate) tree: &'a Path,
+    /// The unpacked upload, or the uploaded capture.
+    pub(crate) files: Option<&'a Path>,
     /// The rules.
-    pub(crate) rules: &'a Path,
+    pub(crate) rules: Option<&'a Path>,
+    /// What is called.
+    pub(crate) network: Option<&'a NetworkTarget>,
 }
 
 /// Runs the planned tools one after the other; answers their reports.
+///
+/// A tool that is not here, or fails, costs its own report only, as long as another one brings one;
+/// what is missing then is told in `bench`.
 pub(crate) async fn run_tools(
     bench: &mut Bench,
     runs: &[ToolRun],
     target: Target<'_>,
 ) -> Result<Vec<Report>, Failure> {
+    let planned = available(bench, runs)?;
     let mut reports = Vec::new();
-    for (index, run) in runs.iter().enumerate() {
-        let tool = find(bench, &run.tool)?;
-        bench
-            .reporter
-            .phase(Phase::Scanning, format!("running {} {}", run.tool, tool.version));
+    let mut failures = Vec::new();
+    for (index, (tool, run)) in planned.iter().enumerate() {
+        let count = if planned.len() > 1 {
+            format!(" ({} of {})", index + 1, planned.len())
+        } else {
+            String::new()
+        };
+        bench.reporter.phase(
+            Phase::Scanning,
+            format!("running {} {}{count}", run.tool, tool.version),
+        );
         let scratch = bench.scratch.path(&format!("run-{index}"));
         std::fs::create_dir(&scratch)?;
-        let outcome = run_one(bench, &tool, run, target, &scratch).await?;
-        keep(bench, &tool, &outcome).await?;
-        judge(bench, &run.tool, &outcome)?;
-        reports.extend(outcome.outputs.iter().map(|output| Report {
-            name: output.name.clone(),
-            media_type: output.media_type.clone(),
-            path: output.path.clone(),
-        }));
+        let judged = match run_one(bench, tool, run, target, &scratch).await? {
+            Ended::Ran(outcome) => {
+                let kept = keep(bench, tool, &outcome).await?;
+                judge(bench, &run.tool, &outcome).map(|()| reports.extend(kept))
+            }
+            Ended::Nothing(message) => {
+                bench
+                    .notes
+                    .push(diagnostic(LogLevel::Info, "tool-nothing-to-read", message));
+                Ok(())
+            }
+            Ended::Failed(failure) => Err(failure),
+        };
+        match judged {
+            Err(Failure::Stopped) => return Err(Failure::Stopped),
+            Err(failure) => failures.push(failure),
+            Ok(()) => {}
+        }
+    }
+    if reports.is_empty() {
+        let nothing = || Failure::refused(RefusalCode::ToolFailed, "no tool found anything to read");
+        return Err(failures.into_iter().next().unwrap_or_else(nothing));
+    }
+    for failure in failures {
+        bench.gaps.tool_failed = true;
+        let level = LogLevel::Error;
+        bench
+            .notes
+            .push(diagnostic(level, "tool-failed", failure.to_string()));
     }
     Ok(reports)
 }
 
-fn find(bench: &Bench, name: &str) -> Result<Tool, Failure> {
-    let inventory = &bench.inventory;
-    inventory.tool(name).cloned().ok_or_else(|| {
-        let reason = inventory
-            .missing(name)
-            .map_or("the catalogue does not have it", |tool| &tool.reason);
-        Failure::refused(
-            RefusalCode::ToolUnavailable,
-            format!("{name} cannot run on this worker: {reason}"),
-        )
-    })
+/// The planned runs whose tools are here. The others are told, or refused if there is none.
+fn available<'a>(bench: &mut Bench, runs: &'a [ToolRun]) -> Result<Vec<(Tool, &'a ToolRun)>, Failure> {
+    let mut planned = Vec::new();
+    let mut missing = Vec::new();
+    for run in runs {
+        if let Some(tool) = bench.inventory.tool(&run.tool) {
+            planned.push((tool.clone(), run));
+        } else {
+            let reason = bench.inventory.missing(&run.tool);
+            let reason = reason.map_or("the catalogue does not have it", |tool| &tool.reason);
+            missing.push(format!("{} cannot run on this worker: {reason}", run.tool));
+        }
+    }
+    if planned.is_empty() {
+        let message = if missing.is_empty() {
+            "the plugin plans no tool for such a target".to_owned()
+        } else {
+            missing.join("; ")
+        };
+        return Err(Failure::refused(RefusalCode::ToolUnavailable, message));
+    }
+    for message in missing {
+        bench
+            .notes
+            .push(diagnostic(LogLevel::Warn, "tool-unavailable", message));
+    }
+    Ok(planned)
+}
+
+/// What became of one planned run.
+enum Ended {
+    Ran(Box<ToolOutcome>),
+    /// The upload holds nothing for this tool.
+    Nothing(String),
+    /// No run was made.
+    Failed(Failure),
 }
 
 async fn run_one(
@@ -83,7 +144,7 @@ async fn run_one(
     run: &ToolRun,
     target: Target<'_>,
     scratch: &Path,
-) -> Result<ToolOutcome, Failure> {
+) -> Result<Ended, Failure> {
     let outputs: Vec<_> = run
         .outputs
         .iter()
@@ -95,8 +156,9 @@ async fn run_one(
     let request = ToolRequest {
         args: &run.args,
         outputs: &outputs,
-        target: Some(target.tree),
-        rules: Some(target.rules),
+        target: target.files,
+        network: target.network,
+        rules: target.rules,
         scratch,
         cancel: &bench.stop.token,
     };
@@ -106,7 +168,11 @@ async fn run_one(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            outcome = &mut running => return outcome.map_err(|error| wrong_run(&run.tool, error)),
+            outcome = &mut running => return Ok(match outcome {
+                Ok(outcome) => Ended::Ran(Box::new(outcome)),
+                Err(error @ ToolError::NothingToRead { .. }) => Ended::Nothing(error.to_string()),
+                Err(error) => Ended::Failed(wrong_run(&run.tool, error)),
+            }),
             _ = ticks.tick() => {
                 let seconds = began.elapsed().as_secs().cast_signed();
                 let message = format!("{} has been running for {seconds} s", run.tool);
@@ -116,12 +182,13 @@ async fn run_one(
     }
 }
 
-fn wrong_run(name: &str, error: tool::ToolError) -> Failure {
+fn wrong_run(name: &str, error: ToolError) -> Failure {
     match error {
-        tool::ToolError::Arguments { .. } | tool::ToolError::Outputs { .. } => {
-            Failure::refused(RefusalCode::PluginFailed, error.to_string())
-        }
-        tool::ToolError::Box { .. } | tool::ToolError::System { .. } => {
+        ToolError::Arguments { .. }
+        | ToolError::Outputs { .. }
+        | ToolError::NoTarget { .. }
+        | ToolError::NothingToRead { .. } => Failure::refused(RefusalCode::PluginFailed, error.to_string()),
+        ToolError::Box { .. } | ToolError::System { .. } => {
             tracing::error!(
                 tool = name,
                 error = &error as &dyn std::error::Error,
@@ -137,10 +204,32 @@ fn judge(bench: &mut Bench, name: &str, outcome: &ToolOutcome) -> Result<(), Fai
     if matches!(outcome.end, ToolEnd::Cancelled) {
         return Err(Failure::Stopped);
     }
+    if let Some(traffic) = &outcome.traffic {
+        judge_traffic(bench, name, traffic)?;
+    }
+    if outcome.files_are_cut {
+        bench.gaps.tool_failed = true;
+        let message = format!("{name} was given only a part of the upload's files: there are too many");
+        bench
+            .notes
+            .push(diagnostic(LogLevel::Warn, "files-left-out", message));
+    }
     let Some(problem) = outcome.problem(name) else {
         return Ok(());
     };
     match (&outcome.verdict, &outcome.end) {
+        (Verdict::RanPartly, ToolEnd::TimedOut { .. } | ToolEnd::TrafficLimit { .. }) => {
+            let code = if matches!(outcome.end, ToolEnd::TimedOut { .. }) {
+                "tool-timed-out"
+            } else {
+                "tool-traffic-limit"
+            };
+            bench
+                .notes
+                .push(diagnostic(LogLevel::Warn, code, problem.message.clone()));
+            bench.gaps.report_cut.get_or_insert(problem);
+            Ok(())
+        }
         (Verdict::RanPartly | Verdict::Ran, _) => {
             bench
                 .notes
@@ -154,19 +243,48 @@ fn judge(bench: &mut Bench, name: &str, outcome: &ToolOutcome) -> Result<(), Fai
     }
 }
 
-/// Stores stdout, stderr and the reports, and notes the execution.
-async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<(), Failure> {
+/// A tool that heard nothing from its target found nothing out, whatever it reports.
+fn judge_traffic(bench: &mut Bench, name: &str, traffic: &Traffic) -> Result<(), Failure> {
+    if !traffic.refused.is_empty() {
+        let times = |(what, count): (&String, &u64)| format!("{what} ({count} times)");
+        let refused: Vec<String> = traffic.refused.iter().map(times).collect();
+        let message = format!("{name} also asked for {} and did not get it", refused.join(", "));
+        bench
+            .notes
+            .push(diagnostic(LogLevel::Info, "door-refused", message));
+    }
+    if traffic.bytes_received > 0 {
+        return Ok(());
+    }
+    let why = traffic
+        .first_failure
+        .as_deref()
+        .unwrap_or("it made no connection");
+    let message = format!("{name} heard nothing from its target: {why}");
+    Err(Failure::refused(RefusalCode::TargetUnreachable, message))
+}
+
+/// Stores stdout, stderr and the reports, and notes the execution; answers the reports.
+async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<Vec<Report>, Failure> {
     let name = &tool.entry.name;
     let stdout_ref = keep_stream(bench, "stdout", name, &outcome.stdout).await?;
     let stderr_ref = keep_stream(bench, "stderr", name, &outcome.stderr).await?;
+    let mut reports = Vec::new();
     for output in &outcome.outputs {
-        let extension = if output.media_type.ends_with("json") {
-            "json"
-        } else {
-            "out"
-        };
-        let file_name = format!("{name}-{}.{extension}", output.name);
-        keep_file(bench, "report", file_name, &output.media_type, &output.path).await?;
+        let file_name = format!("{name}-{}.{}", output.name, extension(&output.media_type));
+        keep_file(
+            bench,
+            "report",
+            file_name.clone(),
+            &output.media_type,
+            &output.path,
+        )
+        .await?;
+        reports.push(Report {
+            name: file_name,
+            media_type: output.media_type.clone(),
+            path: output.path.clone(),
+        });
     }
     let (exit_code, ended_by) = match outcome.end {
         ToolEnd::Exited(code) | ToolEnd::Unfinished(code) => (Some(code), "exited"),
@@ -175,8 +293,20 @@ async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<(
         ToolEnd::OutputLimit { .. } => (None, "output_limit"),
         ToolEnd::ProcessLimit { .. } => (None, "process_limit"),
         ToolEnd::MemoryLimit { .. } => (None, "memory_limit"),
+        ToolEnd::TrafficLimit { .. } => (None, "traffic_limit"),
         ToolEnd::Cancelled => (None, "cancelled"),
     };
+    let mut metrics = json!({
+        "cpuSeconds": outcome.cpu_seconds,
+        "memoryBytesPeak": outcome.memory_bytes_peak,
+        "stdoutBytes": outcome.stdout.bytes,
+        "stderrBytes": outcome.stderr.bytes,
+    });
+    if let Some(traffic) = &outcome.traffic {
+        metrics["connections"] = traffic.connections.into();
+        metrics["networkBytesSent"] = traffic.bytes_sent.into();
+        metrics["networkBytesReceived"] = traffic.bytes_received.into();
+    }
     bench.kept.executions.push(ToolExecution {
         id: ToolExecutionId::fresh(),
         task_id: bench.of.task,
@@ -190,14 +320,25 @@ async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<(
         finished_at: outcome.finished_at,
         stdout_ref,
         stderr_ref,
-        metrics: json!({
-            "cpuSeconds": outcome.cpu_seconds,
-            "memoryBytesPeak": outcome.memory_bytes_peak,
-            "stdoutBytes": outcome.stdout.bytes,
-            "stderrBytes": outcome.stderr.bytes,
-        }),
+        metrics,
     });
-    Ok(())
+    Ok(reports)
+}
+
+/// What a file of this type is called.
+fn extension(media_type: &str) -> &'static str {
+    let words = [
+        ("json", "json"),
+        ("jsonl", "jsonl"),
+        ("xml", "xml"),
+        ("csv", "csv"),
+        ("html", "html"),
+    ];
+    let known = words
+        .into_iter()
+        .rev()
+        .find(|(word, _)| media_type.ends_with(word));
+    known.map_or("out", |(_, extension)| extension)
 }
 
 async fn keep_stream(

@@ -1,0 +1,531 @@
+//! Every scanner of the bundled catalogue that is installed here, with the arguments that plugins
+//! propose, on local targets. `scripts/tools` installs more of them.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::unpack::{UnpackLimits, unpack};
+use super::*;
+
+/// A scanner, its arguments, its one output, and a word that its report holds.
+struct Case {
+    tool: &'static str,
+    args: &'static [&'static str],
+    output: &'static str,
+    says: &'static str,
+}
+
+const TREE: [Case; 8] = [
+    Case {
+        tool: "bandit",
+        args: &["-f", "json", "-o", "${out.report}", "${target}"],
+        output: "report",
+        says: "\"test_id\": \"B",
+    },
+    Case {
+        tool: "ruff",
+        args: &[
+            "check",
+            "--select",
+            "S",
+            "--output-format",
+            "sarif",
+            "-o",
+            "${out.report}",
+            "${target}",
+        ],
+        output: "report",
+        says: "\"S1",
+    },
+    Case {
+        tool: "gitleaks",
+        args: &["detect", "-f", "json", "-r", "${out.report}", "-s", "${target}"],
+        output: "report",
+        says: "\"RuleID\"",
+    },
+    Case {
+        tool: "shellcheck",
+        args: &["-f", "json1", "${files}"],
+        output: "stdout",
+        says: "\"code\":2086",
+    },
+    Case {
+        tool: "hadolint",
+        args: &["-f", "json", "${files}"],
+        output: "stdout",
+        says: "\"code\":\"DL3",
+    },
+    Case {
+        tool: "zizmor",
+        args: &["--format", "json", "${target}"],
+        output: "stdout",
+        says: "\"ident\"",
+    },
+    Case {
+        tool: "cppcheck",
+        args: &["--enable=all", "--output-file=${out.report}", "${target}"],
+        output: "report",
+        says: "<error id=",
+    },
+    Case {
+        tool: "semgrep",
+        args: &[
+            "--json",
+            "--output",
+            "${out.report}",
+            "--config",
+            "${rules}",
+            "${target}",
+        ],
+        output: "report",
+        says: "\"check_id\"",
+    },
+];
+
+const WEB: [Case; 5] = [
+    Case {
+        tool: "nikto",
+        args: &[
+            "-h",
+            "${target.url}",
+            "-Format",
+            "xml",
+            "-o",
+            "${out.report}",
+            "-Tuning",
+            "b",
+        ],
+        output: "report",
+        says: "<scandetails targetip=\"127.0.0.1\" targethostname=\"shop.example\"",
+    },
+    Case {
+        tool: "wapiti",
+        args: &[
+            "-u",
+            "${target.url}",
+            "-f",
+            "json",
+            "-o",
+            "${out.report}",
+            "-m",
+            "http_headers",
+        ],
+        output: "report",
+        says: "X-Frame-Options",
+    },
+    Case {
+        tool: "whatweb",
+        args: &["-a", "3", "--log-json=${out.report}", "${target.url}"],
+        output: "report",
+        says: "\"http_status\":200",
+    },
+    Case {
+        tool: "wafw00f",
+        args: &["-f", "json", "-o", "${out.report}", "${target.url}"],
+        output: "report",
+        says: "\"detected\"",
+    },
+    Case {
+        tool: "nmap",
+        args: &[
+            "-sV",
+            "--script",
+            "http-title",
+            "-p",
+            "${target.port}",
+            "-oX",
+            "${out.report}",
+            "${target.host}",
+        ],
+        output: "report",
+        says: "state=\"open\"",
+    },
+];
+
+const SSL: [Case; 3] = [
+    Case {
+        tool: "sslscan",
+        args: &["--show-certificate", "--xml=${out.report}", "${target.endpoint}"],
+        output: "report",
+        says: "<protocol type=\"tls\" version=\"1.2\" enabled=\"1\"",
+    },
+    Case {
+        tool: "sslyze",
+        args: &["--json_out", "${out.report}", "${target.endpoint}"],
+        output: "report",
+        says: "\"connectivity_status\": \"COMPLETED\"",
+    },
+    Case {
+        tool: "testssl",
+        args: &["-p", "-S", "--jsonfile", "${out.report}", "${target.endpoint}"],
+        output: "report",
+        says: "\"TLS1_2\"",
+    },
+];
+
+const OSINT: [Case; 2] = [
+    Case {
+        tool: "dnsrecon",
+        args: &[
+            "-d",
+            "${target.host}",
+            "-n",
+            "${resolver}",
+            "-t",
+            "std",
+            "-j",
+            "${out.report}",
+        ],
+        output: "report",
+        says: "203.0.113.9",
+    },
+    Case {
+        tool: "dnstwist",
+        args: &[
+            "--nameservers",
+            "${resolver}",
+            "-r",
+            "--format",
+            "json",
+            "--fuzzers",
+            "bitsquatting",
+            "${target.host}",
+        ],
+        output: "stdout",
+        says: "203.0.113.9",
+    },
+];
+
+const CAPTURE: [Case; 2] = [
+    Case {
+        tool: "tshark",
+        args: &["-r", "${target}", "-T", "json", "--no-duplicate-keys"],
+        output: "stdout",
+        says: "\"_source\"",
+    },
+    Case {
+        tool: "suricata",
+        args: &["-r", "${target}"],
+        output: "report",
+        says: "\"event_type\":\"flow\"",
+    },
+];
+
+/// Where a case finds what it works on.
+#[derive(Clone, Copy, Default)]
+struct Work<'a> {
+    files: Option<&'a Path>,
+    rules: Option<&'a Path>,
+    network: Option<&'a NetworkTarget>,
+}
+
+fn checkout(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+async fn inventory() -> Inventory {
+    let catalogue = Catalogue::load(None).expect("bundled");
+    catalogue.probe(&ToolFolders::of_this_process(None)).await
+}
+
+/// Runs those cases whose scanner is installed; answers how many.
+async fn check_all(cases: &[Case], work: Work<'_>) -> usize {
+    let inventory = inventory().await;
+    let mut ran = 0;
+    for case in cases {
+        let Some(tool) = inventory.tool(case.tool) else {
+            // It is known to be absent, with a reason, or the catalogue lacks it.
+            assert!(inventory.missing(case.tool).is_some(), "{}", case.tool);
+            continue;
+        };
+        ran += 1;
+        let scratch = tempfile::tempdir().expect("scratch");
+        let args: Vec<String> = case.args.iter().map(|&argument| argument.to_owned()).collect();
+        let output = ToolOutput {
+            name: case.output.to_owned(),
+            media_type: "application/json".to_owned(),
+        };
+        let request = ToolRequest {
+            args: &args,
+            outputs: &[output],
+            target: work.files,
+            network: work.network,
+            rules: work.rules,
+            scratch: scratch.path(),
+            cancel: &CancellationToken::new(),
+        };
+        let outcome = run(tool, request).await.expect(case.tool);
+        let said = |stream: &Captured| fs::read_to_string(&stream.path).unwrap_or_default();
+        let (stdout, stderr) = (said(&outcome.stdout), said(&outcome.stderr));
+        assert_eq!(outcome.verdict, Verdict::Ran, "{outcome:?}\n{stdout}\n{stderr}");
+        let report = fs::read_to_string(&outcome.outputs[0].path).expect("text");
+        assert!(
+            report.contains(case.says),
+            "{}: {report}\n{stdout}\n{stderr}",
+            case.tool
+        );
+        if work.network.is_some() {
+            assert!(outcome.traffic.expect("door").bytes_received > 0, "{}", case.tool);
+        }
+    }
+    ran
+}
+
+/// The settings by which an upload silences the scanners that read it (each was seen to work).
+fn silence(tree: &Path) {
+    for (path, text) in [
+        (".bandit", "[bandit]\nexclude: /\nskips: B101,B105,B301,B602\n"),
+        (
+            "pyproject.toml",
+            "[tool.ruff]\nexclude = [\"*\"]\n[tool.bandit]\nexclude_dirs = [\".\"]\n",
+        ),
+        ("ruff.toml", "exclude = [\"*\"]\n"),
+        (".gitignore", "*\n"),
+        (".gitleaks.toml", "[allowlist]\npaths = ['''.*''']\n"),
+        (".shellcheckrc", "disable=all\n"),
+        (".hadolint.yaml", "ignored: [DL3006, DL3007, DL3008, DL3002]\n"),
+        (
+            ".github/zizmor.yml",
+            "rules:\n  unpinned-uses:\n    disable: true\n",
+        ),
+        ("zizmor.yml", "rules:\n  template-injection:\n    disable: true\n"),
+    ] {
+        let path = tree.join(path);
+        fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+        fs::write(path, text).expect("file");
+    }
+}
+
+#[tokio::test]
+async fn scanners_of_a_tree_find_flaws_whatever_settings_it_brings() {
+    let folder = tempfile::tempdir().expect("folder");
+    let archive = checkout("demo/vulnshop.zip");
+    let never = CancellationToken::new();
+    unpack(&archive, folder.path(), &UnpackLimits::default(), &never).expect("unpacked");
+    silence(folder.path());
+    let rules_folder = tempfile::tempdir().expect("folder");
+    let rules = rules::bundled(rules_folder.path()).expect("rules");
+    let work = Work {
+        files: Some(folder.path()),
+        rules: Some(&rules),
+        network: None,
+    };
+    assert!(check_all(&TREE, work).await > 0, "semgrep at least");
+}
+
+#[tokio::test]
+async fn a_tree_without_a_scanners_files_is_no_work_for_it() {
+    let inventory = inventory().await;
+    let empty = tempfile::tempdir().expect("folder");
+    for tool in inventory
+        .available
+        .iter()
+        .filter(|tool| !tool.entry.files.is_empty())
+    {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let request = ToolRequest {
+            args: &[],
+            outputs: &[],
+            target: Some(empty.path()),
+            network: None,
+            rules: None,
+            scratch: scratch.path(),
+            cancel: &never(),
+        };
+        let refused = run(tool, request).await;
+        assert!(
+            matches!(refused, Err(ToolError::NothingToRead { .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+fn never() -> CancellationToken {
+    CancellationToken::new()
+}
+
+/// A page without any protection, for every path but those that are not there.
+fn serve_web() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("server");
+    let address = listener.local_addr().expect("address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(&stream);
+                let mut first = String::new();
+                let mut line = String::new();
+                // A client that hangs up is done.
+                if reader.read_line(&mut first).is_err() {
+                    return;
+                }
+                while reader.read_line(&mut line).is_ok_and(|length| length > 2) {
+                    line.clear();
+                }
+                let path = first.split(' ').nth(1).unwrap_or("/");
+                let (status, body) = if path == "/" {
+                    (
+                        "200 OK",
+                        "<html><head><title>Shop</title></head><a href=\"/\">shop</a></html>",
+                    )
+                } else {
+                    ("404 Not Found", "none")
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nServer: Apache/2.2.3\r\nContent-Type: text/html\r\n\
+                     Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+                    body.len(),
+                    if first.starts_with("HEAD") { "" } else { body },
+                );
+                let _ = (&stream).write_all(answer.as_bytes());
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn scanners_of_the_web_reach_their_target_and_report_it() {
+    let server = serve_web();
+    let target = NetworkTarget {
+        url: Some(format!("http://shop.example:{}/", server.port())),
+        host: "shop.example".to_owned(),
+        ports: vec![server.port()],
+        addresses: vec![server.ip()],
+        resolvers: vec![],
+    };
+    let work = Work {
+        network: Some(&target),
+        ..Work::default()
+    };
+    check_all(&WEB, work).await;
+}
+
+/// A TLS server, ended with its value.
+struct TlsServer {
+    child: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl TlsServer {
+    /// None where there is no openssl, which the scanners of TLS need themselves.
+    fn start() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("folder");
+        let subject =
+            "req -x509 -newkey rsa:2048 -nodes -subj /CN=shop.example -days 2 -keyout key -out cert";
+        let made = Command::new("openssl")
+            .args(subject.split(' '))
+            .current_dir(&folder)
+            .stderr(Stdio::null())
+            .status();
+        made.ok().filter(std::process::ExitStatus::success)?;
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|free| free.local_addr())
+            .expect("port")
+            .port();
+        let child = Command::new("openssl")
+            .args([
+                "s_server", "-cert", "cert", "-key", "key", "-www", "-quiet", "-accept",
+            ])
+            .arg(format!("127.0.0.1:{port}"))
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("server");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "the TLS server listens");
+            std::thread::yield_now();
+        }
+        Some(Self {
+            child,
+            port,
+            _folder: folder,
+        })
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn scanners_of_tls_reach_their_target_and_report_it() {
+    let Some(server) = TlsServer::start() else {
+        assert_eq!(inventory().await.tool("testssl").map(|tool| &tool.version), None);
+        return;
+    };
+    let target = NetworkTarget {
+        url: None,
+        host: "shop.example".to_owned(),
+        ports: vec![server.port],
+        addresses: vec![[127, 0, 0, 1].into()],
+        resolvers: vec![],
+    };
+    let work = Work {
+        network: Some(&target),
+        ..Work::default()
+    };
+    check_all(&SSL, work).await;
+}
+
+/// A resolver for which every name has one address and nothing else.
+fn serve_names() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("resolver");
+    let address = socket.local_addr().expect("address");
+    std::thread::spawn(move || {
+        let mut question = [0; 1500];
+        while let Ok((length, from)) = socket.recv_from(&mut question) {
+            let Some(zero) = question[12..length].iter().position(|&byte| byte == 0) else {
+                continue;
+            };
+            let end = 12 + zero + 5;
+            let mut answer = question[..end.min(length)].to_vec();
+            let is_a = answer[end - 4..end - 2] == [0, 1];
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+            if is_a {
+                answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 203, 0, 113, 9]);
+            }
+            // A scanner that is gone needs no answer.
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn scanners_of_names_ask_the_resolver_and_report_its_answers() {
+    let target = NetworkTarget {
+        host: "shop.example".to_owned(),
+        resolvers: vec![serve_names()],
+        ..NetworkTarget::default()
+    };
+    let work = Work {
+        network: Some(&target),
+        ..Work::default()
+    };
+    check_all(&OSINT, work).await;
+}
+
+#[tokio::test]
+async fn scanners_of_captures_read_them() {
+    let capture = checkout("plugins/pcap/cases/captures/ftp-login.pcap");
+    let work = Work {
+        files: Some(&capture),
+        ..Work::default()
+    };
+    check_all(&CAPTURE, work).await;
+}
