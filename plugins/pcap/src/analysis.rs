@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tamiz_sdk::model::Finding;
+use tamiz_sdk::Host;
+use tamiz_sdk::model::Span;
 
 use crate::capture::{LinkType, Record};
 use crate::detect::{Beacons, DnsWatch, Moment, Scans};
-use crate::findings::{Findings, GATHERED_MAX};
+use crate::findings::{Findings, Found, GATHERED_MAX};
 use crate::flows::{Flows, Watch};
 use crate::packet::{self, Carried};
 use crate::session::CaptureSession;
@@ -49,7 +50,7 @@ impl Analysis {
     }
 
     /// Takes the next packet.
-    pub(crate) fn packet(&mut self, record: &Record, data: &[u8]) {
+    pub(crate) fn packet(&mut self, record: &Record, data: &[u8], offset: u64, host: &mut dyn Host) {
         self.number = self.number.saturating_add(1);
         let bytes = u64::from(record.original_bytes);
         let statistics = &mut self.watch.statistics;
@@ -75,13 +76,18 @@ impl Analysis {
             let moment = Moment {
                 packet: self.number,
                 time: self.time,
+                // A report of more than 4 GiB is refused before it comes here.
+                span: Span {
+                    offset: u32::try_from(offset).unwrap_or(u32::MAX),
+                    length: record.whole_bytes as u32,
+                },
             };
-            self.flows.packet(&packet, bytes, moment, &mut self.watch);
+            self.flows.packet(&packet, bytes, moment, &mut self.watch, host);
         }
     }
 
     /// Findings of a store that was full, to be handed over before the end.
-    pub(crate) fn take_full(&mut self) -> Vec<Finding> {
+    pub(crate) fn take_full(&mut self) -> Vec<Found> {
         self.watch.findings.take_full()
     }
 
@@ -95,7 +101,7 @@ impl Analysis {
     }
 
     /// What the end of the capture tells: findings, the session, and which bounds were reached.
-    pub(crate) fn finish(self) -> Ended {
+    pub(crate) fn finish(self, host: &mut dyn Host) -> Ended {
         let Self {
             flows,
             mut watch,
@@ -103,7 +109,7 @@ impl Analysis {
             ..
         } = self;
         let flows_evicted = flows.evicted();
-        flows.finish(&mut watch);
+        flows.finish(&mut watch, host);
         let Watch {
             mut findings,
             mut statistics,
@@ -131,7 +137,7 @@ impl Analysis {
 
 /// See [`Analysis::finish`].
 pub(crate) struct Ended {
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<Found>,
     pub(crate) session: CaptureSession,
     pub(crate) malformed: u64,
     /// A code and a message for each bound that was reached.

@@ -1,15 +1,18 @@
 //! Sightings, gathered into findings: the same thing seen again is another place of one finding.
 //!
-//! One finding is one rule, one pair of client and server, one subject (a user name, a certificate).
+//! One finding is one rule, one pair of client and server, one subject (a user name, a certificate) and,
+//! for credentials, one secret.
 //! What is gathered is bounded: a full store is handed over and starts anew, so that nothing is lost
 //! and only a later repetition is a finding of its own.
 //!
-//! A password never comes here; what sees one drops it on the spot.
+//! A password never comes here: what sees one asks the platform for its identity, a keyed hash, and
+//! drops it on the spot.
 
 use std::collections::BTreeMap;
 
 use tamiz_sdk::FindingBuilder;
-use tamiz_sdk::model::{Finding, Location, NetworkEndpoint, PacketFlow, Severity};
+use tamiz_sdk::model::{Location, NetworkEndpoint, PacketFlow, Severity, Span};
+use tamiz_sdk::report::Record;
 
 use crate::packet::{Address, Endpoint};
 use crate::rules::{Rule, TOOL};
@@ -24,6 +27,28 @@ const SUBJECTS_MAX: u32 = 32;
 /// A user name, a certificate's subject, a domain.
 const SUBJECT_BYTES: usize = 200;
 
+/// A finding on its way out, and the packet where it was seen first.
+pub(crate) struct Found {
+    pub(crate) builder: FindingBuilder,
+    pub(crate) first: FirstSeen,
+}
+
+/// The packet that shows a finding, as the record that it stands in.
+pub(crate) struct FirstSeen {
+    packet: u32,
+    span: Span,
+}
+
+impl Record for FirstSeen {
+    fn name(&self) -> String {
+        format!("packet {}", self.packet)
+    }
+
+    fn span(&self) -> Span {
+        self.span
+    }
+}
+
 /// Where something was seen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
@@ -31,6 +56,8 @@ pub(crate) struct Place {
     pub(crate) server: Endpoint,
     /// From 1.
     pub(crate) packet: u32,
+    /// Its record in the capture.
+    pub(crate) span: Span,
     /// Such as `tcp/ftp`.
     pub(crate) protocol: &'static str,
 }
@@ -45,6 +72,8 @@ pub(crate) struct Sighting {
     pub(crate) message: String,
     /// Other than the rule's own.
     pub(crate) severity: Option<Severity>,
+    /// The platform's keyed hash of the secret that was seen; empty for other sightings.
+    pub(crate) identity: String,
     /// For a login: what the server said.
     pub(crate) accepted: Option<bool>,
     /// More to know, as key and JSON text.
@@ -59,9 +88,16 @@ impl Sighting {
             subject: tamiz_sdk::clean_line(subject, SUBJECT_BYTES).text,
             message,
             severity: None,
+            identity: String::new(),
             accepted: None,
             extra: Vec::new(),
         }
+    }
+
+    /// With the identity of the secret that it is about.
+    pub(crate) fn of_secret(mut self, identity: String) -> Self {
+        self.identity = identity;
+        self
     }
 }
 
@@ -71,6 +107,7 @@ struct Key {
     client: Option<Address>,
     server: Endpoint,
     subject: String,
+    identity: String,
 }
 
 struct Gathered {
@@ -89,7 +126,7 @@ pub(crate) struct Findings {
     /// Subjects per rule and pair of hosts.
     subjects: BTreeMap<(&'static str, Option<Address>, Endpoint), u32>,
     /// Full stores that wait to be handed over.
-    full: Vec<Finding>,
+    full: Vec<Found>,
     /// How often the store was full.
     pub(crate) renewed: u32,
 }
@@ -103,12 +140,15 @@ impl Findings {
             client,
             server: sighting.place.server,
             subject: sighting.subject.clone(),
+            identity: sighting.identity.clone(),
         };
         if !self.known.contains_key(&key) {
             let subjects = self.subjects.entry(pair).or_insert(0);
             if *subjects >= SUBJECTS_MAX {
                 key.subject = String::new();
+                key.identity = String::new();
                 sighting.subject = String::new();
+                sighting.identity = String::new();
                 sighting.message = format!(
                     "More than {SUBJECTS_MAX} of this kind between the two hosts: the further ones are gathered here. {}",
                     sighting.message
@@ -161,12 +201,12 @@ impl Findings {
     }
 
     /// What a full store held, if one is waiting.
-    pub(crate) fn take_full(&mut self) -> Vec<Finding> {
+    pub(crate) fn take_full(&mut self) -> Vec<Found> {
         std::mem::take(&mut self.full)
     }
 
     /// All that is left, in the order of the packets.
-    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Finding> + use<> {
+    pub(crate) fn finish(&mut self) -> impl Iterator<Item = Found> + use<> {
         self.known.clear();
         build_all(std::mem::take(&mut self.gathered))
     }
@@ -180,18 +220,19 @@ impl Sighting {
             subject: std::mem::take(&mut self.subject),
             message: std::mem::take(&mut self.message),
             severity: self.severity,
+            identity: std::mem::take(&mut self.identity),
             accepted: self.accepted,
             extra: std::mem::take(&mut self.extra),
         }
     }
 }
 
-fn build_all(mut gathered: Vec<Gathered>) -> impl Iterator<Item = Finding> {
+fn build_all(mut gathered: Vec<Gathered>) -> impl Iterator<Item = Found> {
     gathered.sort_by_key(|one| (one.first.place.packet, one.first.rule.id));
     gathered.into_iter().map(build)
 }
 
-fn build(gathered: Gathered) -> Finding {
+fn build(gathered: Gathered) -> Found {
     let Gathered {
         first,
         places,
@@ -229,7 +270,13 @@ fn build(gathered: Gathered) -> Finding {
     for place in places {
         builder = builder.location(location(&place));
     }
-    builder.build().0
+    Found {
+        builder: builder.tool_fingerprint(&first.identity),
+        first: FirstSeen {
+            packet: first.place.packet,
+            span: first.place.span,
+        },
+    }
 }
 
 /// How often it was seen, and what the servers answered.

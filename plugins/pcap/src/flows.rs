@@ -3,6 +3,8 @@
 //! The table is bounded; a conversation that has to be forgotten is counted and told as if it had
 //! ended, and a later packet of it begins another.
 
+use tamiz_sdk::Host;
+
 use crate::detect::{Answer, Beacons, DnsMessage, DnsWatch, Moment, Scans};
 use crate::dialogue::{Scene, Side, snmp_community};
 use crate::findings::{Findings, Place, Sighting};
@@ -74,7 +76,14 @@ impl Flows {
     }
 
     /// Takes a packet with ports.
-    pub(crate) fn packet(&mut self, packet: &Packet<'_>, bytes: u64, moment: Moment, watch: &mut Watch) {
+    pub(crate) fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        bytes: u64,
+        moment: Moment,
+        watch: &mut Watch,
+        host: &mut dyn Host,
+    ) {
         let source_is_low = packet.source <= packet.destination;
         let key = if source_is_low {
             (packet.source, packet.destination)
@@ -90,12 +99,12 @@ impl Flows {
             .table
             .find(key, moment.packet, || begun(packet, source_is_low, moment));
         if let Some((key, mut flow)) = found.evicted {
-            end(key, &mut flow, watch);
+            end(key, &mut flow, watch, host);
         }
         let flow = self.table.at(found.slot);
         let mut is_new = found.is_new;
         if !is_new && starts_anew(flow, packet, moment) {
-            end(key, flow, watch);
+            end(key, flow, watch, host);
             *flow = begun(packet, source_is_low, moment);
             is_new = true;
         }
@@ -110,21 +119,15 @@ impl Flows {
             Side::Client => (packet.source, packet.destination),
             Side::Server => (packet.destination, packet.source),
         };
-        match packet.tcp {
-            Some(tcp) => {
-                connection(flow, side, tcp, (client, server), moment, watch);
-                if !packet.payload.is_empty() && !tcp.syn {
-                    segment(
-                        flow,
-                        side,
-                        (tcp.sequence, packet.payload),
-                        (client, server),
-                        moment,
-                        watch,
-                    );
-                }
-            }
-            None => datagram(flow, packet.payload, (client, server), moment, is_new, watch),
+        let ends = (client, server);
+        let Some(tcp) = packet.tcp else {
+            datagram(flow, packet.payload, ends, moment, Begins(is_new), watch, host);
+            return;
+        };
+        connection(flow, side, tcp, ends, moment, watch);
+        if !packet.payload.is_empty() && !tcp.syn {
+            let payload = (tcp.sequence, packet.payload);
+            segment(flow, side, payload, ends, moment, watch, host);
         }
     }
 
@@ -133,9 +136,9 @@ impl Flows {
         self.table.evicted()
     }
 
-    pub(crate) fn finish(self, watch: &mut Watch) {
+    pub(crate) fn finish(self, watch: &mut Watch, host: &mut dyn Host) {
         for (key, mut flow) in self.table.into_entries() {
-            end(key, &mut flow, watch);
+            end(key, &mut flow, watch, host);
         }
     }
 }
@@ -227,6 +230,7 @@ fn segment(
     (client, server): (Endpoint, Endpoint),
     moment: Moment,
     watch: &mut Watch,
+    host: &mut dyn Host,
 ) {
     let next = flow.next;
     let conversation = flow
@@ -240,11 +244,13 @@ fn segment(
             client,
             server,
             packet: moment.packet,
+            span: moment.span,
             protocol: "tcp",
         },
         moment,
         findings: &mut watch.findings,
         dns: &mut watch.dns,
+        host,
     };
     conversation.segment(side, payload, &mut scene, &mut watch.budget);
     if conversation.protocol != Protocol::Unknown {
@@ -252,15 +258,20 @@ fn segment(
     }
 }
 
+/// Whether a datagram is the first of its conversation.
+#[derive(Clone, Copy)]
+struct Begins(bool);
+
 fn datagram(
     flow: &mut Flow,
     payload: &[u8],
     (client, server): (Endpoint, Endpoint),
     moment: Moment,
-    is_new: bool,
+    begins: Begins,
     watch: &mut Watch,
+    host: &mut dyn Host,
 ) {
-    if is_new {
+    if begins.0 {
         flow.protocol = Protocol::of_udp_port(server.port)
             .or_else(|| Protocol::of_udp_port(client.port))
             .unwrap_or_default();
@@ -272,6 +283,7 @@ fn datagram(
         client,
         server,
         packet: moment.packet,
+        span: moment.span,
         protocol,
     };
     match flow.protocol {
@@ -295,16 +307,16 @@ fn datagram(
                 "{} and {} speak SNMP {}; anybody on the way reads the community [redacted].",
                 place.client.address, place.server.address, community.version
             );
-            watch
-                .findings
-                .see(Sighting::new(rule, place, community.version, message));
+            let identity = host.secret_identity(&community.value);
+            let sighting = Sighting::new(rule, place, community.version, message);
+            watch.findings.see(sighting.of_secret(identity));
         }
         _ => {}
     }
 }
 
 /// Counts a conversation that is over, and lets its dialogue tell what waits.
-fn end(key: Key, flow: &mut Flow, watch: &mut Watch) {
+fn end(key: Key, flow: &mut Flow, watch: &mut Watch, host: &mut dyn Host) {
     let (client, server) = if flow.client_is_low {
         (key.low, key.high)
     } else {
@@ -316,11 +328,13 @@ fn end(key: Key, flow: &mut Flow, watch: &mut Watch) {
                 client,
                 server,
                 packet: flow.first.packet,
+                span: flow.first.span,
                 protocol: "tcp",
             },
             moment: flow.first,
             findings: &mut watch.findings,
             dns: &mut watch.dns,
+            host,
         };
         conversation.finish(&mut scene, &mut watch.budget);
     }

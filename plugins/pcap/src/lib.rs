@@ -15,20 +15,29 @@ mod capture;
 mod convert;
 mod detect;
 mod dialogue;
+mod eve;
 mod findings;
 mod flows;
-mod options;
 mod packet;
+mod raw;
 mod rules;
 mod session;
 mod statistics;
 mod stream;
 mod table;
+mod zeek;
 
-use tamiz_sdk::model::{ConvertError, Description, Format, Outcome, PlanError, ScanRequest, ToolRun};
+use tamiz_sdk::model::{ConvertError, Description, Outcome, PlanError, ScanRequest, ToolRun};
+use tamiz_sdk::report::Options;
+use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{Host, Input, Scanner};
 
+use convert::CONVERTER;
+
 pub use convert::convert;
+
+/// What the tools' words for severities mean, for `docs/severities.md`.
+pub const SEVERITIES: &[&SeverityTable] = &[&eve::SURICATA, &zeek::ZEEK];
 
 /// The plugin.
 pub struct Pcap;
@@ -37,24 +46,17 @@ tamiz_sdk::export_scanner!(super::Pcap);
 
 impl Scanner for Pcap {
     fn describe() -> Description {
-        let format = |name: &str, tools: &[&str]| Format {
-            name: name.to_owned(),
-            tools: tools.iter().map(|&tool| tool.to_owned()).collect(),
-        };
         Description {
             name: "pcap".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             scan_type: "pcap".to_owned(),
-            formats: vec![
-                format("pcap", &["tcpdump", "wireshark", "any writer of pcap"]),
-                format("pcapng", &["wireshark", "dumpcap", "any writer of pcapng"]),
-            ],
-            options_schema: options::SCHEMA.to_owned(),
+            formats: CONVERTER.formats(),
+            options_schema: Options::schema(&[]),
         }
     }
 
     fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
-        options::parse(&request.options).map_err(PlanError::BadOptions)?;
+        Options::parse(&request.options, CONVERTER.plugin, &[]).map_err(PlanError::BadOptions)?;
         if request.target_kind != "capture" {
             return Err(PlanError::Unsupported(format!(
                 "pcap reads captures, it scans no target of kind `{}`",

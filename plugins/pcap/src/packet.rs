@@ -158,13 +158,11 @@ pub(crate) fn decode(link: LinkType, data: &[u8]) -> Packet<'_> {
     };
     while TAGS.contains(&kind) && packet.tags < TAGS_MAX {
         packet.tags += 1;
-        match typed(rest, TAG_TYPE_AT, TAG_BYTES) {
-            Some(inner) => (kind, rest) = inner,
-            None => {
-                packet.malformed = true;
-                return packet;
-            }
-        }
+        let Some(inner) = typed(rest, TAG_TYPE_AT, TAG_BYTES) else {
+            packet.malformed = true;
+            return packet;
+        };
+        (kind, rest) = inner;
     }
     match kind {
         ether_type::IPV4 => ipv4(&mut packet, rest),

@@ -1,7 +1,6 @@
 //! What the platform keeps about a capture beside its findings: the artifact `pcap-session.json`.
 //!
-//! Kind `pcap-session`, media type `application/json`, one per capture; the second capture of a task
-//! is `pcap-session-2.json`. Its shape:
+//! Kind `pcap-session`, media type `application/json`, one per capture. Its shape:
 //!
 //! ```json
 //! {

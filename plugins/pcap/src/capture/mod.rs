@@ -13,6 +13,8 @@ mod window;
 
 use tamiz_sdk::model::IoError;
 
+pub(crate) use pcap::MAGICS as PCAP_MAGICS;
+pub(crate) use pcapng::MAGIC as PCAPNG_MAGIC;
 pub(crate) use window::Window;
 
 /// The largest packet that is believed. libpcap captures at most 256 KiB of one; a length beyond this
@@ -78,11 +80,6 @@ pub(crate) enum Capture {
 pub(crate) const MAGIC_BYTES: usize = 4;
 
 impl Capture {
-    /// Whether an input that begins so is a capture.
-    pub(crate) fn recognizes(start: &[u8]) -> bool {
-        pcap::is_magic(start) || pcapng::is_magic(start)
-    }
-
     /// Reads the head of a capture.
     ///
     /// # Errors

@@ -14,13 +14,9 @@ const LINK_TYPE_MASK: u32 = 0x03ff_ffff;
 /// Where captured and original length stand in a record.
 const CAPTURED_AT: usize = 8;
 
-pub(super) fn is_magic(start: &[u8]) -> bool {
-    let magic = start.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
-    matches!(
-        magic,
-        Some(0xa1b2_c3d4 | 0xa1b2_3c4d | 0xa1b2_cd34 | 0xd4c3_b2a1 | 0x4d3c_b2a1)
-    )
-}
+/// How files begin, as little-endian numbers: micro- and nanoseconds in both byte orders, and the
+/// modified form.
+pub(crate) const MAGICS: [u32; 5] = [0xa1b2_c3d4, 0xa1b2_3c4d, 0xa1b2_cd34, 0xd4c3_b2a1, 0x4d3c_b2a1];
 
 pub(crate) struct Reader {
     link: LinkType,

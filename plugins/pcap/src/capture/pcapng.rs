@@ -20,8 +20,11 @@ const HEAD_BYTES: usize = 12;
 const PACKET_HEAD_BYTES: usize = 28;
 const SIMPLE_HEAD_BYTES: usize = 12;
 
+/// How files begin: a section's block type is the same in both byte orders.
+pub(crate) const MAGIC: u32 = SHB_MAGIC;
+
 pub(super) fn is_magic(start: &[u8]) -> bool {
-    start.starts_with(&SHB_MAGIC.to_le_bytes())
+    start.starts_with(&MAGIC.to_le_bytes())
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -107,6 +107,7 @@ fn tell((_, server, tcp): (Address, Endpoint, bool), watched: &Watched, findings
         client: watched.source,
         server,
         packet: watched.first.packet,
+        span: watched.first.span,
         protocol: if tcp { "tcp" } else { "udp" },
     };
     let message = format!(

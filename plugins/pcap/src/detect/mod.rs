@@ -9,15 +9,20 @@ mod beacons;
 mod dns;
 mod scans;
 
+use tamiz_sdk::model::Span;
+
 pub(crate) use beacons::Beacons;
 pub(crate) use dns::{DnsWatch, Message as DnsMessage};
 pub(crate) use scans::{Answer, Scans};
 
-/// When something was seen: the packet's number and its time in nanoseconds.
+/// When something was seen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) packet: u32,
+    /// In nanoseconds.
     pub(crate) time: i64,
+    /// The packet's record in the capture.
+    pub(crate) span: Span,
 }
 
 /// Nanoseconds as seconds for a reader.

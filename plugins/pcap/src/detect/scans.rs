@@ -323,6 +323,7 @@ fn place(client: Address, server: Address, port: u16, first: Moment) -> Place {
             port,
         },
         packet: first.packet,
+        span: first.span,
         protocol: "tcp",
     }
 }

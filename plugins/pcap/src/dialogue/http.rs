@@ -159,8 +159,8 @@ impl Http {
         }
         if !query.is_empty() {
             let pairs = form_urlencoded::parse(query.as_bytes());
-            if let Some((field, user)) = credentials(pairs) {
-                tell_form(&rules::HTTP_QUERY, (&field, &user), &target, place, scene);
+            if let Some(login) = credentials(pairs) {
+                tell_form(&rules::HTTP_QUERY, &login, &target, place, scene);
             }
         }
         if header("transfer-encoding").is_some() {
@@ -210,29 +210,33 @@ fn authorization(value: &[u8], target: &str, place: Place, scene: &mut Scene<'_>
             return;
         };
         let user = name(decoded.get(..colon).unwrap_or_default());
+        let identity = scene
+            .host
+            .secret_identity(decoded.get(colon + 1..).unwrap_or_default());
         let message = format!(
             "`{user}` authenticated with HTTP Basic without encryption, first at `{target}`; anybody on the way reads \
              the password [redacted]."
         );
         scene
             .findings
-            .see(Sighting::new(&rules::HTTP_BASIC, place, &user, message));
-    } else if argument(value, "Bearer").is_some() {
+            .see(Sighting::new(&rules::HTTP_BASIC, place, &user, message).of_secret(identity));
+    } else if let Some(token) = argument(value, "Bearer") {
+        let identity = scene.host.secret_identity(token);
         let message = format!(
             "An access token [redacted] was sent without encryption, first at `{target}`; who reads it can act with it."
         );
         scene
             .findings
-            .see(Sighting::new(&rules::HTTP_BEARER, place, "", message));
+            .see(Sighting::new(&rules::HTTP_BEARER, place, "", message).of_secret(identity));
     }
 }
 
 fn read_body(body: &Body, content: &[u8], place: Place, scene: &mut Scene<'_>) {
+    let members: serde_json::Map<String, serde_json::Value>;
     let found = match body.form {
         Form::Encoded => credentials(form_urlencoded::parse(content)),
         Form::Json => {
-            let members: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_slice(content).unwrap_or_default();
+            members = serde_json::from_slice(content).unwrap_or_default();
             let texts = members.iter().filter_map(|(key, value)| {
                 let text = value.as_str()?;
                 Some((Cow::Borrowed(key.as_str()), Cow::Borrowed(text)))
@@ -240,16 +244,23 @@ fn read_body(body: &Body, content: &[u8], place: Place, scene: &mut Scene<'_>) {
             credentials(texts)
         }
     };
-    if let Some((field, user)) = found {
-        tell_form(&rules::HTTP_FORM, (&field, &user), &body.target, place, scene);
+    if let Some(login) = found {
+        tell_form(&rules::HTTP_FORM, &login, &body.target, place, scene);
     }
 }
 
-/// The name of the password's field, and the user's name.
+/// What a form holds of a login.
+struct Login<'text> {
+    field: String,
+    user: String,
+    password: Cow<'text, str>,
+}
+
+/// The first password among fields, and the first user name.
 fn credentials<'text>(
     pairs: impl Iterator<Item = (Cow<'text, str>, Cow<'text, str>)>,
-) -> Option<(String, String)> {
-    let (mut field, mut user) = (None, None);
+) -> Option<Login<'text>> {
+    let (mut found, mut user) = (None, None);
     for (key, value) in pairs {
         let plain: String = key
             .chars()
@@ -258,21 +269,31 @@ fn credentials<'text>(
             .take(64)
             .collect();
         if PASSWORD_FIELDS.contains(&plain.as_str()) && !value.is_empty() {
-            field = field.or_else(|| Some(name(key.as_bytes())));
+            found = found.or_else(|| Some((name(key.as_bytes()), value)));
         } else if USER_FIELDS.contains(&plain.as_str()) {
             user = user.or_else(|| Some(name(value.as_bytes())));
         }
     }
-    Some((field?, user.unwrap_or_default()))
+    let (field, password) = found?;
+    Some(Login {
+        field,
+        user: user.unwrap_or_default(),
+        password,
+    })
 }
 
 fn tell_form(
     rule: &'static rules::Rule,
-    (field, user): (&str, &str),
+    login: &Login<'_>,
     target: &str,
     place: Place,
     scene: &mut Scene<'_>,
 ) {
+    let Login {
+        field,
+        user,
+        password,
+    } = login;
     let who = if user.is_empty() {
         "Somebody".to_owned()
     } else {
@@ -282,7 +303,9 @@ fn tell_form(
         "{who} sent a login to `{target}` without encryption; anybody on the way reads the field `{field}` \
          [redacted]."
     );
+    let identity = scene.host.secret_identity(password.as_bytes());
     // By target: a tool that attacks a form sends a thousand names.
     let subject = target.split_once(' ').map_or(target, |(_, address)| address);
-    scene.findings.see(Sighting::new(rule, place, subject, message));
+    let sighting = Sighting::new(rule, place, subject, message);
+    scene.findings.see(sighting.of_secret(identity));
 }

@@ -57,6 +57,8 @@ enum Awaited {
 
 struct Attempt {
     user: String,
+    /// Of the password.
+    identity: String,
     place: Place,
 }
 
@@ -117,7 +119,8 @@ impl Login {
             Awaited::LoginPassword => {
                 self.awaited = Awaited::Command;
                 if line != b"*" {
-                    self.attempt(scene);
+                    let password = decode(line).unwrap_or_default();
+                    self.attempt(&password, scene);
                 }
             }
             Awaited::Response => self.awaited = Awaited::Command,
@@ -133,8 +136,8 @@ impl Login {
         if let Some(user) = argument(line, "USER") {
             self.settle(None, scene);
             self.user = name(user);
-        } else if argument(line, "PASS").is_some() {
-            self.attempt(scene);
+        } else if let Some(password) = argument(line, "PASS") {
+            self.attempt(password, scene);
         } else if self.kind == Kind::Pop3 && argument(line, "STLS").is_some() {
             self.upgrade_asked = true;
         } else if let Some(mechanism) = argument(line, "AUTH") {
@@ -164,9 +167,10 @@ impl Login {
             return;
         }
         if let Some(rest) = argument(command, "LOGIN") {
-            self.user = name(first_word(rest));
+            let (user, rest) = word(rest);
+            self.user = name(user);
             self.tag = tag.to_vec();
-            self.attempt(scene);
+            self.attempt(word(rest.trim_ascii_start()).0, scene);
         } else if let Some(mechanism) = argument(command, "AUTHENTICATE") {
             self.tag = tag.to_vec();
             self.mechanism(mechanism, scene);
@@ -201,17 +205,18 @@ impl Login {
         let decoded = decode(answer).unwrap_or_default();
         let mut parts = decoded.split(|byte| *byte == 0);
         let user = parts.nth(1).map(name);
-        if parts.next().is_some() {
+        if let Some(password) = parts.next() {
             self.user = user.unwrap_or_default();
-            self.attempt(scene);
+            self.attempt(password, scene);
         }
     }
 
-    fn attempt(&mut self, scene: &mut Scene<'_>) {
+    fn attempt(&mut self, password: &[u8], scene: &mut Scene<'_>) {
         self.settle(None, scene);
         let (_, protocol) = self.kind.words();
         self.attempt = Some(Attempt {
             user: self.user.clone(),
+            identity: scene.host.secret_identity(password),
             place: Place {
                 protocol,
                 ..scene.place
@@ -272,7 +277,12 @@ impl Login {
 
     /// Tells the attempt that waits, if one does.
     pub(super) fn settle(&mut self, accepted: Option<bool>, scene: &mut Scene<'_>) {
-        let Some(Attempt { user, place }) = self.attempt.take() else {
+        let Some(Attempt {
+            user,
+            identity,
+            place,
+        }) = self.attempt.take()
+        else {
             return;
         };
         let anonymous = self.kind == Kind::Ftp
@@ -284,13 +294,13 @@ impl Login {
         } else {
             self.kind.rule()
         };
-        let (word, _) = self.kind.words();
+        let (protocol, _) = self.kind.words();
         let message = format!(
-            "`{user}` logged in to {} port {} by {word} without encryption; anybody on the way reads the password \
+            "`{user}` logged in to {} port {} by {protocol} without encryption; anybody on the way reads the password \
              [redacted].",
             place.server.address, place.server.port
         );
-        let mut sighting = Sighting::new(rule, place, &user, message);
+        let mut sighting = Sighting::new(rule, place, &user, message).of_secret(identity);
         sighting.accepted = accepted;
         scene.findings.see(sighting);
     }
@@ -304,11 +314,12 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// A word or a quoted text.
-fn first_word(text: &[u8]) -> &[u8] {
+/// A word or a quoted text, and what stands behind it.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let (text, end) = match text.strip_prefix(b"\"") {
         Some(rest) => (rest, b'"'),
         None => (text, b' '),
     };
-    text.split(|byte| *byte == end).next().unwrap_or_default()
+    let mut parts = text.splitn(2, |byte| *byte == end);
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }

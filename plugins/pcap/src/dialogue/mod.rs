@@ -4,7 +4,8 @@
 //! again with more behind it. Which protocol it is follows from the content; the port only decides
 //! where the content does not.
 //!
-//! Passwords are looked at where they stand and never copied into anything that lives on.
+//! Passwords are looked at where they stand, for their identity ([`Host::secret_identity`]), and never
+//! copied into anything that lives on.
 
 mod guess;
 mod http;
@@ -16,6 +17,8 @@ mod tls;
 use guess::Guess;
 
 pub(crate) use snmp::community as snmp_community;
+
+use tamiz_sdk::Host;
 
 use crate::detect::{DnsMessage, DnsWatch, Moment};
 use crate::findings::{Findings, Place};
@@ -48,6 +51,8 @@ pub(crate) struct Scene<'watch> {
     pub(crate) moment: Moment,
     pub(crate) findings: &'watch mut Findings,
     pub(crate) dns: &'watch mut DnsWatch,
+    /// Knows a secret's identity.
+    pub(crate) host: &'watch mut dyn Host,
 }
 
 /// What a dialogue did with what it was fed.

@@ -1,22 +1,30 @@
 //! SNMP v1 and v2c: the community is a password, and every packet shows it.
 
+use std::borrow::Cow;
+
 use x509_parser::asn1_rs::{FromBer, OctetString, Sequence};
 
 /// Communities that devices are shipped with.
 const DEFAULTS: [&[u8]; 4] = [b"public", b"private", b"cisco", b"community"];
 
 /// What a packet shows.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Community {
+#[derive(PartialEq, Eq)]
+pub(crate) struct Community<'packet> {
+    /// For its identity alone; never shown.
+    pub(crate) value: Cow<'packet, [u8]>,
     pub(crate) version: &'static str,
     pub(crate) is_default: bool,
 }
 
 /// Reads version and community; nothing for version 3 and for what is no SNMP.
-pub(crate) fn community(bytes: &[u8]) -> Option<Community> {
+pub(crate) fn community(bytes: &[u8]) -> Option<Community<'_>> {
     let (_, message) = Sequence::from_ber(bytes).ok()?;
-    let (rest, version) = u32::from_ber(&message.content).ok()?;
+    let Cow::Borrowed(content) = message.content else {
+        return None;
+    };
+    let (rest, version) = u32::from_ber(content).ok()?;
     let (_, community) = OctetString::from_ber(rest).ok()?;
+    let value = community.into_cow();
     let version = match version {
         0 => "v1",
         1 => "v2c",
@@ -24,23 +32,21 @@ pub(crate) fn community(bytes: &[u8]) -> Option<Community> {
     };
     Some(Community {
         version,
-        is_default: DEFAULTS.contains(&community.as_ref()),
+        is_default: DEFAULTS.contains(&value.as_ref()),
+        value,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Community, community};
+    use super::community;
 
     #[test]
     fn a_community_is_told_and_not_shown() {
         let packet = b"\x30\x0e\x02\x01\x01\x04\x06public\xa0\x01\x00";
-        let expected = Community {
-            version: "v2c",
-            is_default: true,
-        };
-        assert_eq!(community(packet), Some(expected));
-        assert_eq!(community(b"\x30\x03\x02\x01\x03"), None);
+        let found = community(packet).expect("a community");
+        assert!(found.version == "v2c" && found.is_default);
+        assert!(community(b"\x30\x03\x02\x01\x03").is_none());
         assert!((0..packet.len() - 3).all(|end| community(&packet[..end]).is_none()));
     }
 }

@@ -32,12 +32,12 @@ enum Prompted {
 pub(crate) struct Telnet {
     reading: [Reading; 2],
     prompted: Prompted,
-    /// What the client types as a name. A password is only counted as typed.
+    /// What the client types at a prompt; a password is overwritten at the line's end.
     typed: Vec<u8>,
-    any_typed: bool,
     user: String,
     said: Vec<u8>,
-    attempt: Option<Place>,
+    /// The place, and the password's identity.
+    attempt: Option<(Place, String)>,
 }
 
 impl Telnet {
@@ -64,22 +64,27 @@ impl Telnet {
                 self.typed.clear();
                 self.prompted = Prompted::Nothing;
             }
-            (Prompted::Name, 8 | 127) => {
-                self.typed.pop();
-            }
-            (Prompted::Name, _) if self.typed.len() < NAME_BYTES && byte != 0 => self.typed.push(byte),
             (Prompted::Password, b'\r' | b'\n') => {
                 self.prompted = Prompted::Nothing;
-                if std::mem::take(&mut self.any_typed) {
+                if !self.typed.is_empty() {
                     self.settle(None, scene);
                     self.said.clear();
-                    self.attempt = Some(Place {
+                    let identity = scene.host.secret_identity(&self.typed);
+                    self.typed.fill(0);
+                    self.typed.clear();
+                    let place = Place {
                         protocol: PROTOCOL,
                         ..scene.place
-                    });
+                    };
+                    self.attempt = Some((place, identity));
                 }
             }
-            (Prompted::Password, 1..) => self.any_typed = true,
+            (Prompted::Name | Prompted::Password, 8 | 127) => {
+                self.typed.pop();
+            }
+            (Prompted::Name | Prompted::Password, 1..) if self.typed.len() < NAME_BYTES => {
+                self.typed.push(byte);
+            }
             _ => {}
         }
     }
@@ -102,7 +107,7 @@ impl Telnet {
         let refused = has(&[b"incorrect", b"failed", b"invalid", b"denied", b"bad pass"]);
         if ends(&[b"password:", b"passcode:", b"passwd:"]) {
             self.prompted = Prompted::Password;
-            self.any_typed = false;
+            self.typed.clear();
         } else if ends(&[b"login:", b"username:", b"user:", b"user name:", b"login name:"])
             && !ends(&[b"last login:"])
         {
@@ -117,12 +122,14 @@ impl Telnet {
 
     /// Tells the attempt that waits, if one does.
     pub(super) fn settle(&mut self, accepted: Option<bool>, scene: &mut Scene<'_>) {
-        let Some(place) = self.attempt.take() else { return };
+        let Some((place, identity)) = self.attempt.take() else {
+            return;
+        };
         let message = format!(
             "`{}` logged in to {} port {} by Telnet; anybody on the way reads the password [redacted] and the session.",
             self.user, place.server.address, place.server.port
         );
-        let mut sighting = Sighting::new(&rules::TELNET, place, &self.user, message);
+        let mut sighting = Sighting::new(&rules::TELNET, place, &self.user, message).of_secret(identity);
         sighting.accepted = accepted;
         scene.findings.see(sighting);
     }

@@ -163,10 +163,13 @@ fn logins_in_clear_text_are_found_where_other_tools_see_them() {
             (
                 "cleartext-credentials-ftp",
                 "FTP password sent in clear text: alice",
-                &[
-                    "127.0.0.1:56700 > 127.0.0.1:21, 9",
-                    "127.0.0.1:56708 > 127.0.0.1:21, 66",
-                ],
+                &["127.0.0.1:56700 > 127.0.0.1:21, 9"],
+            ),
+            // Another password, which the server refuses.
+            (
+                "cleartext-credentials-ftp",
+                "FTP password sent in clear text: alice",
+                &["127.0.0.1:56708 > 127.0.0.1:21, 66"],
             ),
             (
                 "cleartext-credentials-ftp",
@@ -197,10 +200,13 @@ fn logins_in_clear_text_are_found_where_other_tools_see_them() {
             (
                 "cleartext-credentials-http-basic",
                 "HTTP Basic credentials sent in clear text: admin",
-                &[
-                    "127.0.0.1:37132 > 127.0.0.1:80, 4",
-                    "127.0.0.1:37144 > 127.0.0.1:80, 14",
-                ],
+                &["127.0.0.1:37132 > 127.0.0.1:80, 4"],
+            ),
+            // Another password.
+            (
+                "cleartext-credentials-http-basic",
+                "HTTP Basic credentials sent in clear text: admin",
+                &["127.0.0.1:37144 > 127.0.0.1:80, 14"],
             ),
             (
                 "cleartext-credentials-http-form",

@@ -8,7 +8,7 @@ use tamiz_sdk::memory::{MemoryHost, MemoryInput};
 use tamiz_sdk::model::{
     ArtifactMeta, ConvertError, Diagnostic, Finding, IoError, Location, LogLevel, Outcome,
 };
-use tamiz_sdk::{Artifact, Host};
+use tamiz_sdk::{Artifact, Host, Input};
 
 type Kept = Rc<RefCell<Vec<(String, Vec<u8>)>>>;
 
@@ -50,6 +50,14 @@ impl Host for KeepingHost {
 
     fn log(&mut self, level: LogLevel, message: &str) {
         self.inner.log(level, message);
+    }
+
+    fn secret_identity(&mut self, value: &[u8]) -> String {
+        self.inner.secret_identity(value)
+    }
+
+    fn open_source(&mut self, path: &str) -> Option<Box<dyn Input>> {
+        self.inner.open_source(path)
     }
 
     fn artifact(&mut self, meta: &ArtifactMeta) -> Box<dyn Artifact> {
