@@ -1,0 +1,75 @@
+//! What web reads.
+
+use tamiz_sdk::model::{ConvertError, Outcome};
+use tamiz_sdk::report::Converter;
+use tamiz_sdk::vocabulary::SeverityTable;
+use tamiz_sdk::{Host, Input};
+
+use crate::options;
+use crate::{
+    arachni, arjun, burp, dirsearch, discovery, ffuf, gobuster, nikto, nmap, nuclei, silence, sqlmap,
+    wafw00f, wapiti, wfuzz, whatweb, wpscan, zap,
+};
+
+/// What web reads.
+pub(crate) const CONVERTER: Converter = Converter {
+    plugin: "web",
+    expected: "expected a report of ZAP, nuclei, nikto, wapiti, WhatWeb, Burp, Arachni, ffuf, wfuzz, gobuster, \
+               dirsearch, arjun, wafw00f, sqlmap, WPScan or nmap",
+    formats: &[
+        &zap::ZapXml,
+        &zap::ZapJson,
+        &nuclei::Nuclei,
+        &nikto::NiktoXml,
+        &nikto::NiktoJson,
+        &nikto::NiktoCsv,
+        &wapiti::WapitiJson,
+        &wapiti::WapitiXml,
+        &whatweb::WhatWeb,
+        &burp::Burp,
+        &arachni::Arachni,
+        &wpscan::Wpscan,
+        &nmap::Nmap,
+        &sqlmap::SqlmapApi,
+        &sqlmap::SqlmapTable,
+        &wafw00f::Wafw00f,
+        &ffuf::Ffuf,
+        &ffuf::FfufLines,
+        &wfuzz::Wfuzz,
+        &gobuster::Gobuster,
+        &dirsearch::Dirsearch,
+        &arjun::Arjun,
+        &silence::Silence,
+    ],
+};
+
+/// What the tools' words for severities mean: `docs/severities.md` shows these tables.
+pub const SEVERITIES: &[&SeverityTable] = &[
+    &zap::SEVERITIES,
+    &nuclei::SEVERITIES,
+    &nikto::SEVERITIES,
+    &wapiti::SEVERITIES,
+    &burp::SEVERITIES,
+    &arachni::SEVERITIES,
+    &wpscan::SEVERITIES,
+    &nmap::SEVERITIES,
+    &sqlmap::SEVERITIES,
+    &whatweb::SEVERITIES,
+    &wafw00f::SEVERITIES,
+    &arjun::SEVERITIES,
+    &discovery::SEVERITIES,
+];
+
+/// Converts reports; see [`tamiz_sdk::report`].
+///
+/// # Errors
+/// [`ConvertError`] when the options do not fit, when no input is of a known format, or when one
+/// breaks off in its envelope or proves no contact with its target.
+pub fn convert(
+    inputs: Vec<Box<dyn Input>>,
+    options: &str,
+    host: &mut dyn Host,
+) -> Result<Outcome, ConvertError> {
+    let options = options::parse(options).map_err(ConvertError::BadOptions)?;
+    CONVERTER.convert(inputs, options, host)
+}

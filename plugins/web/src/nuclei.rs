@@ -1,0 +1,301 @@
+//! nuclei's results, 2.x and 3.x: a line each (`-jsonl`), or an array (`-json-export`).
+//!
+//! Shape: <https://github.com/projectdiscovery/nuclei>, `pkg/output/output.go`, `ResultEvent`; 2.x before
+//! 2.3 writes `templateID` and `matched`. What a template extracts may be a secret: that of templates
+//! tagged so is redacted.
+
+use serde::Deserialize;
+use tamiz_sdk::json::lenient::{Decimal, Field, Object, Text, Texts};
+use tamiz_sdk::model::{Confidence, DomainName, Location, NetworkEndpoint, Severity};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
+use tamiz_sdk::vocabulary::{Label, SeverityTable, cvss_vector, cwes, is_advisory, label};
+use tamiz_sdk::{FindingBuilder, redact};
+
+use crate::place;
+use crate::words::split_list;
+
+const TOOL: &str = "nuclei";
+
+/// Tags of templates that extract secrets.
+const SECRET_TAGS: [&str; 8] = [
+    "token",
+    "tokens",
+    "key",
+    "keys",
+    "secret",
+    "secrets",
+    "credential",
+    "credentials",
+];
+
+/// Its words.
+pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
+    tool: "nuclei",
+    words: &[
+        ("critical", Severity::Critical),
+        ("high", Severity::High),
+        ("medium", Severity::Medium),
+        ("low", Severity::Low),
+        ("info", Severity::Info),
+        ("unknown", Severity::Info),
+    ],
+};
+
+pub(crate) struct Nuclei;
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow, default, rename = "template-id", alias = "templateID")]
+    template: Text<'a>,
+    #[serde(borrow, default)]
+    info: Field<Object<Info<'a>>>,
+    #[serde(borrow, default, rename = "matcher-name", alias = "matcher_name")]
+    matcher: Text<'a>,
+    #[serde(borrow, default, rename = "extractor-name", alias = "extractor_name")]
+    extractor: Text<'a>,
+    #[serde(borrow, default, rename = "type")]
+    protocol: Text<'a>,
+    #[serde(borrow, default)]
+    host: Text<'a>,
+    #[serde(borrow, default)]
+    url: Text<'a>,
+    #[serde(borrow, default, rename = "matched-at", alias = "matched")]
+    matched: Text<'a>,
+    #[serde(borrow, default, rename = "extracted-results", alias = "extracted_results")]
+    extracted: Texts<'a>,
+    #[serde(borrow, default)]
+    ip: Text<'a>,
+    #[serde(borrow, default, rename = "curl-command", alias = "curl_command")]
+    curl: Text<'a>,
+    #[serde(default, rename = "matcher-status", alias = "matcher_status")]
+    matched_at_all: Field<bool>,
+    #[serde(borrow, default)]
+    fuzzing_method: Text<'a>,
+    #[serde(borrow, default)]
+    fuzzing_parameter: Text<'a>,
+    #[serde(borrow, default)]
+    error: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Info<'a> {
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(borrow, default)]
+    severity: Text<'a>,
+    #[serde(borrow, default)]
+    description: Text<'a>,
+    #[serde(borrow, default)]
+    impact: Text<'a>,
+    #[serde(borrow, default)]
+    remediation: Text<'a>,
+    #[serde(borrow, default)]
+    reference: Texts<'a>,
+    #[serde(borrow, default)]
+    tags: Texts<'a>,
+    #[serde(borrow, default)]
+    classification: Field<Object<Classification<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Classification<'a> {
+    #[serde(borrow, default, rename = "cve-id")]
+    cve: Texts<'a>,
+    #[serde(borrow, default, rename = "cwe-id")]
+    cwe: Texts<'a>,
+    #[serde(borrow, default, rename = "cvss-metrics")]
+    cvss: Text<'a>,
+    #[serde(default, rename = "cvss-score")]
+    score: Field<Decimal>,
+    #[serde(default, rename = "epss-score")]
+    epss: Field<Decimal>,
+}
+
+impl Format for Nuclei {
+    fn name(&self) -> &'static str {
+        "nuclei-json"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["nuclei"]
+    }
+
+    fn recognise(&self, head: &Head) -> Recognition {
+        let line = [
+            "template-id",
+            "templateID",
+            "template-path",
+            "info.severity",
+            "matched-at",
+            "matched",
+            "matcher-status",
+            "template",
+        ];
+        let listed = line.map(|key| format!("[].{key}"));
+        let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+        (head.count(&line) >= 3 || head.count(&listed) >= 3).into()
+    }
+
+    fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        session.tool_is(TOOL, None);
+        json_lines(source, session, entry)
+    }
+}
+
+fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(entry) = element.read_or_lose::<Entry<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    element.tell_wrong(
+        session,
+        &[
+            ("template-id", entry.template.is_wrong()),
+            ("info", entry.info.is_wrong()),
+            ("matched-at", entry.matched.is_wrong()),
+            ("host", entry.host.is_wrong()),
+            ("extracted-results", entry.extracted.is_wrong()),
+        ],
+    );
+    let none = Info::default();
+    let info = entry.info.object().unwrap_or(&none);
+    let template = entry.template.text();
+    if template.is_empty() && info.name.text().is_empty() {
+        session.lose_record("record-unreadable", &element, "names no template");
+        return Ok(());
+    }
+    if entry.matched_at_all.get() == Some(&false) {
+        let why = match entry.error.text() {
+            "" => "tells that a template did not match".to_owned(),
+            error => format!("tells that a template could not be tried: {error}"),
+        };
+        session.leave_out_record("not-matched", &element, &why);
+        return Ok(());
+    }
+    let raw = Some(info.severity.text()).filter(|word| !word.is_empty());
+    let severity = session.severity(&SEVERITIES, raw, &element);
+    let name = if info.name.text().is_empty() {
+        template
+    } else {
+        info.name.text()
+    };
+    let part = match (entry.matcher.text(), entry.extractor.text()) {
+        ("", extractor) => extractor,
+        (matcher, _) => matcher,
+    };
+    let title = if part.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name} ({part})")
+    };
+    let message = [info.description.text(), info.impact.text()]
+        .map(str::trim)
+        .join("\n\n");
+    let finding = FindingBuilder::new(TOOL, if template.is_empty() { name } else { template })
+        .rule_name(name)
+        .title(&title)
+        .message(if message.trim().is_empty() {
+            &title
+        } else {
+            message.trim()
+        })
+        .severity(severity, raw)
+        .confidence(Confidence::Unknown)
+        .category("security")
+        .remediation(info.remediation.text());
+    let finding = classified(finding, info);
+    let (mut finding, evidence) = extracted(session, finding, &entry, info);
+    finding = finding.location(location(&entry, &evidence));
+    for (key, value) in [("matcher", entry.matcher.text()), ("ip", entry.ip.text())] {
+        if !value.is_empty() {
+            finding = finding.extra_text(key, value);
+        }
+    }
+    session.emit(finding, &element)
+}
+
+fn classified(mut finding: FindingBuilder, info: &Info<'_>) -> FindingBuilder {
+    for address in split_list(info.reference.texts()) {
+        finding = finding.reference(address);
+    }
+    for tag in split_list(info.tags.texts()) {
+        finding = match label(tag) {
+            Label::Cwe(number) => finding.cwe(number),
+            Label::Cve(id) => finding.cve(&id),
+            Label::Owasp(tag) | Label::Tag(tag) => finding.tag(&tag),
+            Label::Confidence(_) => finding,
+        };
+    }
+    let Some(class) = info.classification.object() else {
+        return finding;
+    };
+    for cwe in class.cwe.texts().flat_map(cwes) {
+        finding = finding.cwe(cwe);
+    }
+    for id in split_list(class.cve.texts()) {
+        let id = id.to_uppercase();
+        if is_advisory(&id) {
+            finding = finding.cve(&id);
+        }
+    }
+    if let Some(vector) = cvss_vector(class.cvss.text()) {
+        finding = finding.cvss_vector(vector);
+    }
+    for (key, number) in [("cvss-score", &class.score), ("epss", &class.epss)] {
+        if let Some(Decimal(number)) = number.get() {
+            finding = finding.extra_json(key, &number.to_string());
+        }
+    }
+    finding
+}
+
+/// What was extracted, as evidence: redacted where it is secret.
+fn extracted(
+    session: &mut Session<'_>,
+    finding: FindingBuilder,
+    entry: &Entry<'_>,
+    info: &Info<'_>,
+) -> (FindingBuilder, String) {
+    let is_secret = split_list(info.tags.texts()).any(|tag| SECRET_TAGS.contains(&tag));
+    if !is_secret {
+        return (finding, entry.extracted.texts().collect::<Vec<_>>().join("\n"));
+    }
+    let shown: Vec<_> = entry.extracted.texts().map(redact).collect();
+    let first = entry.extracted.texts().next().unwrap_or_default();
+    (session.secret(finding, first), shown.join("\n"))
+}
+
+fn location(entry: &Entry<'_>, evidence: &str) -> Location {
+    let mut texts = [entry.matched.text(), entry.url.text(), entry.host.text()].into_iter();
+    let address = texts.find(|text| !text.is_empty()).unwrap_or_default();
+    match entry.protocol.text() {
+        "dns" | "whois" => Location::Domain(DomainName {
+            name: address.trim_end_matches('.').to_owned(),
+            record_type: None,
+        }),
+        "tcp" | "network" | "ssl" | "javascript" if !address.contains("://") => {
+            let (host, port) = place::host_and_port(address);
+            Location::Endpoint(NetworkEndpoint {
+                host,
+                port,
+                protocol: Some("tcp".to_owned()),
+            })
+        }
+        _ => {
+            let method = match entry.fuzzing_method.text() {
+                "" => curl_method(entry.curl.text()),
+                method => method,
+            };
+            place::at(address, method, entry.fuzzing_parameter.text(), evidence)
+        }
+    }
+}
+
+/// The method in `curl -X 'GET' …`.
+fn curl_method(command: &str) -> &str {
+    let Some((_, rest)) = command.split_once("-X ") else {
+        return "";
+    };
+    let word = rest.trim_start_matches('\'');
+    word.split(['\'', ' ']).next().unwrap_or_default()
+}

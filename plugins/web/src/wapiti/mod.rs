@@ -1,0 +1,120 @@
+//! wapiti's reports, 3.x: JSON and XML.
+//!
+//! Shapes: <https://github.com/wapiti-scanner/wapiti>, `wapitiCore/report/`. What an entry's class means
+//! (description, solution, references) stands once per class. A report that counts no crawled page and
+//! no entry is that of a dead target, and refused.
+
+mod json;
+mod xml;
+
+pub(crate) use json::WapitiJson;
+pub(crate) use xml::WapitiXml;
+
+use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::model::Severity;
+use tamiz_sdk::report::{Record, Session, Stop};
+use tamiz_sdk::vocabulary::{SeverityTable, cwes};
+
+use crate::place;
+
+const TOOL: &str = "wapiti";
+
+/// Its levels.
+pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
+    tool: "wapiti",
+    words: &[
+        ("4", Severity::Critical),
+        ("3", Severity::High),
+        ("2", Severity::Medium),
+        ("1", Severity::Low),
+        ("0", Severity::Info),
+    ],
+};
+
+/// What a class of flaws is.
+#[derive(Default)]
+struct Class {
+    name: String,
+    description: String,
+    solution: String,
+    /// Titles and addresses.
+    references: Vec<(String, String)>,
+    codes: Vec<String>,
+}
+
+/// One flaw, whatever the format.
+struct Flaw<'a> {
+    /// `vulnerabilities`, `anomalies` or `additionals`.
+    section: &'a str,
+    method: &'a str,
+    path: &'a str,
+    level: Option<&'a str>,
+    parameter: &'a str,
+    info: &'a str,
+    module: &'a str,
+    request: &'a str,
+    codes: Vec<&'a str>,
+}
+
+fn emit(
+    session: &mut Session<'_>,
+    record: &dyn Record,
+    target: &str,
+    class: &Class,
+    flaw: &Flaw<'_>,
+) -> Result<(), Stop> {
+    let severity = session.severity(&SEVERITIES, flaw.level, record);
+    let info = if flaw.info.is_empty() {
+        &class.name
+    } else {
+        flaw.info
+    };
+    let message = if class.description.is_empty() {
+        info.to_owned()
+    } else {
+        format!("{info}\n\n{}", class.description)
+    };
+    let url = place::join(target, flaw.path);
+    let evidence = place::request_line(flaw.request);
+    let mut finding = FindingBuilder::new(
+        TOOL,
+        if class.name.is_empty() {
+            "flaw"
+        } else {
+            &class.name
+        },
+    )
+    .title(info)
+    .message(&message)
+    .severity(severity, flaw.level)
+    .category(match flaw.section {
+        "anomalies" => "anomaly",
+        "additionals" => "technology",
+        _ => "security",
+    })
+    .location(place::at(&url, flaw.method, flaw.parameter, evidence))
+    .remediation(&class.solution);
+    for (title, address) in &class.references {
+        finding = finding.reference(address);
+        for cwe in cwes(title) {
+            finding = finding.cwe(cwe);
+        }
+    }
+    for code in class
+        .codes
+        .iter()
+        .map(String::as_str)
+        .chain(flaw.codes.iter().copied())
+    {
+        finding = finding.tag(&code.to_lowercase());
+    }
+    if !flaw.module.is_empty() {
+        finding = finding.extra_text("module", flaw.module);
+    }
+    session.emit(finding, record)
+}
+
+/// Nobody answered.
+fn refuse_silence() -> Stop {
+    Stop::Broken("wapiti crawled no page: the target did not answer".to_owned())
+}

@@ -1,0 +1,131 @@
+//! `WhatWeb`'s JSON (`--log-json`, 0.4.9 and later): an entry per page, with what it is made with.
+//!
+//! Shape: <https://github.com/urbanadventurer/WhatWeb>, `lib/logging/json.rb`. A page that did not
+//! answer has no entry; a report without entries is refused (see [`crate::silence`]).
+
+use serde::Deserialize;
+use tamiz_sdk::json::lenient::{Field, Members, Object, Text, Texts, Whole};
+use tamiz_sdk::limits::WORD_BYTES;
+use tamiz_sdk::model::Severity;
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
+use tamiz_sdk::vocabulary::SeverityTable;
+use tamiz_sdk::{FindingBuilder, clean_line};
+
+use crate::place;
+
+const TOOL: &str = "whatweb";
+
+/// Plugins that say something about the answer, nothing about what the page is made with.
+const NO_TECHNOLOGY: [&str; 6] = ["Country", "IP", "Title", "Script", "Cookies", "UncommonHeaders"];
+
+/// It has no word for it.
+pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
+    tool: "whatweb",
+    words: &[("(no word)", Severity::Info)],
+};
+
+pub(crate) struct WhatWeb;
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow, default)]
+    target: Text<'a>,
+    #[serde(default)]
+    http_status: Whole,
+    #[serde(borrow, default)]
+    plugins: Field<Members<Field<Object<Plugin<'a>>>>>,
+}
+
+#[derive(Deserialize)]
+struct Plugin<'a> {
+    #[serde(borrow, default)]
+    version: Texts<'a>,
+    #[serde(borrow, default)]
+    string: Texts<'a>,
+    #[serde(borrow, default)]
+    os: Texts<'a>,
+}
+
+impl Format for WhatWeb {
+    fn name(&self) -> &'static str {
+        "whatweb-json"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["whatweb"]
+    }
+
+    fn recognise(&self, head: &Head) -> Recognition {
+        let list = ["[].target", "[].http_status", "[].request_config", "[].plugins"];
+        let line = ["target", "http_status", "request_config", "plugins"];
+        (head.count(&list) >= 3 || head.count(&line) >= 3).into()
+    }
+
+    fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        session.tool_is(TOOL, None);
+        json_lines(source, session, entry)
+    }
+}
+
+fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(entry) = element.read_or_lose::<Entry<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    element.tell_wrong(
+        session,
+        &[
+            ("target", entry.target.is_wrong()),
+            ("http_status", entry.http_status.is_wrong()),
+            ("plugins", entry.plugins.is_wrong()),
+        ],
+    );
+    let mut lines = Vec::new();
+    let mut technologies = Vec::new();
+    for (name, plugin) in entry.plugins.members() {
+        let Some(plugin) = plugin.object() else {
+            continue;
+        };
+        let texts: Vec<_> = plugin
+            .version
+            .texts()
+            .chain(plugin.string.texts())
+            .chain(plugin.os.texts())
+            .collect();
+        let details = texts.join(", ");
+        lines.push(if details.is_empty() {
+            name.clone()
+        } else {
+            format!("{name}: {details}")
+        });
+        if !NO_TECHNOLOGY.contains(&name.as_str()) {
+            technologies.push(match plugin.version.texts().next() {
+                Some(version) => format!("{name} {version}"),
+                None => name.clone(),
+            });
+        }
+    }
+    let title = if technologies.is_empty() {
+        "the page shows nothing of what it is made with".to_owned()
+    } else {
+        format!("the page is made with {}", technologies.join(", "))
+    };
+    let mut finding = FindingBuilder::new(TOOL, "technologies")
+        .rule_name("What a page is made with")
+        .title(&title)
+        .message(&lines.join("\n"))
+        .severity(Severity::Info, None)
+        .category("technology")
+        .location(place::at(entry.target.text(), "", "", ""));
+    if let Some(status) = entry.http_status.get() {
+        finding = finding.extra_json("status", &status.to_string());
+    }
+    let shown: Vec<_> = technologies
+        .iter()
+        .map(|name| clean_line(name, WORD_BYTES).text)
+        .collect();
+    if let Ok(list) = serde_json::to_string(&shown) {
+        finding = finding.extra_json("technologies", &list);
+    }
+    session.emit(finding, &element)
+}
