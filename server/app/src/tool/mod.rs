@@ -21,6 +21,7 @@ pub mod boxed;
 mod capture;
 pub mod door;
 mod files;
+mod groundwork;
 mod spawn;
 mod tree;
 
