@@ -48,7 +48,11 @@ pub mod upload;
 pub mod worker;
 
 #[cfg(test)]
+mod attempt_tests;
+#[cfg(test)]
 mod isolation_tests;
+#[cfg(test)]
+mod test_database;
 
 pub use connect::{Store, StoreConfig};
 pub use control_tx::ControlTx;

@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::event::{self, NewEvent};
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
-use crate::ticket;
+use crate::{attempt, scan_result, ticket};
 
 /// What a task works on; stored in `task.payload`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -382,7 +382,7 @@ pub enum Cancellation {
     Absent,
 }
 
-/// Stops a task: at once when it waits, soon when it runs.
+/// Stops a task: at once when it waits or when nobody holds it, soon when it runs.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -393,24 +393,6 @@ pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, Store
     if status.is_final() {
         return Ok(Cancellation::Ended(status));
     }
-    if ticket::remove_waiting(tx, id).await? {
-        sqlx::query!(
-            "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now(),
-                    cancel_requested_at = now()
-             where tenant_id = $1 and id = $2",
-            tx.tenant(),
-            id.uuid()
-        )
-        .execute(tx.connection())
-        .await?;
-        event::append(
-            tx,
-            id,
-            &NewEvent::of(TaskStatus::Cancelled, Phase::Done, "cancelled before it began"),
-        )
-        .await?;
-        return Ok(Cancellation::Cancelled);
-    }
     sqlx::query!(
         "update tenant.task set cancel_requested_at = coalesce(cancel_requested_at, now())
          where tenant_id = $1 and id = $2",
@@ -419,9 +401,27 @@ pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, Store
     )
     .execute(tx.connection())
     .await?;
-    ticket::request_cancel(tx, id).await?;
-    tx.will_signal_cancel(id);
-    Ok(Cancellation::Requested)
+    if ticket::request_cancel(tx, id).await? {
+        tx.will_signal_cancel(id);
+        return Ok(Cancellation::Requested);
+    }
+    ticket::remove_waiting(tx, id).await?;
+    // a lease that ran out leaves its attempt open
+    attempt::close_lost(tx, id, i32::MAX).await?;
+    sqlx::query!(
+        "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now()
+         where tenant_id = $1 and id = $2",
+        tx.tenant(),
+        id.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    let message = match status {
+        TaskStatus::Queued => "cancelled before it began",
+        _ => "cancelled before it was tried again",
+    };
+    event::append(tx, id, &NewEvent::of(TaskStatus::Cancelled, Phase::Done, message)).await?;
+    Ok(Cancellation::Cancelled)
 }
 
 /// What became of a wish to try a task again.
@@ -436,7 +436,8 @@ pub enum Redrive {
 }
 
 /// Sends an ended task back to the queue with fresh attempts. Attempt numbers go on, so that a
-/// worker of the earlier life stays fenced out.
+/// worker of the earlier life stays fenced out. The findings of the earlier life go at once: the new
+/// one may end without any of its own.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -447,6 +448,7 @@ pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError>
     if !status.may_be_retried() {
         return Ok(Redrive::Refused(status));
     }
+    scan_result::clear(tx, id).await?;
     let row = sqlx::query!(
         r#"
         update tenant.task set status = 'queued', phase = 'queued', retries = 0, error_code = null,

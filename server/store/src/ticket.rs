@@ -33,28 +33,29 @@ pub(crate) async fn enqueue(
     Ok(())
 }
 
-/// Takes back a ticket that nobody has claimed. `false` when it is leased (or gone).
-pub(crate) async fn remove_waiting(tx: &mut TenantTx, task: TaskId) -> Result<bool, StoreError> {
-    let removed = sqlx::query!(
+/// Takes back a ticket that nobody holds.
+pub(crate) async fn remove_waiting(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
+    sqlx::query!(
         "delete from control.ticket where task_id = $1 and tenant_id = $2 and state = 0",
         task.uuid(),
         tx.tenant()
     )
     .execute(tx.connection())
     .await?;
-    Ok(removed.rows_affected() == 1)
+    Ok(())
 }
 
-/// Tells the holder of the lease with its next heartbeat.
-pub(crate) async fn request_cancel(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update control.ticket set cancel_requested = true where task_id = $1 and tenant_id = $2",
+/// Tells the holder of the lease with its next heartbeat. `false` when nobody holds it.
+pub(crate) async fn request_cancel(tx: &mut TenantTx, task: TaskId) -> Result<bool, StoreError> {
+    let told = sqlx::query!(
+        "update control.ticket set cancel_requested = true
+         where task_id = $1 and tenant_id = $2 and state = 1",
         task.uuid(),
         tx.tenant()
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(told.rows_affected() == 1)
 }
 
 /// The work of `attempt` is over: the ticket goes, unless a later attempt holds it by now.

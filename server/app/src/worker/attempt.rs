@@ -316,11 +316,11 @@ async fn end(
     };
     let written = patiently(|| finish_attempt(&shared.platform.store, of, &kept, &ending)).await;
     match written {
-        Ok(true) => {
-            metrics::counter!("tamiz_attempts_total", "status" => ending.status.as_str()).increment(1);
+        Ok(Some(status)) => {
+            metrics::counter!("tamiz_attempts_total", "status" => status.as_str()).increment(1);
         }
-        Ok(false) => {
-            tracing::info!(task = %of.task, attempt = of.attempt, "too late: another attempt has it");
+        Ok(None) => {
+            tracing::info!(task = %of.task, attempt = of.attempt, "too late: the task is over, or another attempt has it");
         }
         Err(error) => tracing::error!(task = %of.task, error = &error as &dyn std::error::Error,
             "an attempt could not be ended; its lease runs out and another worker takes over"),
