@@ -4,6 +4,7 @@
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
 
+pub mod budget;
 pub mod finding;
 pub mod fingerprint;
 pub mod id;

@@ -48,6 +48,8 @@ codes! {
     NotAllowed = "NOT_ALLOWED",
     /// Too many rows asked for.
     PageTooLarge = "PAGE_TOO_LARGE",
+    /// The answer would hold too many bytes.
+    ResponseTooLarge = "RESPONSE_TOO_LARGE",
     /// The cursor was not made by this list.
     BadCursor = "BAD_CURSOR",
     /// The archive breaks a rule (escape, link, duplicate, bomb, …).

@@ -18,6 +18,12 @@ pub enum StoreError {
         /// What stands there, shortened.
         found: String,
     },
+    /// What was asked for does not fit into what the transaction may hold in memory.
+    #[error("the rows need more than {bytes_max} bytes")]
+    TooMuch {
+        /// What it may hold.
+        bytes_max: u64,
+    },
     /// The address of the database is malformed.
     #[error("the database address is malformed: {0}")]
     Address(String),
@@ -44,6 +50,14 @@ impl StoreError {
         Self::Unreadable {
             what,
             found: tamiz_core::text::cut(found, 100).to_owned(),
+        }
+    }
+}
+
+impl From<tamiz_core::budget::Spent> for StoreError {
+    fn from(spent: tamiz_core::budget::Spent) -> Self {
+        Self::TooMuch {
+            bytes_max: spent.bytes_max,
         }
     }
 }

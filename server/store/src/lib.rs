@@ -30,6 +30,7 @@ pub mod page;
 mod scope;
 pub mod signal;
 mod tenant_tx;
+mod weight;
 
 pub mod artifact;
 pub mod attempt;

@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::event::{self, NewEvent};
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
-use crate::{attempt, scan_result, ticket};
+use crate::{attempt, scan_result, ticket, weight};
 
 /// What a task works on; stored in `task.payload`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -203,6 +203,7 @@ pub async fn get(tx: &mut TenantTx, id: TaskId) -> Result<Option<Task>, StoreErr
 /// [`StoreError`] when the database cannot be read.
 pub async fn by_ids(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"
@@ -213,8 +214,8 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, Stor
         tx.tenant(),
         &ids
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_task).await?;
     rows.into_iter().map(Task::try_from).collect()
 }
 
@@ -241,6 +242,7 @@ pub async fn page(
     after: Option<TaskId>,
     limit: PageLimit,
 ) -> Result<Page<Task>, StoreError> {
+    let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"
@@ -259,8 +261,8 @@ pub async fn page(
         after.map(TaskId::uuid),
         limit.probe()
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_task).await?;
     let tasks = rows
         .into_iter()
         .map(Task::try_from)
@@ -303,6 +305,7 @@ pub async fn pages_of_projects(
     limit: PageLimit,
 ) -> Result<HashMap<ProjectId, Page<Task>>, StoreError> {
     let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
+    let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"
@@ -326,8 +329,8 @@ pub async fn pages_of_projects(
         after.map(TaskId::uuid),
         limit.probe()
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_task).await?;
     let mut pages: HashMap<ProjectId, Vec<Task>> = HashMap::new();
     for row in rows {
         let task = Task::try_from(row)?;

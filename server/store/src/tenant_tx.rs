@@ -1,7 +1,10 @@
 //! A short transaction that sees one tenant's rows.
 
+use std::sync::Arc;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use tamiz_core::budget::ByteBudget;
 use tamiz_core::{TaskId, TenantId};
 use uuid::Uuid;
 
@@ -9,6 +12,7 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::scope::TenantScope;
 use crate::signal::Signal;
+use crate::weight::Allowance;
 
 /// The only way to a tenant's rows. Dropped without [`TenantTx::commit`], it rolls back.
 ///
@@ -19,6 +23,7 @@ pub struct TenantTx {
     store: Store,
     scope: TenantScope,
     signals: Vec<Signal>,
+    allowance: Allowance,
 }
 
 impl Store {
@@ -41,6 +46,7 @@ impl Store {
             store: self.clone(),
             scope: *scope,
             signals: Vec::new(),
+            allowance: Allowance::default(),
         })
     }
 }
@@ -49,6 +55,11 @@ impl TenantTx {
     /// Whose rows.
     pub const fn scope(&self) -> TenantScope {
         self.scope
+    }
+
+    /// From now on rows that may be large are paid from `budget`; reads fail when it is used up.
+    pub fn pay_from(&mut self, budget: Arc<ByteBudget>) {
+        self.allowance = Allowance::of(budget);
     }
 
     /// Makes the writes durable, then tells watchers and workers.
@@ -82,6 +93,11 @@ impl TenantTx {
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
+    }
+
+    /// What reads of large rows are paid from.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
     }
 
     /// Announced after the commit: watchers of `task` have something to read.

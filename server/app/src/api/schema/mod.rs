@@ -4,6 +4,7 @@
 //! batches keep the number of SQL statements a matter of the query's shape. Ids are UUIDv7 and
 //! unique over all kinds, so `node(id:)` takes them as they are.
 
+mod answer_bytes;
 mod batch;
 mod connection;
 mod session;
@@ -37,6 +38,7 @@ use super::errors::log_fault;
 use super::guard::{AuthError, Authenticate, Credential};
 use super::state::ApiState;
 use super::transport::Engine;
+use answer_bytes::AnswerBytes;
 use mutation::Mutation;
 use query::Query;
 use session::Session;
@@ -57,6 +59,7 @@ fn build() -> GraphSchema {
     // complexity and depth are `cost`'s, before the engine sees a document
     Schema::build(Query, Mutation, Events)
         .disable_suggestions()
+        .extension(AnswerBytes)
         .finish()
 }
 
@@ -112,6 +115,7 @@ impl Engine for Graph {
         let session = self.session(caller);
         let response = self.schema.execute(request.data(Arc::clone(&session))).await;
         session.rest().await;
+        let response = answer_bytes::only_refusal(response);
         metrics::counter!("tamiz_graphql_statements_total").increment(session.reads());
         response
     }
@@ -125,7 +129,8 @@ impl Engine for Graph {
                 async move {
                     // each event reads afresh, and no connection is held between two of them
                     session.rest().await;
-                    response
+                    session.budget.refill();
+                    answer_bytes::only_refusal(response)
                 }
             })
             .boxed()
