@@ -62,7 +62,7 @@ codes! {
     ReportTruncated = "REPORT_TRUNCATED",
     /// The plugin overstepped a limit or trapped.
     PluginFailed = "PLUGIN_FAILED",
-    /// The tool is not installed on any worker.
+    /// The worker that has the task does not have the tool that its plugin planned with.
     ToolUnavailable = "TOOL_UNAVAILABLE",
     /// The tool ended in a way that means it did not run.
     ToolFailed = "TOOL_FAILED",

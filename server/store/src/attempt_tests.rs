@@ -52,6 +52,7 @@ impl Stage {
         let request = ClaimRequest {
             worker,
             scan_types: &scan_types,
+            tools: &[],
             slots: 1,
             lease: Duration::from_mins(10),
         };

@@ -53,6 +53,8 @@ mod attempt_tests;
 #[cfg(test)]
 mod isolation_tests;
 #[cfg(test)]
+mod queue_tests;
+#[cfg(test)]
 mod test_database;
 
 pub use connect::{Store, StoreConfig};

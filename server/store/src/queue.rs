@@ -39,8 +39,10 @@ pub struct Lease {
 pub struct ClaimRequest<'a> {
     /// Who asks.
     pub worker: WorkerId,
-    /// What it can serve.
+    /// What it has plugins for.
     pub scan_types: &'a [ScanType],
+    /// What it can run.
+    pub tools: &'a [String],
     /// How many it has room for.
     pub slots: u32,
     /// How long the lease shall be.
@@ -91,7 +93,7 @@ impl Store {
             r#"
             with picked as (
                 select tenant_id, task_id from control.ticket
-                where state = 0 and run_at <= now() and scan_type = any($2)
+                where state = 0 and run_at <= now() and scan_type = any($2) and tools <@ $5
                 order by priority desc, enqueued_at, task_id limit $3 for update skip locked)
             update control.ticket t
             set state = 1, attempt = t.attempt + 1, worker_id = $1,
@@ -102,7 +104,8 @@ impl Store {
             request.worker.uuid(),
             &types,
             i64::from(request.slots),
-            request.lease.as_secs_f64()
+            request.lease.as_secs_f64(),
+            request.tools
         )
         .fetch_all(&self.dispatch)
         .await?;

@@ -13,6 +13,7 @@ use crate::error::StoreError;
 use crate::event::{self, NewEvent};
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
+use crate::ticket::NewTicket;
 use crate::{attempt, scan_result, ticket, weight};
 
 /// What a task works on; stored in `task.payload`.
@@ -26,6 +27,18 @@ pub struct Payload {
     pub rules_upload_id: Option<UploadId>,
     /// For the plugin; fits its schema.
     pub options: serde_json::Map<String, serde_json::Value>,
+    /// The tools that the plugin planned with when the task was ordered; none for a report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
+}
+
+impl Payload {
+    /// Whether both are the same order; a newer plugin may plan the same one with other tools.
+    pub fn is_order_of(&self, other: &Self) -> bool {
+        self.source == other.source
+            && self.rules_upload_id == other.rules_upload_id
+            && self.options == other.options
+    }
 }
 
 /// Where a task's bytes come from.
@@ -181,12 +194,32 @@ pub async fn create(tx: &mut TenantTx, new: &NewTask<'_>) -> Result<Option<Task>
         event::append(
             tx,
             new.id,
-            &NewEvent::of(TaskStatus::Queued, Phase::Queued, "waiting for a worker"),
+            &NewEvent::of(
+                TaskStatus::Queued,
+                Phase::Queued,
+                &waiting_for(&new.payload.tools),
+            ),
         )
         .await?;
-        ticket::enqueue(tx, new.id, new.scan_type, new.priority, 0).await?;
+        let ticket = NewTicket {
+            task: new.id,
+            scan_type: new.scan_type,
+            tools: &new.payload.tools,
+            priority: new.priority,
+            attempt: 0,
+        };
+        ticket::enqueue(tx, &ticket).await?;
     }
     get(tx, new.id).await
+}
+
+/// In words: tasks may wait long for a worker that has what they need.
+fn waiting_for(tools: &[String]) -> String {
+    if tools.is_empty() {
+        "waiting for a worker".to_owned()
+    } else {
+        format!("waiting for a worker with {}", tools.join(" and "))
+    }
 }
 
 /// One task.
@@ -452,17 +485,16 @@ pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError>
         return Ok(Redrive::Refused(status));
     }
     scan_result::clear(tx, id).await?;
-    let row = sqlx::query!(
+    sqlx::query!(
         r#"
         update tenant.task set status = 'queued', phase = 'queued', retries = 0, error_code = null,
                error_message = null, cancel_requested_at = null, finished_at = null
         where tenant_id = $1 and id = $2
-        returning type, priority, attempt
         "#,
         tx.tenant(),
         id.uuid()
     )
-    .fetch_one(tx.connection())
+    .execute(tx.connection())
     .await?;
     event::append(
         tx,
@@ -470,12 +502,18 @@ pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError>
         &NewEvent::of(TaskStatus::Queued, Phase::Queued, "sent back to the queue"),
     )
     .await?;
-    let scan_type =
-        ScanType::parse(&row.r#type).map_err(|_| StoreError::unreadable("task type", &row.r#type))?;
-    ticket::enqueue(tx, id, &scan_type, row.priority, row.attempt).await?;
-    Ok(get(tx, id)
-        .await?
-        .map_or(Redrive::Absent, |task| Redrive::Queued(Box::new(task))))
+    let Some(task) = get(tx, id).await? else {
+        return Ok(Redrive::Absent);
+    };
+    let ticket = NewTicket {
+        task: id,
+        scan_type: &task.scan_type,
+        tools: &task.payload.tools,
+        priority: task.priority,
+        attempt: task.attempt,
+    };
+    ticket::enqueue(tx, &ticket).await?;
+    Ok(Redrive::Queued(Box::new(task)))
 }
 
 async fn locked_status(tx: &mut TenantTx, id: TaskId) -> Result<Option<TaskStatus>, StoreError> {

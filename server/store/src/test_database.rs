@@ -68,6 +68,11 @@ impl Database {
 
 /// A tenant with one project and one queued import.
 pub(crate) async fn tenant_with_task(store: &Store, name: &str) -> (TenantScope, TaskId) {
+    tenant_with_task_for(store, name, &[]).await
+}
+
+/// The same, and the task needs these tools.
+pub(crate) async fn tenant_with_task_for(store: &Store, name: &str, tools: &[&str]) -> (TenantScope, TaskId) {
     let mut control = store.begin_control().await.unwrap();
     let id = tenant::create(&mut control, name, None).await.unwrap().unwrap();
     control.commit().await.unwrap();
@@ -80,6 +85,7 @@ pub(crate) async fn tenant_with_task(store: &Store, name: &str) -> (TenantScope,
         },
         rules_upload_id: None,
         options: serde_json::Map::new(),
+        tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
     };
     let scan_type = ScanType::parse("codeaudit").unwrap();
     let new = NewTask {

@@ -8,24 +8,31 @@ use tamiz_core::{ScanType, TaskId};
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
+/// A ticket to be made.
+pub(crate) struct NewTicket<'a> {
+    pub(crate) task: TaskId,
+    pub(crate) scan_type: &'a ScanType,
+    /// What a worker must have to take it.
+    pub(crate) tools: &'a [String],
+    pub(crate) priority: i16,
+    /// Of the last attempt; the claim counts on.
+    pub(crate) attempt: i32,
+}
+
 /// Idempotent by task id: a second ticket for a waiting or running task changes nothing.
-pub(crate) async fn enqueue(
-    tx: &mut TenantTx,
-    task: TaskId,
-    scan_type: &ScanType,
-    priority: i16,
-    attempt: i32,
-) -> Result<(), StoreError> {
+pub(crate) async fn enqueue(tx: &mut TenantTx, new: &NewTicket<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
-        insert into control.ticket (task_id, tenant_id, scan_type, priority, attempt) values ($1, $2, $3, $4, $5)
+        insert into control.ticket (task_id, tenant_id, scan_type, priority, attempt, tools)
+        values ($1, $2, $3, $4, $5, $6)
         on conflict (tenant_id, task_id) do nothing
         "#,
-        task.uuid(),
+        new.task.uuid(),
         tx.tenant(),
-        scan_type.as_str(),
-        priority,
-        attempt
+        new.scan_type.as_str(),
+        new.priority,
+        new.attempt,
+        new.tools
     )
     .execute(tx.connection())
     .await?;

@@ -144,6 +144,7 @@ impl Platform {
                 upload_id: UploadId::fresh(),
             },
             rules_upload_id: None,
+            tools: Vec::new(),
             options: serde_json::Map::new(),
         };
         let scan_type = ScanType::parse("codeaudit").unwrap();

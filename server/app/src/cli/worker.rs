@@ -89,7 +89,8 @@ async fn inventory(config: &Config) -> Result<Inventory, CliError> {
         tracing::warn!(
             tool = missing.name,
             reason = missing.reason,
-            "a tool is not available"
+            scan_types = ?missing.scan_types,
+            "a tool is not available: scans that need it wait for another worker"
         );
     }
     Ok(inventory)

@@ -46,7 +46,7 @@ pub async fn start_scan(
 ) -> Result<Task, FlowError> {
     require(caller, Role::Analyst)?;
     let scan_type = check(&order)?;
-    check_options(plugins, &scan_type, &order).await?;
+    let tools = plan_tools(plugins, &scan_type, &order).await?;
     let mut tx = store.begin(&caller.scope).await?;
     own_upload(&mut tx, order.source.upload_id(), order.project, "uploadId").await?;
     if let Some(rules) = order.rules {
@@ -56,6 +56,7 @@ pub async fn start_scan(
         source: order.source,
         rules_upload_id: order.rules,
         options: order.options,
+        tools,
     };
     let id = order.id.unwrap_or_else(TaskId::fresh);
     let new = NewTask {
@@ -70,7 +71,7 @@ pub async fn start_scan(
             .at(&["input", "projectId"])
             .into());
     };
-    if task.payload != payload {
+    if !task.payload.is_order_of(&payload) {
         let message = format!("another task has the id {id}");
         return Err(Refusal::new(RefusalCode::AlreadyExists, message)
             .at(&["input", "id"])
@@ -92,12 +93,13 @@ fn check(order: &ScanOrder) -> Result<ScanType, Refusal> {
     Ok(scan_type)
 }
 
-/// The plugin itself says whether it takes the options; asking it is cheap and bounded.
-async fn check_options(
+/// The plugin itself says whether it takes the options, and which tools it would run; asking it is
+/// cheap and bounded.
+async fn plan_tools(
     plugins: &Arc<Registry>,
     scan_type: &ScanType,
     order: &ScanOrder,
-) -> Result<(), FlowError> {
+) -> Result<Vec<String>, FlowError> {
     let Some(plugin) = plugins.for_scan_type(scan_type).next().cloned() else {
         let known: BTreeSet<_> = plugins
             .plugins()
@@ -130,11 +132,15 @@ async fn check_options(
         target: String::new(),
         options,
     };
-    let planned = tokio::task::spawn_blocking(move || plugin.plan(&request).map(drop))
+    let planned = tokio::task::spawn_blocking(move || plugin.plan(&request))
         .await
         .map_err(|error| FlowError::fault("asking the plugin", error))?;
     match planned {
-        Ok(()) => Ok(()),
+        Ok(_) if matches!(order.source, Source::Report { .. }) => Ok(Vec::new()),
+        Ok(runs) => {
+            let tools: BTreeSet<String> = runs.into_iter().map(|run| run.tool).collect();
+            Ok(tools.into_iter().collect())
+        }
         Err(PlanError::BadOptions { message }) => Err(Refusal::new(RefusalCode::BadOptions, message)
             .at(&["input", "options"])
             .into()),
@@ -142,7 +148,7 @@ async fn check_options(
             Err(FlowError::fault("asking the plugin", failure))
         }
         // a report needs no plan
-        Err(_) if matches!(order.source, Source::Report { .. }) => Ok(()),
+        Err(_) if matches!(order.source, Source::Report { .. }) => Ok(Vec::new()),
         Err(PlanError::Unsupported { message }) => {
             Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
                 .at(&["input", "scanType"])

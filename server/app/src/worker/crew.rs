@@ -54,6 +54,7 @@ pub enum WorkerError {
 pub struct Worker {
     shop: Arc<Shop>,
     scan_types: Vec<ScanType>,
+    tools: Vec<String>,
     leases: Arc<Leases>,
     slots: Arc<Semaphore>,
     slots_max: usize,
@@ -80,6 +81,11 @@ impl Worker {
         scan_types.dedup();
         let worker = WorkerId::fresh();
         let workplace = open_workplace(&config.scratch_dir, worker).await?;
+        let tools = inventory
+            .available
+            .iter()
+            .map(|tool| tool.entry.name.clone())
+            .collect();
         let capabilities = capabilities(&scan_types, &inventory);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let new = NewWorker {
@@ -113,6 +119,7 @@ impl Worker {
         Ok(Self {
             shop: Arc::new(shop),
             scan_types,
+            tools,
             leases: Arc::default(),
             slots: Arc::new(Semaphore::new(config.worker.slots)),
             slots_max: config.worker.slots,
@@ -182,6 +189,7 @@ impl Worker {
         let request = ClaimRequest {
             worker: self.shop.worker,
             scan_types: &self.scan_types,
+            tools: &self.tools,
             slots: u32::try_from(free).unwrap_or(u32::MAX),
             lease: self.shop.platform.config.queue.lease,
         };
@@ -325,7 +333,6 @@ async fn cancelled(signals: &mut Receiver<Signal>, leases: &Leases) {
     }
 }
 
-/// What the register shows of this machine.
 async fn open_workplace(scratch: &Path, worker: WorkerId) -> Result<Workplace, WorkerError> {
     let root = scratch.to_owned();
     let opened = tokio::task::spawn_blocking(move || Workplace::open(&root, worker)).await;
@@ -337,6 +344,8 @@ async fn open_workplace(scratch: &Path, worker: WorkerId) -> Result<Workplace, W
         })
 }
 
+/// What the register shows of this machine: what it has plugins for (and so can import), what of that
+/// it has tools for, and which tools.
 fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::Value {
     let tools: Vec<_> = inventory
         .available
@@ -348,5 +357,10 @@ fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::V
         .iter()
         .map(|tool| json!({ "name": tool.name, "reason": tool.reason }))
         .collect();
-    json!({ "scanTypes": scan_types, "tools": tools, "missingTools": missing })
+    let scans = inventory.scan_types();
+    let scans: Vec<_> = scan_types
+        .iter()
+        .filter(|scan_type| scans.contains(scan_type.as_str()))
+        .collect();
+    json!({ "scanTypes": scan_types, "scans": scans, "tools": tools, "missingTools": missing })
 }

@@ -224,18 +224,23 @@ async fn a_box_shows_a_tool_nothing_of_the_machine() {
 }
 
 #[tokio::test]
-async fn a_worker_without_the_tool_says_so() {
+async fn a_task_waits_for_a_worker_that_has_its_tool() {
     let app = App::start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme
-        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
-        .await;
-    let failed = acme.ends_as(&task, "FAILED").await;
-    assert_eq!(failed["error"]["code"], "TOOL_UNAVAILABLE", "{failed:#}");
-    let message = text(&failed["error"]["message"]);
+    let archive = report::archive([("a.py", b"1".as_slice())]);
+    let task = acme.scan(&project, "src.zip", archive).await;
+    let import = acme.import(&project, "report.json", report::semgrep(1)).await;
+    acme.ends_as(&import, "COMPLETED").await;
+    let waiting = acme.task(&task).await;
     assert_eq!(
-        message,
-        "semgrep cannot run on this worker: the catalogue does not have it"
+        (&waiting["status"], &waiting["attempt"]),
+        (&json!("QUEUED"), &json!(0)),
+        "a worker without the tool leaves it to another"
     );
+    let mut events = acme.events(&task, 0).await;
+    let first = events.event().await.expect("it waits");
+    assert_eq!(first["message"], "waiting for a worker with semgrep");
+    acme.mutate("cancelTask", json!({ "taskId": task })).await;
+    acme.ends_as(&task, "CANCELLED").await;
 }
