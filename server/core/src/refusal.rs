@@ -62,6 +62,8 @@ codes! {
     ReportTruncated = "REPORT_TRUNCATED",
     /// The plugin overstepped a limit or trapped.
     PluginFailed = "PLUGIN_FAILED",
+    /// The tool cannot use the rules that came with the task.
+    RulesInvalid = "RULES_INVALID",
     /// The worker that has the task does not have the tool that its plugin planned with.
     ToolUnavailable = "TOOL_UNAVAILABLE",
     /// The tool ended in a way that means it did not run.

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX};
+use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX, RULES_BYTES_MAX};
 use tamiz_core::text;
 use tamiz_core::{ProjectId, Refusal, RefusalCode, ScanType, TaskId, UploadId};
 use tamiz_host::{PlanError, Registry, ScanRequest};
 use tamiz_store::task::{self, NewTask, Payload, Source, Task};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::{Store, TenantTx, upload};
+use tamiz_store::upload::{self, Upload};
+use tamiz_store::{Store, TenantTx};
 
 use super::{FlowError, require};
 
@@ -50,7 +51,15 @@ pub async fn start_scan(
     let mut tx = store.begin(&caller.scope).await?;
     own_upload(&mut tx, order.source.upload_id(), order.project, "uploadId").await?;
     if let Some(rules) = order.rules {
-        own_upload(&mut tx, rules, order.project, "rulesUploadId").await?;
+        let rules = own_upload(&mut tx, rules, order.project, "rulesUploadId").await?;
+        if rules.blob.size_bytes > RULES_BYTES_MAX {
+            let bytes = rules.blob.size_bytes;
+            let rule = format!(
+                "rules must have at most {RULES_BYTES_MAX} bytes, {:?} has {bytes}",
+                rules.file_name
+            );
+            return Err(Refusal::invalid("rulesUploadId", rule).into());
+        }
     }
     let payload = Payload {
         source: order.source,
@@ -180,9 +189,9 @@ async fn own_upload(
     id: UploadId,
     project: ProjectId,
     field: &str,
-) -> Result<(), FlowError> {
+) -> Result<Upload, FlowError> {
     match upload::get(tx, id).await? {
-        Some(found) if found.project_id == project => Ok(()),
+        Some(found) if found.project_id == project => Ok(found),
         Some(_) => Err(Refusal::invalid(field, "the upload belongs to another project").into()),
         None => Err(Refusal::not_found("upload", id).at(&["input", field]).into()),
     }

@@ -5,10 +5,13 @@
 //!
 //! Not here: how a run comes to its end (`run`).
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use tamiz_core::refusal::{Refusal, RefusalCode};
+use tamiz_core::text;
 
 use super::catalogue::ExitCodes;
 
@@ -90,6 +93,8 @@ pub enum Verdict {
     Ran,
     /// It did some of it: what its report holds counts, what is absent proves nothing.
     RanPartly,
+    /// It did not, for it refuses its rules or the like: it will again.
+    InputRefused,
     /// It did not: nothing that it wrote is a result.
     Failed,
 }
@@ -140,6 +145,26 @@ impl ToolOutcome {
     }
 }
 
+/// Of what a tool says: a line that people read.
+const SAYING_BYTES_MAX: usize = 300;
+/// Of a stream, looked through for that line.
+const SAYING_WITHIN_BYTES: u64 = 16 * 1024;
+
+impl Captured {
+    /// The first line that says something, fit to be shown; `None` when there is none.
+    pub fn first_line(&self) -> Option<String> {
+        let mut bytes = Vec::new();
+        File::open(&self.path)
+            .and_then(|file| file.take(SAYING_WITHIN_BYTES).read_to_end(&mut bytes))
+            .ok()?;
+        let said = String::from_utf8_lossy(&bytes);
+        said.lines()
+            .map(|line| line.chars().filter(|char| !char.is_control()).collect::<String>())
+            .map(|line| text::cut(line.trim(), SAYING_BYTES_MAX).to_owned())
+            .find(|line| !line.is_empty())
+    }
+}
+
 impl std::fmt::Display for ToolEnd {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -180,6 +205,9 @@ pub(super) fn verdict(codes: &ExitCodes, end: &ToolEnd, written: bool) -> Verdic
     match end {
         ToolEnd::Exited(code) if written && codes.ran.contains(code) => Verdict::Ran,
         ToolEnd::Exited(code) if written && codes.partly.contains(code) => Verdict::RanPartly,
+        ToolEnd::Exited(code) | ToolEnd::Unfinished(code) if codes.input.contains(code) => {
+            Verdict::InputRefused
+        }
         _ => Verdict::Failed,
     }
 }
@@ -189,10 +217,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_line_of_a_stream_is_fit_to_be_shown() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("stderr");
+        let long = "x".repeat(SAYING_BYTES_MAX + 1);
+        for (written, line) in [
+            ("", None),
+            ("\n \r\n", None),
+            ("\n \x1b[31mno\x07 rules\nmore", Some("[31mno rules")),
+            (long.as_str(), Some(&long[..SAYING_BYTES_MAX])),
+        ] {
+            std::fs::write(&path, written).expect("a stream");
+            let stream = Captured {
+                path: path.clone(),
+                bytes: written.len() as u64,
+                truncated: false,
+            };
+            assert_eq!(stream.first_line().as_deref(), line, "{written:?}");
+        }
+    }
+
+    #[test]
     fn an_exit_code_counts_only_with_a_report() {
         let codes = ExitCodes {
             ran: vec![0, 1],
             partly: vec![2],
+            input: vec![5],
         };
         for (end, written, expected) in [
             (ToolEnd::Exited(0), true, Verdict::Ran),
@@ -200,6 +250,8 @@ mod tests {
             (ToolEnd::Exited(0), false, Verdict::Failed),
             (ToolEnd::Exited(2), true, Verdict::RanPartly),
             (ToolEnd::Exited(2), false, Verdict::Failed),
+            (ToolEnd::Exited(5), true, Verdict::InputRefused),
+            (ToolEnd::Unfinished(5), false, Verdict::InputRefused),
             (ToolEnd::Exited(7), true, Verdict::Failed),
             (ToolEnd::Unfinished(0), true, Verdict::Failed),
             (ToolEnd::Killed(9), true, Verdict::Failed),

@@ -205,12 +205,13 @@ async fn scan_tree(
     bench
         .reporter
         .phase(Phase::Preparing, format!("unpacked {files} files"));
-    let rules = match task.payload.rules_upload_id {
-        None => shop.rules.clone(),
+    let (rules, rules_name) = match task.payload.rules_upload_id {
+        None => (shop.rules.clone(), None),
         Some(id) => {
             let path = bench.scratch.path("rules.yml");
-            prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
-            path
+            let upload = prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
+            prepare::check_rules(&path, &upload.file_name).await?;
+            (path, Some(upload.file_name))
         }
     };
     let runs = plan(bench, task).await?;
@@ -222,6 +223,7 @@ async fn scan_tree(
         Target {
             tree: &tree,
             rules: &rules,
+            rules_name: rules_name.as_deref(),
         },
     )
     .await;

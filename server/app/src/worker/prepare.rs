@@ -45,6 +45,20 @@ impl Scratch {
     }
 }
 
+/// Refuses rules that no tool can read: whatever their format, it is text. The size was checked when
+/// they were ordered.
+pub(crate) async fn check_rules(path: &Path, file_name: &str) -> Result<(), Failure> {
+    let bytes = tokio::fs::read(path).await?;
+    match std::str::from_utf8(&bytes) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let position = error.valid_up_to();
+            let message = format!("{file_name:?}: rules are UTF-8 text, and byte {position} is not");
+            Err(Failure::refused(RefusalCode::RulesInvalid, message))
+        }
+    }
+}
+
 /// Copies an upload's bytes to `path`, checked against their hash.
 pub(crate) async fn fetch(
     platform: &Platform,
