@@ -46,7 +46,7 @@ mod words;
 pub use compile::{COMPILE_CHILD_SUBCOMMAND, CompileError};
 pub use compile_child::compile_child_main;
 pub use description::{Description, ReportFormat};
-pub use engine::{Host, HostConfig, HostError};
+pub use engine::{CONCURRENCY_MAX, Host, HostConfig, HostError};
 pub use failure::{ConvertFailure, PlanError, PluginError, TrapKind};
 pub use input::{CancelFlag, Input, ReadSeek};
 pub use limits::RunLimits;

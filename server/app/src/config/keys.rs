@@ -144,7 +144,8 @@ fn blob_url(value: &dyn Fn(&str) -> String) -> String {
 }
 
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    let most = usize::try_from(super::typed::SLOTS_MAX).unwrap_or(usize::MAX);
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most))
 }
 
 /// `plugins` beside the binary, else beside its folder (`target/plugins` for `target/debug/tamiz`),

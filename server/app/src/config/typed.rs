@@ -139,6 +139,13 @@ const BLOB_SCHEMES: &[&str] = &[
     "file", "memory", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss",
 ];
 
+/// New scans that plugins check at a time, beside the worker's slots. A check takes milliseconds, and a
+/// burst of orders must not take the plugins from running scans.
+pub const PLANS_AT_ONCE: u32 = 8;
+/// Each slot may call a plugin at any time, and the host has address space for so many calls; some of
+/// them are the API's.
+pub(super) const SLOTS_MAX: u64 = (tamiz_host::CONCURRENCY_MAX - PLANS_AT_ONCE) as u64;
+
 /// Standard introspection queries are about 15 deep; a smaller limit breaks every GraphQL tool.
 const GRAPHQL_DEPTH_MIN: u64 = 15;
 
@@ -229,8 +236,7 @@ impl Reader<'_> {
 
     fn worker(&mut self) -> Option<WorkerSettings> {
         let in_process = self.with("worker_in_process", value::flag);
-        // Each slot is a tool process with hundreds of megabytes; a thousand of them is a typing mistake.
-        let slots = self.count("worker_slots", 1..=1_024);
+        let slots = self.count("worker_slots", 1..=SLOTS_MAX);
         let tool_path = self.optional("tool_path", |text| {
             let folders = text
                 .split([':', ','])

@@ -12,8 +12,13 @@ use tamiz_store::task::{self, NewTask, Payload, Source, Task};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::upload::{self, Upload};
 use tamiz_store::{Store, TenantTx};
+use tokio::sync::Semaphore;
 
 use super::{FlowError, require};
+use crate::config::PLANS_AT_ONCE;
+
+/// The others wait their turn within their request's time.
+static PLANS: Semaphore = Semaphore::const_new(PLANS_AT_ONCE as usize);
 
 /// A scan that is asked for.
 #[derive(Debug, Clone)]
@@ -141,7 +146,16 @@ async fn plan_tools(
         target: String::new(),
         options,
     };
-    let planned = tokio::task::spawn_blocking(move || plugin.plan(&request))
+    let turn = PLANS
+        .acquire()
+        .await
+        .map_err(|error| FlowError::fault("waiting for a plugin", error))?;
+    // the turn goes with the call, which outlives a request that is given up
+    let plan = move || {
+        let _turn = turn;
+        plugin.plan(&request)
+    };
+    let planned = tokio::task::spawn_blocking(plan)
         .await
         .map_err(|error| FlowError::fault("asking the plugin", error))?;
     match planned {
