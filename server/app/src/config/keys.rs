@@ -144,7 +144,7 @@ fn blob_url(value: &dyn Fn(&str) -> String) -> String {
 }
 
 fn cores() -> usize {
-    let most = usize::try_from(super::typed::SLOTS_MAX).unwrap_or(usize::MAX);
+    let most = usize::try_from(super::reader::SLOTS_MAX).unwrap_or(usize::MAX);
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most))
 }
 

@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Fallback, Key, Secrecy};
 use super::nearest::nearest;
-use super::typed::{self, Config};
+use super::reader;
+use super::typed::Config;
 use super::value::mask_url;
 
 /// A value given on the command line.
@@ -128,7 +129,7 @@ pub(super) fn resolve(sources: Sources) -> Result<Loaded, Box<ConfigError>> {
         stack.flag(flag);
     }
     let settings = stack.settings();
-    let (config, mut wrong) = typed::read(&settings);
+    let (config, mut wrong) = reader::read(&settings);
     stack.problems.append(&mut wrong);
     let Stack {
         problems, warnings, ..

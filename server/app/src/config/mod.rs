@@ -10,14 +10,15 @@ mod check;
 mod keys;
 mod layers;
 mod nearest;
+mod reader;
 mod typed;
 mod value;
 
 pub use check::render;
 pub use layers::{ConfigError, Flag, Loaded, Problem, Sources};
+pub use reader::PLANS_AT_ONCE;
 pub use typed::{
-    ApiSettings, Config, LogFormat, LogSettings, PLANS_AT_ONCE, PluginSettings, QueueSettings, RateLimit,
-    WorkerSettings,
+    ApiSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit, WorkerSettings,
 };
 pub use value::{DatabaseUrl, Network, duration as parse_duration};
 
