@@ -1,17 +1,15 @@
 //! How many bytes one answer may hold.
 //!
 //! A document's price counts values, but one value may be a message of 64 KiB that ten aliases
-//! repeat for a hundred findings. So every value is weighed when its resolver gives it, and the
-//! first that does not fit into what is left of the request's budget ends the request. Rows are paid
-//! from the same budget when they are read (`Session::read`).
+//! repeat for a hundred findings. So rows are paid from the request's budget when they are read
+//! (`Session::read`), and every value that may be longer than a label when its resolver gives it
+//! ([`paid`]); the first that does not fit ends the request.
+//!
+//! Values are not weighed by an extension of the engine: it wraps the futures of all fields, and
+//! then siblings do not reach their [`super::batch::Batch`] together any more.
 
-use std::sync::Arc;
-
-use async_graphql::async_trait::async_trait;
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo};
-use async_graphql::{
-    Error, PathSegment, QueryPathNode, QueryPathSegment, Response, ServerError, ServerResult, Value,
-};
+use async_graphql::{Context, Response, Value as Answer};
+use serde_json::Value;
 use tamiz_core::budget::VALUE_BYTES;
 use tamiz_core::{Refusal, RefusalCode};
 
@@ -19,7 +17,7 @@ use super::session::Session;
 use crate::api::errors::{ApiError, code_of};
 
 /// Rows and values of one answer together, in bytes of memory. A page of a hundred findings as tools
-/// write them has one; with the text that is sent a request stays under 100 MB.
+/// write them needs one MiB; with the text that is sent a request stays under 100 MB.
 pub(super) const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// A control character becomes `\u0000` in JSON.
 const ESCAPED_BYTES: u64 = 6;
@@ -42,79 +40,66 @@ pub(super) fn only_refusal(mut response: Response) -> Response {
         .position(|error| code_of(error) == Some(RefusalCode::ResponseTooLarge.as_str()));
     if let Some(index) = refusal {
         response.errors = vec![response.errors.swap_remove(index)];
-        response.data = Value::Null;
+        response.data = Answer::Null;
     }
     response
 }
 
-/// Weighs what resolvers give.
-pub(super) struct AnswerBytes;
+/// `value`, after it was paid for.
+pub(super) fn paid<'v, Value: Weigh + ?Sized>(
+    context: &Context<'_>,
+    value: &'v Value,
+) -> Result<&'v Value, ApiError> {
+    let spent = Session::of(context)?.budget.spend(value.weight());
+    spent.map_err(|_| too_large())?;
+    Ok(value)
+}
 
-impl ExtensionFactory for AnswerBytes {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self)
+/// What a value takes in an answer, roughly.
+pub(super) trait Weigh {
+    /// In bytes.
+    fn weight(&self) -> u64;
+}
+
+impl Weigh for str {
+    fn weight(&self) -> u64 {
+        let written = |byte: u8| match byte {
+            b'"' | b'\\' => 2,
+            0..=0x1f => ESCAPED_BYTES,
+            _ => 1,
+        };
+        VALUE_BYTES + self.as_bytes().iter().copied().map(written).sum::<u64>()
     }
 }
 
-#[async_trait]
-impl Extension for AnswerBytes {
-    async fn resolve(
-        &self,
-        context: &ExtensionContext<'_>,
-        info: ResolveInfo<'_>,
-        next: NextResolve<'_>,
-    ) -> ServerResult<Option<Value>> {
-        let path = info.path_node;
-        // what lists and objects hold was weighed item by item, unless one resolver gave it whole
-        let is_json = info.return_type.trim_end_matches('!') == "JSON";
-        let value = next.run(context, info).await?;
-        let bytes = match &value {
-            Some(whole) if is_json => heavy(whole),
-            Some(Value::String(text)) => VALUE_BYTES + written(text),
+impl Weigh for String {
+    fn weight(&self) -> u64 {
+        self.as_str().weight()
+    }
+}
+
+impl<Item: Weigh> Weigh for [Item] {
+    fn weight(&self) -> u64 {
+        self.iter().map(Weigh::weight).sum()
+    }
+}
+
+impl<Item: Weigh> Weigh for Option<Item> {
+    fn weight(&self) -> u64 {
+        self.as_ref().map_or(0, Weigh::weight)
+    }
+}
+
+impl Weigh for Value {
+    fn weight(&self) -> u64 {
+        match self {
+            Self::String(text) => text.weight(),
+            Self::Array(items) => VALUE_BYTES + items.weight(),
+            Self::Object(entries) => {
+                let below = entries.iter().map(|(key, value)| key.weight() + value.weight());
+                VALUE_BYTES + below.sum::<u64>()
+            }
             _ => VALUE_BYTES,
-        };
-        match context.data_opt::<Arc<Session>>() {
-            Some(session) if session.budget.spend(bytes).is_err() => Err(refusal(path)),
-            _ => Ok(value),
         }
     }
-}
-
-fn refusal(at: &QueryPathNode<'_>) -> ServerError {
-    let error: Error = ApiError::from(too_large()).into();
-    let mut error = error.into_server_error(async_graphql::Pos::default());
-    error.locations.clear();
-    error.path = std::iter::once(at)
-        .chain(at.parents())
-        .map(|node| match node.segment {
-            QueryPathSegment::Index(index) => PathSegment::Index(index),
-            QueryPathSegment::Name(name) => PathSegment::Field(name.to_owned()),
-        })
-        .collect();
-    error.path.reverse();
-    error
-}
-
-/// A value with everything below it. What a JSON column holds was read with a bounded depth.
-fn heavy(value: &Value) -> u64 {
-    let below = match value {
-        Value::String(text) => written(text),
-        Value::List(items) => items.iter().map(heavy).sum(),
-        Value::Object(entries) => entries
-            .iter()
-            .map(|(key, value)| written(key) + heavy(value))
-            .sum(),
-        _ => 0,
-    };
-    VALUE_BYTES + below
-}
-
-/// The bytes of `text` as it will be sent.
-fn written(text: &str) -> u64 {
-    let of = |byte: u8| match byte {
-        b'"' | b'\\' => 2,
-        0..=0x1f => ESCAPED_BYTES,
-        _ => 1,
-    };
-    text.bytes().map(of).sum()
 }

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use async_graphql::{Request, Response, Schema};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use tamiz_core::TenantId;
 use tamiz_core::token::Token;
 use tamiz_store::token::Caller;
 use uuid::Uuid;
@@ -38,7 +39,6 @@ use super::errors::log_fault;
 use super::guard::{AuthError, Authenticate, Credential};
 use super::state::ApiState;
 use super::transport::Engine;
-use answer_bytes::AnswerBytes;
 use mutation::Mutation;
 use query::Query;
 use session::Session;
@@ -59,13 +59,16 @@ fn build() -> GraphSchema {
     // complexity and depth are `cost`'s, before the engine sees a document
     Schema::build(Query, Mutation, Events)
         .disable_suggestions()
-        .extension(AnswerBytes)
         .finish()
 }
 
 impl Credential for Caller {
     fn token_id(&self) -> Uuid {
         self.token.uuid()
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.scope.tenant_id()
     }
 }
 

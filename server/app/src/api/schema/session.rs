@@ -102,7 +102,7 @@ impl Session {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let answer = question(&mut transaction).await.map_err(|error| match error {
             StoreError::TooMuch { .. } => too_large().into(),
-            fault => ApiError::fault(&fault),
+            other => ApiError::of_store(&other),
         })?;
         *slot = Some(transaction);
         Ok(answer)
@@ -110,7 +110,7 @@ impl Session {
 
     async fn begin(&self) -> Result<TenantTx, ApiError> {
         let begun = self.store().begin(&self.caller.scope).await;
-        let mut transaction = begun.map_err(|error| ApiError::fault(&error))?;
+        let mut transaction = begun.map_err(|error| ApiError::of_store(&error))?;
         transaction.pay_from(Arc::clone(&self.budget));
         Ok(transaction)
     }

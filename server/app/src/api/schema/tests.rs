@@ -115,7 +115,8 @@ async fn an_answer_that_would_fill_the_memory_is_refused_wherever_the_bytes_come
         let stored = long_findings(100, 64 * 1024);
         platform.store_findings(&acme, project, task, stored).await;
     }
-    let aliases: String = (0..9).map(|number| format!("a{number}: message ")).collect();
+    let aliases: Vec<String> = (0..9).map(|number| format!("a{number}: message")).collect();
+    let aliases = aliases.join(" ");
     for (query, fits) in [
         // one page of the longest messages
         ("{ findings(first: 100) { nodes { message } } }".to_owned(), true),
