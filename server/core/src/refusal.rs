@@ -50,6 +50,8 @@ codes! {
     PageTooLarge = "PAGE_TOO_LARGE",
     /// The answer would hold too many bytes.
     ResponseTooLarge = "RESPONSE_TOO_LARGE",
+    /// The tenant has too many requests running; trying again later helps.
+    TooManyAtOnce = "TOO_MANY_AT_ONCE",
     /// The cursor was not made by this list.
     BadCursor = "BAD_CURSOR",
     /// The archive breaks a rule (escape, link, duplicate, bomb, …).

@@ -7,6 +7,9 @@ pub enum StoreError {
     /// The database is away, starting, or has no free connection; trying again may help.
     #[error("the database cannot be reached")]
     Unavailable(#[source] sqlx::Error),
+    /// The tenant holds all the connections that it may hold, and gave none back in time.
+    #[error("the tenant has too many transactions at once")]
+    Busy,
     /// The database refused a statement: a bug of ours, or a damaged database.
     #[error("the database refused a statement")]
     Refused(#[source] sqlx::Error),
@@ -43,7 +46,7 @@ pub enum StoreError {
 impl StoreError {
     /// Trying the same again may help.
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Busy)
     }
 
     pub(crate) fn unreadable(what: &'static str, found: &str) -> Self {

@@ -28,6 +28,7 @@ pub mod error;
 pub mod migrate;
 pub mod page;
 mod scope;
+pub mod shares;
 pub mod signal;
 mod tenant_tx;
 mod weight;

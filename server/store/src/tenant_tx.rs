@@ -1,6 +1,7 @@
 //! A short transaction that sees one tenant's rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
@@ -8,9 +9,10 @@ use tamiz_core::budget::ByteBudget;
 use tamiz_core::{TaskId, TenantId};
 use uuid::Uuid;
 
-use crate::connect::Store;
+use crate::connect::{ACQUIRE_SECONDS_MAX, Store};
 use crate::error::StoreError;
 use crate::scope::TenantScope;
+use crate::shares::Place;
 use crate::signal::Signal;
 use crate::weight::Allowance;
 
@@ -24,14 +26,19 @@ pub struct TenantTx {
     scope: TenantScope,
     signals: Vec<Signal>,
     allowance: Allowance,
+    _place: Place,
 }
 
 impl Store {
     /// Opens a transaction in `scope`: `BEGIN` and the tenant's setting travel in one message.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when there is no connection.
+    /// [`StoreError::Busy`] when the tenant holds its share of connections,
+    /// [`StoreError::Unavailable`] when there is none at all.
     pub async fn begin(&self, scope: &TenantScope) -> Result<TenantTx, StoreError> {
+        let patience = Duration::from_secs(ACQUIRE_SECONDS_MAX);
+        let place = self.tenants.wait(scope.tenant_id(), patience).await;
+        let place = place.ok_or(StoreError::Busy)?;
         // a UUID prints as hex digits and hyphens, nothing else
         let begin = format!("begin; set local tamiz.tenant_id = '{}'", scope.tenant_id());
         let pool = self.app.clone();
@@ -47,6 +54,7 @@ impl Store {
             scope: *scope,
             signals: Vec::new(),
             allowance: Allowance::default(),
+            _place: place,
         })
     }
 }
@@ -71,12 +79,14 @@ impl TenantTx {
             transaction,
             store,
             signals,
+            _place: place,
             ..
         } = self;
         // On a task of its own: a caller that is dropped meanwhile must not leave written what was
         // never announced, nor roll back on a connection that has committed.
         let committing = tokio::spawn(async move {
             transaction.commit().await?;
+            drop(place);
             for signal in signals {
                 store.signals.send(signal);
             }

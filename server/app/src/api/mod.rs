@@ -31,13 +31,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use guard::rate::Allowance;
 use guard::{RateLimit, Rates, TrustedProxies};
 use refused::Refused;
 use schema::Graph;
-use transport::{Draining, Origins, STREAMS_MAX, Times, Transport};
+use transport::{Draining, Origins, Streams, Times, Transport};
 
 /// Tokens behind one address (an office, a build server) that may use up their limits together.
 const TOKENS_PER_ADDRESS: u32 = 4;
@@ -77,7 +77,7 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
         origins: Origins::default(),
         times: Times::default(),
         draining: Draining::new(draining),
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        streams: Streams::default(),
     };
     let callers = transport::routes(transport)
         .merge(uploads::routes(Arc::clone(&state)))

@@ -51,7 +51,7 @@ impl Platform {
         url.set_path(&name);
         let store = Store::open(&StoreConfig {
             database_url: url.into(),
-            connections_max: 4,
+            connections_max: 8,
         })
         .await
         .unwrap();
