@@ -1,18 +1,24 @@
 //! `tamiz worker`: a worker in a process of its own.
 
 use std::ffi::OsString;
+use std::future::IntoFuture;
 use std::sync::Arc;
 
 use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::flags::flag;
 use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
+use crate::api::health;
 use crate::config::{Config, Flag};
+use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
 use crate::telemetry;
-use crate::tool::{Catalogue, Inventory, ToolFolders};
+use crate::tool::{Catalogue, Inventory, ToolFolders, rules};
 use crate::worker::Worker;
 
 /// Run a worker in a process of its own
@@ -22,11 +28,14 @@ Needs the database and the blob store of the server; SIGTERM lets running tasks 
 
 Examples:
   DATABASE_URL=postgres://tamiz@db/tamiz TAMIZ_BLOB_URL=s3://bucket/tamiz tamiz worker
-  tamiz worker --slots 4")]
+  tamiz worker --slots 4 --metrics-listen 127.0.0.1:8601")]
 pub struct WorkerArgs {
     /// Work on so many tasks at once [default: one per core]
     #[arg(long, value_name = "COUNT")]
     slots: Option<String>,
+    /// Answer /healthz and /metrics here, without a token [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<String>,
 }
 
 impl WorkerArgs {
@@ -36,25 +45,49 @@ impl WorkerArgs {
             key: "worker_slots".to_owned(),
             ..flag("slots", slots)
         };
-        self.slots.iter().map(named).collect()
+        let metrics = self.metrics_listen.iter();
+        let metrics = metrics.map(|address| flag("metrics_listen", address));
+        self.slots.iter().map(named).chain(metrics).collect()
     }
 }
 
 pub(super) async fn run(args: WorkerArgs, flags: ConfigFlags) -> Result<(), CliError> {
     let config = Arc::new(flags.load(args.flags())?.config);
     start_logs(&config.log);
-    if let Err(error) = telemetry::install_metrics() {
-        tracing::warn!(error = &error as &dyn std::error::Error, "no metrics");
-    }
+    let recorder = telemetry::install_metrics()
+        .inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "no metrics"));
+    let watching = watch(&config, recorder.ok()).await?;
     let database = Database::shared(&config).await?;
     let done = work(&config, &database.url).await;
     database.close(config.shutdown_grace).await;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     done
 }
 
+/// Answers those who watch this process, if configured, for as long as it lives.
+async fn watch(
+    config: &Config,
+    recorder: Option<PrometheusHandle>,
+) -> Result<Option<JoinHandle<std::io::Result<()>>>, CliError> {
+    let Some(address) = config.worker.metrics_listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        CliError::Unavailable(format!(
+            "cannot listen on {address}: {error}; choose another with --metrics-listen"
+        ))
+    })?;
+    tracing::info!(%address, "answering /healthz and /metrics");
+    let router = health::of_worker(recorder.map(MetricsPage::of_process));
+    Ok(Some(tokio::spawn(axum::serve(listener, router).into_future())))
+}
+
 async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> {
+    let equipment = Equipment::of(config)?;
     let platform = open::platform(config.clone(), database_url).await?;
-    let worker = register(platform.clone()).await?;
+    let worker = equipment.register(platform.clone()).await?;
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(worker.run(shutdown.clone()));
     let signal = asked_to_end().await?;
@@ -65,33 +98,55 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     Ok(())
 }
 
-/// A worker with the tools that this machine has.
-pub(super) async fn register(platform: Platform) -> Result<Worker, CliError> {
-    let inventory = inventory(&platform.config).await?;
-    Worker::register(platform, inventory)
-        .await
-        .map_err(|error| CliError::failed(&error))
+/// What a worker needs and its configuration may have wrong; looked at before anything is served.
+pub(super) struct Equipment {
+    catalogue: Catalogue,
+    folders: ToolFolders,
 }
 
-async fn inventory(config: &Config) -> Result<Inventory, CliError> {
-    let catalogue =
-        Catalogue::load(config.worker.tools_file.as_deref()).map_err(|error| CliError::failed(&error))?;
-    let configured: Option<OsString> = match config.worker.tool_path.as_slice() {
-        [] => None,
-        folders => Some(
-            std::env::join_paths(folders).map_err(|error| CliError::Usage(format!("tool_path: {error}")))?,
-        ),
-    };
-    let inventory = catalogue
-        .probe(&ToolFolders::of_this_process(configured.as_deref()))
-        .await;
-    for missing in &inventory.missing {
-        tracing::warn!(
-            tool = missing.name,
-            reason = missing.reason,
-            scan_types = ?missing.scan_types,
-            "a tool is not available: scans that need it wait for another worker"
-        );
+impl Equipment {
+    pub(super) fn of(config: &Config) -> Result<Self, CliError> {
+        let worker = &config.worker;
+        let catalogue =
+            Catalogue::load(worker.tools_file.as_deref()).map_err(|error| CliError::failed(&error))?;
+        let configured: Option<OsString> = match worker.tool_path.as_slice() {
+            [] => None,
+            folders => Some(
+                std::env::join_paths(folders)
+                    .map_err(|error| CliError::Usage(format!("tool_path: {error}")))?,
+            ),
+        };
+        rules::of_worker(worker.rules_path.as_deref(), &config.data_dir).map_err(|error| {
+            let which = worker.rules_path.as_ref().map_or_else(
+                || "the bundled rules".to_owned(),
+                |path| format!("rules_path {}", path.display()),
+            );
+            CliError::Failed(format!("{which}: {error}"))
+        })?;
+        Ok(Self {
+            catalogue,
+            folders: ToolFolders::of_this_process(configured.as_deref()),
+        })
     }
-    Ok(inventory)
+
+    /// A worker with the tools that this machine has.
+    pub(super) async fn register(self, platform: Platform) -> Result<Worker, CliError> {
+        let inventory = self.probe().await;
+        Worker::register(platform, inventory)
+            .await
+            .map_err(|error| CliError::failed(&error))
+    }
+
+    async fn probe(&self) -> Inventory {
+        let inventory = self.catalogue.probe(&self.folders).await;
+        for missing in &inventory.missing {
+            tracing::warn!(
+                tool = missing.name,
+                reason = missing.reason,
+                scan_types = ?missing.scan_types,
+                "a tool is not available: scans that need it wait for another worker"
+            );
+        }
+        inventory
+    }
 }

@@ -97,6 +97,8 @@ pub(super) const KEYS: &[Key] = &[
     computed("plugin_cache_dir", |value| under_data_dir(value, "plugin-cache")),
     plain("plugin_memory_bytes_max", "256MiB"),
     plain("plugin_deadline_seconds", "5m"),
+    // A port for the metrics of `worker`; `serve` has them beside the API.
+    unset("metrics_listen"),
     // The API.
     plain("upload_bytes_max", "512MiB"),
     plain("rate_requests_per_second", "50"),

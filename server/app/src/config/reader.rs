@@ -1,6 +1,7 @@
 //! Where text becomes a typed value, and the rules that values obey: each bound has a sentence why.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -47,10 +48,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads every part before the first missing one ends it, so that every mistake is noted.
     fn config(&mut self) -> Option<Config> {
-        let listen = self.with("listen", |text| {
-            text.parse()
-                .map_err(|_| "an address such as 127.0.0.1:8600 or [::1]:8600".to_owned())
-        });
+        let listen = self.with("listen", socket);
         let public_url = self.url("public_url", &["http", "https"]);
         let database_url = self.optional("database_url", DatabaseUrl::parse);
         let data_dir = self.path("data_dir");
@@ -126,12 +124,14 @@ impl Reader<'_> {
         });
         let tools_file = self.optional("tools_file", absolute);
         let rules_path = self.optional("rules_path", absolute);
+        let metrics_listen = self.optional("metrics_listen", socket);
         Some(WorkerSettings {
             in_process: in_process?,
             slots: usize::try_from(slots?).ok()?,
             tool_path: tool_path.unwrap_or_default(),
             tools_file,
             rules_path,
+            metrics_listen,
         })
     }
 
@@ -293,6 +293,11 @@ impl Reader<'_> {
             Err(rule) => Err(rule),
         })
     }
+}
+
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "an address such as 127.0.0.1:8600 or [::1]:8600".to_owned())
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {

@@ -57,6 +57,16 @@ pub struct QueueSettings {
     pub retry_max: Duration,
 }
 
+/// A worker that was silent for this many leases is gone.
+const SILENT_LEASES: u32 = 3;
+
+impl QueueSettings {
+    /// A worker that was not heard of for this long is gone.
+    pub fn silence_max(&self) -> Duration {
+        self.lease * SILENT_LEASES
+    }
+}
+
 /// The worker.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -70,6 +80,8 @@ pub struct WorkerSettings {
     pub tools_file: Option<PathBuf>,
     /// semgrep rules instead of the bundled ones
     pub rules_path: Option<PathBuf>,
+    /// where `tamiz worker` answers `/healthz` and `/metrics`; nowhere if not said
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Plugins.

@@ -27,8 +27,6 @@ use crate::tool::{Inventory, rules};
 
 /// A stopped attempt has this long to kill its tool and write its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// A worker that was silent for this many leases is marked as gone.
-const SILENT_LEASES: f64 = 3.0;
 
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -313,10 +311,7 @@ async fn sweep(shop: &Shop, state: WorkerState) -> Result<(), StoreError> {
     if expired > 0 {
         tracing::info!(expired, "leases ran out; their tickets are back in the queue");
     }
-    let (waiting, leased) = store.queue_depth().await?;
-    metrics::gauge!("tamiz_queue_tickets", "state" => "waiting").set(waiting as f64);
-    metrics::gauge!("tamiz_queue_tickets", "state" => "leased").set(leased as f64);
-    let silence = shop.platform.config.queue.lease.as_secs_f64() * SILENT_LEASES;
+    let silence = shop.platform.config.queue.silence_max();
     store.bury_silent_workers(silence).await?;
     Ok(())
 }
