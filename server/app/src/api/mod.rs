@@ -14,6 +14,8 @@
 mod state;
 pub use state::ApiState;
 
+pub mod listen;
+
 pub mod cost;
 pub mod guard;
 pub mod schema;
@@ -44,7 +46,7 @@ const TOKENS_PER_ADDRESS: u32 = 4;
 
 /// The front door, and what has to be kept going beside it.
 pub struct Api {
-    /// To be served with connection info (`into_make_service_with_connect_info::<SocketAddr>`).
+    /// To be served by [`listen::serve`], which tells it the peer's address.
     pub router: Router,
     /// Run [`Rates::sweep`] for as long as the server lives: it forgets idle clients.
     pub rates: Rates,

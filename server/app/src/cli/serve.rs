@@ -1,7 +1,5 @@
 //! `tamiz serve`: the whole server.
 
-use std::future::IntoFuture;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
@@ -16,6 +14,7 @@ use super::database::Database;
 use super::flags::flag;
 use super::worker::Equipment;
 use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
+use crate::api::listen::{self, Limits};
 use crate::api::{self, ApiState};
 use crate::config::{Config, Flag};
 use crate::metrics_page::MetricsPage;
@@ -102,12 +101,10 @@ async fn serve(
     let sweeping = tokio::spawn(api.rates.sweep());
     let shutdown = CancellationToken::new();
     let stopped = shutdown.clone();
-    let service = api.router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = tokio::spawn(
-        axum::serve(listener, service)
-            .with_graceful_shutdown(async move { stopped.cancelled().await })
-            .into_future(),
-    );
+    let proxies = config.api.trusted_proxies.clone();
+    let limits = Limits::of_process();
+    let serving =
+        tokio::spawn(async move { listen::serve(listener, api.router, &proxies, limits, stopped).await });
     let mut working = tokio::spawn(work(platform.clone(), equipment, shutdown.clone()));
     tracing::info!(%address, "serving");
     eprintln!("tamiz serves on http://{address}/ (GraphiQL); stop it with Ctrl-C");
