@@ -2,15 +2,17 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tamiz_core::RefusalCode;
 
 use super::super::CliError;
-use super::client::{Client, Repeat};
+use super::client::{self, Client, Repeat};
 use super::report::{Finding, Report};
 
-/// Rows of one page of findings.
+/// Rows of one page of findings. Where findings are so long that a page does not fit into one answer,
+/// fewer are asked for.
 const PAGE_ROWS: usize = 100;
-/// Pages read at most: the server keeps at most so many findings of one task.
-const PAGES_MAX: usize = tamiz_core::limits::FINDINGS_PER_TASK_MAX as usize / PAGE_ROWS + 1;
+/// Pages read at most: the server keeps at most so many findings of one task, and no page is empty.
+const PAGES_MAX: usize = tamiz_core::limits::FINDINGS_PER_TASK_MAX as usize + 1;
 
 /// The events of one task after a sequence number.
 pub(super) const TASK_EVENTS: &str = "\
@@ -68,6 +70,7 @@ pub(super) struct Task {
 /// A scan to be started.
 #[derive(Debug)]
 pub(super) struct TaskStart<'a> {
+    pub(super) id: &'a str,
     pub(super) project: &'a str,
     pub(super) upload: &'a str,
     pub(super) rules: Option<&'a str>,
@@ -86,6 +89,8 @@ pub(super) struct TaskEvent {
 
 #[derive(Debug, Deserialize)]
 struct UserError {
+    #[serde(default)]
+    code: String,
     message: String,
     #[serde(default)]
     path: Value,
@@ -166,7 +171,8 @@ async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, Cl
         .find(|project| project.name == name))
 }
 
-/// Starts the scan of an upload.
+/// Starts the scan of an upload. The task's id is ours, so asking again after a lost answer finds the
+/// task that was made.
 pub(super) async fn start_scan(client: &Client, order: &TaskStart<'_>) -> Result<Task, CliError> {
     #[derive(Deserialize)]
     struct Started {
@@ -178,20 +184,25 @@ pub(super) async fn start_scan(client: &Client, order: &TaskStart<'_>) -> Result
         task: Option<Task>,
         errors: Vec<UserError>,
     }
-    let mut input = json!({ "projectId": order.project, "scanType": "codeaudit", "uploadId": order.upload });
+    let mut input = json!({
+        "id": order.id,
+        "projectId": order.project,
+        "scanType": "codeaudit",
+        "uploadId": order.upload,
+    });
     if let Some(rules) = order.rules {
         input["rulesUploadId"] = json!(rules);
     }
     let started: Started = client
-        .graphql(START_SCAN, json!({ "input": input }), Repeat::IfNotTaken)
+        .graphql(START_SCAN, json!({ "input": input }), Repeat::Always)
         .await?;
     refused("the scan is refused", &started.payload.errors)?;
     let missing = || CliError::Failed("the scan is refused: the server gives no reason".to_owned());
     started.payload.task.ok_or_else(missing)
 }
 
-/// Asks the server to end a task.
-pub(super) async fn cancel_task(client: &Client, task: &str) -> Result<(), CliError> {
+/// Asks the server to end a task; `false` if it was never made.
+pub(super) async fn cancel_task(client: &Client, task: &str) -> Result<bool, CliError> {
     #[derive(Deserialize)]
     struct Cancelled {
         #[serde(rename = "cancelTask")]
@@ -204,7 +215,12 @@ pub(super) async fn cancel_task(client: &Client, task: &str) -> Result<(), CliEr
     let done: Cancelled = client
         .graphql(CANCEL_TASK, json!({ "id": task }), Repeat::Always)
         .await?;
-    refused("the cancel is refused", &done.payload.errors)
+    let errors = done.payload.errors;
+    let absent = RefusalCode::NotFound.as_str();
+    if errors.iter().any(|error| error.code == absent) {
+        return Ok(false);
+    }
+    refused("the cancel is refused", &errors).map(|()| true)
 }
 
 /// What a task is at.
@@ -232,9 +248,15 @@ pub(super) fn is_final(status: &str) -> bool {
 pub(super) async fn read_report(client: &Client, task: &str, project: Project) -> Result<Report, CliError> {
     let mut report = Report::new(task, project);
     let mut after: Option<String> = None;
+    let mut rows = PAGE_ROWS;
     for _ in 0..PAGES_MAX {
-        let variables = json!({ "id": task, "first": PAGE_ROWS, "after": after });
-        let found: FindingsAnswer = client.graphql(FINDINGS, variables, Repeat::Always).await?;
+        let variables = json!({ "id": task, "first": rows, "after": after });
+        let answer = client.answer(FINDINGS, variables, Repeat::Always).await?;
+        if rows > 1 && client::is_too_large(&answer) {
+            rows /= 2;
+            continue;
+        }
+        let found: FindingsAnswer = client::data_of(answer)?;
         let page = found.task.ok_or_else(|| vanished(task))?;
         report.status = page.status.to_ascii_lowercase();
         report.error = page.error.map(|error| error.message);
@@ -292,7 +314,7 @@ pub(super) fn event_of(message: Value) -> Result<TaskEvent, CliError> {
         #[serde(rename = "taskEvents")]
         event: TaskEvent,
     }
-    super::client::data_of::<Message>(message).map(|message| message.event)
+    client::data_of::<Message>(message).map(|message| message.event)
 }
 
 #[cfg(test)]
@@ -324,6 +346,7 @@ mod tests {
     #[test]
     fn refusals_name_the_field_they_are_about() {
         let errors = [UserError {
+            code: "INVALID_INPUT".to_owned(),
             message: "is too long".to_owned(),
             path: json!(["input", "name"]),
         }];

@@ -18,16 +18,17 @@ mod tests;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tamiz_core::TaskId;
 use tamiz_core::severity::Severity;
 use url::Url;
 
 use super::CliError;
 use client::Client;
-use documents::{Task, TaskStart};
+use documents::TaskStart;
 use pack::Package;
 use progress::Progress;
 use report::Report;
@@ -102,6 +103,21 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     crate::config::parse_duration(text).map_err(|rule| format!("must be {rule}"))
 }
 
+/// The task that has to be cancelled if the scan is given up: from before it is asked for until it has
+/// ended.
+#[derive(Debug, Default)]
+struct Started(Mutex<Option<String>>);
+
+impl Started {
+    fn note(&self, task: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = task;
+    }
+
+    fn task(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Scans and prints.
 ///
 /// # Errors
@@ -116,7 +132,7 @@ async fn run_to(args: ScanArgs, output: &mut (dyn Write + Send)) -> Result<(), C
         return Err(CliError::Usage(text.to_owned()));
     };
     let client = Client::new(args.server.clone(), token)?;
-    let started = OnceLock::new();
+    let started = Started::default();
     let progress = Progress::new(args.quiet);
     let outcome = tokio::select! {
         done = tokio::time::timeout(args.timeout, scan(&args, &client, &started, &progress)) => {
@@ -131,7 +147,7 @@ async fn run_to(args: ScanArgs, output: &mut (dyn Write + Send)) -> Result<(), C
     let report = match outcome {
         Ok(report) => report,
         Err(error) => {
-            cancel(&client, started.get()).await;
+            cancel(&client, &started).await;
             return Err(error);
         }
     };
@@ -156,7 +172,7 @@ async fn run_to(args: ScanArgs, output: &mut (dyn Write + Send)) -> Result<(), C
 async fn scan(
     args: &ScanArgs,
     client: &Client,
-    started: &OnceLock<Task>,
+    started: &Started,
     progress: &Progress,
 ) -> Result<Report, CliError> {
     progress.say("packing");
@@ -177,15 +193,18 @@ async fn scan(
         Some(path) => Some(send_rules(client, &project.id, path).await?),
         None => None,
     };
+    let id = TaskId::fresh().to_string();
     let order = TaskStart {
+        id: &id,
         project: &project.id,
         upload: &upload,
         rules: rules.as_deref(),
     };
+    // Before it is asked for: an answer that is lost may have been a yes.
+    started.note(Some(id.clone()));
     let task = documents::start_scan(client, &order).await?;
-    // Set once: nobody else has it.
-    let _ = started.set(task.clone());
     follow::to_the_end(client, &task.id, progress).await?;
+    started.note(None);
     progress.say("reading findings");
     let report = documents::read_report(client, &task.id, project).await?;
     match report.status.as_str() {
@@ -223,13 +242,14 @@ async fn send_rules(client: &Client, project: &str, path: &Path) -> Result<Strin
         .await
 }
 
-async fn cancel(client: &Client, task: Option<&Task>) {
-    let Some(task) = task else { return };
+async fn cancel(client: &Client, started: &Started) {
+    let Some(task) = started.task() else { return };
     let limit = Duration::from_secs(CANCEL_SECONDS_MAX);
-    match tokio::time::timeout(limit, documents::cancel_task(client, &task.id)).await {
-        Ok(Ok(())) => eprintln!("tamiz: cancelled the task {}", task.id),
-        Ok(Err(error)) => eprintln!("tamiz: the task {} could not be cancelled: {error}", task.id),
-        Err(_) => eprintln!("tamiz: the task {} could not be cancelled in time", task.id),
+    match tokio::time::timeout(limit, documents::cancel_task(client, &task)).await {
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => eprintln!("tamiz: cancelled the task {task}"),
+        Ok(Err(error)) => eprintln!("tamiz: the task {task} could not be cancelled: {error}"),
+        Err(_) => eprintln!("tamiz: the task {task} could not be cancelled in time"),
     }
 }
 

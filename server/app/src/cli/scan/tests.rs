@@ -19,12 +19,19 @@ use super::*;
 struct Fake {
     /// answers 503 to so many requests first
     busy: AtomicU32,
+    /// takes so many scans without telling
+    loses_answers: AtomicU32,
+    /// answers 503 to so many requests after the task was started
+    away: AtomicU32,
+    /// findings that fit into one answer; any number if 0
+    fitting: u64,
+    pages: Mutex<Vec<Value>>,
     /// how the task ends; empty: never
     end: &'static str,
     damages_uploads: bool,
     streams: Mutex<Vec<Value>>,
     uploads: Mutex<Vec<(String, usize)>>,
-    started: Mutex<Option<Value>>,
+    started: Mutex<Vec<Value>>,
     cancelled: AtomicU32,
 }
 
@@ -61,11 +68,8 @@ async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): 
         let body = json!({ "errors": [{ "message": "the token is revoked" }] });
         return (StatusCode::UNAUTHORIZED, Json(body)).into_response();
     }
-    if fake
-        .busy
-        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-        .is_ok()
-    {
+    let is_started = !fake.started.lock().unwrap().is_empty();
+    if takes_one(&fake.busy) || is_started && takes_one(&fake.away) {
         return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]).into_response();
     }
     let (document, variables) = (body["query"].as_str().unwrap(), &body["variables"]);
@@ -78,17 +82,30 @@ async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): 
     } else if document.contains("projects") {
         json!({ "projects": { "nodes": [{ "id": "p0", "name": "shopping" }] } })
     } else if document.contains("startScan") {
-        *fake.started.lock().unwrap() = Some(variables["input"].clone());
+        fake.started.lock().unwrap().push(variables["input"].clone());
+        if takes_one(&fake.loses_answers) {
+            return StatusCode::BAD_GATEWAY.into_response();
+        }
         json!({ "startScan": { "task": { "id": "t1", "status": "QUEUED" }, "errors": [] } })
     } else if document.contains("cancelTask") {
         fake.cancelled.fetch_add(1, Ordering::SeqCst);
         json!({ "cancelTask": { "errors": [] } })
     } else if document.contains("findings") {
+        fake.pages.lock().unwrap().push(variables["first"].clone());
+        if fake.fitting > 0 && variables["first"].as_u64() > Some(fake.fitting) {
+            let error = json!({ "message": "too much", "extensions": { "code": "RESPONSE_TOO_LARGE" } });
+            return Json(json!({ "data": null, "errors": [error] })).into_response();
+        }
         page(&fake, &variables["after"])
     } else {
         json!({ "task": { "id": "t1", "status": "RUNNING" } })
     };
     Json(json!({ "data": data })).into_response()
+}
+
+fn takes_one(left: &AtomicU32) -> bool {
+    let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    taken.is_ok()
 }
 
 /// The first stream is cut after two events; the second repeats one and goes on.
@@ -170,7 +187,7 @@ async fn a_scan_survives_a_busy_server_and_a_cut_stream_and_reads_every_page() {
         ..args(folder.path(), &server)
     };
     let client = Client::new(server, "tmz_good").unwrap();
-    let report = scan(&args, &client, &OnceLock::new(), &Progress::Quiet)
+    let report = scan(&args, &client, &Started::default(), &Progress::Quiet)
         .await
         .unwrap();
 
@@ -182,10 +199,64 @@ async fn a_scan_survives_a_busy_server_and_a_cut_stream_and_reads_every_page() {
     assert_eq!(ids, ["f2", "f1", "f3"]);
     assert_eq!(*fake.streams.lock().unwrap(), [Value::Null, json!(2)]);
     assert_eq!(fake.uploads.lock().unwrap()[1].0, "rules.yml");
-    let started = fake.started.lock().unwrap().clone().unwrap();
-    let expected =
-        json!({ "projectId": "p1", "scanType": "codeaudit", "uploadId": "u1", "rulesUploadId": "u2" });
+    let started = fake.started.lock().unwrap()[0].clone();
+    let expected = json!({ "id": started["id"], "projectId": "p1", "scanType": "codeaudit", "uploadId": "u1",
+        "rulesUploadId": "u2" });
     assert_eq!(started, expected);
+}
+
+#[tokio::test]
+async fn a_scan_whose_answer_is_lost_is_asked_for_again_under_the_same_id() {
+    let (fake, server) = start(Fake {
+        loses_answers: AtomicU32::new(1),
+        end: "COMPLETED",
+        ..Fake::default()
+    })
+    .await;
+    let folder = project_folder();
+    run_to(args(folder.path(), &server), &mut Vec::new())
+        .await
+        .unwrap();
+    let started = fake.started.lock().unwrap().clone();
+    assert_eq!(started.len(), 2);
+    assert_eq!(started[0], started[1]);
+    assert!(started[0]["id"].as_str().unwrap().parse::<TaskId>().is_ok());
+    assert_eq!(fake.cancelled.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_for_a_while_does_not_end_the_scan() {
+    let (fake, server) = start(Fake {
+        // the stream, all six tries of the question after it, the next stream
+        away: AtomicU32::new(8),
+        end: "COMPLETED",
+        ..Fake::default()
+    })
+    .await;
+    let folder = project_folder();
+    run_to(args(folder.path(), &server), &mut Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(fake.away.load(Ordering::SeqCst), 0);
+    assert_eq!(fake.cancelled.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn findings_too_long_for_one_answer_are_read_in_smaller_pages() {
+    let (fake, server) = start(Fake {
+        fitting: 30,
+        end: "COMPLETED",
+        ..Fake::default()
+    })
+    .await;
+    let folder = project_folder();
+    let client = Client::new(server.clone(), "tmz_good").unwrap();
+    let args = args(folder.path(), &server);
+    let report = scan(&args, &client, &Started::default(), &Progress::Quiet)
+        .await
+        .unwrap();
+    assert_eq!(report.findings.len(), 3);
+    assert_eq!(*fake.pages.lock().unwrap(), [100, 50, 25, 25]);
 }
 
 #[tokio::test]
