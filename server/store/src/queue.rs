@@ -1,4 +1,4 @@
-//! The queue from the workers' side: claim, renew, give back. Sees tickets of all tenants, no rows
+//! The queue from the workers' side: claim, renew, expire. Sees tickets of all tenants, no rows
 //! of theirs.
 //!
 //! A lease is the right to work on one ticket until it runs out. Losing it is normal (a slow worker,
@@ -163,28 +163,6 @@ impl Store {
                 cancel_requested: row.cancel_requested,
             })
             .collect())
-    }
-
-    /// Gives back a claimed ticket that was not begun (a worker that is going down), to run at once.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be asked; the lease then runs out.
-    pub async fn give_back(&self, lease: &Lease) -> Result<(), StoreError> {
-        let returned = sqlx::query!(
-            r#"
-            update control.ticket set state = 0, worker_id = null, lease_until = null
-            where tenant_id = $3 and task_id = $1 and attempt = $2 and state + 0 = 1
-            "#,
-            lease.task.uuid(),
-            lease.attempt,
-            lease.scope.tenant_id().uuid()
-        )
-        .execute(&self.dispatch)
-        .await?;
-        if returned.rows_affected() > 0 {
-            self.signals.send(Signal::Tickets);
-        }
-        Ok(())
     }
 
     /// Returns tickets whose lease ran out to the queue; answers how many.

@@ -201,11 +201,9 @@ async fn an_upload_that_may_not_be_is_refused_with_its_reason() {
 
 async fn stored_artifact(door: &Door, caller: &Caller, task: TaskId, bytes: &'static [u8]) -> ArtifactId {
     let state = &door.platform.state;
-    let blob = state
-        .blobs
-        .put(&caller.scope, BlobKind::Artifact, bytes.into())
-        .await
-        .unwrap();
+    let mut writer = state.blobs.writer(&caller.scope, BlobKind::Artifact, u64::MAX);
+    writer.write(bytes.into()).await.unwrap();
+    let blob = writer.finish().await.unwrap();
     let new = NewArtifact {
         id: ArtifactId::fresh(),
         kind: "report".into(),
