@@ -54,6 +54,8 @@ mod attempt_tests;
 #[cfg(test)]
 mod isolation_tests;
 #[cfg(test)]
+mod migrate_tests;
+#[cfg(test)]
 mod queue_tests;
 #[cfg(test)]
 mod test_database;

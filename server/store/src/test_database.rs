@@ -43,6 +43,15 @@ impl Database {
         }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where databases are made and dropped.
+    pub(crate) const fn server(&self) -> &PgConnectOptions {
+        &self.admin
+    }
+
     pub(crate) async fn store(&self) -> Store {
         Store::open(&StoreConfig {
             database_url: self.url.clone(),
