@@ -1,7 +1,6 @@
 //! `tamiz worker`: a worker in a process of its own.
 
 use std::ffi::OsString;
-use std::future::IntoFuture;
 use std::sync::Arc;
 
 use clap::Args;
@@ -14,12 +13,16 @@ use super::database::Database;
 use super::flags::flag;
 use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
 use crate::api::health;
+use crate::api::listen::{self, Limits};
 use crate::config::{Config, Flag};
 use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
 use crate::telemetry;
 use crate::tool::{Catalogue, Inventory, ToolFolders, rules};
 use crate::worker::Worker;
+
+/// Connections to a worker's health and metrics: a scraper or two, and somebody who looks.
+const WATCHERS_MAX: usize = 32;
 
 /// Run a worker in a process of its own
 #[derive(Debug, Args)]
@@ -70,7 +73,7 @@ pub(super) async fn run(args: WorkerArgs, flags: ConfigFlags) -> Result<(), CliE
 async fn watch(
     config: &Config,
     recorder: Option<PrometheusHandle>,
-) -> Result<Option<JoinHandle<std::io::Result<()>>>, CliError> {
+) -> Result<Option<JoinHandle<()>>, CliError> {
     let Some(address) = config.worker.metrics_listen else {
         return Ok(None);
     };
@@ -81,7 +84,14 @@ async fn watch(
     })?;
     tracing::info!(%address, "answering /healthz and /metrics");
     let router = health::of_worker(recorder.map(MetricsPage::of_process));
-    Ok(Some(tokio::spawn(axum::serve(listener, router).into_future())))
+    let limits = Limits {
+        connections: WATCHERS_MAX,
+        of_one_address: WATCHERS_MAX,
+        ..Limits::of_process()
+    };
+    let never = CancellationToken::new();
+    let watching = async move { listen::serve(listener, router, &[], limits, never).await };
+    Ok(Some(tokio::spawn(watching)))
 }
 
 async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> {

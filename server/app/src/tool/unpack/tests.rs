@@ -429,8 +429,7 @@ fn folders_that_are_only_implied_are_limited_too() {
         ("a/b/c/d/e/f/x", Ok(1)),
         ("a/b/c/d/e/f/g/x", Err("ARCHIVE_TOO_MANY_ENTRIES")),
     ] {
-        let bytes = archive(&[entry(name)], 1);
-        let (folder, unpacked) = unpack_bytes(&bytes, &limits);
+        let (folder, unpacked) = unpack_bytes(&archive(&[entry(name)], 1), &limits);
         assert_eq!(answer(&unpacked), expected, "{name}");
         assert_eq!(folder.path().join("tree/a").exists(), expected.is_ok(), "{name}");
     }
@@ -451,10 +450,8 @@ fn a_cancel_is_seen_between_two_entries() {
         packed_bytes: 100,
         unpacked: Unpacked::default(),
     };
-    for planned in planned {
-        let placed = unpacking.place(&mut reader, planned);
-        assert!(matches!(placed, Err(UnpackError::Cancelled)));
-    }
+    let placed = unpacking.place(&mut reader, planned.into_iter().next().expect("one"));
+    assert!(matches!(placed, Err(UnpackError::Cancelled)));
     assert!(!folder.path().join("a").exists());
 }
 
