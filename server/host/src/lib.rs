@@ -49,7 +49,7 @@ pub use description::{Description, ReportFormat};
 pub use engine::{CONCURRENCY_MAX, Host, HostConfig, HostError};
 pub use failure::{ConvertFailure, PlanError, PluginError, TrapKind};
 pub use input::{CancelFlag, Input, ReadSeek};
-pub use limits::RunLimits;
+pub use limits::{MEMORY_BYTES_CEILING, RunLimits};
 pub use plugin::{Completeness, ConvertRequest, Converted, Counts, Outcome, Plugin, ScanRequest};
 pub use registry::{Registry, RegistryError};
 pub use sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};

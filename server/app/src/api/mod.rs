@@ -75,8 +75,8 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
     let transport = Transport {
         engine: graph.clone(),
         per_token: rates.per_token.clone(),
-        // the server's own pages only; a console elsewhere gets its own setting when there is one
-        origins: Origins::default(),
+        // a proxy may ask for us under a name of its own, while pages say the public one
+        origins: Origins::new(&[settings.public_url.origin().ascii_serialization()]),
         times: Times::default(),
         draining: Draining::new(draining),
         streams: Streams::default(),

@@ -56,6 +56,8 @@ impl Platform {
         .await
         .unwrap();
         let settings = ApiSettings {
+            public_url: Url::parse("https://tamiz.example/").unwrap(),
+            archive_entries_max: 10_000,
             upload_bytes_max: UPLOAD_BYTES_MAX,
             rate: config::RateLimit {
                 requests_per_second: NonZeroU32::new(1000).unwrap(),

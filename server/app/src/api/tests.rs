@@ -492,6 +492,26 @@ async fn a_revoked_token_opens_nothing_any_more() {
 }
 
 #[tokio::test]
+async fn a_page_of_the_public_address_may_open_a_websocket_and_a_foreign_one_may_not() {
+    let door = Door::open().await;
+    for (origin, status) in [
+        ("https://tamiz.example", StatusCode::SWITCHING_PROTOCOLS),
+        ("https://evil.example", StatusCode::FORBIDDEN),
+    ] {
+        let handshake = Client::new()
+            .get(door.url("/graphql"))
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", "graphql-transport-ws")
+            .header("origin", origin);
+        assert_eq!(handshake.send().await.unwrap().status(), status, "{origin}");
+    }
+    door.close().await;
+}
+
+#[tokio::test]
 async fn health_and_the_query_page_need_no_token() {
     let door = Door::open().await;
     let get = |path: &str| Client::new().get(door.url(path)).send();

@@ -99,6 +99,10 @@ pub(super) const KEYS: &[Key] = &[
     plain("plugin_deadline_seconds", "5m"),
     // A port for the metrics of `worker`; `serve` has them beside the API.
     unset("metrics_listen"),
+    // Uploaded archives.
+    plain("archive_entries_max", "10000"),
+    plain("archive_file_bytes_max", "64MiB"),
+    plain("archive_bytes_max", "512MiB"),
     // The API.
     plain("upload_bytes_max", "512MiB"),
     plain("rate_requests_per_second", "50"),

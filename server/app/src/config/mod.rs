@@ -18,7 +18,8 @@ pub use check::render;
 pub use layers::{ConfigError, Flag, Loaded, Problem, Sources};
 pub use reader::PLANS_AT_ONCE;
 pub use typed::{
-    ApiSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit, WorkerSettings,
+    ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,
+    WorkerSettings,
 };
 pub use value::{DatabaseUrl, Network, duration as parse_duration};
 

@@ -11,7 +11,8 @@ use url::Url;
 
 use super::layers::{Problem, Setting};
 use super::typed::{
-    ApiSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit, WorkerSettings,
+    ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,
+    WorkerSettings,
 };
 use super::value::{self, DatabaseUrl, Network};
 
@@ -49,7 +50,6 @@ impl Reader<'_> {
     /// Reads every part before the first missing one ends it, so that every mistake is noted.
     fn config(&mut self) -> Option<Config> {
         let listen = self.with("listen", socket);
-        let public_url = self.url("public_url", &["http", "https"]);
         let database_url = self.optional("database_url", DatabaseUrl::parse);
         let data_dir = self.path("data_dir");
         let blob_url = self.url("blob_url", BLOB_SCHEMES);
@@ -60,11 +60,11 @@ impl Reader<'_> {
         let queue = self.queue();
         let worker = self.worker();
         let plugin = self.plugin();
-        let api = self.api();
+        let archive = self.archive();
+        let api = self.api(archive);
         let log = self.log();
         Some(Config {
             listen: listen?,
-            public_url: public_url?,
             database_url,
             data_dir: data_dir?,
             blob_url: blob_url?,
@@ -74,6 +74,7 @@ impl Reader<'_> {
             queue: queue?,
             worker: worker?,
             plugin: plugin?,
+            archive: archive?,
             api: api?,
             log: log?,
         })
@@ -138,8 +139,9 @@ impl Reader<'_> {
     fn plugin(&mut self) -> Option<PluginSettings> {
         let dir = self.path("plugin_dir");
         let cache_dir = self.path("plugin_cache_dir");
-        // A megabyte holds a Rust guest; wasm32 addresses 4 GiB.
-        let memory_bytes_max = self.size("plugin_memory_bytes_max", 1 << 20..=4 << 30);
+        // A megabyte holds a Rust guest; no memory of the host's pool grows beyond its slot.
+        let slot_bytes = tamiz_host::MEMORY_BYTES_CEILING as u64;
+        let memory_bytes_max = self.size("plugin_memory_bytes_max", 1 << 20..=slot_bytes);
         let deadline = self.duration("plugin_deadline_seconds", 1..=86_400);
         Some(PluginSettings {
             dir: dir?,
@@ -149,7 +151,22 @@ impl Reader<'_> {
         })
     }
 
-    fn api(&mut self) -> Option<ApiSettings> {
+    fn archive(&mut self) -> Option<ArchiveSettings> {
+        // The listing of a million entries is held in memory: some hundred megabytes.
+        let entries_max = self.count("archive_entries_max", 1..=1_000_000);
+        // Nobody writes a source file of 4 GiB, and the format needs an extension for it.
+        let file_bytes_max = self.size("archive_file_bytes_max", 1 << 10..=4 << 30);
+        // What lies in scratch for each slot; the ratio allows a hundred times the largest upload.
+        let bytes_max = self.size("archive_bytes_max", 1 << 10..=400 << 30);
+        Some(ArchiveSettings {
+            entries_max: entries_max?,
+            file_bytes_max: file_bytes_max?,
+            bytes_max: bytes_max?,
+        })
+    }
+
+    fn api(&mut self, archive: Option<ArchiveSettings>) -> Option<ApiSettings> {
+        let public_url = self.url("public_url", &["http", "https"]);
         // 4 GiB is what a plugin can address of one report, and one object-store copy can move.
         let upload_bytes_max = self.size("upload_bytes_max", 1..=4 << 30);
         let requests_per_second = self.count("rate_requests_per_second", 1..=1_000_000);
@@ -170,6 +187,8 @@ impl Reader<'_> {
             burst: NonZeroU32::new(u32::try_from(burst?).ok()?)?,
         };
         Some(ApiSettings {
+            public_url: public_url?,
+            archive_entries_max: archive?.entries_max,
             upload_bytes_max: upload_bytes_max?,
             rate,
             trusted_proxies: trusted_proxies.unwrap_or_default(),
@@ -325,7 +344,7 @@ mod tests {
     fn the_defaults_hold_together() {
         let config = resolve(Sources::default()).unwrap().config;
         assert_eq!(config.listen.to_string(), "127.0.0.1:8600");
-        assert_eq!(config.public_url.as_str(), "http://127.0.0.1:8600/");
+        assert_eq!(config.api.public_url.as_str(), "http://127.0.0.1:8600/");
         assert!(config.database_url.is_none());
         assert!(config.data_dir.is_absolute());
         assert!(config.blob_url.path().ends_with("/.tamiz/blobs/"));
@@ -343,7 +362,7 @@ mod tests {
         let config = resolve(flags(&given)).unwrap().config;
         assert_eq!(config.blob_url.as_str(), "file:///srv/tamiz/blobs/");
         assert_eq!(config.plugin.cache_dir, PathBuf::from("/srv/tamiz/plugin-cache"));
-        assert_eq!(config.public_url.as_str(), "http://localhost/");
+        assert_eq!(config.api.public_url.as_str(), "http://localhost/");
     }
 
     #[test]
@@ -353,6 +372,7 @@ mod tests {
             ("retry_base_seconds", "10m"),
             ("retry_max_seconds", "1m"),
             ("graphql_depth_max", "5"),
+            ("plugin_memory_bytes_max", "1GiB"),
             ("log_filter", "tamiz=loud"),
             ("blob_url", "ftp://host/"),
         ];
@@ -361,6 +381,7 @@ mod tests {
             "heartbeat_seconds = \"20s\" (flag --set heartbeat_seconds): must be at most half of lease_seconds",
             "retry_max_seconds = \"1m\" (flag --set retry_max_seconds): must be at least retry_base_seconds",
             "graphql_depth_max = \"5\" (flag --set graphql_depth_max): must be a whole number from 15 to 100",
+            "plugin_memory_bytes_max = \"1GiB\" (flag --set plugin_memory_bytes_max): must be",
             "log_filter = \"tamiz=loud\"",
             "blob_url = \"ftp://host/\" (flag --set blob_url): must be a URL that starts with one of file:,",
         ] {

@@ -14,8 +14,6 @@ use super::value::{DatabaseUrl, Network};
 pub struct Config {
     /// where the API listens
     pub listen: SocketAddr,
-    /// the address clients are told
-    pub public_url: Url,
     /// the Postgres to use; none means the embedded one
     pub database_url: Option<DatabaseUrl>,
     /// where everything local lies; absolute
@@ -34,6 +32,8 @@ pub struct Config {
     pub worker: WorkerSettings,
     /// plugins and their limits
     pub plugin: PluginSettings,
+    /// what one uploaded archive may unpack to
+    pub archive: ArchiveSettings,
     /// the API's limits
     pub api: ApiSettings,
     /// what is logged and how
@@ -97,9 +97,24 @@ pub struct PluginSettings {
     pub deadline: Duration,
 }
 
+/// What one uploaded archive may unpack to; its other limits are of the format and do not move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchiveSettings {
+    /// files and folders listed in it
+    pub entries_max: u64,
+    /// one file
+    pub file_bytes_max: u64,
+    /// all files together
+    pub bytes_max: u64,
+}
+
 /// The API.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
+    /// where browsers find the server; pages from there may open websockets
+    pub public_url: Url,
+    /// entries of an archive, for clients that pack one
+    pub archive_entries_max: u64,
     /// the largest upload
     pub upload_bytes_max: u64,
     /// requests per client

@@ -29,7 +29,8 @@ use zip::unstable::read::ZipIterable;
 use names::{Kind, SafePath};
 pub use refusal::UnpackError;
 
-/// What one archive may hold. The defaults suit source trees; an operator may change them.
+/// What one archive may hold. The defaults suit source trees; an operator may change entries and bytes
+/// (`archive_…` keys).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnpackLimits {
     /// Files and folders that are listed. A large framework has 7,000.

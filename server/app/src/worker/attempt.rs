@@ -199,7 +199,8 @@ async fn scan_tree(
     let archive = bench.scratch.path("upload");
     let upload = prepare::fetch(&bench.platform, &bench.of, upload, &archive).await?;
     let tree = bench.scratch.path("tree");
-    let files = prepare::unpack_tree(archive, tree.clone(), bench.stop.token.clone())
+    let limits = bench.platform.config.archive;
+    let files = prepare::unpack_tree(archive, tree.clone(), limits, bench.stop.token.clone())
         .await
         .map_err(|failure| failure.about(&upload.file_name))?;
     bench

@@ -50,7 +50,7 @@ pub(super) async fn upgrade<E: Engine>(transport: Arc<Transport<E>>, request: Re
         return Refused::new(
             StatusCode::FORBIDDEN,
             "ORIGIN_NOT_ALLOWED",
-            "this page may not connect: its origin is not in `allowed_origins`",
+            "this page may not connect: its origin is neither the host that was asked nor that of `public_url`",
         )
         .into_response();
     }

@@ -20,6 +20,8 @@ subscription($id: UUID!, $after: Int) {
   taskEvents(taskId: $id, after: $after) { seq status phase message done total createdAt }
 }";
 
+const LIMITS: &str = "{ viewer { limits { archiveEntriesMax } } }";
+
 const PROJECTS: &str = "\
 query($name: String!) { projects(first: 100, filter: { name: $name }) { nodes { id name } } }";
 
@@ -119,6 +121,25 @@ fn refused(what: &str, errors: &[UserError]) -> Result<(), CliError> {
         })
         .collect();
     Err(CliError::Failed(format!("{what}: {}", lines.join("; "))))
+}
+
+/// Files and folders that one archive may have.
+pub(super) async fn archive_entries_max(client: &Client) -> Result<u64, CliError> {
+    #[derive(Deserialize)]
+    struct Found {
+        viewer: Viewer,
+    }
+    #[derive(Deserialize)]
+    struct Viewer {
+        limits: Limits,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Limits {
+        archive_entries_max: u64,
+    }
+    let found: Found = client.graphql(LIMITS, json!({}), Repeat::Always).await?;
+    Ok(found.viewer.limits.archive_entries_max)
 }
 
 /// The project of that name, made when there is none.

@@ -176,7 +176,8 @@ async fn scan(
     progress: &Progress,
 ) -> Result<Report, CliError> {
     progress.say("packing");
-    let package = pack(&args.path).await?;
+    let files_max = documents::archive_entries_max(client).await?;
+    let package = pack(&args.path, files_max).await?;
     for warning in &package.warnings {
         progress.warn(warning);
     }
@@ -219,15 +220,15 @@ async fn scan(
     }
 }
 
-async fn pack(path: &Path) -> Result<Package, CliError> {
+async fn pack(path: &Path, files_max: u64) -> Result<Package, CliError> {
     let path = path.to_owned();
-    let packed = tokio::task::spawn_blocking(move || Package::of(&path)).await;
+    let packed = tokio::task::spawn_blocking(move || Package::of(&path, files_max)).await;
     packed
         .map_err(|error| CliError::failed(&error))?
         .map_err(|error| match error {
-            pack::PackError::Path { .. } | pack::PackError::Empty { .. } => {
-                CliError::Usage(super::error::chain(&error))
-            }
+            pack::PackError::Path { .. }
+            | pack::PackError::Empty { .. }
+            | pack::PackError::TooMany { .. } => CliError::Usage(super::error::chain(&error)),
             error => CliError::failed(&error),
         })
 }

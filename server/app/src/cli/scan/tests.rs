@@ -77,7 +77,9 @@ async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): 
         assert!(document.contains("taskEvents"));
         return events(&fake, variables);
     }
-    let data = if document.contains("createProject") {
+    let data = if document.contains("archiveEntriesMax") {
+        json!({ "viewer": { "limits": { "archiveEntriesMax": 2 } } })
+    } else if document.contains("createProject") {
         json!({ "createProject": { "project": { "id": "p1", "name": variables["name"] }, "errors": [] } })
     } else if document.contains("projects") {
         json!({ "projects": { "nodes": [{ "id": "p0", "name": "shopping" }] } })
@@ -343,4 +345,19 @@ async fn what_is_wrong_before_a_scan_is_said_with_what_to_do() {
             .to_string()
             .contains("TAMIZ_TOKEN")
     );
+}
+
+#[tokio::test]
+async fn a_folder_with_more_files_than_the_server_takes_is_not_sent() {
+    let (fake, server) = start(Fake::default()).await;
+    let folder = project_folder();
+    std::fs::write(folder.path().join("third.py"), "").unwrap();
+    let error = run_to(args(folder.path(), &server), &mut Vec::new())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, CliError::Usage(text) if text.contains("more than 2 files")),
+        "{error}"
+    );
+    assert!(fake.uploads.lock().unwrap().is_empty());
 }
