@@ -12,10 +12,10 @@ use tamiz_core::{Refusal, RefusalCode, ScanType, TaskId, TaskStatus, WorkerId};
 
 use crate::attempt::{self, Begin, Ending, Fence};
 use crate::connect::Store;
+use crate::database_for_tests::{Database, tenant_with_task};
 use crate::queue::{ClaimRequest, Lease};
 use crate::scan_result;
 use crate::task::{self, Cancellation, Redrive};
-use crate::test_database::{Database, tenant_with_task};
 
 const ATTEMPTS_MAX: i32 = 3;
 

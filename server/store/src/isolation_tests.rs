@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tamiz_core::TenantId;
 
 use crate::connect::{APP_ROLE, DISPATCH_ROLE, Store, role_options};
+use crate::database_for_tests::{Database, tenant_with_task};
 use crate::scope::TenantScope;
-use crate::test_database::{Database, tenant_with_task};
 
 /// Two tenants with one project and one queued task each.
 async fn two_tenants(store: &Store) -> [TenantScope; 2] {

@@ -52,13 +52,13 @@ pub mod worker;
 #[cfg(test)]
 mod attempt_tests;
 #[cfg(test)]
+mod database_for_tests;
+#[cfg(test)]
 mod isolation_tests;
 #[cfg(test)]
 mod migrate_tests;
 #[cfg(test)]
 mod queue_tests;
-#[cfg(test)]
-mod test_database;
 
 pub use connect::{Store, StoreConfig};
 pub use control_tx::ControlTx;

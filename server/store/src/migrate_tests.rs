@@ -2,8 +2,8 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use crate::database_for_tests::Database;
 use crate::migrate;
-use crate::test_database::Database;
 
 /// Roles belong to the whole cluster, so the owner is there already. A user that made it could give it
 /// away; that is what this one is granted, and no more.

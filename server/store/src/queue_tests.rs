@@ -5,8 +5,8 @@ use std::time::Duration;
 use tamiz_core::{ScanType, WorkerId};
 
 use crate::connect::Store;
+use crate::database_for_tests::{Database, tenant_with_task_for};
 use crate::queue::ClaimRequest;
-use crate::test_database::{Database, tenant_with_task_for};
 
 async fn claimed(store: &Store, tools: &[&str]) -> usize {
     let scan_types = [ScanType::parse("codeaudit").unwrap()];

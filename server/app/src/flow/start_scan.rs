@@ -126,25 +126,10 @@ async fn plan_tools(
             .at(&["input", "scanType"])
             .into());
     };
-    let options = Value::Object(order.options.clone()).to_string();
-    if options.len() > OPTIONS_BYTES_MAX {
-        let rule = format!(
-            "must be at most {OPTIONS_BYTES_MAX} bytes of JSON, is {}",
-            options.len()
-        );
-        return Err(Refusal::invalid("options", rule).into());
-    }
-    if !order
-        .options
-        .iter()
-        .all(|(name, value)| text::is_storable(name) && is_storable(value))
-    {
-        return Err(Refusal::invalid("options", "must not have NUL characters").into());
-    }
     let request = ScanRequest {
         target_kind: "tree".into(),
         target: String::new(),
-        options,
+        options: checked_options(&order.options)?,
     };
     let turn = PLANS
         .acquire()
@@ -184,6 +169,23 @@ async fn plan_tools(
                 .into())
         }
     }
+}
+
+/// The options as a plugin takes them.
+fn checked_options(options: &Map<String, Value>) -> Result<String, Refusal> {
+    let is_whole = |(name, value): (&String, &Value)| text::is_storable(name) && is_storable(value);
+    if !options.iter().all(is_whole) {
+        return Err(Refusal::invalid("options", "must not have NUL characters"));
+    }
+    let text = Value::Object(options.clone()).to_string();
+    if text.len() > OPTIONS_BYTES_MAX {
+        let rule = format!(
+            "must be at most {OPTIONS_BYTES_MAX} bytes of JSON, is {}",
+            text.len()
+        );
+        return Err(Refusal::invalid("options", rule));
+    }
+    Ok(text)
 }
 
 /// Whether the database can hold `value`; its depth is bounded by whoever parsed it.
