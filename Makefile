@@ -5,7 +5,7 @@
 help:
 	@echo "make demo     set up, build, scan the bundled vulnerable application, check the findings"
 	@echo "make run      set up, build and serve until interrupted"
-	@echo "make test     set up and run every test (make test ARGS="-p tidy": what cargo test takes)"
+	@echo "make test     set up and run every test (make test ARGS='-p tidy': what cargo test takes)"
 	@echo "make bench    set up and run the benches"
 	@echo "make plugins  set up and build the wasm plugins"
 	@echo "make tools    install the scanners that the platform's registries offer (make tools ARGS=\"nikto sslscan\": some of them)"

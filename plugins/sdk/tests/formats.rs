@@ -162,22 +162,31 @@ impl Format for DemoXml {
         session.tool_is("demo", source.head().root_attribute("version"));
         let mut host = String::new();
         let mut reader = source.xml()?;
-        report::walk(&mut reader, session, &["item"], &[], |session, event| match event {
-            Event::Open(element) => {
-                if element.name() == "host" {
-                    element.attribute("name").unwrap_or_default().clone_into(&mut host);
+        report::walk(
+            &mut reader,
+            session,
+            &["item"],
+            &[],
+            |session, event| match event {
+                Event::Open(element) => {
+                    if element.name() == "host" {
+                        element
+                            .attribute("name")
+                            .unwrap_or_default()
+                            .clone_into(&mut host);
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
-            Event::Close(_) => Ok(()),
-            Event::Record(record) => {
-                let item = record.node;
-                let finding = FindingBuilder::new("demo", item.attribute("id").unwrap_or("none"))
-                    .message(&item.text())
-                    .extra_text("host", &host);
-                session.emit(finding, &record)
-            }
-        })
+                Event::Close(_) => Ok(()),
+                Event::Record(record) => {
+                    let item = record.node;
+                    let finding = FindingBuilder::new("demo", item.attribute("id").unwrap_or("none"))
+                        .message(&item.text())
+                        .extra_text("host", &host);
+                    session.emit(finding, &record)
+                }
+            },
+        )
     }
 }
 
@@ -234,11 +243,23 @@ fn json_loses_the_bad_record_only() {
             7,{"id":"B","severity":"odd","file":{}},{"severity":"low"}],"other":[1,2]}"#,
         "demo-json",
         (Completeness::Partial, 4, 2),
-        &["record-unreadable", "field-unreadable", "severity-unknown", "record-without-rule"],
+        &[
+            "record-unreadable",
+            "field-unreadable",
+            "severity-unknown",
+            "record-without-rule",
+        ],
     );
     let first = &host.findings[0];
-    assert_eq!((first.cwe.as_slice(), first.severity), (&[79][..], Severity::High));
-    assert!(host.diagnostics[0].message.starts_with("issues[1] could not be read"));
+    assert_eq!(
+        (first.cwe.as_slice(), first.severity),
+        (&[79][..], Severity::High)
+    );
+    assert!(
+        host.diagnostics[0]
+            .message
+            .starts_with("issues[1] could not be read")
+    );
 }
 
 #[test]
@@ -296,7 +317,10 @@ fn what_is_no_report_is_named() {
     };
     let corrupt = |what: &str| ConvertError::Corrupt(format!("`report`: {what}; expected a report of demo"));
     for (text, error) in [
-        (r#"{"a":1,"b":{}}"#, refused("it is an object with the keys `a`, `b`")),
+        (
+            r#"{"a":1,"b":{}}"#,
+            refused("it is an object with the keys `a`, `b`"),
+        ),
         ("<html/>", refused("it is XML or HTML with the root `html`")),
         (
             r#"[{"a":1},{"c":1}]"#,
@@ -326,5 +350,8 @@ fn a_key_far_behind_is_found_by_reading_on() {
     let text = format!(r#"{{"other":[{other}],"demo_version":"3","issues":[{issue}]}}"#);
     let host = check(&text, "demo-json", (Completeness::Complete, 1, 0), &[]);
     let origin = host.findings[0].origin.expect("a place");
-    assert_eq!(&text[origin.offset as usize..(origin.offset + origin.length) as usize], issue);
+    assert_eq!(
+        &text[origin.offset as usize..(origin.offset + origin.length) as usize],
+        issue
+    );
 }

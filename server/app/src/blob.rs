@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
@@ -228,16 +227,6 @@ impl BlobStore {
         BlobWriter::new(self.objects.clone(), scope.tenant_id(), kind, bytes_max)
     }
 
-    /// Stores bytes that are in memory already.
-    ///
-    /// # Errors
-    /// [`BlobError::Unavailable`] when they could not be written.
-    pub async fn put(&self, scope: &TenantScope, kind: BlobKind, bytes: Bytes) -> Result<Blob, BlobError> {
-        let mut writer = self.writer(scope, kind, u64::MAX);
-        writer.write(bytes).await?;
-        writer.finish().await
-    }
-
     /// Stores a local file of at most `bytes_max` bytes.
     ///
     /// # Errors
@@ -287,60 +276,6 @@ impl BlobStore {
             tracing::warn!(%error, file = %path.display(), "an unfinished copy could not be removed");
         }
         copied
-    }
-
-    /// How many bytes a blob has; none when it is not there.
-    ///
-    /// # Errors
-    /// [`BlobError::Unavailable`].
-    pub async fn size(&self, key: &BlobKey) -> Result<Option<u64>, BlobError> {
-        match self.objects.head(&key.path()).await {
-            Ok(meta) => Ok(Some(meta.size)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(BlobError::Unavailable {
-                what: "look up",
-                source,
-            }),
-        }
-    }
-
-    /// Deletes a blob; one that is not there is deleted already.
-    ///
-    /// # Errors
-    /// [`BlobError::Unavailable`].
-    pub async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
-        match self.objects.delete(&key.path()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(BlobError::Unavailable {
-                what: "delete",
-                source,
-            }),
-        }
-    }
-
-    /// Deletes everything of a tenant and returns how many blobs that were.
-    ///
-    /// # Errors
-    /// [`BlobError::Unavailable`]; what was deleted before stays deleted.
-    pub async fn delete_tenant(&self, scope: &TenantScope) -> Result<u64, BlobError> {
-        self.delete_all(scope.tenant_id()).await
-    }
-
-    async fn delete_all(&self, tenant: TenantId) -> Result<u64, BlobError> {
-        let prefix = ObjectPath::from(tenant_prefix(tenant));
-        let found = self
-            .objects
-            .list(Some(&prefix))
-            .map_ok(|meta| meta.location)
-            .boxed();
-        let deleted = self
-            .objects
-            .delete_stream(found)
-            .try_fold(0, |count, _| async move { Ok(count + 1) });
-        deleted.await.map_err(|source| BlobError::Unavailable {
-            what: "delete",
-            source,
-        })
     }
 
     /// Whether the store answers; costs one small request.

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod embedded;
 pub mod flow;
+pub mod metrics_page;
 pub mod platform;
 mod services;
 pub mod spool;

@@ -5,6 +5,7 @@
 //! and it sees nobody.
 
 pub mod address;
+pub mod budget;
 pub mod finding;
 pub mod fingerprint;
 pub mod id;

@@ -22,6 +22,8 @@ pub const DIAGNOSTICS_PER_TASK_MAX: usize = 1_000;
 pub const NAME_CHARACTERS_MAX: usize = 200;
 /// A task's options, in bytes of JSON.
 pub const OPTIONS_BYTES_MAX: usize = 64 * 1024;
+/// Rules of one task, in bytes: the largest public rule packs have a quarter of it.
+pub const RULES_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Rows of one page of a connection.
 pub const PAGE_ROWS_MAX: u32 = 100;
 /// Highest task priority; 0 is lowest and the default.

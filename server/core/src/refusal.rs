@@ -48,6 +48,10 @@ codes! {
     NotAllowed = "NOT_ALLOWED",
     /// Too many rows asked for.
     PageTooLarge = "PAGE_TOO_LARGE",
+    /// The answer would hold too many bytes.
+    ResponseTooLarge = "RESPONSE_TOO_LARGE",
+    /// The tenant has too many requests running; trying again later helps.
+    TooManyAtOnce = "TOO_MANY_AT_ONCE",
     /// The cursor was not made by this list.
     BadCursor = "BAD_CURSOR",
     /// The target cannot be read, or breaks a rule of its kind.
@@ -68,7 +72,9 @@ codes! {
     ReportTruncated = "REPORT_TRUNCATED",
     /// The plugin overstepped a limit or trapped.
     PluginFailed = "PLUGIN_FAILED",
-    /// The tool is not installed on any worker.
+    /// The tool cannot use the rules that came with the task.
+    RulesInvalid = "RULES_INVALID",
+    /// The worker that has the task does not have the tool that its plugin planned with.
     ToolUnavailable = "TOOL_UNAVAILABLE",
     /// The tool ended in a way that means it did not run.
     ToolFailed = "TOOL_FAILED",

@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// Native stack of a guest, in bytes: deep enough for recursive parsers, small against a thread's 2 MiB.
 const STACK_BYTES_MAX: usize = 512 * 1024;
 /// Runs at a time that the address space is laid out for at most: 4 memories of 4 GiB each.
-const CONCURRENCY_MAX: u32 = 256;
+pub const CONCURRENCY_MAX: u32 = 256;
 
 /// How a host is set up.
 #[derive(Debug, Clone)]

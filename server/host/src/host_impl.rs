@@ -14,7 +14,9 @@ use wasmtime::component::Resource;
 use crate::bindings::{host, types};
 use crate::failure::ConvertFailure;
 use crate::input::{Input, Source};
-use crate::limits::{LOG_LINE_BYTES_MAX, PROGRESS_INTERVAL, READ_BYTES_MAX, REFUSALS_MAX, SOURCES_OPENED_MAX};
+use crate::limits::{
+    LOG_LINE_BYTES_MAX, PROGRESS_INTERVAL, READ_BYTES_MAX, REFUSALS_MAX, SOURCES_OPENED_MAX,
+};
 use crate::model::{self, Shaper};
 use crate::run::RunState;
 use crate::services::stays_inside;

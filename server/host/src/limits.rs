@@ -8,7 +8,7 @@ use tamiz_core::limits::{DIAGNOSTICS_PER_TASK_MAX, FINDINGS_PER_TASK_MAX};
 pub(crate) const MEMORY_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
 /// Size of one memory slot of the pool, in bytes: no single memory ever grows beyond it. `CPython`
 /// needs 293 MB for a 50 MB report.
-pub(crate) const MEMORY_BYTES_CEILING: usize = 512 * 1024 * 1024;
+pub const MEMORY_BYTES_CEILING: usize = 512 * 1024 * 1024;
 /// Memories of one component: `CPython` has one, composed components a few.
 pub(crate) const MEMORIES_MAX: u32 = 4;
 /// Tables of one component.

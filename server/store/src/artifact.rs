@@ -137,6 +137,7 @@ pub async fn get(tx: &mut TenantTx, id: ArtifactId) -> Result<Option<Artifact>, 
 /// [`StoreError`] when the database cannot be read.
 pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<Artifact>, StoreError> {
     let tasks: Vec<Uuid> = tasks.iter().map(|id| id.uuid()).collect();
+    let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -146,7 +147,8 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<Artifac
         tx.tenant(),
         &tasks
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let weigh = |row: &Row| size_of::<Row>() as u64 + row.name.len() as u64 + row.storage_path.len() as u64;
+    let rows = allowance.collect(rows, weigh).await?;
     rows.into_iter().map(Artifact::try_from).collect()
 }

@@ -3,6 +3,8 @@
 //! A worker whose lease ran out may still be running. Whatever it writes carries its attempt; once a
 //! later attempt has begun, the fence (`task.attempt`) has moved on and the write changes nothing.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use tamiz_core::progress::Phase;
 use tamiz_core::{Refusal, TaskId, TaskStatus, WorkerId};
@@ -22,13 +24,15 @@ pub enum Begin {
     Cancelled,
     /// It has been lost by workers too often; it is a dead letter now.
     Dead,
-    /// It ended, or a later attempt runs: nothing to do. The ticket of this attempt is gone.
+    /// It ended, or a later attempt runs: nothing to do.
     Stale,
 }
 
 /// Moves the fence to `attempt` and the task to `running`.
 ///
-/// An earlier attempt that never ended was lost with its worker; it counts as a failure.
+/// An earlier attempt that never ended was lost with its worker; it counts as a failure. Beginning
+/// what the same worker has begun answers [`Begin::Run`] again: the answer of the first commit may
+/// have been lost on the way.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -39,23 +43,32 @@ pub async fn begin(
     worker: WorkerId,
     attempts_max: i32,
 ) -> Result<Begin, StoreError> {
-    let row = sqlx::query!(
-        r#"
-        update tenant.task set attempt = $3, retries = retries + (status = 'running')::int,
-               status = 'running', phase = 'preparing', started_at = coalesce(started_at, now())
-        where tenant_id = $1 and id = $2 and attempt < $3 and status in ('queued', 'retrying', 'running')
-        returning retries, cancel_requested_at
-        "#,
-        tx.tenant(),
-        id.uuid(),
-        attempt
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    let Some(row) = row else {
+    let Some(held) = lock(tx, id).await? else {
         ticket::remove(tx, id, attempt).await?;
         return Ok(Begin::Stale);
     };
+    if held.status.is_final() {
+        // the lock keeps a retry, which makes a new ticket, behind this
+        ticket::remove(tx, id, attempt).await?;
+        return Ok(Begin::Stale);
+    }
+    if held.attempt >= attempt {
+        return begun_before(tx, id, attempt, worker, held.attempt).await;
+    }
+    let retries = held.retries + i32::from(held.status == TaskStatus::Running);
+    sqlx::query!(
+        r#"
+        update tenant.task set attempt = $3, retries = $4, status = 'running', phase = 'preparing',
+               started_at = coalesce(started_at, now())
+        where tenant_id = $1 and id = $2
+        "#,
+        tx.tenant(),
+        id.uuid(),
+        attempt,
+        retries
+    )
+    .execute(tx.connection())
+    .await?;
     close_lost(tx, id, attempt).await?;
     sqlx::query!(
         "insert into tenant.task_attempt (tenant_id, task_id, attempt, worker_id) values ($1, $2, $3, $4)",
@@ -66,18 +79,18 @@ pub async fn begin(
     )
     .execute(tx.connection())
     .await?;
-    if row.cancel_requested_at.is_some() {
+    if held.cancel_requested {
         end(tx, id, attempt, &Ending::cancelled("cancelled before it began")).await?;
         return Ok(Begin::Cancelled);
     }
-    if row.retries >= attempts_max {
-        end(tx, id, attempt, &Ending::lost_too_often(row.retries)).await?;
+    if retries >= attempts_max {
+        end(tx, id, attempt, &Ending::lost_too_often(retries)).await?;
         return Ok(Begin::Dead);
     }
-    let message = if row.retries == 0 {
+    let message = if retries == 0 {
         "a worker has begun".to_owned()
     } else {
-        format!("a worker has begun, try {} of {attempts_max}", row.retries + 1)
+        format!("a worker has begun, try {} of {attempts_max}", retries + 1)
     };
     event::append(
         tx,
@@ -85,12 +98,76 @@ pub async fn begin(
         &NewEvent::of(TaskStatus::Running, Phase::Preparing, &message),
     )
     .await?;
+    run(tx, id).await
+}
+
+async fn run(tx: &mut TenantTx, id: TaskId) -> Result<Begin, StoreError> {
     Ok(task::get(tx, id)
         .await?
         .map_or(Begin::Stale, |task| Begin::Run(Box::new(task))))
 }
 
-async fn close_lost(tx: &mut TenantTx, id: TaskId, attempt: i32) -> Result<(), StoreError> {
+/// The task is not over and its fence stands at `fence`, not below `attempt`. The ticket stays: it is
+/// the only way by which a worker that died with it is found out.
+async fn begun_before(
+    tx: &mut TenantTx,
+    id: TaskId,
+    attempt: i32,
+    worker: WorkerId,
+    fence: i32,
+) -> Result<Begin, StoreError> {
+    let ours = sqlx::query_scalar!(
+        r#"select exists (select from tenant.task_attempt
+           where tenant_id = $1 and task_id = $2 and attempt = $3 and worker_id = $4
+             and finished_at is null) as "ours!""#,
+        tx.tenant(),
+        id.uuid(),
+        attempt,
+        worker.uuid()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    if ours && fence == attempt {
+        run(tx, id).await
+    } else {
+        Ok(Begin::Stale)
+    }
+}
+
+/// What [`begin`] decides by.
+struct HeldTask {
+    status: TaskStatus,
+    attempt: i32,
+    retries: i32,
+    cancel_requested: bool,
+}
+
+/// Locks the task's row, so that no cancel, retry or end comes between reading and writing it.
+async fn lock(tx: &mut TenantTx, id: TaskId) -> Result<Option<HeldTask>, StoreError> {
+    let row = sqlx::query!(
+        r#"
+        select status, attempt, retries, cancel_requested_at is not null as "cancel_requested!"
+        from tenant.task where tenant_id = $1 and id = $2 for update
+        "#,
+        tx.tenant(),
+        id.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    row.map(|row| {
+        Ok(HeldTask {
+            status: TaskStatus::from_str(&row.status)
+                .map_err(|_| StoreError::unreadable("task status", &row.status))?,
+            attempt: row.attempt,
+            retries: row.retries,
+            cancel_requested: row.cancel_requested,
+        })
+    })
+    .transpose()
+}
+
+/// Closes the attempts below `before` that never ended: their worker is gone or no longer heard.
+pub(crate) async fn close_lost(tx: &mut TenantTx, id: TaskId, before: i32) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
         update tenant.task_attempt set outcome = 'lost', finished_at = now(),
@@ -99,7 +176,7 @@ async fn close_lost(tx: &mut TenantTx, id: TaskId, attempt: i32) -> Result<(), S
         "#,
         tx.tenant(),
         id.uuid(),
-        attempt
+        before
     )
     .execute(tx.connection())
     .await?;
@@ -134,21 +211,39 @@ pub async fn report(
     Ok(ours)
 }
 
-/// Locks the task for the final transaction. `false` when the attempt no longer may write.
+/// Whether an attempt may write its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// It may; the task is locked until the transaction ends.
+    Open,
+    /// It did already, like this: the answer of that commit was lost on the way.
+    Ended(TaskStatus),
+    /// It may not any more.
+    Closed,
+}
+
+/// Locks the task for the final transaction.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be asked.
-pub async fn fence(tx: &mut TenantTx, id: TaskId, attempt: i32) -> Result<bool, StoreError> {
-    let row = sqlx::query_scalar!(
-        r#"select 1 as "one!" from tenant.task
-           where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running' for update"#,
+pub async fn fence(tx: &mut TenantTx, id: TaskId, attempt: i32) -> Result<Fence, StoreError> {
+    let held = lock(tx, id).await?;
+    if held.is_some_and(|held| held.attempt == attempt && held.status == TaskStatus::Running) {
+        return Ok(Fence::Open);
+    }
+    let outcome = sqlx::query_scalar!(
+        r#"select outcome as "outcome!" from tenant.task_attempt
+           where tenant_id = $1 and task_id = $2 and attempt = $3 and outcome is not null"#,
         tx.tenant(),
         id.uuid(),
         attempt
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(row.is_some())
+    // `lost` is no state of a task: somebody else wrote that
+    Ok(outcome
+        .and_then(|outcome| TaskStatus::from_str(&outcome).ok())
+        .map_or(Fence::Closed, Fence::Ended))
 }
 
 /// How an attempt ends.
@@ -197,11 +292,30 @@ impl Ending {
     }
 }
 
-/// Ends the attempt: task, attempt row, event and ticket together. `false` when it no longer may.
+/// Ends the attempt: task, attempt row, event and ticket together. Answers how it ended: a task that
+/// somebody wants stopped is not tried again but cancelled. `None` when the attempt no longer may.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
-pub async fn end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending) -> Result<bool, StoreError> {
+pub async fn end(
+    tx: &mut TenantTx,
+    id: TaskId,
+    attempt: i32,
+    ending: &Ending,
+) -> Result<Option<TaskStatus>, StoreError> {
+    let cancelled;
+    let ending = if ending.status == TaskStatus::Retrying
+        && lock(tx, id).await?.is_some_and(|held| held.cancel_requested)
+    {
+        cancelled = Ending::cancelled("cancelled; it would have been tried again");
+        &cancelled
+    } else {
+        ending
+    };
+    Ok(write_end(tx, id, attempt, ending).await?.then_some(ending.status))
+}
+
+async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending) -> Result<bool, StoreError> {
     let retrying = ending.status == TaskStatus::Retrying;
     let phase = if retrying { Phase::Queued } else { Phase::Done };
     let code = ending.refusal.as_ref().map(|refusal| refusal.code.as_ref());

@@ -6,12 +6,19 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tamiz_core::TenantId;
 
 use crate::error::StoreError;
+use crate::shares::Shares;
 use crate::signal::Signals;
 
 /// A request that waits longer than this for a connection is told that the database is busy.
-const ACQUIRE_SECONDS_MAX: u64 = 10;
+pub(crate) const ACQUIRE_SECONDS_MAX: u64 = 10;
+/// Of so many connections one tenant may hold three: its slow questions leave others their turn…
+const SHARED_AMONG: usize = 8;
+const OF_ONE_TENANT: usize = 3;
+/// …but never fewer than these: a pool this small is that of a test or of a tool.
+const OF_ONE_TENANT_MIN: usize = 4;
 /// No single statement of ours needs longer; a stuck one must not hold its connection for ever.
 const STATEMENT_TIMEOUT: &str = "60s";
 /// A transaction that idles this long has lost its owner.
@@ -39,6 +46,7 @@ pub struct Store {
     pub(crate) dispatch: PgPool,
     pub(crate) control: PgPool,
     pub(crate) signals: Signals,
+    pub(crate) tenants: Shares<TenantId>,
 }
 
 impl Store {
@@ -62,6 +70,7 @@ impl Store {
             control: pool(CONTROL_ROLE, 2)?,
             dispatch,
             signals,
+            tenants: Shares::new(share_of(config.connections_max)),
         })
     }
 
@@ -83,6 +92,11 @@ impl Store {
         self.control.close().await;
         self.dispatch.close().await;
     }
+}
+
+/// Connections that one tenant may hold of `connections`.
+fn share_of(connections: u32) -> usize {
+    (connections as usize * OF_ONE_TENANT / SHARED_AMONG).max(OF_ONE_TENANT_MIN)
 }
 
 /// The same address, as `role`.

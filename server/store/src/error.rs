@@ -7,6 +7,9 @@ pub enum StoreError {
     /// The database is away, starting, or has no free connection; trying again may help.
     #[error("the database cannot be reached")]
     Unavailable(#[source] sqlx::Error),
+    /// The tenant holds all the connections that it may hold, and gave none back in time.
+    #[error("the tenant has too many transactions at once")]
+    Busy,
     /// The database refused a statement: a bug of ours, or a damaged database.
     #[error("the database refused a statement")]
     Refused(#[source] sqlx::Error),
@@ -17,6 +20,12 @@ pub enum StoreError {
         what: &'static str,
         /// What stands there, shortened.
         found: String,
+    },
+    /// What was asked for does not fit into what the transaction may hold in memory.
+    #[error("the rows need more than {bytes_max} bytes")]
+    TooMuch {
+        /// What it may hold.
+        bytes_max: u64,
     },
     /// The address of the database is malformed.
     #[error("the database address is malformed: {0}")]
@@ -37,13 +46,21 @@ pub enum StoreError {
 impl StoreError {
     /// Trying the same again may help.
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Busy)
     }
 
     pub(crate) fn unreadable(what: &'static str, found: &str) -> Self {
         Self::Unreadable {
             what,
             found: tamiz_core::text::cut(found, 100).to_owned(),
+        }
+    }
+}
+
+impl From<tamiz_core::budget::Spent> for StoreError {
+    fn from(spent: tamiz_core::budget::Spent) -> Self {
+        Self::TooMuch {
+            bytes_max: spent.bytes_max,
         }
     }
 }

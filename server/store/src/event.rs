@@ -111,6 +111,7 @@ pub async fn of_tasks(
     rows_max: i64,
 ) -> Result<Vec<(TaskId, Event)>, StoreError> {
     let tasks: Vec<uuid::Uuid> = tasks.iter().map(|id| id.uuid()).collect();
+    let allowance = tx.allowance();
     let rows = sqlx::query!(
         r#"
         select event.task_id, event.seq, event.status, event.phase, event.message, event.done,
@@ -126,8 +127,10 @@ pub async fn of_tasks(
         after,
         rows_max
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance
+        .collect(rows, |row| size_of::<Event>() as u64 + row.message.len() as u64)
+        .await?;
     rows.into_iter()
         .map(|row| {
             let event = Event {

@@ -1,101 +1,18 @@
 //! Row-level security alone, with queries that no other code may write: no tenant named anywhere.
-//!
-//! Needs `TAMIZ_TEST_DATABASE_URL`, a superuser's address of a cluster that has the migrated database
-//! `tamiz_template`; `scripts/test` provides both.
 
-use std::str::FromStr;
-
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use tamiz_core::{ScanType, TaskId, TenantId, UploadId};
+use tamiz_core::TenantId;
 
-use crate::connect::{APP_ROLE, DISPATCH_ROLE, Store, StoreConfig, admin_options, role_options};
+use crate::connect::{APP_ROLE, DISPATCH_ROLE, Store, role_options};
+use crate::database_for_tests::{Database, tenant_with_task};
 use crate::scope::TenantScope;
-use crate::task::{NewTask, Payload, Source};
-use crate::{project, task, tenant};
-
-/// A database of its own, dropped at the end.
-struct Database {
-    url: String,
-    name: String,
-    admin: PgConnectOptions,
-}
-
-impl Database {
-    async fn fresh() -> Self {
-        let base = std::env::var("TAMIZ_TEST_DATABASE_URL")
-            .expect("TAMIZ_TEST_DATABASE_URL is not set: run `make test`, which starts a cluster");
-        let admin = PgConnectOptions::from_str(&base).unwrap();
-        let name = format!("store_{}", uuid::Uuid::now_v7().simple());
-        let make = format!("create database {name} template tamiz_template");
-        let mut connection = admin.connect().await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(make))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-        let mut url = url::Url::parse(&base).unwrap();
-        url.set_path(&name);
-        Self {
-            url: url.into(),
-            name,
-            admin,
-        }
-    }
-
-    async fn store(&self) -> Store {
-        Store::open(&StoreConfig {
-            database_url: self.url.clone(),
-            connections_max: 4,
-        })
-        .await
-        .unwrap()
-    }
-
-    async fn as_admin(&self) -> PgConnection {
-        admin_options(&self.url).unwrap().connect().await.unwrap()
-    }
-
-    async fn drop(self) {
-        let drop = format!("drop database {} with (force)", self.name);
-        let mut connection = self.admin.connect().await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(drop))
-            .execute(&mut connection)
-            .await
-            .unwrap();
-    }
-}
 
 /// Two tenants with one project and one queued task each.
 async fn two_tenants(store: &Store) -> [TenantScope; 2] {
-    let mut scopes = Vec::new();
-    for name in ["acme", "globex"] {
-        let mut control = store.begin_control().await.unwrap();
-        let id = tenant::create(&mut control, name, None).await.unwrap().unwrap();
-        control.commit().await.unwrap();
-        let scope = TenantScope::of(id);
-        let mut tx = store.begin(&scope).await.unwrap();
-        let project = project::create(&mut tx, "web shop").await.unwrap().unwrap();
-        let payload = Payload {
-            source: Source::Report {
-                upload_id: UploadId::fresh(),
-            },
-            rules_upload_id: None,
-            options: serde_json::Map::new(),
-        };
-        let scan_type = ScanType::parse("codeaudit").unwrap();
-        let new = NewTask {
-            id: TaskId::fresh(),
-            project: project.id,
-            scan_type: &scan_type,
-            payload: &payload,
-            priority: 0,
-        };
-        task::create(&mut tx, &new).await.unwrap().unwrap();
-        tx.commit().await.unwrap();
-        scopes.push(scope);
-    }
-    [scopes[0], scopes[1]]
+    let (acme, _) = tenant_with_task(store, "acme").await;
+    let (globex, _) = tenant_with_task(store, "globex").await;
+    [acme, globex]
 }
 
 async fn count(connection: &mut PgConnection, table: &str) -> i64 {

@@ -28,8 +28,10 @@ pub mod error;
 pub mod migrate;
 pub mod page;
 mod scope;
+pub mod shares;
 pub mod signal;
 mod tenant_tx;
+mod weight;
 
 pub mod artifact;
 pub mod attempt;
@@ -51,7 +53,15 @@ pub mod upload;
 pub mod worker;
 
 #[cfg(test)]
+mod attempt_tests;
+#[cfg(test)]
+mod database_for_tests;
+#[cfg(test)]
 mod isolation_tests;
+#[cfg(test)]
+mod migrate_tests;
+#[cfg(test)]
+mod queue_tests;
 
 pub use connect::{Store, StoreConfig};
 pub use control_tx::ControlTx;

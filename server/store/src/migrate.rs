@@ -20,6 +20,9 @@ static TENANT: Migrator = sqlx::migrate!("../../migrations/tenant");
 /// process just did the same work.
 const ROLE_RETRIES_MAX: u32 = 20;
 
+/// The first version of Postgres in which acting as a role is a right apart from being its member.
+const ROLES_WITH_SET_SINCE: i32 = 160_000;
+
 /// Makes roles and schemas if they are missing and applies what is new of both migration sets.
 ///
 /// # Errors
@@ -115,22 +118,40 @@ async fn set_password(
     })
 }
 
-/// A user that is no superuser must be a member of the owner to act as it.
+/// A user that is no superuser must be allowed to act as the owner. From 16 on, who made a role may
+/// give it away but not act as it, and is a member all the same; so the question is another one there.
 async fn adopt_owner(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let version = sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#)
+        .fetch_one(&mut *connection)
+        .await?;
+    let (right, how) = if version >= ROLES_WITH_SET_SINCE {
+        ("set", " with set true")
+    } else {
+        ("member", "")
+    };
     for _ in 0..ROLE_RETRIES_MAX {
-        let member = sqlx::query_scalar!("select pg_has_role(current_user, $1, 'member')", OWNER_ROLE)
+        let held = sqlx::query_scalar!("select pg_has_role(current_user, $1, $2)", OWNER_ROLE, right)
             .fetch_one(&mut *connection)
             .await?;
-        if member == Some(true) {
+        if held == Some(true) {
             return Ok(());
         }
-        let grant = format!("grant {OWNER_ROLE} to current_user");
+        let grant = format!("grant {OWNER_ROLE} to current_user{how}");
         match sqlx::raw_sql(AssertSqlSafe(grant))
             .execute(&mut *connection)
             .await
         {
             Ok(_) => {}
             Err(error) if lost_race(&error) => {}
+            Err(error) if code(&error) == "42501" => {
+                return Err(StoreError::Role {
+                    role: OWNER_ROLE,
+                    why:
+                        "the user of the database URL may not act as it, and may not allow itself to; have a \
+                          superuser grant it, or run `tamiz migrate` once"
+                            .to_owned(),
+                });
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -1,4 +1,4 @@
-//! The queue from the workers' side: claim, renew, give back. Sees tickets of all tenants, no rows
+//! The queue from the workers' side: claim, renew, expire. Sees tickets of all tenants, no rows
 //! of theirs.
 //!
 //! A lease is the right to work on one ticket until it runs out. Losing it is normal (a slow worker,
@@ -39,8 +39,10 @@ pub struct Lease {
 pub struct ClaimRequest<'a> {
     /// Who asks.
     pub worker: WorkerId,
-    /// What it can serve.
+    /// What it has plugins for.
     pub scan_types: &'a [ScanType],
+    /// What it can run.
+    pub tools: &'a [String],
     /// How many it has room for.
     pub slots: u32,
     /// How long the lease shall be.
@@ -92,6 +94,7 @@ impl Store {
             with picked as (
                 select tenant_id, task_id from control.ticket
                 where state = 0 and run_at <= now() and scan_type = any($2)
+                    and (tools = '{}' or tools && $5)
                 order by priority desc, enqueued_at, task_id limit $3 for update skip locked)
             update control.ticket t
             set state = 1, attempt = t.attempt + 1, worker_id = $1,
@@ -102,7 +105,8 @@ impl Store {
             request.worker.uuid(),
             &types,
             i64::from(request.slots),
-            request.lease.as_secs_f64()
+            request.lease.as_secs_f64(),
+            request.tools
         )
         .fetch_all(&self.dispatch)
         .await?;
@@ -160,28 +164,6 @@ impl Store {
                 cancel_requested: row.cancel_requested,
             })
             .collect())
-    }
-
-    /// Gives back a claimed ticket that was not begun (a worker that is going down), to run at once.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be asked; the lease then runs out.
-    pub async fn give_back(&self, lease: &Lease) -> Result<(), StoreError> {
-        let returned = sqlx::query!(
-            r#"
-            update control.ticket set state = 0, worker_id = null, lease_until = null
-            where tenant_id = $3 and task_id = $1 and attempt = $2 and state + 0 = 1
-            "#,
-            lease.task.uuid(),
-            lease.attempt,
-            lease.scope.tenant_id().uuid()
-        )
-        .execute(&self.dispatch)
-        .await?;
-        if returned.rows_affected() > 0 {
-            self.signals.send(Signal::Tickets);
-        }
-        Ok(())
     }
 
     /// Returns tickets whose lease ran out to the queue; answers how many.

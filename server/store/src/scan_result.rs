@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use tamiz_core::TaskId;
+use tamiz_core::budget::json_bytes;
 use tamiz_core::summary::Summary;
 use uuid::Uuid;
 
@@ -49,12 +50,12 @@ pub async fn create(
     Ok(())
 }
 
-/// Forgets the findings and the totals that an earlier life of `task` left behind (a partial report
-/// keeps what was readable; a task sent back starts afresh).
+/// Forgets the findings and the totals of `task`, which is sent back and starts afresh (a partial
+/// report keeps what was readable).
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
-pub async fn clear(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
+pub(crate) async fn clear(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
     let had = sqlx::query!(
         "delete from tenant.scan_result where tenant_id = $1 and task_id = $2",
         tx.tenant(),
@@ -82,14 +83,15 @@ pub async fn clear(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
 /// [`StoreError`] when the database cannot be read.
 pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<ScanResult>, StoreError> {
     let tasks: Vec<Uuid> = tasks.iter().map(|id| id.uuid()).collect();
+    let allowance = tx.allowance();
     let rows = sqlx::query!(
         "select id, task_id, summary, storage_path, created_at from tenant.scan_result
          where tenant_id = $1 and task_id = any($2)",
         tx.tenant(),
         &tasks
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance.collect(rows, |row| json_bytes(&row.summary)).await?;
     rows.into_iter()
         .map(|row| {
             Ok(ScanResult {

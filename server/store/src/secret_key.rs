@@ -24,9 +24,12 @@ pub async fn get_or_create(
     )
     .execute(tx.connection())
     .await?;
-    let key = sqlx::query_scalar!("select key from tenant.secret_key where tenant_id = $1", tx.tenant())
-        .fetch_one(tx.connection())
-        .await?;
+    let key = sqlx::query_scalar!(
+        "select key from tenant.secret_key where tenant_id = $1",
+        tx.tenant()
+    )
+    .fetch_one(tx.connection())
+    .await?;
     <[u8; SECRET_KEY_BYTES]>::try_from(key.as_slice())
         .map_err(|_| StoreError::unreadable("secret key", "another length"))
 }

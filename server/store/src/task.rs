@@ -1,5 +1,9 @@
 //! Tasks: asked for, read, cancelled, sent back. What a worker does to them is in [`crate::attempt`].
 
+mod wishes;
+
+pub use wishes::{Cancellation, Redrive, cancel, retry};
+
 use std::collections::HashMap;
 use std::str::FromStr;
 
@@ -13,7 +17,8 @@ use crate::error::StoreError;
 use crate::event::{self, NewEvent};
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
-use crate::ticket;
+use crate::ticket::NewTicket;
+use crate::{ticket, weight};
 
 /// What a task works on; stored in `task.payload`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +31,18 @@ pub struct Payload {
     pub rules_upload_id: Option<UploadId>,
     /// For the plugin; fits its schema.
     pub options: serde_json::Map<String, serde_json::Value>,
+    /// The tools that the plugin planned with when the task was ordered; none for a report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
+}
+
+impl Payload {
+    /// Whether both are the same order; a newer plugin may plan the same one with other tools.
+    pub fn is_order_of(&self, other: &Self) -> bool {
+        self.source == other.source
+            && self.rules_upload_id == other.rules_upload_id
+            && self.options == other.options
+    }
 }
 
 /// What a task works on.
@@ -194,12 +211,32 @@ pub async fn create(tx: &mut TenantTx, new: &NewTask<'_>) -> Result<Option<Task>
         event::append(
             tx,
             new.id,
-            &NewEvent::of(TaskStatus::Queued, Phase::Queued, "waiting for a worker"),
+            &NewEvent::of(
+                TaskStatus::Queued,
+                Phase::Queued,
+                &waiting_for(&new.payload.tools),
+            ),
         )
         .await?;
-        ticket::enqueue(tx, new.id, new.scan_type, new.priority, 0).await?;
+        let ticket = NewTicket {
+            task: new.id,
+            scan_type: new.scan_type,
+            tools: &new.payload.tools,
+            priority: new.priority,
+            attempt: 0,
+        };
+        ticket::enqueue(tx, &ticket).await?;
     }
     get(tx, new.id).await
+}
+
+/// In words: tasks may wait long for a worker that has what they need.
+fn waiting_for(tools: &[String]) -> String {
+    if tools.is_empty() {
+        "waiting for a worker".to_owned()
+    } else {
+        format!("waiting for a worker with {}", tools.join(" or "))
+    }
 }
 
 /// One task.
@@ -216,6 +253,7 @@ pub async fn get(tx: &mut TenantTx, id: TaskId) -> Result<Option<Task>, StoreErr
 /// [`StoreError`] when the database cannot be read.
 pub async fn by_ids(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"
@@ -226,8 +264,8 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, Stor
         tx.tenant(),
         &ids
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_task).await?;
     rows.into_iter().map(Task::try_from).collect()
 }
 
@@ -254,6 +292,7 @@ pub async fn page(
     after: Option<TaskId>,
     limit: PageLimit,
 ) -> Result<Page<Task>, StoreError> {
+    let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"
@@ -272,8 +311,8 @@ pub async fn page(
         after.map(TaskId::uuid),
         limit.probe()
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_task).await?;
     let tasks = rows
         .into_iter()
         .map(Task::try_from)
@@ -316,6 +355,7 @@ pub async fn pages_of_projects(
     limit: PageLimit,
 ) -> Result<HashMap<ProjectId, Page<Task>>, StoreError> {
     let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
+    let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"
@@ -339,8 +379,8 @@ pub async fn pages_of_projects(
         after.map(TaskId::uuid),
         limit.probe()
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_task).await?;
     let mut pages: HashMap<ProjectId, Vec<Task>> = HashMap::new();
     for row in rows {
         let task = Task::try_from(row)?;
@@ -380,120 +420,4 @@ pub async fn counts_of_projects(
         .into_iter()
         .map(|row| (row.project_id.into(), row.count))
         .collect())
-}
-
-/// What became of a wish to stop a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancellation {
-    /// It had not begun; it never will.
-    Cancelled,
-    /// It runs; its worker has been told.
-    Requested,
-    /// It had already ended like this.
-    Ended(TaskStatus),
-    /// There is no such task.
-    Absent,
-}
-
-/// Stops a task: at once when it waits, soon when it runs.
-///
-/// # Errors
-/// [`StoreError`] when the database does not take it.
-pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, StoreError> {
-    let Some(status) = locked_status(tx, id).await? else {
-        return Ok(Cancellation::Absent);
-    };
-    if status.is_final() {
-        return Ok(Cancellation::Ended(status));
-    }
-    if ticket::remove_waiting(tx, id).await? {
-        sqlx::query!(
-            "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now(),
-                    cancel_requested_at = now()
-             where tenant_id = $1 and id = $2",
-            tx.tenant(),
-            id.uuid()
-        )
-        .execute(tx.connection())
-        .await?;
-        event::append(
-            tx,
-            id,
-            &NewEvent::of(TaskStatus::Cancelled, Phase::Done, "cancelled before it began"),
-        )
-        .await?;
-        return Ok(Cancellation::Cancelled);
-    }
-    sqlx::query!(
-        "update tenant.task set cancel_requested_at = coalesce(cancel_requested_at, now())
-         where tenant_id = $1 and id = $2",
-        tx.tenant(),
-        id.uuid()
-    )
-    .execute(tx.connection())
-    .await?;
-    ticket::request_cancel(tx, id).await?;
-    tx.will_signal_cancel(id);
-    Ok(Cancellation::Requested)
-}
-
-/// What became of a wish to try a task again.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Redrive {
-    /// It is back in the queue.
-    Queued(Box<Task>),
-    /// Its state does not allow it.
-    Refused(TaskStatus),
-    /// There is no such task.
-    Absent,
-}
-
-/// Sends an ended task back to the queue with fresh attempts. Attempt numbers go on, so that a
-/// worker of the earlier life stays fenced out.
-///
-/// # Errors
-/// [`StoreError`] when the database does not take it.
-pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError> {
-    let Some(status) = locked_status(tx, id).await? else {
-        return Ok(Redrive::Absent);
-    };
-    if !status.may_be_retried() {
-        return Ok(Redrive::Refused(status));
-    }
-    let row = sqlx::query!(
-        r#"
-        update tenant.task set status = 'queued', phase = 'queued', retries = 0, error_code = null,
-               error_message = null, cancel_requested_at = null, finished_at = null
-        where tenant_id = $1 and id = $2
-        returning type, priority, attempt
-        "#,
-        tx.tenant(),
-        id.uuid()
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    event::append(
-        tx,
-        id,
-        &NewEvent::of(TaskStatus::Queued, Phase::Queued, "sent back to the queue"),
-    )
-    .await?;
-    let scan_type =
-        ScanType::parse(&row.r#type).map_err(|_| StoreError::unreadable("task type", &row.r#type))?;
-    ticket::enqueue(tx, id, &scan_type, row.priority, row.attempt).await?;
-    Ok(get(tx, id)
-        .await?
-        .map_or(Redrive::Absent, |task| Redrive::Queued(Box::new(task))))
-}
-
-async fn locked_status(tx: &mut TenantTx, id: TaskId) -> Result<Option<TaskStatus>, StoreError> {
-    let word = sqlx::query_scalar!(
-        "select status from tenant.task where tenant_id = $1 and id = $2 for update",
-        tx.tenant(),
-        id.uuid()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    word.map(|word| TaskStatus::from_str(&word).map_err(|_| StoreError::unreadable("task status", &word)))
-        .transpose()
 }

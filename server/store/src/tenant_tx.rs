@@ -1,14 +1,20 @@
 //! A short transaction that sees one tenant's rows.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use tamiz_core::budget::ByteBudget;
 use tamiz_core::{TaskId, TenantId};
 use uuid::Uuid;
 
-use crate::connect::Store;
+use crate::connect::{ACQUIRE_SECONDS_MAX, Store};
 use crate::error::StoreError;
 use crate::scope::TenantScope;
+use crate::shares::Place;
 use crate::signal::Signal;
+use crate::weight::Allowance;
 
 /// The only way to a tenant's rows. Dropped without [`TenantTx::commit`], it rolls back.
 ///
@@ -19,14 +25,20 @@ pub struct TenantTx {
     store: Store,
     scope: TenantScope,
     signals: Vec<Signal>,
+    allowance: Allowance,
+    _place: Place,
 }
 
 impl Store {
     /// Opens a transaction in `scope`: `BEGIN` and the tenant's setting travel in one message.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when there is no connection.
+    /// [`StoreError::Busy`] when the tenant holds its share of connections,
+    /// [`StoreError::Unavailable`] when there is none at all.
     pub async fn begin(&self, scope: &TenantScope) -> Result<TenantTx, StoreError> {
+        let patience = Duration::from_secs(ACQUIRE_SECONDS_MAX);
+        let place = self.tenants.wait(scope.tenant_id(), patience).await;
+        let place = place.ok_or(StoreError::Busy)?;
         // a UUID prints as hex digits and hyphens, nothing else
         let begin = format!("begin; set local tamiz.tenant_id = '{}'", scope.tenant_id());
         let pool = self.app.clone();
@@ -41,6 +53,8 @@ impl Store {
             store: self.clone(),
             scope: *scope,
             signals: Vec::new(),
+            allowance: Allowance::default(),
+            _place: place,
         })
     }
 }
@@ -49,6 +63,11 @@ impl TenantTx {
     /// Whose rows.
     pub const fn scope(&self) -> TenantScope {
         self.scope
+    }
+
+    /// From now on rows that may be large are paid from `budget`; reads fail when it is used up.
+    pub fn pay_from(&mut self, budget: Arc<ByteBudget>) {
+        self.allowance = Allowance::of(budget);
     }
 
     /// Makes the writes durable, then tells watchers and workers.
@@ -60,12 +79,14 @@ impl TenantTx {
             transaction,
             store,
             signals,
+            _place: place,
             ..
         } = self;
         // On a task of its own: a caller that is dropped meanwhile must not leave written what was
         // never announced, nor roll back on a connection that has committed.
         let committing = tokio::spawn(async move {
             transaction.commit().await?;
+            drop(place);
             for signal in signals {
                 store.signals.send(signal);
             }
@@ -82,6 +103,11 @@ impl TenantTx {
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
+    }
+
+    /// What reads of large rows are paid from.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
     }
 
     /// Announced after the commit: watchers of `task` have something to read.

@@ -23,11 +23,11 @@ const LAST_USED_SECONDS: f64 = 60.0;
 pub enum Role {
     /// Reads.
     Viewer,
-    /// Reads, scans, triages.
+    /// Also writes: makes projects, uploads, scans, cancels, retries.
     Analyst,
-    /// And manages projects.
+    /// For now the same as [`Role::Analyst`].
     Admin,
-    /// And everything else.
+    /// For now the same as [`Role::Analyst`].
     Owner,
 }
 

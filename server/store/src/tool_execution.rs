@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tamiz_core::budget::json_bytes;
 use tamiz_core::{ArtifactId, TaskId, ToolExecutionId};
 use uuid::Uuid;
 
@@ -93,6 +94,7 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[ToolExecutionId]) -> Result<Vec<To
 }
 
 async fn select(tx: &mut TenantTx, tasks: &[Uuid], ids: &[Uuid]) -> Result<Vec<ToolExecution>, StoreError> {
+    let allowance = tx.allowance();
     let rows = sqlx::query!(
         r#"
         select id, task_id, attempt, tool, tool_version, args, exit_code, ended_by, started_at, finished_at,
@@ -104,8 +106,10 @@ async fn select(tx: &mut TenantTx, tasks: &[Uuid], ids: &[Uuid]) -> Result<Vec<T
         tasks,
         ids
     )
-    .fetch_all(tx.connection())
-    .await?;
+    .fetch(tx.connection());
+    let rows = allowance
+        .collect(rows, |row| json_bytes(&row.args) + json_bytes(&row.metrics))
+        .await?;
     rows.into_iter()
         .map(|row| {
             Ok(ToolExecution {

@@ -1,11 +1,16 @@
 //! The register of workers: who lives, what they can do.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::WorkerId;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+
+/// Live workers that are read at once: more than one database can serve.
+pub const WORKERS_SHOWN_MAX: i64 = 1_000;
 
 /// A worker that wants to be known.
 #[derive(Debug, Clone)]
@@ -101,15 +106,15 @@ impl Store {
         Ok(())
     }
 
-    /// Marks workers that were silent for `seconds` as gone and forgets those gone for a week.
+    /// Marks workers that were silent for `silence` as gone and forgets those gone for a week.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not take it.
-    pub async fn bury_silent_workers(&self, seconds: f64) -> Result<u64, StoreError> {
+    pub async fn bury_silent_workers(&self, silence: Duration) -> Result<u64, StoreError> {
         let gone = sqlx::query!(
             "update control.worker set state = 'offline'
              where state <> 'offline' and heartbeat_at < now() - make_interval(secs => $1)",
-            seconds
+            silence.as_secs_f64()
         )
         .execute(&self.dispatch)
         .await?;
@@ -121,14 +126,18 @@ impl Store {
         Ok(gone.rows_affected())
     }
 
-    /// Workers that are not gone, oldest first.
+    /// Workers that take tickets and were not silent for longer than `silence`, oldest first, at most
+    /// [`WORKERS_SHOWN_MAX`].
     ///
     /// # Errors
     /// [`StoreError`] when the database cannot be read.
-    pub async fn live_workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+    pub async fn live_workers(&self, silence: Duration) -> Result<Vec<WorkerRow>, StoreError> {
         let rows = sqlx::query!(
             "select id, host, state, capabilities, heartbeat_at from control.worker
-             where state <> 'offline' order by id limit 1000"
+             where state in ('idle', 'busy') and heartbeat_at > now() - make_interval(secs => $1)
+             order by id limit $2",
+            silence.as_secs_f64(),
+            WORKERS_SHOWN_MAX
         )
         .fetch_all(&self.dispatch)
         .await?;

@@ -26,6 +26,11 @@ pub(crate) const SLEEPS: &[(&str, usize, &str)] = &[
         "a fetch that takes a while, and a leader that is dropped while it hangs: the time is the subject",
     ),
     (
+        "server/app/src/api/listen.rs",
+        1,
+        "an answer that takes longer than a request may: the time is the subject",
+    ),
+    (
         "server/app/src/api/tests.rs",
         1,
         "a watcher must have gone idle; that nothing more comes has no condition",

@@ -4,10 +4,10 @@ use std::io::{BufRead, Read};
 
 use serde::de::IgnoredAny;
 
+use super::Shape;
 use super::format::Source;
 use super::record::{Element, Record, each, span};
 use super::session::{Session, Stop};
-use super::Shape;
 use crate::json::{JsonError, Located};
 use crate::limits::{JSON_DEPTH, RECORD_BYTES};
 use crate::model::{LogLevel, Span};

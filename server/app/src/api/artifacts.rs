@@ -24,7 +24,7 @@ use tamiz_store::token::Caller;
 
 use super::errors::log_fault;
 use super::guard::bearer::Known;
-use super::refused::Refused;
+use super::refused::{Refused, unreached};
 use super::state::ApiState;
 use crate::blob::BlobKey;
 
@@ -95,7 +95,7 @@ async fn find(state: &ApiState, caller: &Caller, id: &str) -> Result<Artifact, R
         Refused::from_refusal(StatusCode::NOT_FOUND, refusal)
     };
     let id: ArtifactId = id.parse().map_err(|_| absent())?;
-    let fault = |error| Refused::internal(log_fault(&error));
+    let fault = |error| unreached(&error);
     let mut tx = state.store.begin(&caller.scope).await.map_err(fault)?;
     let found = artifact::get(&mut tx, id).await.map_err(fault)?;
     tx.commit().await.map_err(fault)?;

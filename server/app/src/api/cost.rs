@@ -36,6 +36,9 @@ pub const QUERY_ALIASES_MAX: u64 = 100;
 pub const INTROSPECTION_LISTS_MAX: u64 = 2;
 /// Rows of a page whose `first` is not said.
 pub const PAGE_ROWS_DEFAULT: u32 = 20;
+/// Rows that a list without `first` (artifacts, runs, diagnostics of a task) counts for: what most
+/// tasks have. One that is longer is stopped by the bytes of the answer.
+pub const LIST_ROWS: u64 = 10;
 
 /// The limits that an operator may move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,8 @@
 use std::error::Error as StdError;
 
 use async_graphql::{Error, ErrorExtensionValues, Response, ServerError, Value};
-use tamiz_core::Refusal;
+use tamiz_core::{Refusal, RefusalCode};
+use tamiz_store::StoreError;
 use uuid::Uuid;
 
 /// The code of every fault.
@@ -34,6 +35,14 @@ impl ApiError {
     /// Logs `cause` with everything below it, once, and keeps only an id.
     pub fn fault(cause: &(dyn StdError + 'static)) -> Self {
         Self::Fault(log_fault(cause))
+    }
+
+    /// What the store could not do: too much at once is the asker's to mend, the rest is a fault.
+    pub fn of_store(error: &StoreError) -> Self {
+        match error {
+            StoreError::Busy => too_many_at_once().into(),
+            fault => Self::fault(fault),
+        }
     }
 }
 
@@ -61,6 +70,14 @@ impl From<ApiError> for Error {
         answer.extensions = Some(extensions);
         answer
     }
+}
+
+/// The tenant has all the connections that one may have.
+pub fn too_many_at_once() -> Refusal {
+    Refusal::new(
+        RefusalCode::TooManyAtOnce,
+        "your tenant has as many requests running as one tenant may: try again later",
+    )
 }
 
 /// Logs `cause` and everything below it under a fresh id.
@@ -124,10 +141,8 @@ fn give_code(error: &mut ServerError) {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
-    use tamiz_core::RefusalCode;
-
     use super::*;
+    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 
     struct Query;
 

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::errors::log_fault;
 use super::refused::Refused;
 use super::state::ApiState;
+use crate::metrics_page::MetricsPage;
 
 /// A probe usually gives up after a few seconds itself.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,6 +29,16 @@ pub fn routes(state: Arc<ApiState>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(state)
+}
+
+/// What a worker of its own process answers: whether it lives, and its numbers.
+pub fn of_worker(page: Option<MetricsPage>) -> Router {
+    let page = Arc::new(page);
+    let metrics = async |State(page): State<Arc<Option<MetricsPage>>>| shown(page.as_ref().as_ref()).await;
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(metrics))
+        .with_state(page)
 }
 
 #[derive(Serialize)]
@@ -69,12 +80,16 @@ async fn answers<E: std::error::Error + 'static>(probe: impl Future<Output = Res
 }
 
 async fn metrics(State(state): State<Arc<ApiState>>) -> Result<Response, Refused> {
-    let Some(handle) = &state.metrics else {
+    shown(state.metrics.as_ref()).await
+}
+
+async fn shown(page: Option<&MetricsPage>) -> Result<Response, Refused> {
+    let Some(page) = page else {
         return Err(Refused::new(
             StatusCode::NOT_FOUND,
             "NOT_FOUND",
             "metrics are not recorded here",
         ));
     };
-    Ok(([(CONTENT_TYPE, PROMETHEUS)], handle.render()).into_response())
+    Ok(([(CONTENT_TYPE, PROMETHEUS)], page.render().await).into_response())
 }

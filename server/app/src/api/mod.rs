@@ -14,6 +14,8 @@
 mod state;
 pub use state::ApiState;
 
+pub mod listen;
+
 pub mod cost;
 pub mod guard;
 pub mod schema;
@@ -31,20 +33,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use guard::rate::Allowance;
 use guard::{RateLimit, Rates, TrustedProxies};
 use refused::Refused;
 use schema::Graph;
-use transport::{Draining, Origins, STREAMS_MAX, Times, Transport};
+use transport::{Draining, Origins, Streams, Times, Transport};
 
 /// Tokens behind one address (an office, a build server) that may use up their limits together.
 const TOKENS_PER_ADDRESS: u32 = 4;
 
 /// The front door, and what has to be kept going beside it.
 pub struct Api {
-    /// To be served with connection info (`into_make_service_with_connect_info::<SocketAddr>`).
+    /// To be served by [`listen::serve`], which tells it the peer's address.
     pub router: Router,
     /// Run [`Rates::sweep`] for as long as the server lives: it forgets idle clients.
     pub rates: Rates,
@@ -73,11 +75,11 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
     let transport = Transport {
         engine: graph.clone(),
         per_token: rates.per_token.clone(),
-        // the server's own pages only; a console elsewhere gets its own setting when there is one
-        origins: Origins::default(),
+        // a proxy may ask for us under a name of its own, while pages say the public one
+        origins: Origins::new(&[settings.public_url.origin().ascii_serialization()]),
         times: Times::default(),
         draining: Draining::new(draining),
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        streams: Streams::default(),
     };
     let callers = transport::routes(transport)
         .merge(uploads::routes(Arc::clone(&state)))

@@ -8,9 +8,20 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tamiz_core::Refusal;
+use tamiz_store::StoreError;
+
+use super::errors::{log_fault, too_many_at_once};
 
 /// JSON in UTF-8.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// The store did not answer: too much at once is the asker's to mend, the rest is a fault of ours.
+pub fn unreached(error: &StoreError) -> Refused {
+    match error {
+        StoreError::Busy => Refused::from_refusal(StatusCode::SERVICE_UNAVAILABLE, too_many_at_once()),
+        fault => Refused::internal(log_fault(fault)),
+    }
+}
 
 /// A refused request.
 #[derive(Debug, Clone)]

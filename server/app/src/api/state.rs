@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusHandle;
 use tamiz_host::Registry;
 use tamiz_store::Store;
 
 use crate::blob::BlobStore;
 use crate::config::{ApiSettings, TargetSettings};
+use crate::metrics_page::MetricsPage;
 
 /// Shared by all requests.
 pub struct ApiState {
@@ -22,5 +22,5 @@ pub struct ApiState {
     /// Limits.
     pub settings: ApiSettings,
     /// What `/metrics` shows; `None` where no recorder was installed.
-    pub metrics: Option<PrometheusHandle>,
+    pub metrics: Option<MetricsPage>,
 }

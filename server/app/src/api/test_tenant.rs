@@ -51,11 +51,13 @@ impl Platform {
         url.set_path(&name);
         let store = Store::open(&StoreConfig {
             database_url: url.into(),
-            connections_max: 4,
+            connections_max: 8,
         })
         .await
         .unwrap();
         let settings = ApiSettings {
+            public_url: Url::parse("https://tamiz.example/").unwrap(),
+            archive_entries_max: 10_000,
             upload_bytes_max: UPLOAD_BYTES_MAX,
             rate: config::RateLimit {
                 requests_per_second: NonZeroU32::new(1000).unwrap(),
@@ -145,6 +147,7 @@ impl Platform {
                 upload_id: UploadId::fresh(),
             },
             rules_upload_id: None,
+            tools: Vec::new(),
             options: serde_json::Map::new(),
         };
         let scan_type = ScanType::parse("codeaudit").unwrap();

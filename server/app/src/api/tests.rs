@@ -1,5 +1,7 @@
 //! The whole front door over real HTTP on a real database: uploads, downloads, events, health.
 
+mod sharing;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -202,11 +204,9 @@ async fn an_upload_that_may_not_be_is_refused_with_its_reason() {
 
 async fn stored_artifact(door: &Door, caller: &Caller, task: TaskId, bytes: &'static [u8]) -> ArtifactId {
     let state = &door.platform.state;
-    let blob = state
-        .blobs
-        .put(&caller.scope, BlobKind::Artifact, bytes.into())
-        .await
-        .unwrap();
+    let mut writer = state.blobs.writer(&caller.scope, BlobKind::Artifact, u64::MAX);
+    writer.write(bytes.into()).await.unwrap();
+    let blob = writer.finish().await.unwrap();
     let new = NewArtifact {
         id: ArtifactId::fresh(),
         kind: "report".into(),
@@ -418,6 +418,26 @@ async fn a_revoked_token_opens_nothing_any_more() {
     door.platform.revoke(&caller).await;
     let answer = door.graphql(&token, "{ viewer { role } }", json!({})).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+    door.close().await;
+}
+
+#[tokio::test]
+async fn a_page_of_the_public_address_may_open_a_websocket_and_a_foreign_one_may_not() {
+    let door = Door::open().await;
+    for (origin, status) in [
+        ("https://tamiz.example", StatusCode::SWITCHING_PROTOCOLS),
+        ("https://evil.example", StatusCode::FORBIDDEN),
+    ] {
+        let handshake = Client::new()
+            .get(door.url("/graphql"))
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", "graphql-transport-ws")
+            .header("origin", origin);
+        assert_eq!(handshake.send().await.unwrap().status(), status, "{origin}");
+    }
     door.close().await;
 }
 

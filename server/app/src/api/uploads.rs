@@ -17,7 +17,8 @@ use axum::routing::post;
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use serde::Serialize;
-use tamiz_core::{ProjectId, Refusal, RefusalCode, UploadId};
+use tamiz_core::{ProjectId, Refusal, RefusalCode, TenantId, UploadId};
+use tamiz_store::shares::Shares;
 use tamiz_store::token::Caller;
 use tamiz_store::upload::StoredBlob;
 use tokio::sync::Semaphore;
@@ -25,7 +26,7 @@ use tokio::time::timeout;
 
 use super::errors::log_fault;
 use super::guard::bearer::Known;
-use super::refused::Refused;
+use super::refused::{Refused, unreached};
 use super::state::ApiState;
 use crate::blob::{BlobError, BlobKind, BlobWriter};
 use crate::config::ApiSettings;
@@ -33,13 +34,16 @@ use crate::flow::FlowError;
 use crate::flow::accept_upload::{UploadLabel, accept_upload, may_upload};
 
 /// Uploads that stream at once; each holds up to three parts of 5 MiB on their way to the store.
-const UPLOADS_AT_ONCE_MAX: usize = 8;
+const UPLOADS_AT_ONCE_MAX: usize = 12;
+/// Of them those of one tenant: a slow one leaves places to the others.
+const UPLOADS_OF_ONE_TENANT_MAX: usize = 3;
 /// How long an upload waits for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(30);
 /// A client that sends nothing for this long is gone.
 const STALL_MAX: Duration = Duration::from_secs(30);
-/// A client this slow over a whole minute only holds a place: a modem does six times as much.
-const BYTES_PER_SECOND_MIN: u64 = 1024;
+/// A client slower than this only holds a place: the largest upload of 512 MiB may take four and a
+/// half hours.
+const BYTES_PER_SECOND_MIN: u64 = 32 * 1024;
 /// From when on the speed is looked at.
 const SPEED_GRACE: Duration = Duration::from_mins(1);
 /// What the body is when its sender does not say.
@@ -49,6 +53,7 @@ const UNKNOWN_TYPE: &str = "application/octet-stream";
 struct Uploads {
     state: Arc<ApiState>,
     turns: Arc<Semaphore>,
+    of_tenant: Shares<TenantId>,
 }
 
 /// The route, to be put behind [`super::guard::around_callers`].
@@ -59,7 +64,11 @@ pub fn routes(state: Arc<ApiState>) -> Router {
             "/v1/uploads",
             post(upload).fallback(|| async { Refused::method("POST") }),
         )
-        .with_state(Uploads { state, turns })
+        .with_state(Uploads {
+            state,
+            turns,
+            of_tenant: Shares::new(UPLOADS_OF_ONE_TENANT_MAX),
+        })
 }
 
 /// The largest upload of `caller`: the tenant's own limit, never more than the server's.
@@ -92,15 +101,13 @@ async fn upload(
     let store = &uploads.state.store;
     may_upload(store, caller, project).await.map_err(refused)?;
 
-    let turn = timeout(TURN_WAIT, uploads.turns.acquire()).await;
-    let Ok(Ok(_turn)) = turn else {
-        let message =
-            format!("{UPLOADS_AT_ONCE_MAX} uploads are running, which is the limit: try again later");
-        return Err(Refused::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "TOO_MANY_UPLOADS",
-            message,
-        ));
+    let tenant = caller.scope.tenant_id();
+    let Some(_place) = uploads.of_tenant.wait(tenant, TURN_WAIT).await else {
+        let running = format!("{UPLOADS_OF_ONE_TENANT_MAX} uploads of your tenant");
+        return Err(too_many(&running));
+    };
+    let Ok(Ok(_turn)) = timeout(TURN_WAIT, uploads.turns.acquire()).await else {
+        return Err(too_many(&format!("{UPLOADS_AT_ONCE_MAX} uploads")));
     };
     let writer = uploads
         .state
@@ -223,6 +230,14 @@ fn check_announced(headers: &HeaderMap, bytes_max: u64) -> Result<(), Refused> {
     }
 }
 
+fn too_many(running: &str) -> Refused {
+    Refused::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "TOO_MANY_UPLOADS",
+        format!("{running} are running, which is the limit: try again later"),
+    )
+}
+
 fn too_large(bytes_max: u64) -> Refused {
     Refused::too_large(RefusalCode::UploadTooLarge.as_str(), bytes_max)
 }
@@ -249,7 +264,8 @@ fn refused(error: FlowError) -> Refused {
             };
             Refused::from_refusal(status, refusal)
         }
-        fault => Refused::internal(log_fault(&fault)),
+        FlowError::Store(error) => unreached(&error),
+        fault @ FlowError::Fault { .. } => Refused::internal(log_fault(&fault)),
     }
 }
 

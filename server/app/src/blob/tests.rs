@@ -36,6 +36,14 @@ async fn get(reader: BlobReader) -> Result<Vec<u8>, BlobError> {
         .await
 }
 
+/// Everything that lies under a tenant's prefix, unfinished uploads too.
+async fn lie(store: &BlobStore, tenant: TenantId) -> Vec<String> {
+    let prefix = ObjectPath::from(tenant_prefix(tenant));
+    let found = store.objects.list(Some(&prefix));
+    let found: Vec<_> = found.try_collect().await.unwrap();
+    found.into_iter().map(|meta| meta.location.to_string()).collect()
+}
+
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index * 7 + index / 251) as u8).collect()
 }
@@ -48,11 +56,6 @@ async fn what_is_written_is_read_whole_and_in_parts() {
             let bytes = pattern(length);
             let blob = put(&store, tenant, &bytes).await;
             assert_eq!(blob.size_bytes, length as u64, "{name}");
-            assert_eq!(
-                store.size(&blob.key).await.unwrap(),
-                Some(length as u64),
-                "{name}"
-            );
             assert_eq!(
                 get(store.read(&blob.key, length as u64).await.unwrap())
                     .await
@@ -78,9 +81,8 @@ async fn equal_bytes_lie_once_per_tenant_and_nothing_unfinished_stays() {
         let first = put(&store, ours, &bytes).await;
         assert_eq!(put(&store, ours, &bytes).await, first, "{name}");
         assert_ne!(put(&store, theirs, &bytes).await.key, first.key, "{name}");
-        assert_eq!(store.delete_all(ours).await.unwrap(), 1, "{name}");
-        assert_eq!(store.delete_all(theirs).await.unwrap(), 1, "{name}");
-        assert_eq!(store.size(&first.key).await.unwrap(), None, "{name}");
+        assert_eq!(lie(&store, ours).await, [first.key.to_string()], "{name}");
+        assert_eq!(lie(&store, theirs).await.len(), 1, "{name}");
     }
 }
 
@@ -97,12 +99,12 @@ async fn a_writer_stops_at_its_limit_and_leaves_nothing() {
             "{name}"
         );
         drop(writer);
-        assert_eq!(store.delete_all(tenant).await.unwrap(), 0, "{name}");
+        assert!(lie(&store, tenant).await.is_empty(), "{name}");
     }
 }
 
 #[tokio::test]
-async fn an_absent_blob_is_said_to_be_absent_and_can_be_deleted_again() {
+async fn an_absent_blob_is_said_to_be_absent() {
     for (name, store, _folder) in every_backend().await {
         let key = BlobKey {
             tenant: TenantId::fresh(),
@@ -117,7 +119,6 @@ async fn an_absent_blob_is_said_to_be_absent_and_can_be_deleted_again() {
             matches!(store.read(&key, 0).await.unwrap_err(), BlobError::NotFound { .. }),
             "{name}"
         );
-        store.delete(&key).await.unwrap();
         store.check().await.unwrap();
     }
 }

@@ -8,13 +8,11 @@ use tamiz_store::{Store, StoreConfig};
 
 use super::CliError;
 use crate::blob::BlobStore;
-use crate::config::Config;
+use crate::config::{Config, PLANS_AT_ONCE};
 use crate::platform::Platform;
 
 /// Connections of one process for requests and results; Postgres allows 100 in all by default.
 const CONNECTIONS_MAX: u32 = 16;
-/// Plugin calls at a time beside the worker's slots: options of new tasks are checked by plugins.
-const PLUGIN_CALLS_BESIDE_SLOTS: u32 = 8;
 /// This program, even after it was replaced on disk.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
@@ -60,7 +58,8 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
 pub(super) fn host(config: &Config) -> Result<Host, CliError> {
     let slots = u32::try_from(config.worker.slots).unwrap_or(u32::MAX);
     let settings = HostConfig {
-        concurrency: slots.saturating_add(PLUGIN_CALLS_BESIDE_SLOTS),
+        // beside the worker's slots, the API has plugins check the options of new tasks
+        concurrency: slots.saturating_add(PLANS_AT_ONCE),
         compiler: Path::new(THIS_PROGRAM).to_owned(),
         cache_folder: config.plugin.cache_dir.clone(),
     };

@@ -1,21 +1,23 @@
 //! `tamiz serve`: the whole server.
 
-use std::future::IntoFuture;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::flags::flag;
+use super::worker::Equipment;
 use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
+use crate::api::listen::{self, Limits};
 use crate::api::{self, ApiState};
 use crate::config::{Config, Flag};
+use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
 use crate::telemetry;
 
@@ -81,6 +83,8 @@ async fn serve(
     database: &mut Database,
     metrics: Option<PrometheusHandle>,
 ) -> Result<(), CliError> {
+    let in_process = config.worker.in_process;
+    let equipment = in_process.then(|| Equipment::of(config)).transpose()?;
     let platform = open::platform(config.clone(), &database.url).await?;
     let address = listener.local_addr().map_err(|error| CliError::failed(&error))?;
     let (draining, drained) = watch::channel(false);
@@ -90,29 +94,32 @@ async fn serve(
         plugins: platform.plugins.clone(),
         targets: config.target.clone(),
         settings: config.api.clone(),
-        metrics,
+        metrics: metrics.map(|recorder| {
+            MetricsPage::with_fleet(recorder, platform.store.clone(), config.queue.silence_max())
+        }),
     };
     let api = api::build(state, drained);
     let sweeping = tokio::spawn(api.rates.sweep());
     let shutdown = CancellationToken::new();
     let stopped = shutdown.clone();
-    let service = api.router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = tokio::spawn(
-        axum::serve(listener, service)
-            .with_graceful_shutdown(async move { stopped.cancelled().await })
-            .into_future(),
-    );
-    let working = tokio::spawn(work(platform.clone(), shutdown.clone()));
+    let proxies = config.api.trusted_proxies.clone();
+    let limits = Limits::of_process();
+    let serving =
+        tokio::spawn(async move { listen::serve(listener, api.router, &proxies, limits, stopped).await });
+    let mut working = tokio::spawn(work(platform.clone(), equipment, shutdown.clone()));
     tracing::info!(%address, "serving");
     eprintln!("tamiz serves on http://{address}/ (GraphiQL); stop it with Ctrl-C");
     let ended = tokio::select! {
         signal = asked_to_end() => signal.map(|signal| tracing::info!(signal, "draining")),
         error = gone(database) => Err(error),
+        Err(error) = failed(&mut working) => Err(error),
     };
     // the other end of the channel is the router, which lives on; either way the streams end
     let _ = draining.send(true);
     shutdown.cancel();
-    if let Err(error) = working.await {
+    if !working.is_finished()
+        && let Err(error) = failed(&mut working).await
+    {
         tracing::error!(%error, "the worker ended badly");
     }
     if timeout(config.shutdown_grace, serving).await.is_err() {
@@ -123,15 +130,27 @@ async fn serve(
     ended
 }
 
-/// The worker in this process, if configured. Looking for tools takes seconds, so the API is up first.
-async fn work(platform: Platform, shutdown: CancellationToken) {
-    if !platform.config.worker.in_process {
-        return;
-    }
-    match super::worker::register(platform).await {
-        Ok(worker) => worker.run(shutdown).await,
-        Err(error) => tracing::error!(%error, "there is no worker in this process"),
-    }
+/// The worker in this process, if configured, until `shutdown`. Looking for tools takes seconds, so the
+/// API is up first; a worker that cannot start ends the server, which would only look healthy.
+async fn work(
+    platform: Platform,
+    equipment: Option<Equipment>,
+    shutdown: CancellationToken,
+) -> Result<(), CliError> {
+    let Some(equipment) = equipment else {
+        shutdown.cancelled().await;
+        return Ok(());
+    };
+    let worker = equipment.register(platform).await?;
+    worker.run(shutdown).await;
+    Ok(())
+}
+
+/// How the worker's task ended.
+async fn failed(working: &mut JoinHandle<Result<(), CliError>>) -> Result<(), CliError> {
+    working
+        .await
+        .unwrap_or_else(|panic| Err(CliError::failed(&panic)))
 }
 
 /// Resolves when the embedded database is given up.

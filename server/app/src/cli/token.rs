@@ -19,7 +19,8 @@ use crate::flow;
 pub enum TokenCommand {
     /// Create a token and print it; it is not shown again
     #[command(after_help = "\
-Roles: viewer reads, analyst scans and triages, admin manages projects, owner does everything else.
+Roles: viewer reads; analyst also makes projects, uploads, scans, cancels and retries; admin and owner
+may do the same for now.
 
 Examples:
   tamiz token create --tenant acme --name laptop
@@ -32,7 +33,7 @@ Examples:
         #[arg(long)]
         name: String,
         /// What its bearer may do
-        #[arg(long, default_value = "admin", value_parser = ["viewer", "analyst", "admin", "owner"])]
+        #[arg(long, default_value = "analyst", value_parser = ["viewer", "analyst", "admin", "owner"])]
         role: String,
         /// When it ends by itself, such as 12h or 90d; never, if not said
         #[arg(long, value_name = "TIME")]

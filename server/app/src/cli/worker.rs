@@ -5,16 +5,25 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::flags::flag;
 use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
+use crate::api::health;
+use crate::api::listen::{self, Limits};
 use crate::config::{Config, Flag};
+use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
 use crate::telemetry;
-use crate::tool::{Catalogue, Inventory, ToolFolders};
+use crate::tool::{Catalogue, Inventory, ToolFolders, rules};
 use crate::worker::Worker;
+
+/// Connections to a worker's health and metrics: a scraper or two, and somebody who looks.
+const WATCHERS_MAX: usize = 32;
 
 /// Run a worker in a process of its own
 #[derive(Debug, Args)]
@@ -23,7 +32,7 @@ Needs the database and the blob store of the server; SIGTERM lets running tasks 
 
 Examples:
   DATABASE_URL=postgres://tamiz@db/tamiz TAMIZ_BLOB_URL=s3://bucket/tamiz tamiz worker
-  tamiz worker --slots 4
+  tamiz worker --slots 4 --metrics-listen 127.0.0.1:8601
   tamiz worker --check")]
 pub struct WorkerArgs {
     /// Work on so many tasks at once [default: one per core]
@@ -33,6 +42,9 @@ pub struct WorkerArgs {
     /// needs no server. Fails when it can serve none
     #[arg(long)]
     check: bool,
+    /// Answer /healthz and /metrics here, without a token [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<String>,
 }
 
 impl WorkerArgs {
@@ -42,7 +54,9 @@ impl WorkerArgs {
             key: "worker_slots".to_owned(),
             ..flag("slots", slots)
         };
-        self.slots.iter().map(named).collect()
+        let metrics = self.metrics_listen.iter();
+        let metrics = metrics.map(|address| flag("metrics_listen", address));
+        self.slots.iter().map(named).chain(metrics).collect()
     }
 }
 
@@ -52,18 +66,47 @@ pub(super) async fn run(args: WorkerArgs, flags: ConfigFlags) -> Result<(), CliE
         return check(&config).await;
     }
     start_logs(&config.log);
-    if let Err(error) = telemetry::install_metrics() {
-        tracing::warn!(error = &error as &dyn std::error::Error, "no metrics");
-    }
+    let recorder = telemetry::install_metrics()
+        .inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "no metrics"));
+    let watching = watch(&config, recorder.ok()).await?;
     let database = Database::shared(&config).await?;
     let done = work(&config, &database.url).await;
     database.close(config.shutdown_grace).await;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     done
 }
 
+/// Answers those who watch this process, if configured, for as long as it lives.
+async fn watch(
+    config: &Config,
+    recorder: Option<PrometheusHandle>,
+) -> Result<Option<JoinHandle<()>>, CliError> {
+    let Some(address) = config.worker.metrics_listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        CliError::Unavailable(format!(
+            "cannot listen on {address}: {error}; choose another with --metrics-listen"
+        ))
+    })?;
+    tracing::info!(%address, "answering /healthz and /metrics");
+    let router = health::of_worker(recorder.map(MetricsPage::of_process));
+    let limits = Limits {
+        connections: WATCHERS_MAX,
+        of_one_address: WATCHERS_MAX,
+        ..Limits::of_process()
+    };
+    let never = CancellationToken::new();
+    let watching = async move { listen::serve(listener, router, &[], limits, never).await };
+    Ok(Some(tokio::spawn(watching)))
+}
+
 async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> {
+    let equipment = Equipment::of(config)?;
     let platform = open::platform(config.clone(), database_url).await?;
-    let worker = register(platform.clone()).await?;
+    let worker = equipment.register(platform.clone()).await?;
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(worker.run(shutdown.clone()));
     let signal = asked_to_end().await?;
@@ -76,7 +119,7 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
 
 /// Prints what this machine can do.
 async fn check(config: &Config) -> Result<(), CliError> {
-    let inventory = inventory(config).await?;
+    let inventory = Equipment::of(config)?.probe().await;
     print!("{}", tools_table(&inventory));
     let serving = serving(&inventory);
     println!("\n{}", serving_table(&serving));
@@ -139,32 +182,57 @@ fn serving_table(serving: &BTreeMap<&str, Vec<&str>>) -> String {
     lines.join("\n")
 }
 
-/// A worker with the tools that this machine has.
-pub(super) async fn register(platform: Platform) -> Result<Worker, CliError> {
-    let inventory = inventory(&platform.config).await?;
-    for missing in &inventory.missing {
-        tracing::warn!(
-            tool = missing.name,
-            reason = missing.reason,
-            "a tool is not available"
-        );
-    }
-    Worker::register(platform, inventory)
-        .await
-        .map_err(|error| CliError::failed(&error))
+/// What a worker needs and its configuration may have wrong; looked at before anything is served.
+pub(super) struct Equipment {
+    catalogue: Catalogue,
+    folders: ToolFolders,
 }
 
-async fn inventory(config: &Config) -> Result<Inventory, CliError> {
-    let catalogue =
-        Catalogue::load(config.worker.tools_file.as_deref()).map_err(|error| CliError::failed(&error))?;
-    let configured: Option<OsString> = match config.worker.tool_path.as_slice() {
-        [] => None,
-        folders => Some(
-            std::env::join_paths(folders).map_err(|error| CliError::Usage(format!("tool_path: {error}")))?,
-        ),
-    };
-    let folders = ToolFolders::of_this_process(configured.as_deref());
-    Ok(catalogue.probe(&folders).await)
+impl Equipment {
+    pub(super) fn of(config: &Config) -> Result<Self, CliError> {
+        let worker = &config.worker;
+        let catalogue =
+            Catalogue::load(worker.tools_file.as_deref()).map_err(|error| CliError::failed(&error))?;
+        let configured: Option<OsString> = match worker.tool_path.as_slice() {
+            [] => None,
+            folders => Some(
+                std::env::join_paths(folders)
+                    .map_err(|error| CliError::Usage(format!("tool_path: {error}")))?,
+            ),
+        };
+        rules::of_worker(worker.rules_path.as_deref(), &config.data_dir).map_err(|error| {
+            let which = worker.rules_path.as_ref().map_or_else(
+                || "the bundled rules".to_owned(),
+                |path| format!("rules_path {}", path.display()),
+            );
+            CliError::Failed(format!("{which}: {error}"))
+        })?;
+        Ok(Self {
+            catalogue,
+            folders: ToolFolders::of_this_process(configured.as_deref()),
+        })
+    }
+
+    /// A worker with the tools that this machine has.
+    pub(super) async fn register(self, platform: Platform) -> Result<Worker, CliError> {
+        let inventory = self.probe().await;
+        Worker::register(platform, inventory)
+            .await
+            .map_err(|error| CliError::failed(&error))
+    }
+
+    async fn probe(&self) -> Inventory {
+        let inventory = self.catalogue.probe(&self.folders).await;
+        for missing in &inventory.missing {
+            tracing::warn!(
+                tool = missing.name,
+                reason = missing.reason,
+                scan_types = ?missing.scan_types,
+                "a tool is not available: scans that need it wait for another worker"
+            );
+        }
+        inventory
+    }
 }
 
 #[cfg(test)]

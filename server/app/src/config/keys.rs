@@ -100,6 +100,12 @@ pub(super) const KEYS: &[Key] = &[
     computed("plugin_cache_dir", |value| under_data_dir(value, "plugin-cache")),
     plain("plugin_memory_bytes_max", "256MiB"),
     plain("plugin_deadline_seconds", "5m"),
+    // A port for the metrics of `worker`; `serve` has them beside the API.
+    unset("metrics_listen"),
+    // Uploaded archives.
+    plain("archive_entries_max", "10000"),
+    plain("archive_file_bytes_max", "64MiB"),
+    plain("archive_bytes_max", "512MiB"),
     // The API.
     plain("upload_bytes_max", "512MiB"),
     plain("rate_requests_per_second", "50"),
@@ -160,7 +166,8 @@ fn system_resolvers() -> String {
 }
 
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    let most = usize::try_from(super::reader::SLOTS_MAX).unwrap_or(usize::MAX);
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(most))
 }
 
 /// `plugins` beside the binary, else beside its folder (`target/plugins` for `target/debug/tamiz`),

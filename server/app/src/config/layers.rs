@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Fallback, Key, Secrecy};
 use super::nearest::nearest;
-use super::typed::{self, Config};
+use super::reader;
+use super::typed::Config;
 use super::value::mask_url;
 
 /// A value given on the command line.
@@ -128,7 +129,7 @@ pub(super) fn resolve(sources: Sources) -> Result<Loaded, Box<ConfigError>> {
         stack.flag(flag);
     }
     let settings = stack.settings();
-    let (config, mut wrong) = typed::read(&settings);
+    let (config, mut wrong) = reader::read(&settings);
     stack.problems.append(&mut wrong);
     let Stack {
         problems, warnings, ..
@@ -355,7 +356,7 @@ mod tests {
             "unknown key `lease_second` (tamiz.toml:1): did you mean `lease_seconds`?",
             "unknown key `data-dir` (flag --set data-dir): did you mean `data_dir`?",
             "listen = \"nowhere\" (environment TAMIZ_LISTEN): must be an address such as 127.0.0.1:8600",
-            "worker_slots = \"0\" (tamiz.toml:2): must be a whole number from 1 to 1024",
+            "worker_slots = \"0\" (tamiz.toml:2): must be a whole number from 1 to 248",
             "log_format (tamiz.toml:3): must be a string",
             "database_url = \"***\" (flag --set database_url): must be a URL such as",
         ] {

@@ -10,15 +10,18 @@ mod check;
 mod keys;
 mod layers;
 mod nearest;
+mod reader;
 mod target;
 mod typed;
 mod value;
 
 pub use check::render;
 pub use layers::{ConfigError, Flag, Loaded, Problem, Sources};
+pub use reader::PLANS_AT_ONCE;
 pub use target::{NetworkAllowance, TargetSettings};
 pub use typed::{
-    ApiSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit, WorkerSettings,
+    ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,
+    WorkerSettings,
 };
 pub use value::{DatabaseUrl, Network, duration as parse_duration};
 

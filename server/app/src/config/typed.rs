@@ -1,28 +1,20 @@
-//! The typed configuration, and the rules its values obey.
-//!
-//! Bounds live here, at the one place where text becomes a value; each has a sentence why.
+//! The typed configuration. The rules that its values obey are in [`super::reader`].
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use url::Url;
 
-use super::layers::{Problem, Setting};
-use super::target::{NetworkAllowance, Resolver, TargetSettings};
-use super::value::{self, DatabaseUrl, Network};
+use super::target::TargetSettings;
+use super::value::{DatabaseUrl, Network};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// where the API listens
     pub listen: SocketAddr,
-    /// the address clients are told
-    pub public_url: Url,
     /// the Postgres to use; none means the embedded one
     pub database_url: Option<DatabaseUrl>,
     /// where everything local lies; absolute
@@ -43,6 +35,8 @@ pub struct Config {
     pub target: TargetSettings,
     /// plugins and their limits
     pub plugin: PluginSettings,
+    /// what one uploaded archive may unpack to
+    pub archive: ArchiveSettings,
     /// the API's limits
     pub api: ApiSettings,
     /// what is logged and how
@@ -66,6 +60,16 @@ pub struct QueueSettings {
     pub retry_max: Duration,
 }
 
+/// A worker that was silent for this many leases is gone.
+const SILENT_LEASES: u32 = 3;
+
+impl QueueSettings {
+    /// A worker that was not heard of for this long is gone.
+    pub fn silence_max(&self) -> Duration {
+        self.lease * SILENT_LEASES
+    }
+}
+
 /// The worker.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -79,6 +83,8 @@ pub struct WorkerSettings {
     pub tools_file: Option<PathBuf>,
     /// semgrep rules instead of the bundled ones
     pub rules_path: Option<PathBuf>,
+    /// where `tamiz worker` answers `/healthz` and `/metrics`; nowhere if not said
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Plugins.
@@ -94,9 +100,24 @@ pub struct PluginSettings {
     pub deadline: Duration,
 }
 
+/// What one uploaded archive may unpack to; its other limits are of the format and do not move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchiveSettings {
+    /// files and folders listed in it
+    pub entries_max: u64,
+    /// one file
+    pub file_bytes_max: u64,
+    /// all files together
+    pub bytes_max: u64,
+}
+
 /// The API.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
+    /// where browsers find the server; pages from there may open websockets
+    pub public_url: Url,
+    /// entries of an archive, for clients that pack one
+    pub archive_entries_max: u64,
     /// the largest upload
     pub upload_bytes_max: u64,
     /// requests per client
@@ -136,364 +157,4 @@ pub enum LogFormat {
     Text,
     /// one JSON object per line
     Json,
-}
-
-/// Blobs can lie behind these.
-const BLOB_SCHEMES: &[&str] = &[
-    "file", "memory", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss",
-];
-
-/// Standard introspection queries are about 15 deep; a smaller limit breaks every GraphQL tool.
-const GRAPHQL_DEPTH_MIN: u64 = 15;
-
-/// Types every setting; none when a value was wrong, with all that was.
-pub(super) fn read(settings: &[Setting]) -> (Option<Config>, Vec<Problem>) {
-    let mut reader = Reader {
-        settings,
-        problems: Vec::new(),
-    };
-    let config = reader.config();
-    (config, reader.problems)
-}
-
-struct Reader<'a> {
-    settings: &'a [Setting],
-    problems: Vec<Problem>,
-}
-
-impl Reader<'_> {
-    /// Reads every part before the first missing one ends it, so that every mistake is noted.
-    fn config(&mut self) -> Option<Config> {
-        let listen = self.with("listen", |text| {
-            text.parse()
-                .map_err(|_| "an address such as 127.0.0.1:8600 or [::1]:8600".to_owned())
-        });
-        let public_url = self.url("public_url", &["http", "https"]);
-        let database_url = self.optional("database_url", DatabaseUrl::parse);
-        let data_dir = self.path("data_dir");
-        let blob_url = self.url("blob_url", BLOB_SCHEMES);
-        let scratch_dir = self.path("scratch_dir");
-        let migrate_on_start = self.with("migrate_on_start", value::flag);
-        // An hour to drain is more than any service manager waits.
-        let shutdown_grace = self.duration("shutdown_grace_seconds", 0..=3_600);
-        let queue = self.queue();
-        let worker = self.worker();
-        let target = TargetSettings {
-            networks_allowed: self
-                .optional("target_networks_allowed", listed::<NetworkAllowance>)
-                .unwrap_or_default(),
-            resolvers: self
-                .optional("target_resolvers", listed::<Resolver>)
-                .unwrap_or_default()
-                .into_iter()
-                .map(|Resolver(address)| address)
-                .collect(),
-        };
-        let plugin = self.plugin();
-        let api = self.api();
-        let log = self.log();
-        Some(Config {
-            listen: listen?,
-            public_url: public_url?,
-            database_url,
-            data_dir: data_dir?,
-            blob_url: blob_url?,
-            scratch_dir: scratch_dir?,
-            migrate_on_start: migrate_on_start?,
-            shutdown_grace: shutdown_grace?,
-            queue: queue?,
-            worker: worker?,
-            target,
-            plugin: plugin?,
-            api: api?,
-            log: log?,
-        })
-    }
-
-    fn queue(&mut self) -> Option<QueueSettings> {
-        // Under 2 s a busy machine loses leases it is working on; over an hour a dead worker's task waits.
-        let lease = self.duration("lease_seconds", 2..=3_600);
-        let heartbeat = self.duration("heartbeat_seconds", 1..=1_800);
-        // The poll is only the net under notifications, but a lost one must not cost minutes.
-        let poll = self.duration("poll_seconds", 0..=300);
-        // A task that failed a hundred times will not succeed.
-        let attempts_max = self.count("max_attempts", 1..=100);
-        // More than a day between attempts is a schedule, not a retry.
-        let retry_base = self.duration("retry_base_seconds", 0..=86_400);
-        let retry_max = self.duration("retry_max_seconds", 0..=86_400);
-        let (lease, heartbeat) = (lease?, heartbeat?);
-        if heartbeat * 2 > lease {
-            self.refuse(
-                "heartbeat_seconds",
-                "at most half of lease_seconds, so that one lost beat is survived",
-            );
-        }
-        let (retry_base, retry_max) = (retry_base?, retry_max?);
-        if retry_base > retry_max {
-            self.refuse("retry_max_seconds", "at least retry_base_seconds");
-        }
-        let attempts_max = u32::try_from(attempts_max?).ok()?;
-        Some(QueueSettings {
-            lease,
-            heartbeat,
-            poll: poll?,
-            attempts_max,
-            retry_base,
-            retry_max,
-        })
-    }
-
-    fn worker(&mut self) -> Option<WorkerSettings> {
-        let in_process = self.with("worker_in_process", value::flag);
-        // Each slot is a tool process with hundreds of megabytes; a thousand of them is a typing mistake.
-        let slots = self.count("worker_slots", 1..=1_024);
-        let tool_path = self.optional("tool_path", |text| {
-            let folders = text
-                .split([':', ','])
-                .map(str::trim)
-                .filter(|folder| !folder.is_empty());
-            folders.map(absolute).collect::<Result<Vec<PathBuf>, String>>()
-        });
-        let tools_file = self.optional("tools_file", absolute);
-        let rules_path = self.optional("rules_path", absolute);
-        Some(WorkerSettings {
-            in_process: in_process?,
-            slots: usize::try_from(slots?).ok()?,
-            tool_path: tool_path.unwrap_or_default(),
-            tools_file,
-            rules_path,
-        })
-    }
-
-    fn plugin(&mut self) -> Option<PluginSettings> {
-        let dir = self.path("plugin_dir");
-        let cache_dir = self.path("plugin_cache_dir");
-        // A megabyte holds a Rust guest; wasm32 addresses 4 GiB.
-        let memory_bytes_max = self.size("plugin_memory_bytes_max", 1 << 20..=4 << 30);
-        let deadline = self.duration("plugin_deadline_seconds", 1..=86_400);
-        Some(PluginSettings {
-            dir: dir?,
-            cache_dir: cache_dir?,
-            memory_bytes_max: memory_bytes_max?,
-            deadline: deadline?,
-        })
-    }
-
-    fn api(&mut self) -> Option<ApiSettings> {
-        // 4 GiB is what a plugin can address of one report, and one object-store copy can move.
-        let upload_bytes_max = self.size("upload_bytes_max", 1..=4 << 30);
-        let requests_per_second = self.count("rate_requests_per_second", 1..=1_000_000);
-        let burst = self.count("rate_burst", 1..=1_000_000);
-        let trusted_proxies = self.optional("trusted_proxies", listed::<Network>);
-        let depth = self.count("graphql_depth_max", GRAPHQL_DEPTH_MIN..=100);
-        let complexity = self.count("graphql_complexity_max", 100..=10_000_000);
-        // The store's own bound is the ceiling; pages under ten rows cost more than they save.
-        let page = self.count(
-            "graphql_page_max",
-            10..=u64::from(tamiz_core::limits::PAGE_ROWS_MAX),
-        );
-        let rate = RateLimit {
-            requests_per_second: NonZeroU32::new(u32::try_from(requests_per_second?).ok()?)?,
-            burst: NonZeroU32::new(u32::try_from(burst?).ok()?)?,
-        };
-        Some(ApiSettings {
-            upload_bytes_max: upload_bytes_max?,
-            rate,
-            trusted_proxies: trusted_proxies.unwrap_or_default(),
-            graphql_depth_max: usize::try_from(depth?).ok()?,
-            graphql_complexity_max: usize::try_from(complexity?).ok()?,
-            graphql_page_max: usize::try_from(page?).ok()?,
-        })
-    }
-
-    fn log(&mut self) -> Option<LogSettings> {
-        let format = self.with("log_format", |text| match text {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err("text or json".to_owned()),
-        });
-        let filter = self.with("log_filter", |text| {
-            let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
-            parsed
-                .map(|_| text.to_owned())
-                .map_err(|_| "filter directives such as info,tamiz=debug".to_owned())
-        });
-        Some(LogSettings {
-            format: format?,
-            filter: filter?,
-        })
-    }
-
-    fn setting(&self, name: &str) -> Option<&Setting> {
-        self.settings.iter().find(|setting| setting.key.name == name)
-    }
-
-    /// Notes that the value of a key breaks a rule.
-    fn refuse(&mut self, name: &str, rule: impl fmt::Display) {
-        let shown = self.setting(name).and_then(|setting| {
-            let (origin, text) = setting.layers.last()?;
-            Some(format!(
-                "{name} = \"{}\" ({origin}): must be {rule}",
-                setting.shown(text)
-            ))
-        });
-        self.problems.push(Problem(
-            shown.unwrap_or_else(|| format!("{name}: must be {rule}")),
-        ));
-    }
-
-    fn with<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let text = self
-            .setting(name)
-            .and_then(Setting::text)
-            .unwrap_or_default()
-            .to_owned();
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(rule) => {
-                self.refuse(name, rule);
-                None
-            }
-        }
-    }
-
-    /// As [`Reader::with`] for a key that may be unset or empty. A wrong value reads as unset: the
-    /// problem that was noted keeps the configuration from being used.
-    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let text = self.setting(name).and_then(Setting::text)?;
-        if text.is_empty() {
-            None
-        } else {
-            self.with(name, parse)
-        }
-    }
-
-    fn url(&mut self, name: &str, schemes: &[&str]) -> Option<Url> {
-        self.with(name, |text| {
-            let url = Url::parse(text)
-                .ok()
-                .filter(|url| schemes.contains(&url.scheme()));
-            url.ok_or_else(|| format!("a URL that starts with one of {}:", schemes.join(":, ")))
-        })
-    }
-
-    fn path(&mut self, name: &str) -> Option<PathBuf> {
-        self.with(name, absolute)
-    }
-
-    fn count(&mut self, name: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
-        let (least, most) = bounds.clone().into_inner();
-        let rule = format!("a whole number from {least} to {most}");
-        self.with(name, |text| {
-            value::count(text)
-                .ok()
-                .filter(|count| bounds.contains(count))
-                .ok_or(rule.clone())
-        })
-    }
-
-    fn size(&mut self, name: &str, bounds: RangeInclusive<u64>) -> Option<u64> {
-        let (least, most) = bounds.clone().into_inner();
-        let bounded = format!(
-            "a size from {} to {}",
-            value::show_size(least),
-            value::show_size(most)
-        );
-        self.with(name, |text| match value::size(text) {
-            Ok(size) if bounds.contains(&size) => Ok(size),
-            Ok(_) => Err(bounded.clone()),
-            Err(rule) => Err(rule),
-        })
-    }
-
-    fn duration(&mut self, name: &str, seconds: RangeInclusive<u64>) -> Option<Duration> {
-        let (least, most) = seconds.into_inner();
-        let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
-        let bounded = format!(
-            "a duration from {} to {}",
-            value::show_duration(least),
-            value::show_duration(most)
-        );
-        self.with(name, |text| match value::duration(text) {
-            Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
-            Ok(_) => Err(bounded.clone()),
-            Err(rule) => Err(rule),
-        })
-    }
-}
-
-/// The parts between commas.
-fn listed<T: FromStr<Err = String>>(text: &str) -> Result<Vec<T>, String> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts.map(str::parse).collect()
-}
-
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    std::path::absolute(text).map_err(|_| "a path".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::layers::{Flag, Sources, resolve};
-    use super::*;
-
-    fn flags(pairs: &[(&str, &str)]) -> Sources {
-        let flag = |(key, value): &(&str, &str)| Flag {
-            flag: format!("--set {key}"),
-            key: (*key).to_owned(),
-            value: (*value).to_owned(),
-        };
-        Sources {
-            flags: pairs.iter().map(flag).collect(),
-            ..Sources::default()
-        }
-    }
-
-    #[test]
-    fn the_defaults_hold_together() {
-        let config = resolve(Sources::default()).unwrap().config;
-        assert_eq!(config.listen.to_string(), "127.0.0.1:8600");
-        assert_eq!(config.public_url.as_str(), "http://127.0.0.1:8600/");
-        assert!(config.database_url.is_none());
-        assert!(config.data_dir.is_absolute());
-        assert!(config.blob_url.path().ends_with("/.tamiz/blobs/"));
-        assert_eq!(config.scratch_dir, config.data_dir.join("scratch"));
-        assert_eq!(config.queue.lease, Duration::from_secs(30));
-        assert_eq!(config.queue.attempts_max, 5);
-        assert_eq!(config.api.upload_bytes_max, 512 << 20);
-        assert!(config.api.trusted_proxies.is_empty());
-        assert!(config.target.networks_allowed.is_empty());
-        assert!(config.worker.slots >= 1);
-    }
-
-    #[test]
-    fn computed_defaults_follow_what_they_are_made_of() {
-        let given = [("data_dir", "/srv/tamiz"), ("listen", "0.0.0.0:80")];
-        let config = resolve(flags(&given)).unwrap().config;
-        assert_eq!(config.blob_url.as_str(), "file:///srv/tamiz/blobs/");
-        assert_eq!(config.plugin.cache_dir, PathBuf::from("/srv/tamiz/plugin-cache"));
-        assert_eq!(config.public_url.as_str(), "http://localhost/");
-    }
-
-    #[test]
-    fn values_that_contradict_each_other_are_refused() {
-        let given = [
-            ("heartbeat_seconds", "20s"),
-            ("retry_base_seconds", "10m"),
-            ("retry_max_seconds", "1m"),
-            ("graphql_depth_max", "5"),
-            ("log_filter", "tamiz=loud"),
-            ("blob_url", "ftp://host/"),
-        ];
-        let text = resolve(flags(&given)).unwrap_err().to_string();
-        for expected in [
-            "heartbeat_seconds = \"20s\" (flag --set heartbeat_seconds): must be at most half of lease_seconds",
-            "retry_max_seconds = \"1m\" (flag --set retry_max_seconds): must be at least retry_base_seconds",
-            "graphql_depth_max = \"5\" (flag --set graphql_depth_max): must be a whole number from 15 to 100",
-            "log_filter = \"tamiz=loud\"",
-            "blob_url = \"ftp://host/\" (flag --set blob_url): must be a URL that starts with one of file:,",
-        ] {
-            assert!(text.contains(expected), "{expected}\n--\n{text}");
-        }
-    }
 }

@@ -6,9 +6,9 @@
 use std::path::PathBuf;
 
 use tamiz_core::summary::Summary;
-use tamiz_core::{ProjectId, TaskId};
+use tamiz_core::{ProjectId, TaskId, TaskStatus};
 use tamiz_store::artifact::NewArtifact;
-use tamiz_store::attempt::{self, Ending};
+use tamiz_store::attempt::{self, Ending, Fence};
 use tamiz_store::finding::StoredFinding;
 use tamiz_store::pcap_session::{self, NewPcapSession};
 use tamiz_store::tool_execution::ToolExecution;
@@ -58,7 +58,8 @@ pub struct AttemptOf {
     pub attempt: i32,
 }
 
-/// Writes it all or nothing. `false` when the attempt no longer may write.
+/// Writes it all or nothing; answers how the attempt ended, `None` when it no longer may write. After
+/// a commit whose answer was lost, the same call answers what that commit wrote.
 ///
 /// # Errors
 /// A fault of the database or of the spool; nothing was written then.
@@ -67,10 +68,12 @@ pub async fn finish_attempt(
     of: &AttemptOf,
     yielded: &AttemptYield,
     ending: &Ending,
-) -> Result<bool, FlowError> {
+) -> Result<Option<TaskStatus>, FlowError> {
     let mut tx = store.begin(&of.scope).await?;
-    if !attempt::fence(&mut tx, of.task, of.attempt).await? {
-        return Ok(false);
+    match attempt::fence(&mut tx, of.task, of.attempt).await? {
+        Fence::Open => {}
+        Fence::Ended(status) => return Ok(Some(status)),
+        Fence::Closed => return Ok(None),
     }
     for new in &yielded.artifacts {
         artifact::create(&mut tx, of.task, new).await?;
@@ -79,8 +82,6 @@ pub async fn finish_attempt(
         tool_execution::create(&mut tx, run).await?;
     }
     if let Some(results) = &yielded.results {
-        scan_result::clear(&mut tx, of.task).await?;
-        pcap_session::clear(&mut tx, of.task).await?;
         let mut batches = read_ahead(results.spool.clone());
         let mut stored = 0;
         while let Some(batch) = batches.recv().await {
@@ -96,11 +97,11 @@ pub async fn finish_attempt(
             pcap_session::create(&mut tx, of.task, session).await?;
         }
     }
-    if !attempt::end(&mut tx, of.task, of.attempt, ending).await? {
-        return Ok(false);
-    }
+    let Some(ended) = attempt::end(&mut tx, of.task, of.attempt, ending).await? else {
+        return Ok(None);
+    };
     tx.commit().await?;
-    Ok(true)
+    Ok(Some(ended))
 }
 
 /// Parses the spool on a blocking thread, a few batches ahead of the database.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX};
+use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX, RULES_BYTES_MAX};
 use tamiz_core::text::is_storable_object;
 use tamiz_core::{
     PinnedTarget, Profile, ProjectId, Refusal, RefusalCode, ScanType, Target, TargetKind, TaskId, UploadId,
@@ -13,11 +13,16 @@ use tamiz_host::{PlanError, Plugin, Registry, ScanRequest};
 use tamiz_store::target::TaskTarget;
 use tamiz_store::task::{self, NewTask, Payload, Source, Task};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::{Store, TenantTx, target, upload};
+use tamiz_store::upload::{self, Upload};
+use tamiz_store::{Store, TenantTx, target};
+use tokio::sync::Semaphore;
 
 use super::{FlowError, require};
-use crate::config::TargetSettings;
+use crate::config::{PLANS_AT_ONCE, TargetSettings};
 use crate::target::pin;
+
+/// The others wait their turn within their request's time.
+static PLANS: Semaphore = Semaphore::const_new(PLANS_AT_ONCE as usize);
 
 /// What a scan is of.
 #[derive(Debug, Clone)]
@@ -73,22 +78,32 @@ pub async fn start_scan(
 ) -> Result<Task, FlowError> {
     require(caller, Role::Analyst)?;
     let scan_type = check(&mut order)?;
-    let source = source(rules.plugins, &scan_type, &order).await?;
+    let (source, tools) = planned(rules.plugins, &scan_type, &order).await?;
     let pinned = match order.subject {
         Subject::Target(target) => Some(pin(target, &caller.tenant_name, rules.targets).await?),
         Subject::Upload(_) | Subject::Report(_) => None,
     };
     let id = order.id.unwrap_or_else(TaskId::fresh);
     let mut tx = store.begin(&caller.scope).await?;
-    for (upload, field) in [(source.upload_id(), "uploadId"), (order.rules, "rulesUploadId")] {
-        if let Some(upload) = upload {
-            own_upload(&mut tx, upload, order.project, field).await?;
+    if let Some(upload) = source.upload_id() {
+        own_upload(&mut tx, upload, order.project, "uploadId").await?;
+    }
+    if let Some(rules) = order.rules {
+        let rules = own_upload(&mut tx, rules, order.project, "rulesUploadId").await?;
+        if rules.blob.size_bytes > RULES_BYTES_MAX {
+            let bytes = rules.blob.size_bytes;
+            let rule = format!(
+                "rules must have at most {RULES_BYTES_MAX} bytes, {:?} has {bytes}",
+                rules.file_name
+            );
+            return Err(Refusal::invalid("rulesUploadId", rule).into());
         }
     }
     let payload = Payload {
         source,
         rules_upload_id: order.rules,
         options: order.options,
+        tools,
     };
     let new = NewTask {
         id,
@@ -102,7 +117,7 @@ pub async fn start_scan(
             .at(&["input", "projectId"])
             .into());
     };
-    if task.payload != payload {
+    if !task.payload.is_order_of(&payload) {
         let message = format!("another task has the id {id}");
         return Err(Refusal::new(RefusalCode::AlreadyExists, message)
             .at(&["input", "id"])
@@ -163,12 +178,13 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
     Ok(scan_type)
 }
 
-/// The plugin itself says what it scans and whether it takes the options; asking it is cheap and bounded.
-async fn source(
+/// The plugin itself says what it scans, whether it takes the options, and which tools it would run; any
+/// of them will do. Asking it is cheap and bounded.
+async fn planned(
     plugins: &Arc<Registry>,
     scan_type: &ScanType,
     order: &ScanOrder,
-) -> Result<Source, FlowError> {
+) -> Result<(Source, Vec<String>), FlowError> {
     let Some(plugin) = plugins.for_scan_type(scan_type).next() else {
         return Err(nobody_serves(plugins, scan_type).into());
     };
@@ -189,15 +205,18 @@ async fn source(
             options: options.clone(),
         };
         let is_report = matches!(source, Source::Report { .. });
+        // a capture is read as it is; tools only add to it
+        let needs_tool = matches!(source, Source::Tree { .. } | Source::Target { .. });
         match ask(plugin.clone(), request).await? {
-            Ok(()) => return Ok(source),
+            Ok(tools) if needs_tool => return Ok((source, tools)),
+            Ok(_) => return Ok((source, Vec::new())),
             Err(PlanError::BadOptions { message }) => {
                 return Err(Refusal::new(RefusalCode::BadOptions, message)
                     .at(&["input", "options"])
                     .into());
             }
             // a report needs no plan
-            Err(_) if is_report => return Ok(source),
+            Err(_) if is_report => return Ok((source, Vec::new())),
             Err(PlanError::Unsupported { message }) => _ = first_word.get_or_insert(message),
             Err(PlanError::Failed(failure)) => {
                 let message = format!("the plugin made no plan: {failure}");
@@ -238,15 +257,29 @@ fn ways(subject: &Subject) -> (Vec<(TargetKind, String, Source)>, &'static str) 
     }
 }
 
-async fn ask(plugin: Arc<Plugin>, request: ScanRequest) -> Result<Result<(), PlanError>, FlowError> {
-    let planned = tokio::task::spawn_blocking(move || plugin.plan(&request).map(drop))
+/// The names of the tools that the plugin would run, in order and each once.
+async fn ask(plugin: Arc<Plugin>, request: ScanRequest) -> Result<Result<Vec<String>, PlanError>, FlowError> {
+    let turn = PLANS
+        .acquire()
+        .await
+        .map_err(|error| FlowError::fault("waiting for a plugin", error))?;
+    // the turn goes with the call, which outlives a request that is given up
+    let plan = move || {
+        let _turn = turn;
+        plugin.plan(&request)
+    };
+    let planned = tokio::task::spawn_blocking(plan)
         .await
         .map_err(|error| FlowError::fault("asking the plugin", error))?;
     match planned {
         Err(PlanError::Failed(failure)) if failure.is_the_hosts() => {
             Err(FlowError::fault("asking the plugin", failure))
         }
-        other => Ok(other),
+        Ok(runs) => {
+            let tools: BTreeSet<String> = runs.into_iter().map(|run| run.tool).collect();
+            Ok(Ok(tools.into_iter().collect()))
+        }
+        Err(refused) => Ok(Err(refused)),
     }
 }
 
@@ -266,9 +299,9 @@ async fn own_upload(
     id: UploadId,
     project: ProjectId,
     field: &str,
-) -> Result<(), FlowError> {
+) -> Result<Upload, FlowError> {
     match upload::get(tx, id).await? {
-        Some(found) if found.project_id == project => Ok(()),
+        Some(found) if found.project_id == project => Ok(found),
         Some(_) => Err(Refusal::invalid(field, "the upload belongs to another project").into()),
         None => Err(Refusal::not_found("upload", id).at(&["input", field]).into()),
     }

@@ -155,6 +155,9 @@ pub struct ExitCodes {
     /// It did some of its work: its report is worth reading, its silence proves nothing.
     #[serde(default)]
     pub partly: Vec<i32>,
+    /// It refused what it was given beside the target, such as its rules.
+    #[serde(default)]
+    pub input: Vec<i32>,
 }
 
 /// Which arguments a plugin may give.

@@ -5,10 +5,13 @@
 //!
 //! Not here: how a run comes to its end (`run`).
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use tamiz_core::refusal::{Refusal, RefusalCode};
+use tamiz_core::text;
 
 use super::catalogue::ExitCodes;
 use super::door::Traffic;
@@ -100,6 +103,8 @@ pub enum Verdict {
     Ran,
     /// It did some of it: what its report holds counts, what is absent proves nothing.
     RanPartly,
+    /// It did not, for it refuses its rules or the like: it will again.
+    InputRefused,
     /// It did not: nothing that it wrote is a result.
     Failed,
 }
@@ -148,6 +153,26 @@ impl ToolOutcome {
             "did not do its work"
         };
         Some(Refusal::new(code, format!("{tool} {what}: {}", self.end)))
+    }
+}
+
+/// Of what a tool says: a line that people read.
+const SAYING_BYTES_MAX: usize = 300;
+/// Of a stream, looked through for that line.
+const SAYING_WITHIN_BYTES: u64 = 16 * 1024;
+
+impl Captured {
+    /// The first line that says something, fit to be shown; `None` when there is none.
+    pub fn first_line(&self) -> Option<String> {
+        let mut bytes = Vec::new();
+        File::open(&self.path)
+            .and_then(|file| file.take(SAYING_WITHIN_BYTES).read_to_end(&mut bytes))
+            .ok()?;
+        let said = String::from_utf8_lossy(&bytes);
+        said.lines()
+            .map(|line| line.chars().filter(|char| !char.is_control()).collect::<String>())
+            .map(|line| text::cut(line.trim(), SAYING_BYTES_MAX).to_owned())
+            .find(|line| !line.is_empty())
     }
 }
 
@@ -210,6 +235,9 @@ pub(super) fn verdict(codes: &ExitCodes, end: &ToolEnd, written: Written) -> Ver
         }
         ToolEnd::Exited(code) if all && codes.ran.contains(code) => Verdict::Ran,
         ToolEnd::Exited(code) if all && codes.partly.contains(code) => Verdict::RanPartly,
+        ToolEnd::Exited(code) | ToolEnd::Unfinished(code) if codes.input.contains(code) => {
+            Verdict::InputRefused
+        }
         _ => Verdict::Failed,
     }
 }
@@ -219,10 +247,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_line_of_a_stream_is_fit_to_be_shown() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("stderr");
+        let long = "x".repeat(SAYING_BYTES_MAX + 1);
+        for (written, line) in [
+            ("", None),
+            ("\n \r\n", None),
+            ("\n \x1b[31mno\x07 rules\nmore", Some("[31mno rules")),
+            (long.as_str(), Some(&long[..SAYING_BYTES_MAX])),
+        ] {
+            std::fs::write(&path, written).expect("a stream");
+            let stream = Captured {
+                path: path.clone(),
+                bytes: written.len() as u64,
+                truncated: false,
+            };
+            assert_eq!(stream.first_line().as_deref(), line, "{written:?}");
+        }
+    }
+
+    #[test]
     fn an_exit_code_counts_only_with_a_report() {
         let codes = ExitCodes {
             ran: vec![0, 1],
             partly: vec![2],
+            input: vec![5],
         };
         for (end, written, expected) in [
             (ToolEnd::Exited(0), Written::All, Verdict::Ran),
@@ -248,6 +298,8 @@ mod tests {
                 Written::All,
                 Verdict::RanPartly,
             ),
+            (ToolEnd::Exited(5), Written::All, Verdict::InputRefused),
+            (ToolEnd::Unfinished(5), Written::Nothing, Verdict::InputRefused),
         ] {
             assert_eq!(verdict(&codes, &end, written), expected, "{end:?} {written:?}");
         }

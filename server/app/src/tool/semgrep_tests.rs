@@ -241,9 +241,15 @@ async fn rules_of_a_task_may_be_partly_wrong_or_all_wrong() {
     assert_eq!(partly.outcome.verdict, Verdict::RanPartly, "{:?}", partly.outcome);
     assert_eq!(partly.findings(), expected());
 
-    fs::write(&own, "rules: 7\n").expect("rules");
-    let refused = scan(shop.path(), &own).await;
-    assert_eq!(refused.outcome.verdict, Verdict::Failed, "{:?}", refused.outcome);
+    for (wrong, verdict) in [
+        ("rules: 7\n", Verdict::Failed),
+        ("rules: [\n", Verdict::InputRefused),
+        ("rules:\n  - id: half\n    message: m\n", Verdict::InputRefused),
+    ] {
+        fs::write(&own, wrong).expect("rules");
+        let refused = scan(shop.path(), &own).await;
+        assert_eq!(refused.outcome.verdict, verdict, "{wrong} {:?}", refused.outcome);
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,8 @@ use zip::unstable::read::ZipIterable;
 use names::{Kind, SafePath};
 pub use refusal::UnpackError;
 
-/// What one archive may hold. The defaults suit source trees; an operator may change them.
+/// What one archive may hold. The defaults suit source trees; an operator may change entries and bytes
+/// (`archive_…` keys).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnpackLimits {
     /// Files and folders that are listed. A large framework has 7,000.
@@ -72,6 +73,9 @@ pub struct Unpacked {
     pub bytes: u64,
 }
 
+/// Files and folders that may be made, for each entry that may be listed: one entry names up to
+/// [`UnpackLimits::depth`] folders that are not listed, but real trees have fewer folders than files.
+const NAMES_PER_ENTRY: u64 = 2;
 /// Copied at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -142,6 +146,7 @@ fn plan<R: Read + Seek>(
     }
     let mut planned = Vec::with_capacity(archive.len());
     let mut taken = HashMap::new();
+    let names_max = limits.entries.saturating_mul(NAMES_PER_ENTRY);
     let mut declared_bytes: u64 = 0;
     for entry in archive.files().map_err(|error| refusal::not_zip(&error))? {
         if cancel.is_cancelled() {
@@ -151,6 +156,9 @@ fn plan<R: Read + Seek>(
         let entry = entry.map_err(|error| refusal::damaged(&format!("number {position}"), &error))?;
         let planned_entry = check(entry.into(), limits)?;
         planned_entry.path.claim(planned_entry.kind, &mut taken)?;
+        if taken.len() as u64 > names_max {
+            return Err(UnpackError::TooManyNames { limit: names_max });
+        }
         declared_bytes = declared_bytes.saturating_add(planned_entry.entry.size());
         planned.push(planned_entry);
     }
@@ -235,6 +243,9 @@ struct Unpacking<'a> {
 
 impl Unpacking<'_> {
     fn place<R: Read + Seek>(&mut self, reader: &mut R, planned: Planned) -> Result<(), UnpackError> {
+        if self.cancel.is_cancelled() {
+            return Err(UnpackError::Cancelled);
+        }
         let path = self.into.join(planned.path.as_path());
         let folder = match planned.kind {
             Kind::Folder => Some(path.as_path()),

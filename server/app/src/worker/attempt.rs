@@ -219,18 +219,20 @@ async fn scan_tree(
     let archive = bench.scratch.path("upload");
     let upload = prepare::fetch(&bench.platform, &bench.of, upload, &archive).await?;
     let tree = bench.scratch.path(TREE);
-    let files = prepare::unpack_tree(archive, tree.clone(), bench.stop.token.clone())
+    let limits = bench.platform.config.archive;
+    let files = prepare::unpack_tree(archive, tree.clone(), limits, bench.stop.token.clone())
         .await
         .map_err(|failure| failure.about(&upload.file_name))?;
     bench
         .reporter
         .phase(Phase::Preparing, format!("unpacked {files} files"));
-    let rules = match task.payload.rules_upload_id {
-        None => shop.rules.clone(),
+    let (rules, rules_name) = match task.payload.rules_upload_id {
+        None => (shop.rules.clone(), None),
         Some(id) => {
             let path = bench.scratch.path("rules.yml");
-            prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
-            path
+            let upload = prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
+            prepare::check_rules(&path, &upload.file_name).await?;
+            (path, Some(upload.file_name))
         }
     };
     let runs = plan(bench, task, TargetKind::Tree, String::new()).await?;
@@ -242,6 +244,7 @@ async fn scan_tree(
         Target {
             files: Some(&tree),
             rules: Some(&rules),
+            rules_name: rules_name.as_deref(),
             network: None,
         },
     )
@@ -383,11 +386,11 @@ async fn end(
     };
     let written = patiently(|| finish_attempt(&shared.platform.store, of, &kept, &ending)).await;
     match written {
-        Ok(true) => {
-            metrics::counter!("tamiz_attempts_total", "status" => ending.status.as_str()).increment(1);
+        Ok(Some(status)) => {
+            metrics::counter!("tamiz_attempts_total", "status" => status.as_str()).increment(1);
         }
-        Ok(false) => {
-            tracing::info!(task = %of.task, attempt = of.attempt, "too late: another attempt has it");
+        Ok(None) => {
+            tracing::info!(task = %of.task, attempt = of.attempt, "too late: the task is over, or another attempt has it");
         }
         Err(error) => tracing::error!(task = %of.task, error = &error as &dyn std::error::Error,
             "an attempt could not be ended; its lease runs out and another worker takes over"),

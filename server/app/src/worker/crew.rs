@@ -27,8 +27,6 @@ use crate::tool::{Inventory, rules};
 
 /// A stopped attempt has this long to kill its tool and write its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// A worker that was silent for this many leases is marked as gone.
-const SILENT_LEASES: f64 = 3.0;
 
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +52,7 @@ pub enum WorkerError {
 pub struct Worker {
     shop: Arc<Shop>,
     scan_types: Vec<ScanType>,
+    tools: Vec<String>,
     leases: Arc<Leases>,
     slots: Arc<Semaphore>,
     slots_max: usize,
@@ -80,6 +79,11 @@ impl Worker {
         scan_types.dedup();
         let worker = WorkerId::fresh();
         let workplace = open_workplace(&config.scratch_dir, worker).await?;
+        let tools = inventory
+            .available
+            .iter()
+            .map(|tool| tool.entry.name.clone())
+            .collect();
         let capabilities = capabilities(&scan_types, &inventory);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let new = NewWorker {
@@ -113,6 +117,7 @@ impl Worker {
         Ok(Self {
             shop: Arc::new(shop),
             scan_types,
+            tools,
             leases: Arc::default(),
             slots: Arc::new(Semaphore::new(config.worker.slots)),
             slots_max: config.worker.slots,
@@ -182,6 +187,7 @@ impl Worker {
         let request = ClaimRequest {
             worker: self.shop.worker,
             scan_types: &self.scan_types,
+            tools: &self.tools,
             slots: u32::try_from(free).unwrap_or(u32::MAX),
             lease: self.shop.platform.config.queue.lease,
         };
@@ -305,10 +311,7 @@ async fn sweep(shop: &Shop, state: WorkerState) -> Result<(), StoreError> {
     if expired > 0 {
         tracing::info!(expired, "leases ran out; their tickets are back in the queue");
     }
-    let (waiting, leased) = store.queue_depth().await?;
-    metrics::gauge!("tamiz_queue_tickets", "state" => "waiting").set(waiting as f64);
-    metrics::gauge!("tamiz_queue_tickets", "state" => "leased").set(leased as f64);
-    let silence = shop.platform.config.queue.lease.as_secs_f64() * SILENT_LEASES;
+    let silence = shop.platform.config.queue.silence_max();
     store.bury_silent_workers(silence).await?;
     Ok(())
 }
@@ -325,7 +328,6 @@ async fn cancelled(signals: &mut Receiver<Signal>, leases: &Leases) {
     }
 }
 
-/// What the register shows of this machine.
 async fn open_workplace(scratch: &Path, worker: WorkerId) -> Result<Workplace, WorkerError> {
     let root = scratch.to_owned();
     let opened = tokio::task::spawn_blocking(move || Workplace::open(&root, worker)).await;
@@ -337,6 +339,8 @@ async fn open_workplace(scratch: &Path, worker: WorkerId) -> Result<Workplace, W
         })
 }
 
+/// What the register shows of this machine: what it has plugins for (and so can import), what of that
+/// it has tools for, and which tools.
 fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::Value {
     let tools: Vec<_> = inventory
         .available
@@ -348,10 +352,10 @@ fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::V
         .iter()
         .map(|tool| json!({ "name": tool.name, "reason": tool.reason }))
         .collect();
-    json!({
-        "scanTypes": scan_types,
-        "scansWithTools": inventory.scan_types(),
-        "tools": tools,
-        "missingTools": missing,
-    })
+    let scans = inventory.scan_types();
+    let scans: Vec<_> = scan_types
+        .iter()
+        .filter(|scan_type| scans.contains(scan_type.as_str()))
+        .collect();
+    json!({ "scanTypes": scan_types, "scans": scans, "tools": tools, "missingTools": missing })
 }

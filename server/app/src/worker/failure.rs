@@ -28,10 +28,16 @@ pub(crate) enum Failure {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Other work has all of this process's plugin slots: nobody's fault, and no attempt is used up.
+    #[error("all plugin slots are in use")]
+    Busy,
     /// The stop button was pressed.
     #[error("stopped")]
     Stopped,
 }
+
+/// Before a task that found no plugin slot is tried again: a conversion takes seconds.
+const BUSY_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
 impl Failure {
     pub(crate) fn may_pass(
@@ -91,6 +97,7 @@ impl From<ConvertFailure> for Failure {
         let message = failure.to_string();
         match failure {
             ConvertFailure::Cancelled => Self::Stopped,
+            ConvertFailure::HostBusy => Self::Busy,
             ConvertFailure::Unrecognized { .. } => Self::refused(RefusalCode::ReportUnrecognized, message),
             ConvertFailure::BadOptions { .. } => Self::refused(RefusalCode::BadOptions, message),
             ConvertFailure::Corrupt { .. } => Self::refused(RefusalCode::ReportCorrupt, message),
@@ -124,6 +131,13 @@ pub(crate) fn ending(
     Some(match failure {
         Failure::Refused(refusal) => bad(TaskStatus::Failed, refusal.clone()),
         Failure::TimedOut(refusal) => bad(TaskStatus::Timeout, refusal.clone()),
+        Failure::Busy => Ending {
+            counts: false,
+            ..retry_at(
+                now + BUSY_PAUSE,
+                "the worker has too much to do; trying again".to_owned(),
+            )
+        },
         Failure::Stopped => retry_at(now, "stopped for no reason that is known".to_owned()),
         Failure::MayPass { doing, source } => {
             // any other source's words are not for clients
@@ -227,6 +241,13 @@ mod tests {
             let refused = Failure::refused(RefusalCode::ReportCorrupt, words).about("a.json");
             assert_eq!(refused.to_string(), told);
         }
+    }
+
+    #[test]
+    fn a_worker_with_too_much_to_do_costs_no_attempt() {
+        let busy = end(&ConvertFailure::HostBusy.into(), None, 2).unwrap();
+        assert_eq!((busy.status, busy.counts), (TaskStatus::Retrying, false));
+        assert_eq!(busy.run_at.unwrap().timestamp(), 5);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use crate::blob::{BlobKey, BlobStore};
+use crate::config::ArchiveSettings;
 use crate::flow::finish_attempt::AttemptOf;
 use crate::platform::Platform;
 use crate::tool::unpack::{self, UnpackError, UnpackLimits};
@@ -48,6 +49,20 @@ impl Scratch {
     }
 }
 
+/// Refuses rules that no tool can read: whatever their format, it is text. The size was checked when
+/// they were ordered.
+pub(crate) async fn check_rules(path: &Path, file_name: &str) -> Result<(), Failure> {
+    let bytes = tokio::fs::read(path).await?;
+    match std::str::from_utf8(&bytes) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let position = error.valid_up_to();
+            let message = format!("{file_name:?}: rules are UTF-8 text, and byte {position} is not");
+            Err(Failure::refused(RefusalCode::RulesInvalid, message))
+        }
+    }
+}
+
 /// Copies an upload's bytes to `path`, checked against their hash.
 pub(crate) async fn fetch(
     platform: &Platform,
@@ -78,14 +93,21 @@ async fn copy(blobs: &BlobStore, of: &AttemptOf, upload: &Upload, path: &Path) -
 pub(crate) async fn unpack_tree(
     archive: PathBuf,
     into: PathBuf,
+    settings: ArchiveSettings,
     stop: CancellationToken,
 ) -> Result<u64, Failure> {
+    let limits = UnpackLimits {
+        entries: settings.entries_max,
+        file_bytes: settings.file_bytes_max,
+        total_bytes: settings.bytes_max,
+        ..UnpackLimits::default()
+    };
     let unpacked = tokio::task::spawn_blocking(move || {
         std::fs::create_dir(&into).map_err(|source| UnpackError::Storage {
             doing: "making the folder",
             source,
         })?;
-        unpack::unpack(&archive, &into, &UnpackLimits::default(), &stop)
+        unpack::unpack(&archive, &into, &limits, &stop)
     })
     .await?;
     match unpacked {
@@ -132,6 +154,62 @@ fn plain(path: &Path) -> Result<PathBuf, Failure> {
 mod tests {
     use super::*;
     use flate2::write::GzEncoder;
+
+    #[tokio::test]
+    async fn a_tree_is_held_to_the_configured_limits() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("upload");
+        let mut writer = zip::ZipWriter::new(File::create(&archive).unwrap());
+        for name in ["a.py", "b.py", "c.py"] {
+            writer
+                .start_file(name, zip::write::SimpleFileOptions::default())
+                .unwrap();
+            writer.write_all(b"print(1)\n").unwrap();
+        }
+        writer.finish().unwrap();
+        let fitting = ArchiveSettings {
+            entries_max: 3,
+            file_bytes_max: 9,
+            bytes_max: 27,
+        };
+        for (number, (settings, code)) in [
+            (fitting, None),
+            (
+                ArchiveSettings {
+                    entries_max: 2,
+                    ..fitting
+                },
+                Some("ARCHIVE_TOO_MANY_ENTRIES"),
+            ),
+            (
+                ArchiveSettings {
+                    file_bytes_max: 8,
+                    ..fitting
+                },
+                Some("ARCHIVE_FILE_TOO_LARGE"),
+            ),
+            (
+                ArchiveSettings {
+                    bytes_max: 26,
+                    ..fitting
+                },
+                Some("ARCHIVE_TOO_LARGE"),
+            ),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let into = folder.path().join(number.to_string());
+            let done = unpack_tree(archive.clone(), into, settings, CancellationToken::new()).await;
+            match (done, code) {
+                (Ok(files), None) => assert_eq!(files, 3),
+                (Err(Failure::Refused(refusal)), Some(code)) => {
+                    assert!(refusal.message.contains(code), "{refusal:?}");
+                }
+                (done, code) => panic!("{:?} instead of {code:?}", done.is_ok()),
+            }
+        }
+    }
 
     #[test]
     fn a_gzip_report_is_unpacked_and_a_cut_one_refused() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tamiz_core::progress::Phase;
-use tamiz_core::{ArtifactId, LogLevel, RefusalCode, ToolExecutionId};
+use tamiz_core::{ArtifactId, LogLevel, Refusal, RefusalCode, ToolExecutionId};
 use tamiz_host::ToolRun;
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::tool_execution::ToolExecution;
@@ -39,6 +39,8 @@ pub(crate) struct Target<'a> {
     pub(crate) files: Option<&'a Path>,
     /// The rules.
     pub(crate) rules: Option<&'a Path>,
+    /// What their uploader calls them; none for the operator's.
+    pub(crate) rules_name: Option<&'a str>,
     /// What is called.
     pub(crate) network: Option<&'a NetworkTarget>,
 }
@@ -70,7 +72,7 @@ pub(crate) async fn run_tools(
         let judged = match run_one(bench, tool, run, target, &scratch).await? {
             Ended::Ran(outcome) => {
                 let kept = keep(bench, tool, &outcome).await?;
-                judge(bench, &run.tool, &outcome).map(|()| reports.extend(kept))
+                judge(bench, &run.tool, &outcome, target.rules_name).map(|()| reports.extend(kept))
             }
             Ended::Nothing(message) => {
                 bench
@@ -200,7 +202,12 @@ fn wrong_run(name: &str, error: ToolError) -> Failure {
 }
 
 /// What the end of the run means for the task.
-fn judge(bench: &mut Bench, name: &str, outcome: &ToolOutcome) -> Result<(), Failure> {
+fn judge(
+    bench: &mut Bench,
+    name: &str,
+    outcome: &ToolOutcome,
+    rules_name: Option<&str>,
+) -> Result<(), Failure> {
     if matches!(outcome.end, ToolEnd::Cancelled) {
         return Err(Failure::Stopped);
     }
@@ -239,6 +246,10 @@ fn judge(bench: &mut Bench, name: &str, outcome: &ToolOutcome) -> Result<(), Fai
         (Verdict::Failed, ToolEnd::TimedOut { .. }) => Err(Failure::TimedOut(problem)),
         // a crash may be the machine's fault; a bad exit code will come again
         (Verdict::Failed, ToolEnd::Killed(_)) => Err(Failure::may_pass("running a tool", problem)),
+        (Verdict::InputRefused, _) => Err(Failure::Refused(match rules_name {
+            Some(rules) => rules_refused(name, rules, outcome),
+            None => problem,
+        })),
         (Verdict::Failed, _) => Err(Failure::Refused(problem)),
     }
 }
@@ -262,6 +273,15 @@ fn judge_traffic(bench: &mut Bench, name: &str, traffic: &Traffic) -> Result<(),
         .unwrap_or("it made no connection");
     let message = format!("{name} heard nothing from its target: {why}");
     Err(Failure::refused(RefusalCode::TargetUnreachable, message))
+}
+
+fn rules_refused(tool: &str, rules: &str, outcome: &ToolOutcome) -> Refusal {
+    let said = outcome
+        .stderr
+        .first_line()
+        .map_or_else(|| outcome.end.to_string(), |line| format!("it says {line:?}"));
+    let message = format!("{rules:?}: {tool} cannot use these rules: {said}; its stderr has more");
+    Refusal::new(RefusalCode::RulesInvalid, message)
 }
 
 /// Stores stdout, stderr and the reports, and notes the execution; answers the reports.

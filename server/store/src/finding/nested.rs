@@ -15,6 +15,7 @@ use super::read::{
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
+use crate::weight;
 
 /// Whose findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,10 +79,9 @@ pub async fn pages_of(
     query.push(" order by ").push(order.columns());
     query.push(" limit ").push_bind(limit.probe());
     query.push(") f order by ").push(order.columns());
-    let rows = query
-        .build_query_as::<FindingRow>()
-        .fetch_all(tx.connection())
-        .await?;
+    let allowance = tx.allowance();
+    let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_finding).await?;
     let mut pages: HashMap<Uuid, Vec<FindingRow>> = HashMap::new();
     for row in rows {
         pages.entry(parents.of(&row)).or_default().push(row);

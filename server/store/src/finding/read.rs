@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
+use crate::weight;
 
 /// Which findings. All conditions hold together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -160,10 +161,9 @@ pub async fn page(
     }
     query.push(" order by ").push(order.columns());
     query.push(" limit ").push_bind(limit.probe());
-    let rows = query
-        .build_query_as::<FindingRow>()
-        .fetch_all(tx.connection())
-        .await?;
+    let allowance = tx.allowance();
+    let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_finding).await?;
     Ok(Page::of(rows, limit))
 }
 
@@ -249,10 +249,9 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[FindingId]) -> Result<Vec<FindingR
         .push(" from tenant.finding where tenant_id = ")
         .push_bind(tx.tenant());
     query.push(" and id = any(").push_bind(ids).push(")");
-    Ok(query
-        .build_query_as::<FindingRow>()
-        .fetch_all(tx.connection())
-        .await?)
+    let allowance = tx.allowance();
+    let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
+    allowance.collect(rows, weight::of_finding).await
 }
 
 /// Findings per project and severity, for these projects.

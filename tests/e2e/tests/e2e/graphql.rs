@@ -360,6 +360,11 @@ async fn whoever_watches_the_server_needs_no_token_and_learns_nothing_of_tenants
         ("/healthz", "ok"),
         ("/readyz", "\"ready\":true"),
         ("/metrics", "tamiz_attempts_total"),
+        ("/metrics", "tamiz_queue_tickets{state=\"waiting\"} 0"),
+        (
+            "/metrics",
+            "tamiz_workers{scan_type=\"codeaudit\",work=\"import\"} 1",
+        ),
     ] {
         let answer = nobody.request(Method::GET, path).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::process::running_with;
 use crate::harness::tool::{Script, Tools};
-use crate::harness::{App, Client, Plan, report, text};
+use crate::harness::{App, Client, Plan, order, report, text};
 
 /// Inside its box the stand-in does what the upload's own file says.
 const OBEY: &str = ". /src/behaviour";
@@ -224,18 +224,65 @@ async fn a_box_shows_a_tool_nothing_of_the_machine() {
 }
 
 #[tokio::test]
-async fn a_worker_without_the_tool_says_so() {
+async fn a_task_waits_for_a_worker_that_has_its_tool() {
     let app = App::start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme
-        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
-        .await;
-    let failed = acme.ends_as(&task, "FAILED").await;
-    assert_eq!(failed["error"]["code"], "TOOL_UNAVAILABLE", "{failed:#}");
-    let message = text(&failed["error"]["message"]);
+    let archive = report::archive([("a.py", b"1".as_slice())]);
+    let task = acme.scan(&project, "src.zip", archive).await;
+    let import = acme.import(&project, "report.json", report::semgrep(1)).await;
+    acme.ends_as(&import, "COMPLETED").await;
+    let waiting = acme.task(&task).await;
     assert_eq!(
-        message,
-        "semgrep cannot run on this worker: the catalogue does not have it"
+        (&waiting["status"], &waiting["attempt"]),
+        (&json!("QUEUED"), &json!(0)),
+        "a worker without the tool leaves it to another"
+    );
+    let mut events = acme.events(&task, 0).await;
+    let first = events.event().await.expect("it waits");
+    assert_eq!(first["message"], "waiting for a worker with semgrep");
+    acme.mutate("cancelTask", json!({ "taskId": task })).await;
+    acme.ends_as(&task, "CANCELLED").await;
+}
+
+#[tokio::test]
+async fn rules_that_the_tool_cannot_use_are_refused_by_name() {
+    let (_app, acme, project) = obedient().await;
+    let behaviour = "echo; printf 'no rule \\033in rules.yml\\n' >&2; exit 7";
+    let archive = report::archive([("behaviour", behaviour.as_bytes())]);
+    let upload = acme.upload(&project, "src.zip", archive).await;
+    let scan = async |rules: &[u8]| {
+        let rules = acme.upload(&project, "mine.yml", rules.to_vec()).await;
+        let mut input = order(&project, &upload);
+        input["rulesUploadId"] = json!(rules);
+        acme.mutate("startScan", input).await
+    };
+    for (rules, says) in [
+        (
+            b"rules: []".as_slice(),
+            "\"mine.yml\": semgrep cannot use these rules: it says \"no rule in rules.yml\"",
+        ),
+        (
+            b"rules: \xff",
+            "\"mine.yml\": rules are UTF-8 text, and byte 7 is not",
+        ),
+    ] {
+        let task = text(&scan(rules).await["task"]["id"]);
+        let failed = acme.ends_as(&task, "FAILED").await;
+        assert_eq!(failed["error"]["code"], "RULES_INVALID", "{failed:#}");
+        assert!(text(&failed["error"]["message"]).starts_with(says), "{failed:#}");
+    }
+    let refused = scan(&vec![b'#'; 8 * 1024 * 1024 + 1]).await;
+    assert_eq!(
+        refused["errors"][0]["path"],
+        json!(["input", "rulesUploadId"]),
+        "{refused}"
+    );
+
+    let task = text(&acme.mutate("startScan", order(&project, &upload)).await["task"]["id"]);
+    let failed = acme.ends_as(&task, "FAILED").await;
+    assert_eq!(
+        failed["error"]["code"], "TOOL_FAILED",
+        "the operator's rules: {failed:#}"
     );
 }

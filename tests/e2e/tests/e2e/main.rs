@@ -27,4 +27,5 @@ mod silencing;
 mod subscriptions;
 mod tokens;
 mod uploads;
+mod watching;
 mod whole_road;

@@ -226,3 +226,28 @@ async fn a_task_that_matters_more_overtakes_an_older_one() {
         .join("\n");
     assert_eq!(begun, expected);
 }
+
+#[tokio::test]
+async fn a_burst_of_orders_is_taken_whole() {
+    // nine plugin calls at once: one for the slot of a worker, the rest for orders
+    let app = Plan::new().without_worker().set("worker_slots", 1).start().await;
+    let mut orders = Vec::new();
+    for tenant in ["acme", "globex", "initech", "umbrella", "hooli", "stark"] {
+        let client = app.tenant(tenant);
+        let project = client.project("shop").await;
+        let upload = client.upload(&project, "report.json", report::semgrep(1)).await;
+        for _ in 0..4 {
+            let (client, input) = (client.clone(), order(&project, &upload));
+            orders.push(async move {
+                let made = client.mutate("importReport", input).await;
+                (client, made)
+            });
+        }
+    }
+    let made = futures_util::future::join_all(orders).await;
+    let _worker = app.worker("worker");
+    for (client, made) in made {
+        assert_eq!(made["errors"], json!([]), "{made}");
+        client.ends_as(&text(&made["task"]["id"]), "COMPLETED").await;
+    }
+}

@@ -40,7 +40,10 @@ fn walked(bytes: &[u8], chunk_bytes: usize) -> (Vec<String>, Option<XmlError>) {
                 if !repaired {
                     assert!(bytes[place.clone()].starts_with(b"<item") && bytes[place].ends_with(b">"));
                 }
-                let children = listed(node.children().map(|child| format!("{}:{}", child.name(), child.text())));
+                let children = listed(
+                    node.children()
+                        .map(|child| format!("{}:{}", child.name(), child.text())),
+                );
                 let odd = if repaired || unknown_entity { " odd" } else { "" };
                 seen.push(format!(
                     "{}{attributes}{children} [{}] {}+{}{odd}",

@@ -3,58 +3,79 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::types::{
-    ExecutableDocument, Field, Selection, SelectionSet, TypeKind, TypeSystemDefinition,
+    BaseType, ExecutableDocument, Field, FieldDefinition, Selection, SelectionSet, TypeKind,
+    TypeSystemDefinition,
 };
-use async_graphql::{Name, ServerError, Value as ConstantValue, Variables};
+use async_graphql::{Name, Positioned, ServerError, Value as ConstantValue, Variables};
 use tamiz_core::limits::PAGE_ROWS_MAX;
 
-use super::{Limits, PAGE_ROWS_DEFAULT, QUERY_LEVELS_MAX, at_most, with_code};
+use super::{LIST_ROWS, Limits, PAGE_ROWS_DEFAULT, QUERY_LEVELS_MAX, at_most, with_code};
 
 /// Lists of the type system whose elements lead to further such lists.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
-/// Which fields answer with a page of rows.
+/// What fields answer with many rows.
 #[derive(Debug, Clone, Default)]
 pub struct Prices {
     pages: HashSet<String>,
+    lists: HashSet<String>,
     pub(super) limits: Limits,
 }
 
 impl Prices {
-    /// Every field of the schema that takes `first` is a page, wherever it stands.
+    /// Every field of the schema that takes `first` is a page, wherever it stands; every other list is
+    /// a plain one, but for those of a connection, which its page has paid for.
     pub fn from_sdl(sdl: &str, limits: Limits) -> Self {
-        let mut pages = HashSet::new();
+        let mut prices = Self {
+            limits,
+            ..Self::default()
+        };
         let Ok(document) = async_graphql::parser::parse_schema(sdl) else {
-            return Self { pages, limits };
+            return prices;
         };
         for definition in document.definitions {
             let TypeSystemDefinition::Type(definition) = definition else {
                 continue;
             };
-            let fields = match definition.node.kind {
-                TypeKind::Object(object) => object.fields,
-                TypeKind::Interface(interface) => interface.fields,
-                _ => continue,
-            };
-            pages.extend(
-                fields
-                    .into_iter()
-                    .filter(|field| {
-                        field
-                            .node
-                            .arguments
-                            .iter()
-                            .any(|argument| argument.node.name.node == "first")
-                    })
-                    .map(|field| field.node.name.node.to_string()),
-            );
+            match definition.node.kind {
+                TypeKind::Object(object) => prices.add(&object.fields),
+                TypeKind::Interface(interface) => prices.add(&interface.fields),
+                _ => {}
+            }
         }
-        Self { pages, limits }
+        prices
+    }
+
+    fn add(&mut self, fields: &[Positioned<FieldDefinition>]) {
+        let is_connection = fields.iter().any(|field| field.node.name.node == "pageInfo");
+        for field in fields {
+            let field = &field.node;
+            let is_page = field
+                .arguments
+                .iter()
+                .any(|argument| argument.node.name.node == "first");
+            if is_page {
+                self.pages.insert(field.name.node.to_string());
+            } else if !is_connection && matches!(field.ty.node.base, BaseType::List(_)) {
+                self.lists.insert(field.name.node.to_string());
+            }
+        }
     }
 
     /// Whether `field` answers with a page.
     pub fn is_page(&self, field: &str) -> bool {
         self.pages.contains(field)
+    }
+
+    /// How many rows `field` counts for when it does not say.
+    fn rows(&self, field: &str) -> u64 {
+        if self.pages.contains(field) {
+            u64::from(PAGE_ROWS_DEFAULT)
+        } else if self.lists.contains(field) {
+            LIST_ROWS
+        } else {
+            1
+        }
     }
 }
 
@@ -184,8 +205,7 @@ impl<'a> Meter<'a> {
             .max();
         match asked {
             Some(rows) => rows.clamp(1, u64::from(PAGE_ROWS_MAX)),
-            None if self.prices.is_page(&field.name.node) => u64::from(PAGE_ROWS_DEFAULT),
-            None => 1,
+            None => self.prices.rows(&field.name.node),
         }
     }
 

@@ -7,8 +7,10 @@ use super::*;
 
 const SDL: &str = "
 type Query { hello: String, items(first: Int, after: String): Items! }
-type Items { nodes: [Item!]!, totalCount: Int! }
-type Item { name: String, fields: Int, items(first: Int): Items! }
+type Items { nodes: [Item!]!, pageInfo: PageInfo!, totalCount: Int! }
+type PageInfo { hasNextPage: Boolean! }
+type Item { name: String, fields: Int, items(first: Int): Items!, notes: [Note!]! }
+type Note { text: String, words: [String!]!, notes: [Note!]! }
 ";
 
 fn code(query: &str) -> Result<OperationType, String> {
@@ -38,6 +40,18 @@ fn ordinary_documents_pass_with_their_kind() {
     assert_eq!(
         code("{ items(first: 100) { totalCount nodes { name fields } } }"),
         Ok(OperationType::Query)
+    );
+}
+
+#[test]
+fn a_list_without_first_has_a_price_and_the_rows_of_a_page_have_one_only() {
+    assert_eq!(
+        code("{ items(first: 100) { nodes { notes { text words } } } }"),
+        Ok(OperationType::Query)
+    );
+    assert_eq!(
+        code("{ items(first: 100) { nodes { notes { notes { text words notes { text } } } } } }"),
+        refused("QUERY_TOO_COMPLEX")
     );
 }
 

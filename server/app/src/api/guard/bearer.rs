@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tamiz_core::TenantId;
 use tamiz_core::token::Token;
 use uuid::Uuid;
 
@@ -32,6 +33,9 @@ pub enum AuthError {
 pub trait Credential: Clone + Send + Sync + 'static {
     /// The token's id: requests are counted by it.
     fn token_id(&self) -> Uuid;
+
+    /// Whose token: streams are shared out by it.
+    fn tenant(&self) -> TenantId;
 }
 
 /// Whoever can tell a valid token.

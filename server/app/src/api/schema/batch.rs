@@ -22,6 +22,11 @@ const KEYS_PER_FETCH_MAX: usize = 1_000;
 /// How often a key whose fetcher was dropped (a failed sibling cancelled it) is asked for again.
 const TRIES_MAX: usize = 8;
 
+/// Turns in a row without a new key after which none is expected any more.
+const QUIET_TURNS: u32 = 2;
+/// Turns after which the keys are fetched anyway.
+const TURNS_MAX: u32 = 64;
+
 /// Everything asked for and known of one kind.
 #[derive(Debug)]
 pub(super) struct Batch<K, V> {
@@ -34,6 +39,8 @@ type Waiting<V> = Vec<oneshot::Sender<Result<Option<V>, ApiError>>>;
 struct Inner<K, V> {
     known: HashMap<K, Option<V>>,
     waiting: HashMap<K, Waiting<V>>,
+    /// How often a key was noted.
+    noted: u64,
 }
 
 impl<K, V> Default for Batch<K, V> {
@@ -42,6 +49,7 @@ impl<K, V> Default for Batch<K, V> {
             inner: Mutex::new(Inner {
                 known: HashMap::new(),
                 waiting: HashMap::new(),
+                noted: 0,
             }),
         }
     }
@@ -62,11 +70,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
                     return Ok(value.clone());
                 }
                 let (sender, answer) = oneshot::channel();
+                inner.noted += 1;
                 inner.waiting.entry(key.clone()).or_default().push(sender);
                 answer
             };
-            // everything else that is ready now notes its keys
-            tokio::task::yield_now().await;
+            self.settled().await;
             if answer.is_empty() {
                 let waiting = std::mem::take(&mut self.lock().waiting);
                 if waiting.contains_key(&key) {
@@ -87,6 +95,21 @@ impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
     /// Forgets all values: something was written, or time has passed.
     pub(super) fn clear(&self) {
         self.lock().known.clear();
+    }
+
+    /// Returns when everything else that is ready has noted its keys. One turn is not enough: on a
+    /// runtime with several threads another one may go on polling the siblings meanwhile.
+    async fn settled(&self) {
+        let (mut seen, mut quiet) = (self.lock().noted, 0);
+        for _ in 0..TURNS_MAX {
+            tokio::task::yield_now().await;
+            let noted = self.lock().noted;
+            quiet = if noted == seen { quiet + 1 } else { 0 };
+            seen = noted;
+            if quiet == QUIET_TURNS {
+                return;
+            }
+        }
     }
 
     async fn fetch<F, Fetching>(&self, waiting: HashMap<K, Waiting<V>>, fetch: &F)

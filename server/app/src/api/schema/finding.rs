@@ -9,6 +9,7 @@ use tamiz_core::{Location, Refusal};
 use tamiz_store::StoreError;
 use tamiz_store::finding::{self, FindingRow};
 
+use super::answer_bytes::paid;
 use super::project::Project;
 use super::session::Session;
 use super::task::Task;
@@ -96,8 +97,8 @@ impl Finding {
     }
 
     /// Advisory ids (CVE, GHSA, OSV).
-    async fn cve(&self) -> &[String] {
-        &self.0.cve
+    fn cve(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
+        paid(context, &self.0.cve[..])
     }
 
     /// As it stood in the report.
@@ -111,13 +112,13 @@ impl Finding {
     }
 
     /// The whole explanation.
-    async fn message(&self) -> &str {
-        &self.0.message
+    fn message(&self, context: &Context<'_>) -> Result<&str, ApiError> {
+        Ok(paid(context, &self.0.message)?)
     }
 
     /// What to do about it.
-    async fn remediation(&self) -> Option<&str> {
-        self.0.remediation.as_deref()
+    fn remediation(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        Ok(paid(context, &self.0.remediation)?.as_deref())
     }
 
     /// `file`, `url`, `endpoint`, `domain` or `flow`; null if the tool names no place.
@@ -126,13 +127,13 @@ impl Finding {
     }
 
     /// The primary place in one word.
-    async fn location(&self) -> Option<&str> {
-        self.0.location_label.as_deref()
+    fn location(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        Ok(paid(context, &self.0.location_label)?.as_deref())
     }
 
     /// The file, relative to the scanned root; a label.
-    async fn file(&self) -> Option<&str> {
-        self.0.file_path.as_deref()
+    fn file(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        Ok(paid(context, &self.0.file_path)?.as_deref())
     }
 
     /// The first line, from 1.
@@ -149,26 +150,28 @@ impl Finding {
     }
 
     /// The source text at the place.
-    async fn snippet(&self) -> Option<&str> {
-        match self.position()? {
-            Location::File { snippet, .. } => snippet.as_deref(),
-            _ => None,
+    fn snippet(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        match self.position() {
+            Some(Location::File { snippet, .. }) => Ok(paid(context, snippet)?.as_deref()),
+            _ => Ok(None),
         }
     }
 
     /// All places, each an object with a `kind`.
-    fn locations(&self) -> Result<Value, ApiError> {
-        serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))
+    fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+        let all = serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))?;
+        paid(context, &all)?;
+        Ok(all)
     }
 
     /// To read more; labels, never fetched.
-    async fn references(&self) -> &[String] {
-        &self.0.refs.0
+    fn references(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
+        paid(context, &self.0.refs.0[..])
     }
 
     /// Such as `owasp:A03:2021`.
-    async fn tags(&self) -> &[String] {
-        &self.0.tags.0
+    fn tags(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
+        paid(context, &self.0.tags.0[..])
     }
 
     /// The identity that survives line shifts and tool upgrades, in hexadecimal.
@@ -187,8 +190,8 @@ impl Finding {
     }
 
     /// Anything else that the tool told.
-    async fn extra(&self) -> &Value {
-        &self.0.extra
+    fn extra(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
+        paid(context, &self.0.extra)
     }
 
     /// When it was stored.

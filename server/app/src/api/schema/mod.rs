@@ -4,6 +4,7 @@
 //! batches keep the number of SQL statements a matter of the query's shape. Ids are UUIDv7 and
 //! unique over all kinds, so `node(id:)` takes them as they are.
 
+mod answer_bytes;
 mod batch;
 mod connection;
 mod session;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use async_graphql::{Request, Response, Schema};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use tamiz_core::TenantId;
 use tamiz_core::token::Token;
 use tamiz_store::token::Caller;
 use uuid::Uuid;
@@ -64,6 +66,10 @@ fn build() -> GraphSchema {
 impl Credential for Caller {
     fn token_id(&self) -> Uuid {
         self.token.uuid()
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.scope.tenant_id()
     }
 }
 
@@ -113,6 +119,7 @@ impl Engine for Graph {
         let session = self.session(caller);
         let response = self.schema.execute(request.data(Arc::clone(&session))).await;
         session.rest().await;
+        let response = answer_bytes::only_refusal(response);
         metrics::counter!("tamiz_graphql_statements_total").increment(session.reads());
         response
     }
@@ -126,7 +133,8 @@ impl Engine for Graph {
                 async move {
                     // each event reads afresh, and no connection is held between two of them
                     session.rest().await;
-                    response
+                    session.budget.refill();
+                    answer_bytes::only_refusal(response)
                 }
             })
             .boxed()

@@ -55,6 +55,7 @@ macro_rules! payload {
                 match outcome {
                     Ok(node) => Ok(Self { $field: Some(node), errors: Vec::new() }),
                     Err(FlowError::Refused(refusal)) => Ok(Self { $field: None, errors: vec![refusal.into()] }),
+                    Err(FlowError::Store(error)) => Err(ApiError::of_store(&error)),
                     Err(fault) => Err(ApiError::fault(&fault)),
                 }
             }

@@ -1,5 +1,6 @@
 //! What a task came to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
@@ -7,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_store::scan_result;
 
+use super::answer_bytes::paid;
 use super::session::Session;
 use super::task::Task;
 use super::words::{CompletenessName, SeverityCounts};
@@ -61,8 +63,8 @@ impl ScanResult {
     }
 
     /// The recognised format of each report.
-    async fn formats(&self) -> &[String] {
-        &self.0.summary.formats
+    fn formats(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
+        paid(context, &self.0.summary.formats[..])
     }
 
     /// Findings by severity.
@@ -81,27 +83,27 @@ impl ScanResult {
     }
 
     /// Findings by rule, the first thousand rules; the rest under the empty key.
-    fn by_rule(&self) -> Result<Value, ApiError> {
-        serde_json::to_value(&self.0.summary.by_rule).map_err(|error| ApiError::fault(&error))
+    fn by_rule(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+        counts(context, &self.0.summary.by_rule)
     }
 
     /// Findings by file, the first thousand files; the rest under the empty key.
-    fn by_file(&self) -> Result<Value, ApiError> {
-        serde_json::to_value(&self.0.summary.by_file).map_err(|error| ApiError::fault(&error))
+    fn by_file(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+        counts(context, &self.0.summary.by_file)
     }
 
     /// What the plugin and the host had to say, the first thousand.
-    async fn diagnostics(&self) -> Vec<Diagnostic> {
-        self.0
-            .summary
-            .diagnostics
-            .iter()
-            .map(|note| Diagnostic {
-                level: format!("{:?}", note.level).to_lowercase(),
-                code: note.code.clone(),
-                message: note.message.clone(),
-            })
-            .collect()
+    fn diagnostics(&self, context: &Context<'_>) -> Result<Vec<Diagnostic>, ApiError> {
+        let notes = &self.0.summary.diagnostics;
+        for note in notes {
+            paid(context, &note.message)?;
+        }
+        let told = |note: &tamiz_core::Diagnostic| Diagnostic {
+            level: format!("{:?}", note.level).to_lowercase(),
+            code: note.code.clone(),
+            message: note.message.clone(),
+        };
+        Ok(notes.iter().map(told).collect())
     }
 
     /// Diagnostics beyond the first thousand.
@@ -113,4 +115,10 @@ impl ScanResult {
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
+}
+
+fn counts(context: &Context<'_>, by: &BTreeMap<String, u32>) -> Result<Value, ApiError> {
+    let counts = serde_json::to_value(by).map_err(|error| ApiError::fault(&error))?;
+    paid(context, &counts)?;
+    Ok(counts)
 }

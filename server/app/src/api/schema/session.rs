@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_graphql::Context;
 use futures_util::future::BoxFuture;
+use tamiz_core::budget::ByteBudget;
 use tamiz_core::{ArtifactId, ProjectId, TaskId};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
@@ -23,6 +24,7 @@ use tamiz_store::tool_execution::{self, ToolExecution};
 use tamiz_store::{Store, StoreError, TenantTx, event, finding};
 use tokio::sync::Mutex;
 
+use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::Batch;
 use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
 use super::task::{TaskPage, TaskPageKey, TasksCountKey, by};
@@ -35,6 +37,8 @@ pub(super) struct Session {
     pub(super) state: Arc<ApiState>,
     pub(super) caller: Caller,
     transaction: Mutex<Option<TenantTx>>,
+    /// What the rows and the answer may hold together.
+    pub(super) budget: Arc<ByteBudget>,
     reads: AtomicU64,
     projects: Batch<ProjectId, Arc<Project>>,
     tasks: Batch<TaskId, Arc<Task>>,
@@ -59,6 +63,7 @@ impl Session {
             state,
             caller,
             transaction: Mutex::new(None),
+            budget: Arc::new(ByteBudget::new(ANSWER_BYTES_MAX)),
             reads: AtomicU64::new(0),
             projects: Batch::default(),
             tasks: Batch::default(),
@@ -98,18 +103,22 @@ impl Session {
         let mut slot = self.transaction.lock().await;
         let mut transaction = match slot.take() {
             Some(transaction) => transaction,
-            None => self
-                .store()
-                .begin(&self.caller.scope)
-                .await
-                .map_err(|error| ApiError::fault(&error))?,
+            None => self.begin().await?,
         };
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let answer = question(&mut transaction)
-            .await
-            .map_err(|error| ApiError::fault(&error))?;
+        let answer = question(&mut transaction).await.map_err(|error| match error {
+            StoreError::TooMuch { .. } => too_large().into(),
+            other => ApiError::of_store(&other),
+        })?;
         *slot = Some(transaction);
         Ok(answer)
+    }
+
+    async fn begin(&self) -> Result<TenantTx, ApiError> {
+        let begun = self.store().begin(&self.caller.scope).await;
+        let mut transaction = begun.map_err(|error| ApiError::of_store(&error))?;
+        transaction.pay_from(Arc::clone(&self.budget));
+        Ok(transaction)
     }
 
     /// Questions asked so far: the number of SQL statements. The query's shape bounds it: one per field

@@ -11,6 +11,7 @@ use tamiz_store::page::{Page, PageLimit};
 use tamiz_store::task::{self, Source};
 use uuid::Uuid;
 
+use super::answer_bytes::paid;
 use super::artifact::Artifact;
 use super::connection::{Listed, connection, decode, encode, limit};
 use super::finding::{FindingFilter, FindingOrder};
@@ -125,8 +126,10 @@ impl Task {
     }
 
     /// What the plugin was told.
-    async fn options(&self) -> Value {
-        Value::Object(self.0.payload.options.clone())
+    fn options(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+        let options = Value::Object(self.0.payload.options.clone());
+        paid(context, &options)?;
+        Ok(options)
     }
 
     /// Somebody asked to stop it.

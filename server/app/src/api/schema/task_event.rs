@@ -9,6 +9,7 @@ use tamiz_store::attempt::AttemptRow;
 use tamiz_store::event::Event;
 use uuid::Uuid;
 
+use super::answer_bytes::paid;
 use super::session::Session;
 use super::task::{Task, TaskError};
 use super::words::{BigInt, TaskPhase, TaskStatus};
@@ -40,8 +41,8 @@ impl TaskEvent {
     }
 
     /// For people.
-    async fn message(&self) -> &str {
-        &self.event.message
+    fn message(&self, context: &Context<'_>) -> Result<&str, ApiError> {
+        Ok(paid(context, &self.event.message)?)
     }
 
     /// Of `total`, in whatever the phase counts.

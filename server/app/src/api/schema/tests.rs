@@ -6,6 +6,7 @@ use async_graphql::{Request, Variables};
 use serde_json::{Value, json};
 use tamiz_core::Severity;
 
+use super::answer_bytes::only_refusal;
 use super::*;
 use crate::api::errors::clean;
 use crate::api::test_tenant::{Platform, findings};
@@ -30,6 +31,9 @@ fn every_page_of_the_schema_has_its_price() {
     for page in ["projects", "tasks", "findings"] {
         assert!(prices.is_page(page), "{page}");
     }
+    for list in ["artifacts", "toolExecutions", "attempts", "diagnostics", "nodes"] {
+        assert!(!prices.is_page(list), "{list}");
+    }
 }
 
 /// The answer to `query` and how many statements it took.
@@ -39,7 +43,7 @@ async fn ask(platform: &Platform, caller: &Caller, query: &str, variables: Value
     let request = Request::new(query)
         .variables(Variables::from_json(variables))
         .data(Arc::clone(&session));
-    let response = clean(graph.schema.execute(request).await);
+    let response = clean(only_refusal(graph.schema.execute(request).await));
     session.rest().await;
     (serde_json::to_value(response).unwrap(), session.reads())
 }
@@ -89,6 +93,60 @@ async fn a_field_costs_one_statement_however_many_rows_it_is_asked_of() {
     // counts make 8; severities, artifacts, executions, results 4; single projects and tasks 4.
     // Two of them that meet by chance share one, so the number may be smaller.
     assert!(counts.iter().all(|count| *count <= 16), "{counts:?}");
+    platform.end().await;
+}
+
+/// Of each, `count` findings whose messages have `bytes` bytes.
+fn long_findings(count: u32, bytes: usize) -> Vec<tamiz_store::finding::StoredFinding> {
+    let mut batch = findings(count);
+    for stored in &mut batch {
+        stored.finding.message = "m".repeat(bytes);
+    }
+    batch
+}
+
+#[tokio::test]
+async fn an_answer_that_would_fill_the_memory_is_refused_wherever_the_bytes_come_from() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    for _ in 0..6 {
+        let project = platform.project(&acme).await;
+        let task = platform.task(&acme, project).await;
+        let stored = long_findings(100, 64 * 1024);
+        platform.store_findings(&acme, project, task, stored).await;
+    }
+    let aliases: Vec<String> = (0..9).map(|number| format!("a{number}: message")).collect();
+    let aliases = aliases.join(" ");
+    for (query, fits) in [
+        // one page of the longest messages
+        ("{ findings(first: 100) { nodes { message } } }".to_owned(), true),
+        // few rows, repeated
+        (
+            format!("{{ findings(first: 100) {{ nodes {{ {aliases} }} }} }}"),
+            false,
+        ),
+        // many rows, of which next to nothing is shown
+        (
+            "{ projects { nodes { findings(first: 100) { nodes { id } } } } }".to_owned(),
+            false,
+        ),
+        (
+            "{ projects { nodes { findings(first: 10) { nodes { id } } } } }".to_owned(),
+            true,
+        ),
+    ] {
+        let (answer, _) = ask(&platform, &acme, &query, json!({})).await;
+        if fits {
+            assert!(answer.get("errors").is_none(), "{query}");
+            continue;
+        }
+        let errors = answer["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), 1, "{query}");
+        assert_eq!(errors[0]["extensions"]["code"], "RESPONSE_TOO_LARGE", "{query}");
+        assert!(errors[0]["message"].as_str().unwrap().contains("32 MiB"));
+        assert!(!errors[0]["path"].as_array().unwrap().is_empty(), "{query}");
+        assert_eq!(answer["data"], Value::Null, "{query}");
+    }
     platform.end().await;
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tamiz_core::ArtifactId;
 use tamiz_store::tool_execution;
 
+use super::answer_bytes::paid;
 use super::artifact::Artifact;
 use super::session::Session;
 use super::task::Task;
@@ -46,8 +47,8 @@ impl ToolExecution {
     }
 
     /// The arguments as the tool got them.
-    async fn args(&self) -> &[String] {
-        &self.0.args
+    fn args(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
+        paid(context, &self.0.args[..])
     }
 
     /// Null when a signal ended it.
@@ -77,8 +78,8 @@ impl ToolExecution {
     }
 
     /// CPU seconds, peak memory, bytes written.
-    async fn metrics(&self) -> &Value {
-        &self.0.metrics
+    fn metrics(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
+        paid(context, &self.0.metrics)
     }
 
     /// What it wrote to stdout.

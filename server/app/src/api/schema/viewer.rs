@@ -22,9 +22,15 @@ pub(crate) struct Tenant {
 
 /// What this tenant may ask of the server.
 #[derive(SimpleObject)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the schema's names say that they are limits"
+)]
 pub(crate) struct Limits {
     /// One upload, in bytes.
     upload_bytes_max: BigInt,
+    /// Files and folders of one uploaded archive.
+    archive_entries_max: BigInt,
     /// Rows of one page.
     page_rows_max: i32,
 }
@@ -61,6 +67,7 @@ impl Viewer {
         let settings = &self.0.state.settings;
         Limits {
             upload_bytes_max: upload_bytes_max(settings, &self.0.caller).into(),
+            archive_entries_max: settings.archive_entries_max.into(),
             page_rows_max: i32::try_from(settings.graphql_page_max).unwrap_or(i32::MAX),
         }
     }

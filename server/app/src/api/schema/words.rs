@@ -93,11 +93,11 @@ pub(crate) enum ScanProfile {
 pub(crate) enum RoleName {
     /// Reads.
     Viewer,
-    /// Reads, scans, triages.
+    /// Also writes: makes projects, uploads, scans, cancels, retries.
     Analyst,
-    /// And manages projects.
+    /// For now the same as `ANALYST`.
     Admin,
-    /// And everything else.
+    /// For now the same as `ANALYST`.
     Owner,
 }
 

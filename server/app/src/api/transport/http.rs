@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::accept::{MediaType, negotiate};
-use super::{Engine, Transport, body, sse, websocket};
+use super::{Engine, QUERY_TIMEOUT, Transport, body, sse, too_slow, websocket};
 use crate::api::cost::admit;
 use crate::api::errors::{clean, is_request_error};
 use crate::api::guard::bearer::{Known, is_websocket_upgrade};
@@ -77,7 +77,7 @@ async fn answer<E: Engine>(transport: Arc<Transport<E>>, request: Request) -> Re
         return Err(Refused::method("POST"));
     }
     match (media_type, operation) {
-        (MediaType::EventStream, _) => Ok(sse::answer(&transport, known, request)),
+        (MediaType::EventStream, _) => sse::answer(&transport, known, request, operation),
         (_, OperationType::Subscription) => Err(Refused::new(
             StatusCode::NOT_ACCEPTABLE,
             "SUBSCRIPTION_NEEDS_STREAM",
@@ -106,11 +106,8 @@ async fn run<E: Engine>(
         }
         Err(_) => Refused::new(
             StatusCode::GATEWAY_TIMEOUT,
-            "QUERY_TIMEOUT",
-            format!(
-                "the query was stopped after {} s: ask for less at once",
-                transport.times.execution.as_secs()
-            ),
+            QUERY_TIMEOUT,
+            too_slow(transport.times.execution),
         )
         .into_response(),
     }

@@ -12,25 +12,23 @@ mod http;
 mod json;
 mod origin;
 mod sse;
+mod streams;
 mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{Request, Response};
+use async_graphql::parser::types::OperationType;
+use async_graphql::{ErrorExtensionValues, Request, Response, ServerError};
 use axum::Router;
-use axum::http::StatusCode;
 use axum::routing::any;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::cost::Prices;
 use super::guard::{Authenticate, RateLimit};
-use super::refused::Refused;
 pub use origin::Origins;
-
-/// Event streams and websockets open at once: at 14 KiB each they stay under 60 MB.
-pub const STREAMS_MAX: usize = 4096;
+pub use streams::Streams;
 
 /// What answers GraphQL requests.
 pub trait Engine: Authenticate {
@@ -88,21 +86,47 @@ pub struct Transport<E> {
     /// Says when the server drains: long streams end.
     pub draining: Draining,
     /// Free places for event streams and websockets.
-    pub streams: Arc<Semaphore>,
+    pub streams: Streams,
 }
 
-impl<E> Transport<E> {
-    fn stream_permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.streams).try_acquire_owned().ok()
+impl<E: Engine> Transport<E> {
+    /// The results of a request that was admitted as `operation`. A query or mutation has as long as
+    /// over plain HTTP, a subscription as long as it likes.
+    fn results(
+        &self,
+        caller: &E::Caller,
+        request: Request,
+        operation: OperationType,
+    ) -> BoxStream<'static, Response> {
+        if operation == OperationType::Subscription {
+            return self.engine.stream(caller, request);
+        }
+        let (engine, caller, limit) = (self.engine.clone(), caller.clone(), self.times.execution);
+        let answer = async move {
+            let execution = engine.execute(&caller, request);
+            tokio::time::timeout(limit, execution)
+                .await
+                .unwrap_or_else(|_| errors(QUERY_TIMEOUT, too_slow(limit)))
+        };
+        futures_util::stream::once(answer).boxed()
     }
 }
 
-fn too_many_streams() -> Refused {
-    Refused::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "TOO_MANY_STREAMS",
-        format!("the server holds {STREAMS_MAX} open streams, which is its limit: try again later"),
-    )
+/// The code of a query that was stopped.
+const QUERY_TIMEOUT: &str = "QUERY_TIMEOUT";
+
+fn too_slow(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    format!("the query was stopped after {seconds} s: ask for less at once")
+}
+
+/// A response of one error that stands before any field.
+fn errors(code: &str, message: String) -> Response {
+    let mut extensions = ErrorExtensionValues::default();
+    extensions.set("code", code);
+    let mut error = ServerError::new(message, None);
+    error.extensions = Some(extensions);
+    Response::from_errors(vec![error])
 }
 
 /// Tells long streams that the server is going away.

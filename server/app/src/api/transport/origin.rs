@@ -13,7 +13,7 @@ use axum::http::header::{HOST, ORIGIN};
 pub struct Origins(Arc<[String]>);
 
 impl Origins {
-    /// From origins such as `https://console.example.org`.
+    /// From the public address, or others, as origins such as `https://console.example.org`.
     pub fn new<T: AsRef<str>>(origins: &[T]) -> Self {
         Self(
             origins

@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 
+use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response as GraphqlResponse};
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
@@ -13,25 +14,25 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::accept::MediaType;
 use super::http::to_json;
+use super::streams::StreamPlace;
 use super::{Draining, Engine, Transport};
 use crate::api::errors::clean;
-use crate::api::guard::bearer::{AuthError, Known};
+use crate::api::guard::bearer::{AuthError, Credential as _, Known};
+use crate::api::refused::Refused;
 
 /// Streams the results of `request`.
 pub(super) fn answer<E: Engine>(
     transport: &Transport<E>,
     known: Known<E::Caller>,
     request: Request,
-) -> Response {
-    let Some(permit) = transport.stream_permit() else {
-        return super::too_many_streams().into_response();
-    };
-    let results = transport.engine.stream(&known.caller, request);
+    operation: OperationType,
+) -> Result<Response, Refused> {
+    let place = transport.streams.take(known.caller.tenant())?;
+    let results = transport.results(&known.caller, request, operation);
     let events = events(Watched {
         results: Some(results),
         engine: transport.engine.clone(),
@@ -39,7 +40,7 @@ pub(super) fn answer<E: Engine>(
         keep_alive: rechecks(transport.times.keep_alive),
         recheck: rechecks(transport.times.recheck),
         draining: transport.draining.clone(),
-        _permit: permit,
+        _place: place,
     });
     // nginx collects an answer before it passes it on, unless told not to
     let unbuffered = HeaderName::from_static("x-accel-buffering");
@@ -47,7 +48,7 @@ pub(super) fn answer<E: Engine>(
         (CONTENT_TYPE, MediaType::EventStream.content_type()),
         (unbuffered, "no"),
     ];
-    (headers, Body::from_stream(events)).into_response()
+    Ok((headers, Body::from_stream(events)).into_response())
 }
 
 /// Ticks every `period`, the first time after one.
@@ -64,7 +65,7 @@ struct Watched<E: Engine> {
     keep_alive: Interval,
     recheck: Interval,
     draining: Draining,
-    _permit: OwnedSemaphorePermit,
+    _place: StreamPlace,
 }
 
 enum Turn {

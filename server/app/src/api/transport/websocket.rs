@@ -16,12 +16,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, AbortHandle, Abortable, BoxStream, SelectAll};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, Interval, sleep_until, timeout};
 
 use super::body::{BODY_BYTES_MAX, from_value};
 use super::sse::rechecks;
-use super::{Engine, Transport};
+use super::streams::StreamPlace;
+use super::{Engine, Transport, errors};
 use crate::api::cost::admit;
 use crate::api::errors::{clean, is_request_error};
 use crate::api::guard::Credential as _;
@@ -50,13 +50,10 @@ pub(super) async fn upgrade<E: Engine>(transport: Arc<Transport<E>>, request: Re
         return Refused::new(
             StatusCode::FORBIDDEN,
             "ORIGIN_NOT_ALLOWED",
-            "this page may not connect: its origin is not in `allowed_origins`",
+            "this page may not connect: its origin is neither the host that was asked nor that of `public_url`",
         )
         .into_response();
     }
-    let Some(permit) = transport.stream_permit() else {
-        return super::too_many_streams().into_response();
-    };
     let from_header = parts.extensions.get::<Known<E::Caller>>().cloned();
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade
@@ -66,7 +63,7 @@ pub(super) async fn upgrade<E: Engine>(transport: Arc<Transport<E>>, request: Re
             .max_frame_size(BODY_BYTES_MAX)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-            .on_upgrade(move |socket| serve(socket, transport, from_header, permit)),
+            .on_upgrade(move |socket| serve(socket, transport, from_header)),
         Err(rejection) => Refused::bad_request(rejection.to_string()).into_response(),
     }
 }
@@ -75,7 +72,6 @@ async fn serve<E: Engine>(
     mut socket: WebSocket,
     transport: Arc<Transport<E>>,
     from_header: Option<Known<E::Caller>>,
-    permit: OwnedSemaphorePermit,
 ) {
     let close = if socket
         .protocol()
@@ -89,6 +85,7 @@ async fn serve<E: Engine>(
             transport,
             from_header,
             known: None,
+            place: None,
             operations: SelectAll::new(),
             handles: HashMap::new(),
         };
@@ -99,7 +96,6 @@ async fn serve<E: Engine>(
     if let Some(close) = close {
         say_goodbye(socket, close).await;
     }
-    drop(permit);
 }
 
 async fn say_goodbye(mut socket: WebSocket, close: Close) {
@@ -137,6 +133,8 @@ struct Connection<E: Engine> {
     from_header: Option<Known<E::Caller>>,
     /// Set by the acknowledged `connection_init`.
     known: Option<Known<E::Caller>>,
+    /// Taken with it.
+    place: Option<StreamPlace>,
     operations: SelectAll<Operation>,
     handles: HashMap<Arc<str>, AbortHandle>,
     init_deadline: Instant,
@@ -223,6 +221,8 @@ impl<E: Engine> Connection<E> {
             }
             None => self.from_header.take().ok_or(Some(Close::FORBIDDEN))?,
         };
+        let place = self.transport.streams.take(known.caller.tenant());
+        self.place = Some(place.map_err(|_| Some(Close::TOO_MANY_STREAMS))?);
         self.known = Some(known);
         self.send(socket, Outgoing::Ack).await
     }
@@ -264,7 +264,7 @@ impl<E: Engine> Connection<E> {
         payload: async_graphql::Value,
     ) -> Result<BoxStream<'static, GraphqlResponse>, Box<GraphqlResponse>> {
         if self.handles.len() >= OPERATIONS_MAX {
-            return Err(message::errors(
+            return Err(refusal(
                 "TOO_MANY_OPERATIONS",
                 format!("this connection runs {OPERATIONS_MAX} operations already, which is the limit"),
             ));
@@ -273,16 +273,16 @@ impl<E: Engine> Connection<E> {
             .per_token
             .count(RateKey::Token(known.caller.token_id()))
             .map_err(|wait| {
-                message::errors(
+                refusal(
                     "RATE_LIMITED",
                     format!("too many operations: try again in {wait} s"),
                 )
             })?;
-        let mut request: GraphqlRequest = from_value(payload)
-            .map_err(|refused| message::errors(refused.code(), refused.message().to_owned()))?;
-        admit(&mut request, self.transport.engine.prices())
+        let mut request: GraphqlRequest =
+            from_value(payload).map_err(|refused| refusal(refused.code(), refused.message().to_owned()))?;
+        let operation = admit(&mut request, self.transport.engine.prices())
             .map_err(|error| Box::new(clean(GraphqlResponse::from_errors(vec![error]))))?;
-        Ok(self.transport.engine.stream(&known.caller, request))
+        Ok(self.transport.results(&known.caller, request, operation))
     }
 
     fn run_operation(&mut self, id: Arc<str>, results: BoxStream<'static, GraphqlResponse>) {
@@ -363,4 +363,8 @@ impl<E: Engine> Connection<E> {
             Ok(Err(_)) | Err(_) => Err(None),
         }
     }
+}
+
+fn refusal(code: &str, message: String) -> Box<GraphqlResponse> {
+    Box::new(errors(code, message))
 }

@@ -8,6 +8,7 @@ use reqwest::header::{
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tamiz_core::RefusalCode;
 use tokio_util::io::ReaderStream;
 use url::{Host, Url};
 
@@ -83,6 +84,16 @@ impl Client {
         variables: Value,
         repeat: Repeat,
     ) -> Result<T, CliError> {
+        data_of(self.answer(document, variables, repeat).await?)
+    }
+
+    /// Asks GraphQL and returns its answer as it is, errors and all.
+    pub(super) async fn answer(
+        &self,
+        document: &str,
+        variables: Value,
+        repeat: Repeat,
+    ) -> Result<Value, CliError> {
         let body = json!({ "query": document, "variables": variables });
         let response = self
             .send(repeat, || {
@@ -95,8 +106,7 @@ impl Client {
                     .timeout(Duration::from_secs(ANSWER_SECONDS_MAX)))
             })
             .await?;
-        let answer = read_json(response).await?;
-        data_of(answer)
+        read_json(response).await
     }
 
     /// Opens a subscription as a stream of server-sent events; one try, the caller knows how to resume.
@@ -268,10 +278,22 @@ async fn read_json(mut response: Response) -> Result<Value, CliError> {
     serde_json::from_slice(&body).map_err(|error| odd(&error))
 }
 
+/// Whether the answer holds more than one may, and asking for less would help.
+pub(super) fn is_too_large(answer: &Value) -> bool {
+    code_of(answer) == Some(RefusalCode::ResponseTooLarge.as_str())
+}
+
+fn code_of(answer: &Value) -> Option<&str> {
+    answer.pointer("/errors/0/extensions/code")?.as_str()
+}
+
 /// The data of a GraphQL answer, or what went wrong.
 pub(super) fn data_of<T: for<'a> Deserialize<'a>>(mut answer: Value) -> Result<T, CliError> {
     if answer.pointer("/errors/0").is_some() {
         let said = said_by(&answer).unwrap_or_else(|| "no reason given".to_owned());
+        if code_of(&answer) == Some(RefusalCode::TooManyAtOnce.as_str()) {
+            return Err(CliError::Unavailable(format!("the server answers: {said}")));
+        }
         return Err(CliError::Failed(format!("the server answers: {said}")));
     }
     serde_json::from_value(answer["data"].take()).map_err(|error| odd(&error))

@@ -2,21 +2,25 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tamiz_core::RefusalCode;
 
 use super::super::CliError;
-use super::client::{Client, Repeat};
+use super::client::{self, Client, Repeat};
 use super::report::{Finding, Report};
 
-/// Rows of one page of findings.
+/// Rows of one page of findings. Where findings are so long that a page does not fit into one answer,
+/// fewer are asked for.
 const PAGE_ROWS: usize = 100;
-/// Pages read at most: the server keeps at most so many findings of one task.
-const PAGES_MAX: usize = tamiz_core::limits::FINDINGS_PER_TASK_MAX as usize / PAGE_ROWS + 1;
+/// Pages read at most: the server keeps at most so many findings of one task, and no page is empty.
+const PAGES_MAX: usize = tamiz_core::limits::FINDINGS_PER_TASK_MAX as usize + 1;
 
 /// The events of one task after a sequence number.
 pub(super) const TASK_EVENTS: &str = "\
 subscription($id: UUID!, $after: Int) {
   taskEvents(taskId: $id, after: $after) { seq status phase message done total createdAt }
 }";
+
+const LIMITS: &str = "{ viewer { limits { archiveEntriesMax } } }";
 
 const PROJECTS: &str = "\
 query($name: String!) { projects(first: 100, filter: { name: $name }) { nodes { id name } } }";
@@ -84,6 +88,7 @@ pub(super) enum Subject {
 /// A task to be started.
 #[derive(Debug)]
 pub(super) struct TaskStart<'a> {
+    pub(super) id: &'a str,
     pub(super) project: &'a str,
     pub(super) scan_type: &'a str,
     pub(super) subject: Subject,
@@ -105,6 +110,8 @@ pub(super) struct TaskEvent {
 
 #[derive(Debug, Deserialize)]
 struct UserError {
+    #[serde(default)]
+    code: String,
     message: String,
     #[serde(default)]
     path: Value,
@@ -133,6 +140,25 @@ fn refused(what: &str, errors: &[UserError]) -> Result<(), CliError> {
         })
         .collect();
     Err(CliError::Failed(format!("{what}: {}", lines.join("; "))))
+}
+
+/// Files and folders that one archive may have.
+pub(super) async fn archive_entries_max(client: &Client) -> Result<u64, CliError> {
+    #[derive(Deserialize)]
+    struct Found {
+        viewer: Viewer,
+    }
+    #[derive(Deserialize)]
+    struct Viewer {
+        limits: Limits,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Limits {
+        archive_entries_max: u64,
+    }
+    let found: Found = client.graphql(LIMITS, json!({}), Repeat::Always).await?;
+    Ok(found.viewer.limits.archive_entries_max)
 }
 
 /// The project of that name, made when there is none.
@@ -185,7 +211,8 @@ async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, Cl
         .find(|project| project.name == name))
 }
 
-/// Starts a scan, or the conversion of a report.
+/// Starts a scan, or the conversion of a report. The task's id is ours, so asking again after a lost
+/// answer finds the task that was made.
 pub(super) async fn start(client: &Client, order: TaskStart<'_>) -> Result<Task, CliError> {
     #[derive(Deserialize)]
     struct Started {
@@ -197,7 +224,7 @@ pub(super) async fn start(client: &Client, order: TaskStart<'_>) -> Result<Task,
         task: Option<Task>,
         errors: Vec<UserError>,
     }
-    let mut input = json!({ "projectId": order.project, "scanType": order.scan_type });
+    let mut input = json!({ "id": order.id, "projectId": order.project, "scanType": order.scan_type });
     let document = match order.subject {
         Subject::Upload(id) => {
             input["uploadId"] = json!(id);
@@ -220,15 +247,15 @@ pub(super) async fn start(client: &Client, order: TaskStart<'_>) -> Result<Task,
         input["profile"] = json!(profile);
     }
     let started: Started = client
-        .graphql(document, json!({ "input": input }), Repeat::IfNotTaken)
+        .graphql(document, json!({ "input": input }), Repeat::Always)
         .await?;
     refused("it is refused", &started.payload.errors)?;
     let missing = || CliError::Failed("it is refused: the server gives no reason".to_owned());
     started.payload.task.ok_or_else(missing)
 }
 
-/// Asks the server to end a task.
-pub(super) async fn cancel_task(client: &Client, task: &str) -> Result<(), CliError> {
+/// Asks the server to end a task; `false` if it was never made.
+pub(super) async fn cancel_task(client: &Client, task: &str) -> Result<bool, CliError> {
     #[derive(Deserialize)]
     struct Cancelled {
         #[serde(rename = "cancelTask")]
@@ -241,7 +268,12 @@ pub(super) async fn cancel_task(client: &Client, task: &str) -> Result<(), CliEr
     let done: Cancelled = client
         .graphql(CANCEL_TASK, json!({ "id": task }), Repeat::Always)
         .await?;
-    refused("the cancel is refused", &done.payload.errors)
+    let errors = done.payload.errors;
+    let absent = RefusalCode::NotFound.as_str();
+    if errors.iter().any(|error| error.code == absent) {
+        return Ok(false);
+    }
+    refused("the cancel is refused", &errors).map(|()| true)
 }
 
 /// What a task is at.
@@ -269,9 +301,15 @@ pub(super) fn is_final(status: &str) -> bool {
 pub(super) async fn read_report(client: &Client, task: &str, project: Project) -> Result<Report, CliError> {
     let mut report = Report::new(task, project);
     let mut after: Option<String> = None;
+    let mut rows = PAGE_ROWS;
     for _ in 0..PAGES_MAX {
-        let variables = json!({ "id": task, "first": PAGE_ROWS, "after": after });
-        let found: FindingsAnswer = client.graphql(FINDINGS, variables, Repeat::Always).await?;
+        let variables = json!({ "id": task, "first": rows, "after": after });
+        let answer = client.answer(FINDINGS, variables, Repeat::Always).await?;
+        if rows > 1 && client::is_too_large(&answer) {
+            rows /= 2;
+            continue;
+        }
+        let found: FindingsAnswer = client::data_of(answer)?;
         let page = found.task.ok_or_else(|| vanished(task))?;
         report.status = page.status.to_ascii_lowercase();
         report.error = page.error.map(|error| error.message);
@@ -329,7 +367,7 @@ pub(super) fn event_of(message: Value) -> Result<TaskEvent, CliError> {
         #[serde(rename = "taskEvents")]
         event: TaskEvent,
     }
-    super::client::data_of::<Message>(message).map(|message| message.event)
+    client::data_of::<Message>(message).map(|message| message.event)
 }
 
 #[cfg(test)]
@@ -361,6 +399,7 @@ mod tests {
     #[test]
     fn refusals_name_the_field_they_are_about() {
         let errors = [UserError {
+            code: "INVALID_INPUT".to_owned(),
             message: "is too long".to_owned(),
             path: json!(["input", "name"]),
         }];

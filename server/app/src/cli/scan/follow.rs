@@ -14,7 +14,8 @@ use super::documents::{self, TASK_EVENTS};
 use super::progress::Progress;
 use super::sse::Events;
 
-/// Streams in a row that brought nothing before this gives up; with the waits about two minutes.
+/// Streams in a row that brought nothing before this gives up. With the waits two minutes; some more
+/// when nobody answers, for the question after each stream is tried for a quarter of a minute.
 const BARREN_MAX: u32 = 15;
 /// The wait before the next stream after one that brought nothing; doubles up to the longest.
 const BACKOFF_MILLISECONDS: u64 = 250;
@@ -35,26 +36,31 @@ pub(super) async fn to_the_end(client: &Client, task: &str, progress: &Progress)
     let mut after: Option<i64> = None;
     let mut barren = 0;
     loop {
-        let problem = match watch(client, task, &mut after, progress).await {
+        let mut problem = match watch(client, task, &mut after, progress).await {
             Ok(Ended::Final) => return Ok(()),
             Ok(Ended::Cut { events }) => {
                 barren = if events > 0 { 0 } else { barren + 1 };
                 None
             }
-            Err(error @ CliError::Unavailable(_)) => {
-                barren += 1;
-                Some(error)
-            }
+            Err(error @ CliError::Unavailable(_)) => Some(error),
             Err(error) => return Err(error),
         };
+        barren += u32::from(problem.is_some());
+        let doubled = BACKOFF_MILLISECONDS << barren.min(10);
+        tokio::time::sleep(Duration::from_millis(doubled.min(BACKOFF_MILLISECONDS_MAX))).await;
+        match documents::task_status(client, task).await {
+            Ok(status) if documents::is_final(&status) => return Ok(()),
+            Ok(_) => {}
+            // a server that is away for a while still has the task when it is back
+            Err(error @ CliError::Unavailable(_)) => {
+                barren += 1;
+                problem = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
         if barren > BARREN_MAX {
             let text = "the server sends no events of the task";
             return Err(problem.unwrap_or_else(|| CliError::Unavailable(text.to_owned())));
-        }
-        let doubled = BACKOFF_MILLISECONDS << barren.min(10);
-        tokio::time::sleep(Duration::from_millis(doubled.min(BACKOFF_MILLISECONDS_MAX))).await;
-        if documents::is_final(&documents::task_status(client, task).await?) {
-            return Ok(());
         }
     }
 }

@@ -20,16 +20,17 @@ mod tests;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tamiz_core::TaskId;
 use tamiz_core::severity::Severity;
 use url::Url;
 
 use super::CliError;
 use client::Client;
-use documents::{Subject, Task, TaskStart};
+use documents::{Subject, TaskStart};
 use pack::Package;
 use progress::Progress;
 use report::Report;
@@ -185,6 +186,21 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     crate::config::parse_duration(text).map_err(|rule| format!("must be {rule}"))
 }
 
+/// The task that has to be cancelled if the scan is given up: from before it is asked for until it has
+/// ended.
+#[derive(Debug, Default)]
+struct Started(Mutex<Option<String>>);
+
+impl Started {
+    fn note(&self, task: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = task;
+    }
+
+    fn task(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Scans and prints.
 ///
 /// # Errors
@@ -231,7 +247,7 @@ async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliErro
         return Err(CliError::Usage(text.to_owned()));
     };
     let client = Client::new(args.server.clone(), token)?;
-    let started = OnceLock::new();
+    let started = Started::default();
     let progress = Progress::new(args.quiet);
     let outcome = tokio::select! {
         done = tokio::time::timeout(args.timeout, scan(&job, &client, &started, &progress)) => {
@@ -246,7 +262,7 @@ async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliErro
     let report = match outcome {
         Ok(report) => report,
         Err(error) => {
-            cancel(&client, started.get()).await;
+            cancel(&client, &started).await;
             return Err(error);
         }
     };
@@ -271,13 +287,13 @@ async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliErro
 async fn scan(
     job: &Job,
     client: &Client,
-    started: &OnceLock<Task>,
+    started: &Started,
     progress: &Progress,
 ) -> Result<Report, CliError> {
     let args = &job.how;
     let package = match &job.what {
         What::Target(_) => None,
-        What::Scan(path) => Some(pack(path, &job.scan_type, progress).await?),
+        What::Scan(path) => Some(pack(client, path, &job.scan_type, progress).await?),
         What::Import(path) => Some(as_it_is(path, "application/octet-stream").await?),
     };
     let project = documents::ensure_project(client, &args.project).await?;
@@ -296,17 +312,20 @@ async fn scan(
         Some(path) => Some(send_rules(client, &project.id, path).await?),
         None => None,
     };
+    let id = TaskId::fresh().to_string();
     let order = TaskStart {
+        id: &id,
         project: &project.id,
         scan_type: &job.scan_type,
         subject,
         rules: rules.as_deref(),
         profile: job.profile.map(Thoroughness::word),
     };
+    // Before it is asked for: an answer that is lost may have been a yes.
+    started.note(Some(id.clone()));
     let task = documents::start(client, order).await?;
-    // Set once: nobody else has it.
-    let _ = started.set(task.clone());
     follow::to_the_end(client, &task.id, progress).await?;
+    started.note(None);
     progress.say("reading findings");
     let report = documents::read_report(client, &task.id, project).await?;
     match report.status.as_str() {
@@ -322,19 +341,25 @@ async fn scan(
 }
 
 /// A folder as an archive; a file as it is, which for code must be an archive already.
-async fn pack(path: &Path, scan_type: &str, progress: &Progress) -> Result<Package, CliError> {
+async fn pack(
+    client: &Client,
+    path: &Path,
+    scan_type: &str,
+    progress: &Progress,
+) -> Result<Package, CliError> {
     if scan_type != CODEAUDIT && !path.is_dir() {
         return as_it_is(path, "application/octet-stream").await;
     }
     progress.say("packing");
+    let files_max = documents::archive_entries_max(client).await?;
     let path = path.to_owned();
-    let packed = tokio::task::spawn_blocking(move || Package::of(&path)).await;
+    let packed = tokio::task::spawn_blocking(move || Package::of(&path, files_max)).await;
     let package = packed
         .map_err(|error| CliError::failed(&error))?
         .map_err(|error| match error {
-            pack::PackError::Path { .. } | pack::PackError::Empty { .. } => {
-                CliError::Usage(super::error::chain(&error))
-            }
+            pack::PackError::Path { .. }
+            | pack::PackError::Empty { .. }
+            | pack::PackError::TooMany { .. } => CliError::Usage(super::error::chain(&error)),
             error => CliError::failed(&error),
         })?;
     for warning in &package.warnings {
@@ -373,13 +398,14 @@ async fn send_rules(client: &Client, project: &str, path: &Path) -> Result<Strin
         .await
 }
 
-async fn cancel(client: &Client, task: Option<&Task>) {
-    let Some(task) = task else { return };
+async fn cancel(client: &Client, started: &Started) {
+    let Some(task) = started.task() else { return };
     let limit = Duration::from_secs(CANCEL_SECONDS_MAX);
-    match tokio::time::timeout(limit, documents::cancel_task(client, &task.id)).await {
-        Ok(Ok(())) => eprintln!("tamiz: cancelled the task {}", task.id),
-        Ok(Err(error)) => eprintln!("tamiz: the task {} could not be cancelled: {error}", task.id),
-        Err(_) => eprintln!("tamiz: the task {} could not be cancelled in time", task.id),
+    match tokio::time::timeout(limit, documents::cancel_task(client, &task)).await {
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => eprintln!("tamiz: cancelled the task {task}"),
+        Ok(Err(error)) => eprintln!("tamiz: the task {task} could not be cancelled: {error}"),
+        Err(_) => eprintln!("tamiz: the task {task} could not be cancelled in time"),
     }
 }
 

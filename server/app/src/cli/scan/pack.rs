@@ -13,8 +13,6 @@ use tempfile::NamedTempFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// More files than this are a folder of downloads, not a project; the server's own limit is lower.
-const FILES_MAX: usize = 200_000;
 /// A piece of a file on its way into the archive.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -36,10 +34,15 @@ pub(super) enum PackError {
         path: PathBuf,
     },
     /// Too much in it.
-    #[error("{} holds more than {FILES_MAX} files; scan a part of it", path.display())]
+    #[error(
+        "{} holds more than {files_max} files, which is the server's limit (archive_entries_max); scan a part of it",
+        path.display()
+    )]
     TooMany {
         /// as given
         path: PathBuf,
+        /// what the server takes
+        files_max: u64,
     },
     /// The archive could not be written.
     #[error("cannot write the temporary archive")]
@@ -56,7 +59,7 @@ pub(super) struct Package {
     pub(super) media_type: String,
     pub(super) size_bytes: u64,
     pub(super) sha256: String,
-    pub(super) files: usize,
+    pub(super) files: u64,
     pub(super) warnings: Vec<String>,
     file: Source,
 }
@@ -68,15 +71,15 @@ enum Source {
 }
 
 impl Package {
-    /// Packs a folder, or takes a zip file as it is.
-    pub(super) fn of(path: &Path) -> Result<Package, PackError> {
+    /// Packs a folder of at most `files_max` files, or takes a zip file as it is.
+    pub(super) fn of(path: &Path, files_max: u64) -> Result<Package, PackError> {
         let wrong = |reason: &str| PackError::Path {
             path: path.to_owned(),
             reason: reason.to_owned(),
         };
         let metadata = std::fs::metadata(path).map_err(|error| wrong(&error.to_string()))?;
         if metadata.is_dir() {
-            return pack(path);
+            return pack(path, files_max);
         }
         let is_zip = path
             .extension()
@@ -114,7 +117,7 @@ impl Package {
     }
 }
 
-fn pack(root: &Path) -> Result<Package, PackError> {
+fn pack(root: &Path, files_max: u64) -> Result<Package, PackError> {
     let mut archive = ZipWriter::new(NamedTempFile::new()?);
     let mut warnings = Vec::new();
     let mut files = 0;
@@ -129,9 +132,10 @@ fn pack(root: &Path) -> Result<Package, PackError> {
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
             continue;
         }
-        if files == FILES_MAX {
+        if files == files_max {
             return Err(PackError::TooMany {
                 path: root.to_owned(),
+                files_max,
             });
         }
         let name = archive_name(root, entry.path());
@@ -241,6 +245,9 @@ fn hash(mut file: File) -> io::Result<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
+    /// Of a server with default settings.
+    const FILES_MAX: u64 = 10_000;
+
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -275,7 +282,7 @@ mod tests {
         ]);
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
         std::os::unix::fs::symlink("/etc", folder.path().join("folder")).unwrap();
-        let package = Package::of(folder.path()).unwrap();
+        let package = Package::of(folder.path(), FILES_MAX).unwrap();
         assert_eq!(
             names(&package),
             [
@@ -295,9 +302,9 @@ mod tests {
     fn ignore_files_above_the_folder_count_only_inside_a_repository() {
         let folder = tree(&[(".gitignore", "*.log"), ("app/a.log", "x"), ("app/b.py", "x")]);
         let app = folder.path().join("app");
-        assert_eq!(names(&Package::of(&app).unwrap()), ["a.log", "b.py"]);
+        assert_eq!(names(&Package::of(&app, FILES_MAX).unwrap()), ["a.log", "b.py"]);
         std::fs::create_dir(folder.path().join(".git")).unwrap();
-        assert_eq!(names(&Package::of(&app).unwrap()), ["b.py"]);
+        assert_eq!(names(&Package::of(&app, FILES_MAX).unwrap()), ["b.py"]);
     }
 
     #[test]
@@ -309,8 +316,8 @@ mod tests {
             .set_modified(std::time::UNIX_EPOCH)
             .unwrap();
         let (first, second) = (
-            Package::of(first.path()).unwrap(),
-            Package::of(second.path()).unwrap(),
+            Package::of(first.path(), FILES_MAX).unwrap(),
+            Package::of(second.path(), FILES_MAX).unwrap(),
         );
         assert_eq!(first.sha256, second.sha256);
         assert_eq!(first.size_bytes, first.open().unwrap().metadata().unwrap().len());
@@ -319,15 +326,18 @@ mod tests {
     #[test]
     fn a_zip_is_taken_as_it_is_and_anything_else_is_refused() {
         let folder = tree(&[("app.ZIP", "not looked into"), ("app.tar", "x")]);
-        let package = Package::of(&folder.path().join("app.ZIP")).unwrap();
+        let package = Package::of(&folder.path().join("app.ZIP"), FILES_MAX).unwrap();
         assert_eq!((package.name.as_str(), package.size_bytes), ("app.ZIP", 15));
-        let error = Package::of(&folder.path().join("app.tar")).unwrap_err();
+        let error = Package::of(&folder.path().join("app.tar"), FILES_MAX).unwrap_err();
         assert!(matches!(error, PackError::Path { .. }), "{error}");
         assert!(matches!(
-            Package::of(&folder.path().join("no")),
+            Package::of(&folder.path().join("no"), FILES_MAX),
             Err(PackError::Path { .. })
         ));
         let empty = tree(&[("a.log", ""), (".gitignore", "*")]);
-        assert!(matches!(Package::of(empty.path()), Err(PackError::Empty { .. })));
+        assert!(matches!(
+            Package::of(empty.path(), FILES_MAX),
+            Err(PackError::Empty { .. })
+        ));
     }
 }

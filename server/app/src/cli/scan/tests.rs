@@ -19,12 +19,19 @@ use super::*;
 struct Fake {
     /// answers 503 to so many requests first
     busy: AtomicU32,
+    /// takes so many scans without telling
+    loses_answers: AtomicU32,
+    /// answers 503 to so many requests after the task was started
+    away: AtomicU32,
+    /// findings that fit into one answer; any number if 0
+    fitting: u64,
+    pages: Mutex<Vec<Value>>,
     /// how the task ends; empty: never
     end: &'static str,
     damages_uploads: bool,
     streams: Mutex<Vec<Value>>,
     uploads: Mutex<Vec<(String, usize)>>,
-    started: Mutex<Option<Value>>,
+    started: Mutex<Vec<Value>>,
     cancelled: AtomicU32,
 }
 
@@ -61,11 +68,8 @@ async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): 
         let body = json!({ "errors": [{ "message": "the token is revoked" }] });
         return (StatusCode::UNAUTHORIZED, Json(body)).into_response();
     }
-    if fake
-        .busy
-        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-        .is_ok()
-    {
+    let is_started = !fake.started.lock().unwrap().is_empty();
+    if takes_one(&fake.busy) || is_started && takes_one(&fake.away) {
         return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]).into_response();
     }
     let (document, variables) = (body["query"].as_str().unwrap(), &body["variables"]);
@@ -73,7 +77,9 @@ async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): 
         assert!(document.contains("taskEvents"));
         return events(&fake, variables);
     }
-    let data = if document.contains("createProject") {
+    let data = if document.contains("archiveEntriesMax") {
+        json!({ "viewer": { "limits": { "archiveEntriesMax": 2 } } })
+    } else if document.contains("createProject") {
         json!({ "createProject": { "project": { "id": "p1", "name": variables["name"] }, "errors": [] } })
     } else if document.contains("projects") {
         json!({ "projects": { "nodes": [{ "id": "p0", "name": "shopping" }] } })
@@ -83,17 +89,30 @@ async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): 
         } else {
             "importReport"
         };
-        *fake.started.lock().unwrap() = Some(variables["input"].clone());
+        fake.started.lock().unwrap().push(variables["input"].clone());
+        if takes_one(&fake.loses_answers) {
+            return StatusCode::BAD_GATEWAY.into_response();
+        }
         json!({ name: { "task": { "id": "t1", "status": "QUEUED" }, "errors": [] } })
     } else if document.contains("cancelTask") {
         fake.cancelled.fetch_add(1, Ordering::SeqCst);
         json!({ "cancelTask": { "errors": [] } })
     } else if document.contains("findings") {
+        fake.pages.lock().unwrap().push(variables["first"].clone());
+        if fake.fitting > 0 && variables["first"].as_u64() > Some(fake.fitting) {
+            let error = json!({ "message": "too much", "extensions": { "code": "RESPONSE_TOO_LARGE" } });
+            return Json(json!({ "data": null, "errors": [error] })).into_response();
+        }
         page(&fake, &variables["after"])
     } else {
         json!({ "task": { "id": "t1", "status": "RUNNING" } })
     };
     Json(json!({ "data": data })).into_response()
+}
+
+fn takes_one(left: &AtomicU32) -> bool {
+    let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    taken.is_ok()
 }
 
 /// The first stream is cut after two events; the second repeats one and goes on.
@@ -179,7 +198,7 @@ async fn a_scan_survives_a_busy_server_and_a_cut_stream_and_reads_every_page() {
         ..job(folder.path(), &server)
     };
     let client = Client::new(server, "tmz_good").unwrap();
-    let report = scan(&job, &client, &OnceLock::new(), &Progress::Quiet)
+    let report = scan(&job, &client, &Started::default(), &Progress::Quiet)
         .await
         .unwrap();
 
@@ -191,9 +210,9 @@ async fn a_scan_survives_a_busy_server_and_a_cut_stream_and_reads_every_page() {
     assert_eq!(ids, ["f2", "f1", "f3"]);
     assert_eq!(*fake.streams.lock().unwrap(), [Value::Null, json!(2)]);
     assert_eq!(fake.uploads.lock().unwrap()[1].0, "rules.yml");
-    let started = fake.started.lock().unwrap().clone().unwrap();
-    let expected =
-        json!({ "projectId": "p1", "scanType": "codeaudit", "uploadId": "u1", "rulesUploadId": "u2" });
+    let started = fake.started.lock().unwrap()[0].clone();
+    let expected = json!({ "id": started["id"], "projectId": "p1", "scanType": "codeaudit", "uploadId": "u1",
+        "rulesUploadId": "u2" });
     assert_eq!(started, expected);
 }
 
@@ -229,8 +248,65 @@ async fn a_target_is_sent_without_an_upload_and_a_report_as_it_is() {
             ..job(folder.path(), &server)
         };
         run_to(job, &mut Vec::new()).await.unwrap();
-        assert_eq!(fake.started.lock().unwrap().clone().unwrap(), expected);
+        let mut sent = fake.started.lock().unwrap()[0].clone();
+        assert!(sent["id"].take().is_string());
+        sent.as_object_mut().unwrap().remove("id");
+        assert_eq!(sent, expected);
     }
+}
+
+#[tokio::test]
+async fn a_scan_whose_answer_is_lost_is_asked_for_again_under_the_same_id() {
+    let (fake, server) = start(Fake {
+        loses_answers: AtomicU32::new(1),
+        end: "COMPLETED",
+        ..Fake::default()
+    })
+    .await;
+    let folder = project_folder();
+    run_to(job(folder.path(), &server), &mut Vec::new())
+        .await
+        .unwrap();
+    let started = fake.started.lock().unwrap().clone();
+    assert_eq!(started.len(), 2);
+    assert_eq!(started[0], started[1]);
+    assert!(started[0]["id"].as_str().unwrap().parse::<TaskId>().is_ok());
+    assert_eq!(fake.cancelled.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_for_a_while_does_not_end_the_scan() {
+    let (fake, server) = start(Fake {
+        // the stream, all six tries of the question after it, the next stream
+        away: AtomicU32::new(8),
+        end: "COMPLETED",
+        ..Fake::default()
+    })
+    .await;
+    let folder = project_folder();
+    run_to(job(folder.path(), &server), &mut Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(fake.away.load(Ordering::SeqCst), 0);
+    assert_eq!(fake.cancelled.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn findings_too_long_for_one_answer_are_read_in_smaller_pages() {
+    let (fake, server) = start(Fake {
+        fitting: 30,
+        end: "COMPLETED",
+        ..Fake::default()
+    })
+    .await;
+    let folder = project_folder();
+    let client = Client::new(server.clone(), "tmz_good").unwrap();
+    let job = job(folder.path(), &server);
+    let report = scan(&job, &client, &Started::default(), &Progress::Quiet)
+        .await
+        .unwrap();
+    assert_eq!(report.findings.len(), 3);
+    assert_eq!(*fake.pages.lock().unwrap(), [100, 50, 25, 25]);
 }
 
 #[tokio::test]
@@ -309,4 +385,19 @@ async fn what_is_wrong_before_a_scan_is_said_with_what_to_do() {
             .to_string()
             .contains("TAMIZ_TOKEN")
     );
+}
+
+#[tokio::test]
+async fn a_folder_with_more_files_than_the_server_takes_is_not_sent() {
+    let (fake, server) = start(Fake::default()).await;
+    let folder = project_folder();
+    std::fs::write(folder.path().join("third.py"), "").unwrap();
+    let error = run_to(job(folder.path(), &server), &mut Vec::new())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, CliError::Usage(text) if text.contains("more than 2 files")),
+        "{error}"
+    );
+    assert!(fake.uploads.lock().unwrap().is_empty());
 }

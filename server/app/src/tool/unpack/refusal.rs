@@ -92,6 +92,12 @@ pub enum UnpackError {
         /// The limit.
         limit: u64,
     },
+    /// The entries name too many folders that are not listed.
+    #[error("the archive makes more than {limit} files and folders")]
+    TooManyNames {
+        /// The limit.
+        limit: u64,
+    },
     /// A file is too large unpacked.
     #[error("entry {entry:?} has more than the {limit_bytes} bytes that one file may have")]
     FileTooLarge {
@@ -167,7 +173,7 @@ impl UnpackError {
             Self::FileAndFolder { .. } => "ARCHIVE_FILE_AND_FOLDER",
             Self::Link { .. } => "ARCHIVE_LINK",
             Self::SpecialFile { .. } => "ARCHIVE_SPECIAL_FILE",
-            Self::TooManyEntries { .. } => "ARCHIVE_TOO_MANY_ENTRIES",
+            Self::TooManyEntries { .. } | Self::TooManyNames { .. } => "ARCHIVE_TOO_MANY_ENTRIES",
             Self::FileTooLarge { .. } => "ARCHIVE_FILE_TOO_LARGE",
             Self::TooLarge { .. } => "ARCHIVE_TOO_LARGE",
             Self::Ratio { .. } => "ARCHIVE_RATIO",

@@ -419,6 +419,43 @@ fn each_limit_is_kept_to_the_byte() {
 }
 
 #[test]
+fn folders_that_are_only_implied_are_limited_too() {
+    let limits = UnpackLimits {
+        entries: 4,
+        ..UnpackLimits::default()
+    };
+    // the archive's own folder counts
+    for (name, expected) in [
+        ("a/b/c/d/e/f/x", Ok(1)),
+        ("a/b/c/d/e/f/g/x", Err("ARCHIVE_TOO_MANY_ENTRIES")),
+    ] {
+        let (folder, unpacked) = unpack_bytes(&archive(&[entry(name)], 1), &limits);
+        assert_eq!(answer(&unpacked), expected, "{name}");
+        assert_eq!(folder.path().join("tree/a").exists(), expected.is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_cancel_is_seen_between_two_entries() {
+    let cancel = CancellationToken::new();
+    let folder = tempfile::tempdir().expect("folder");
+    let limits = UnpackLimits::default();
+    let mut reader = Cursor::new(archive(&[entry("a/b/c")], 1));
+    let planned = plan(&mut reader, &limits, &cancel).expect("planned");
+    cancel.cancel();
+    let mut unpacking = Unpacking {
+        into: folder.path(),
+        limits: &limits,
+        cancel: &cancel,
+        packed_bytes: 100,
+        unpacked: Unpacked::default(),
+    };
+    let placed = unpacking.place(&mut reader, planned.into_iter().next().expect("one"));
+    assert!(matches!(placed, Err(UnpackError::Cancelled)));
+    assert!(!folder.path().join("a").exists());
+}
+
+#[test]
 fn an_archive_cut_or_changed_anywhere_is_answered_and_never_panics() {
     let bytes = fs::read(sample("zip-tool-config.zip")).expect("sample");
     for length in 0..bytes.len() {

@@ -333,7 +333,7 @@ impl Drop for App {
 }
 
 /// A port that nobody has, and that no other test of this run asks for.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % 1000).expect("below 1000") * 10;
     loop {

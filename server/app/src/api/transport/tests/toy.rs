@@ -10,13 +10,13 @@ use axum::Router;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use tamiz_core::TenantId;
 use tamiz_core::token::Token;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::cost::{Limits, Prices};
 use crate::api::guard::rate::Allowance;
 use crate::api::guard::{self, AuthError, Authenticate, Credential, RateLimit, TrustedProxies};
-use crate::api::transport::{Draining, Engine, Origins, Times, Transport, routes};
+use crate::api::transport::{Draining, Engine, Origins, Streams, Times, Transport, routes};
 
 pub(super) struct Query;
 
@@ -90,6 +90,10 @@ pub(super) struct Caller;
 impl Credential for Caller {
     fn token_id(&self) -> Uuid {
         Uuid::nil()
+    }
+
+    fn tenant(&self) -> TenantId {
+        Uuid::nil().into()
     }
 }
 
@@ -170,7 +174,7 @@ impl Toy {
                 send: Duration::from_secs(2),
             },
             draining: Draining::new(receiver),
-            streams: Arc::new(Semaphore::new(8)),
+            streams: Streams::new(8, 4),
         };
         let inner: Router = guard::around_callers(routes(transport), keyring.clone(), &limit);
         let wide = RateLimit::new(Allowance {

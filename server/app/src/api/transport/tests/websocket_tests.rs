@@ -351,3 +351,35 @@ async fn a_message_beyond_the_limit_ends_the_connection() {
     };
     assert!(matches!(end, None | Some(1009)), "{end:?}");
 }
+
+#[tokio::test]
+async fn a_slow_query_is_stopped_over_the_websocket_too() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    client.subscribe("one", "{ slow }").await;
+    let stopped = client.hear().await;
+    assert_eq!(
+        (&stopped["type"], &stopped["payload"][0]["extensions"]["code"]),
+        (&json!("error"), &json!("QUERY_TIMEOUT"))
+    );
+    // a subscription has no such limit: the toy's is silent for longer than queries may run
+    client.subscribe("two", "subscription { silence }").await;
+    client.subscribe("three", "{ slow }").await;
+    assert_eq!(client.hear().await["id"], "three");
+}
+
+#[tokio::test]
+async fn a_websocket_takes_its_place_with_its_token() {
+    let toy = Toy::start().await;
+    let mut strangers = Vec::new();
+    for _ in 0..10 {
+        strangers.push(Client::connect(&toy).await);
+    }
+    let mut ready = Vec::new();
+    for _ in 0..4 {
+        ready.push(Client::ready(&toy).await);
+    }
+    let mut fifth = Client::connect(&toy).await;
+    fifth.init(&toy.token).await;
+    assert_eq!(fifth.closed().await.0, 1013);
+}

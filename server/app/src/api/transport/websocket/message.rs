@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
+use async_graphql::{Response, Value};
 
 use crate::api::transport::http::to_json;
 use crate::api::transport::json;
@@ -39,6 +39,7 @@ close! {
     GOING_AWAY = 1001 "The server is going away";
     UNREADABLE = 1009 "Unreadable or too large";
     TRY_LATER = 1013 "The token could not be checked, try again later";
+    TOO_MANY_STREAMS = 1013 "Too many open streams, try again later";
     UNAUTHORIZED = 4401 "Unauthorized";
     TOKEN_ENDED = 4401 "The token has expired or was revoked";
     FORBIDDEN = 4403 "Forbidden";
@@ -155,13 +156,4 @@ impl Outgoing<'_> {
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// A response of one error that stands before any field.
-pub(super) fn errors(code: &str, message: String) -> Box<Response> {
-    let mut extensions = ErrorExtensionValues::default();
-    extensions.set("code", code);
-    let mut error = ServerError::new(message, None);
-    error.extensions = Some(extensions);
-    Box::new(Response::from_errors(vec![error]))
 }

@@ -1,0 +1,92 @@
+//! Places for event streams and websockets: of the whole server, and of each tenant.
+//!
+//! A connection takes its place when its token is known; before that it only counts as a connection
+//! (see `listen`).
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use tamiz_core::TenantId;
+use tamiz_store::shares::{Place, Shares};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::api::refused::Refused;
+
+/// Event streams and websockets open at once: at 14 KiB each they stay under 60 MB.
+const STREAMS_MAX: usize = 4096;
+/// Of them those of one tenant: a console page holds one, a waiting `tamiz scan` another.
+const STREAMS_OF_ONE_TENANT_MAX: usize = 256;
+
+/// Free places. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Streams {
+    all: Arc<Semaphore>,
+    of_tenant: Shares<TenantId>,
+}
+
+/// A place for one stream, until it is dropped.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct StreamPlace {
+    _of_tenant: Place,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self::new(STREAMS_MAX, STREAMS_OF_ONE_TENANT_MAX)
+    }
+}
+
+impl Streams {
+    /// `all` places, of which one tenant may take `of_tenant`.
+    pub fn new(all: usize, of_tenant: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(all)),
+            of_tenant: Shares::new(of_tenant),
+        }
+    }
+
+    /// A place for a stream of `tenant`.
+    pub(super) fn take(&self, tenant: TenantId) -> Result<StreamPlace, Refused> {
+        let of_tenant = self.of_tenant.take(tenant).ok_or_else(|| {
+            too_many(&format!(
+                "your tenant holds {} open streams, which is its share",
+                self.of_tenant.places()
+            ))
+        })?;
+        let of_all = Arc::clone(&self.all).try_acquire_owned();
+        let of_all = of_all.map_err(|_| too_many("the server holds as many open streams as it may"))?;
+        Ok(StreamPlace {
+            _of_tenant: of_tenant,
+            _of_all: of_all,
+        })
+    }
+}
+
+fn too_many(why: &str) -> Refused {
+    Refused::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "TOO_MANY_STREAMS",
+        format!("{why}: try again later"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_with_all_its_streams_leaves_places_to_others() {
+        let streams = Streams::new(5, 3);
+        let (acme, globex) = (TenantId::fresh(), TenantId::fresh());
+        let held: Vec<StreamPlace> = (0..3).filter_map(|_| streams.take(acme).ok()).collect();
+        assert_eq!(held.len(), 3);
+        let refused = streams.take(acme).map(drop);
+        assert!(refused.is_err_and(|refused| refused.message().contains("3 open streams")));
+        let others: Vec<StreamPlace> = (0..3).filter_map(|_| streams.take(globex).ok()).collect();
+        assert_eq!(others.len(), 2, "the server's own limit holds for all together");
+        drop(held);
+        assert!(streams.take(acme).is_ok());
+    }
+}

@@ -1,0 +1,150 @@
+//! What `/metrics` shows: the recorder's numbers, and of a server also the queue's and the register's.
+//!
+//! Queue and workers are asked for when somebody looks, and then not again for some seconds: a count
+//! at every heartbeat of every worker would cost more than the work. A worker's page has its own
+//! numbers only, so that sums over all pages count no ticket twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
+use tamiz_store::{Store, StoreError};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+/// Numbers this old are shown again: scrapers come every 10 seconds or more rarely.
+const FRESH: Duration = Duration::from_secs(5);
+/// A page without the queue's numbers is better than none when the database is away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The page of one process.
+#[derive(Debug)]
+pub struct MetricsPage {
+    recorder: PrometheusHandle,
+    fleet: Option<Fleet>,
+}
+
+/// What all processes together are at.
+#[derive(Debug)]
+struct Fleet {
+    store: Store,
+    silence: Duration,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    asked_at: Option<Instant>,
+    /// Labels that were shown once: they fall to 0 and do not vanish.
+    labels: BTreeSet<(String, &'static str)>,
+}
+
+impl MetricsPage {
+    /// Of a worker: what this process counts itself.
+    pub const fn of_process(recorder: PrometheusHandle) -> Self {
+        Self {
+            recorder,
+            fleet: None,
+        }
+    }
+
+    /// Of a server: the queue too, and the workers that were not silent for longer than `silence`.
+    pub fn with_fleet(recorder: PrometheusHandle, store: Store, silence: Duration) -> Self {
+        let fleet = Fleet {
+            store,
+            silence,
+            seen: Mutex::default(),
+        };
+        Self {
+            recorder,
+            fleet: Some(fleet),
+        }
+    }
+
+    /// As Prometheus reads it.
+    pub async fn render(&self) -> String {
+        if let Some(fleet) = &self.fleet {
+            fleet.look().await;
+        }
+        self.recorder.render()
+    }
+}
+
+impl Fleet {
+    /// What cannot be learned stays as it was, and the next look asks again.
+    async fn look(&self) {
+        let mut seen = self.seen.lock().await;
+        if seen.asked_at.is_some_and(|asked_at| asked_at.elapsed() < FRESH) {
+            return;
+        }
+        match timeout(PATIENCE, self.ask(&mut seen)).await {
+            Ok(Ok(())) => seen.asked_at = Some(Instant::now()),
+            Ok(Err(error)) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the queue's numbers are not known"
+            ),
+            Err(_) => tracing::warn!("the queue's numbers did not come in time"),
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges are floats; fewer than 2^52 of anything"
+    )]
+    async fn ask(&self, seen: &mut Seen) -> Result<(), StoreError> {
+        let (waiting, leased) = self.store.queue_depth().await?;
+        metrics::gauge!("tamiz_queue_tickets", "state" => "waiting").set(waiting as f64);
+        metrics::gauge!("tamiz_queue_tickets", "state" => "leased").set(leased as f64);
+        let live = self.store.live_workers(self.silence).await?;
+        let counts = by_work(live.iter().map(|worker| &worker.capabilities));
+        seen.labels.extend(counts.keys().cloned());
+        for label in &seen.labels {
+            let count = counts.get(label).copied().unwrap_or(0);
+            let (scan_type, work) = label.clone();
+            metrics::gauge!("tamiz_workers", "scan_type" => scan_type, "work" => work).set(f64::from(count));
+        }
+        Ok(())
+    }
+}
+
+/// How many workers can do what, by what they registered with.
+fn by_work<'a>(capabilities: impl Iterator<Item = &'a Value>) -> BTreeMap<(String, &'static str), u32> {
+    let mut counts = BTreeMap::new();
+    for worker in capabilities {
+        for (key, work) in [("scanTypes", "import"), ("scans", "scan")] {
+            let types = worker[key].as_array().into_iter().flatten();
+            for scan_type in types.filter_map(Value::as_str) {
+                *counts.entry((scan_type.to_owned(), work)).or_default() += 1;
+            }
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn workers_are_counted_by_what_they_can_do() {
+        let workers = [
+            json!({ "scanTypes": ["codeaudit", "web"], "scans": ["web"] }),
+            json!({ "scanTypes": ["web"], "scans": ["web"], "tools": [] }),
+            json!({ "scanTypes": ["codeaudit"] }),
+            json!(null),
+        ];
+        let counts: Vec<_> = by_work(workers.iter()).into_iter().collect();
+        let label = |scan_type: &str, work| (scan_type.to_owned(), work);
+        assert_eq!(
+            counts,
+            [
+                (label("codeaudit", "import"), 2),
+                (label("web", "import"), 2),
+                (label("web", "scan"), 2),
+            ]
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! What people want of a task that is there: to stop it, or to have it tried again.
+
+use std::str::FromStr;
+
+use tamiz_core::progress::Phase;
+use tamiz_core::{TaskId, TaskStatus};
+
+use super::{Task, get};
+use crate::error::StoreError;
+use crate::event::{self, NewEvent};
+use crate::tenant_tx::TenantTx;
+use crate::ticket::NewTicket;
+use crate::{attempt, pcap_session, scan_result, ticket};
+
+/// What became of a wish to stop a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancellation {
+    /// It had not begun; it never will.
+    Cancelled,
+    /// It runs; its worker has been told.
+    Requested,
+    /// It had already ended like this.
+    Ended(TaskStatus),
+    /// There is no such task.
+    Absent,
+}
+
+/// Stops a task: at once when it waits or when nobody holds it, soon when it runs.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, StoreError> {
+    let Some(status) = locked_status(tx, id).await? else {
+        return Ok(Cancellation::Absent);
+    };
+    if status.is_final() {
+        return Ok(Cancellation::Ended(status));
+    }
+    sqlx::query!(
+        "update tenant.task set cancel_requested_at = coalesce(cancel_requested_at, now())
+         where tenant_id = $1 and id = $2",
+        tx.tenant(),
+        id.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    if ticket::request_cancel(tx, id).await? {
+        tx.will_signal_cancel(id);
+        return Ok(Cancellation::Requested);
+    }
+    ticket::remove_waiting(tx, id).await?;
+    // a lease that ran out leaves its attempt open
+    attempt::close_lost(tx, id, i32::MAX).await?;
+    sqlx::query!(
+        "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now()
+         where tenant_id = $1 and id = $2",
+        tx.tenant(),
+        id.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    let message = match status {
+        TaskStatus::Queued => "cancelled before it began",
+        _ => "cancelled before it was tried again",
+    };
+    event::append(tx, id, &NewEvent::of(TaskStatus::Cancelled, Phase::Done, message)).await?;
+    Ok(Cancellation::Cancelled)
+}
+
+/// What became of a wish to try a task again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Redrive {
+    /// It is back in the queue.
+    Queued(Box<Task>),
+    /// Its state does not allow it.
+    Refused(TaskStatus),
+    /// There is no such task.
+    Absent,
+}
+
+/// Sends an ended task back to the queue with fresh attempts. Attempt numbers go on, so that a
+/// worker of the earlier life stays fenced out. The findings of the earlier life go at once: the new
+/// one may end without any of its own.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError> {
+    let Some(status) = locked_status(tx, id).await? else {
+        return Ok(Redrive::Absent);
+    };
+    if !status.may_be_retried() {
+        return Ok(Redrive::Refused(status));
+    }
+    scan_result::clear(tx, id).await?;
+    pcap_session::clear(tx, id).await?;
+    sqlx::query!(
+        r#"
+        update tenant.task set status = 'queued', phase = 'queued', retries = 0, error_code = null,
+               error_message = null, cancel_requested_at = null, finished_at = null
+        where tenant_id = $1 and id = $2
+        "#,
+        tx.tenant(),
+        id.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    event::append(
+        tx,
+        id,
+        &NewEvent::of(TaskStatus::Queued, Phase::Queued, "sent back to the queue"),
+    )
+    .await?;
+    let Some(task) = get(tx, id).await? else {
+        return Ok(Redrive::Absent);
+    };
+    let ticket = NewTicket {
+        task: id,
+        scan_type: &task.scan_type,
+        tools: &task.payload.tools,
+        priority: task.priority,
+        attempt: task.attempt,
+    };
+    ticket::enqueue(tx, &ticket).await?;
+    Ok(Redrive::Queued(Box::new(task)))
+}
+
+async fn locked_status(tx: &mut TenantTx, id: TaskId) -> Result<Option<TaskStatus>, StoreError> {
+    let word = sqlx::query_scalar!(
+        "select status from tenant.task where tenant_id = $1 and id = $2 for update",
+        tx.tenant(),
+        id.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    word.map(|word| TaskStatus::from_str(&word).map_err(|_| StoreError::unreadable("task status", &word)))
+        .transpose()
+}
