@@ -11,6 +11,7 @@ use tamiz_sdk::model::{ConvertError, Outcome};
 use tamiz_sdk::report::{Converter, Format, Head, Recognition, Session, Source, Stop, small_text};
 use tamiz_sdk::{Host, Input, clean_line};
 
+use crate::formats::FORMATS;
 use crate::options;
 use crate::sarif::{self, SarifWalk};
 use crate::semgrep::{self, SemgrepWalk};
@@ -18,8 +19,8 @@ use crate::semgrep::{self, SemgrepWalk};
 /// What codeaudit reads.
 pub(crate) const CONVERTER: Converter = Converter {
     plugin: "codeaudit",
-    expected: "expected a JSON object, either semgrep's with `results` or SARIF 2.1.0's with `runs`",
-    formats: &[&Sarif, &Semgrep],
+    expected: "expected SARIF 2.1.0, semgrep's JSON, or a report of one of the tools that codeaudit lists",
+    formats: FORMATS,
 };
 
 /// Content that a message quotes, in bytes.
@@ -40,7 +41,7 @@ pub fn convert(
 }
 
 /// SARIF 2.1.0 of any producer.
-struct Sarif;
+pub(crate) struct Sarif;
 
 impl Format for Sarif {
     fn name(&self) -> &'static str {
@@ -69,7 +70,7 @@ impl Format for Sarif {
 }
 
 /// Semgrep's JSON, and whatever no other format takes: the walk says what it is instead.
-struct Semgrep;
+pub(crate) struct Semgrep;
 
 impl Format for Semgrep {
     fn name(&self) -> &'static str {

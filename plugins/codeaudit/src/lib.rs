@@ -1,5 +1,5 @@
-//! Code audit: asks for a semgrep run over a tree, and reads semgrep's JSON (opengrep's too) and any
-//! producer's SARIF 2.1.0 into findings.
+//! Code audit: asks for runs of semgrep and of others over a tree, and reads semgrep's JSON (opengrep's too),
+//! any producer's SARIF 2.1.0 and the reports of two dozen tools ([`formats`]) into findings.
 //!
 //! Every record of a report is accounted for: it becomes a finding, or it is counted as skipped and
 //! a diagnostic says where it stood and why. Reading is streaming; memory holds one record at a
@@ -8,12 +8,14 @@
 //! [`convert`] is the whole converter, callable natively with [`tamiz_sdk::memory`].
 
 mod convert;
+mod formats;
 mod options;
+mod plan;
 mod sarif;
 mod semgrep;
 mod vocabulary;
 
-use tamiz_sdk::model::{ConvertError, Description, Outcome, PlanError, ScanRequest, ToolOutput, ToolRun};
+use tamiz_sdk::model::{ConvertError, Description, Outcome, PlanError, ScanRequest, ToolRun};
 use tamiz_sdk::report::Options;
 use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{Host, Input, Scanner};
@@ -21,7 +23,7 @@ use tamiz_sdk::{Host, Input, Scanner};
 pub use convert::convert;
 
 /// What the tools' words for severities mean: `docs/severities.md` shows these tables.
-pub const SEVERITIES: &[&SeverityTable] = &[&vocabulary::SEMGREP, &vocabulary::SARIF];
+pub const SEVERITIES: &[&SeverityTable] = formats::SEVERITIES;
 
 /// The plugin.
 pub struct CodeAudit;
@@ -40,30 +42,7 @@ impl Scanner for CodeAudit {
     }
 
     fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
-        options::parse(&request.options).map_err(PlanError::BadOptions)?;
-        if request.target_kind != "tree" {
-            return Err(PlanError::Unsupported(format!(
-                "codeaudit scans a tree of files, not a target of kind `{}`",
-                request.target_kind
-            )));
-        }
-        // The worker's catalogue adds what makes the run safe: no metrics, no settings of the tree.
-        let args = [
-            "--json",
-            "--output",
-            "${out.report}",
-            "--config",
-            "${rules}",
-            "${target}",
-        ];
-        Ok(vec![ToolRun {
-            tool: "semgrep".to_owned(),
-            args: args.map(str::to_owned).to_vec(),
-            outputs: vec![ToolOutput {
-                name: "report".to_owned(),
-                media_type: "application/json".to_owned(),
-            }],
-        }])
+        plan::plan(request)
     }
 
     fn convert(
@@ -78,43 +57,8 @@ impl Scanner for CodeAudit {
 #[cfg(test)]
 mod tests {
     use tamiz_sdk::Scanner;
-    use tamiz_sdk::model::{PlanError, ScanRequest};
 
     use super::CodeAudit;
-
-    fn request(target_kind: &str, options: &str) -> ScanRequest {
-        ScanRequest {
-            target_kind: target_kind.to_owned(),
-            target: String::new(),
-            options: options.to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_tree_is_scanned_by_one_semgrep_run() {
-        let runs = CodeAudit::plan(&request("tree", "{}")).expect("a tree");
-        assert_eq!(runs.len(), 1);
-        assert_eq!(runs[0].tool, "semgrep");
-        assert_eq!(runs[0].outputs[0].name, "report");
-        let placeholders: Vec<_> = runs[0]
-            .args
-            .iter()
-            .filter(|argument| argument.starts_with("${"))
-            .collect();
-        assert_eq!(placeholders, ["${out.report}", "${rules}", "${target}"]);
-    }
-
-    #[test]
-    fn another_target_or_an_unknown_option_is_refused() {
-        assert!(matches!(
-            CodeAudit::plan(&request("url", "{}")),
-            Err(PlanError::Unsupported(_))
-        ));
-        assert!(matches!(
-            CodeAudit::plan(&request("tree", r#"{"x":1}"#)),
-            Err(PlanError::BadOptions(_))
-        ));
-    }
 
     #[test]
     fn the_options_schema_is_json() {

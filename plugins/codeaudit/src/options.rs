@@ -14,7 +14,35 @@ pub(crate) const KNOWN: &[OptionSpec] = &[
         kind: OptionKind::Text,
         description: "folder that the report's absolute paths start with; it is taken off them",
     },
+    OptionSpec {
+        name: "profile",
+        kind: OptionKind::Text,
+        description: "which tools run: quick, standard (what is taken when nothing is said) or deep",
+    },
 ];
+
+/// How much a scan of a tree does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// One tool over all languages.
+    Quick,
+    /// With what looks deeper into one language, and for secrets.
+    Standard,
+    /// With every linter that the worker has.
+    Deep,
+}
+
+/// The profile of some options.
+pub(crate) fn profile(options: &Options) -> Result<Profile, String> {
+    match options.text("profile") {
+        Some("quick") => Ok(Profile::Quick),
+        Some("standard") | None => Ok(Profile::Standard),
+        Some("deep") => Ok(Profile::Deep),
+        Some(other) => Err(format!(
+            "options do not fit codeaudit's schema: `{other}` is no profile, which is quick, standard or deep"
+        )),
+    }
+}
 
 /// Reads the options; no text at all is no options.
 pub(crate) fn parse(text: &str) -> Result<Options, String> {

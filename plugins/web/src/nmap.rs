@@ -7,12 +7,12 @@
 
 use std::fmt::Write as _;
 
-use tamiz_sdk::limits::EXTRA_BYTES;
+use tamiz_sdk::limits::WORD_BYTES;
 use tamiz_sdk::model::{Confidence, Location, LogLevel, NetworkEndpoint, Severity};
 use tamiz_sdk::report::{Event, Format, Head, Recognition, Record, Session, Source, Stop, XmlRecord, walk};
 use tamiz_sdk::vocabulary::{SeverityTable, advisories, score_severity};
 use tamiz_sdk::xml::Node;
-use tamiz_sdk::{FindingBuilder, clean_text};
+use tamiz_sdk::{FindingBuilder, clean_line};
 
 /// States of nmap's library `vulns`; scores beat them.
 pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
@@ -152,13 +152,13 @@ impl Walk {
         if !service.name.is_empty() {
             let _ = write!(message, ": {}", service.described());
         }
-        let mut scripts = serde_json::Map::new();
+        let mut scripts = Vec::new();
         for script in node.all("script") {
             let (id, output) = said(&script);
             if !output.is_empty() {
                 let _ = write!(message, "\n\n{id}:\n{output}");
             }
-            scripts.insert(id.to_owned(), clean_text(output, EXTRA_BYTES).text.into());
+            scripts.push(clean_line(id, WORD_BYTES).text);
         }
         let title = format!("{number}/{protocol} is open: {}", service.described());
         let mut finding = FindingBuilder::new(&self.tool, "open-port")
@@ -180,8 +180,10 @@ impl Walk {
         {
             finding = finding.extra_text("cpe", &cpe.text());
         }
-        if !scripts.is_empty() {
-            finding = finding.extra_json("scripts", &serde_json::Value::from(scripts).to_string());
+        if let Ok(names) = serde_json::to_string(&scripts)
+            && !scripts.is_empty()
+        {
+            finding = finding.extra_json("scripts", &names);
         }
         session.emit(finding, record)?;
         for script in node.all("script") {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tamiz_sdk::json::lenient::{Field, Members, Object, Text, Texts, Whole};
 use tamiz_sdk::limits::WORD_BYTES;
 use tamiz_sdk::model::Severity;
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, each, json_lines};
 use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{FindingBuilder, clean_line};
 
@@ -63,6 +63,12 @@ impl Format for WhatWeb {
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
+        // Its array has a line per entry: a damaged one must not be taken for lines.
+        if source.head().line().starts_with('[') {
+            let mut reader = source.json()?;
+            each(&mut reader, session, "", entry)?;
+            return Ok(reader.finish()?);
+        }
         json_lines(source, session, entry)
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Bandit;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Issue<'a> {
+struct Hit<'a> {
     #[serde(borrow)]
     test_id: Text<'a>,
     #[serde(borrow)]
@@ -101,10 +101,16 @@ impl Format for Bandit {
         walk::object(source, session, |reader, session, key, kind| {
             match (key, kind) {
                 ("results", Kind::Array) => {
-                    each(reader, session, "results", |session, element| issue(session, &element))?;
+                    each(reader, session, "results", |session, element| {
+                        issue(session, &element)
+                    })?;
                 }
                 ("errors", Kind::Array) => walk::gaps(reader, session, "errors", |error| {
-                    format!("{}: {}", walk::text(error, "filename"), walk::text(error, "reason"))
+                    format!(
+                        "{}: {}",
+                        walk::text(error, "filename"),
+                        walk::text(error, "reason")
+                    )
                 })?,
                 ("metrics", Kind::Object) => {
                     let start = reader.offset();
@@ -128,7 +134,7 @@ impl Format for Bandit {
 
 fn issue(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
     let mut repaired = Vec::new();
-    let Some(issue) = element.read_or_lose::<Issue<'_>>(session, &mut repaired) else {
+    let Some(issue) = element.read_or_lose::<Hit<'_>>(session, &mut repaired) else {
         return Ok(());
     };
     element.tell_wrong(

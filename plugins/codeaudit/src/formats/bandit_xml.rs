@@ -29,10 +29,16 @@ impl Format for BanditXml {
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("bandit", None);
         let mut reader = source.xml()?;
-        walk(&mut reader, session, &["testcase"], &[], |session, event| match event {
-            Event::Record(record) => test_case(session, &record),
-            Event::Open(_) | Event::Close(_) => Ok(()),
-        })
+        walk(
+            &mut reader,
+            session,
+            &["testcase"],
+            &[],
+            |session, event| match event {
+                Event::Record(record) => test_case(session, &record),
+                Event::Open(_) | Event::Close(_) => Ok(()),
+            },
+        )
     }
 }
 

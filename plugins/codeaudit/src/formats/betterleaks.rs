@@ -52,14 +52,6 @@ struct Place<'a> {
     end_column: Whole,
 }
 
-/// What the run says about itself; it stands behind the findings.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Scan {
-    betterleaks_version: Field<std::borrow::Cow<'static, str>>,
-    state: Field<std::borrow::Cow<'static, str>>,
-}
-
 impl Format for Betterleaks {
     fn name(&self) -> &'static str {
         "betterleaks-json"
@@ -87,13 +79,16 @@ impl Format for Betterleaks {
         walk::object(source, session, |reader, session, key, kind| {
             match (key, kind) {
                 ("findings", Kind::Array) => {
-                    each(reader, session, "findings", |session, element| leak(session, &element))?;
+                    each(reader, session, "findings", |session, element| {
+                        leak(session, &element)
+                    })?;
                 }
                 ("scan", Kind::Object) => {
                     let start = reader.offset();
-                    let scan = small_object::<Scan>(reader)?.unwrap_or_default();
-                    session.tool_is("betterleaks", Some(scan.betterleaks_version.text()));
-                    let state = scan.state.text();
+                    // What the run says about itself; it stands behind the findings.
+                    let scan = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
+                    session.tool_is("betterleaks", Some(walk::text(&scan, "betterleaks_version")));
+                    let state = walk::text(&scan, "state");
                     if !matches!(state, "" | "complete") {
                         let message = format!("the tool says that its scan is `{state}`");
                         let at = Some(span_since(reader, start));

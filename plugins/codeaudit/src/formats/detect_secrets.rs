@@ -42,7 +42,11 @@ impl Format for DetectSecrets {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let record = ["results.*[].hashed_secret", "results.*[].is_verified", "results.*[].line_number"];
+        let record = [
+            "results.*[].hashed_secret",
+            "results.*[].is_verified",
+            "results.*[].line_number",
+        ];
         let envelope = ["plugins_used", "filters_used", "generated_at", "results"];
         (head.count(&envelope) >= 3 || head.count(&record) >= 2).into()
     }
@@ -86,7 +90,11 @@ fn leak(session: &mut Session<'_>, element: &Element<'_>, file: &str) -> Result<
         return Ok(());
     }
     let is_verified = leak.is_verified.get() == Some(&true);
-    let severity = if is_verified { secret::VERIFIED } else { secret::FOUND };
+    let severity = if is_verified {
+        secret::VERIFIED
+    } else {
+        secret::FOUND
+    };
     let mut finding = FindingBuilder::new("detect-secrets", leak.kind.text())
         .message(leak.kind.text())
         .severity(severity, None)

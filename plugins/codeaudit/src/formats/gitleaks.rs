@@ -53,7 +53,13 @@ impl Format for Gitleaks {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let now = ["[].RuleID", "[].Secret", "[].Match", "[].Fingerprint", "[].StartLine"];
+        let now = [
+            "[].RuleID",
+            "[].Secret",
+            "[].Match",
+            "[].Fingerprint",
+            "[].StartLine",
+        ];
         let before = ["[].offender", "[].rule", "[].lineNumber", "[].leakURL"];
         (head.count(&now) >= 2 || head.count(&before) >= 2).into()
     }

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::Kind;
 use tamiz_sdk::json::lenient::{Field, Object, Text, Whole};
+use tamiz_sdk::redact;
 use tamiz_sdk::report::{
     Element, Format, Head, Recognition, Session, Source, Stop, each, json_lines, small_object,
 };
 use tamiz_sdk::vocabulary::confidence;
-use tamiz_sdk::redact;
 
 use super::place::{self, Region};
 use super::{secret, walk, wrong};
@@ -64,12 +64,6 @@ struct Validation<'a> {
     status: Text<'a>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    kingfisher_version: Field<std::borrow::Cow<'static, str>>,
-}
-
 impl Format for Kingfisher {
     fn name(&self) -> &'static str {
         "kingfisher-json"
@@ -81,7 +75,13 @@ impl Format for Kingfisher {
 
     fn recognise(&self, head: &Head) -> Recognition {
         let has_record = |prefix: &str| {
-            let keys = ["rule.id", "rule.name", "finding.snippet", "finding.fingerprint", "finding.path"];
+            let keys = [
+                "rule.id",
+                "rule.name",
+                "finding.snippet",
+                "finding.fingerprint",
+                "finding.path",
+            ];
             let found = keys.iter().filter(|key| head.has(&format!("{prefix}{key}")));
             found.count() >= 3
         };
@@ -102,8 +102,8 @@ impl Format for Kingfisher {
                     })?;
                 }
                 ("metadata", Kind::Object) => {
-                    let metadata = small_object::<Metadata>(reader)?.unwrap_or_default();
-                    session.tool_is("kingfisher", Some(metadata.kingfisher_version.text()));
+                    let metadata = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
+                    session.tool_is("kingfisher", Some(walk::text(&metadata, "kingfisher_version")));
                 }
                 _ => return Ok(false),
             }
@@ -130,7 +130,10 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         ("", name) => name,
         (id, _) => id,
     };
-    let status = leak.validation.object().map_or("", |validation| validation.status.text());
+    let status = leak
+        .validation
+        .object()
+        .map_or("", |validation| validation.status.text());
     let works = status.eq_ignore_ascii_case("active credential");
     let severity = if works { secret::VERIFIED } else { secret::FOUND };
     let mut finding = FindingBuilder::new("kingfisher", id)
@@ -142,7 +145,10 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
     if let Some(confidence) = confidence(leak.confidence.text()) {
         finding = finding.confidence(confidence);
     }
-    for (key, text) in [("validation", status), ("kingfisher-fingerprint", leak.fingerprint.text())] {
+    for (key, text) in [
+        ("validation", status),
+        ("kingfisher-fingerprint", leak.fingerprint.text()),
+    ] {
         if !text.is_empty() {
             finding = finding.extra_text(key, text);
         }
@@ -158,7 +164,11 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         end_column: leak.column_end.get().map(|column| column.saturating_add(1)),
         ..region
     };
-    let snippet = if value.is_empty() { String::new() } else { redact(value) };
+    let snippet = if value.is_empty() {
+        String::new()
+    } else {
+        redact(value)
+    };
     let finding = place::at(finding, session, element, leak.path.text(), region, &snippet);
     let finding = session.secret(finding, value);
     session.emit(finding, element)

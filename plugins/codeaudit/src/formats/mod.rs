@@ -6,7 +6,7 @@ mod cvss;
 mod package;
 mod place;
 mod secret;
-pub(crate) mod source;
+mod source;
 mod walk;
 
 mod bandit;
@@ -39,10 +39,17 @@ mod zizmor;
 use tamiz_sdk::report::{EmptyList, Format};
 use tamiz_sdk::vocabulary::SeverityTable;
 
-pub(crate) use secret::{hidden_snippet, is_secret_scanner};
+use crate::convert::{Sarif, Semgrep};
+use crate::vocabulary;
 
-/// All of them; those with keys of their own before those that are told by several common ones.
+pub(crate) use place::Region;
+pub(crate) use secret::{hidden_snippet, is_secret_scanner};
+pub(crate) use source::Sources;
+
+/// All that codeaudit reads. Of those that are equally sure, the first gets an input.
 pub(crate) const FORMATS: &[&dyn Format] = &[
+    &Sarif,
+    &Semgrep,
     &bandit::Bandit,
     &bandit_xml::BanditXml,
     &betterleaks::Betterleaks,
@@ -73,6 +80,8 @@ pub(crate) const FORMATS: &[&dyn Format] = &[
 
 /// What the tools' words for severities mean.
 pub(crate) const SEVERITIES: &[&SeverityTable] = &[
+    &vocabulary::SEMGREP,
+    &vocabulary::SARIF,
     &bandit::SEVERITIES,
     &cargo_audit::SEVERITIES,
     &checkov::SEVERITIES,

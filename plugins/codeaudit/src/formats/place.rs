@@ -112,7 +112,10 @@ mod tests {
         assert_eq!(numbered_lines(gosec, &at(16, Some(17))), "\tx := y\n}");
         assert_eq!(numbered_lines("no numbers", &at(1, None)), "no numbers");
         assert_eq!(numbered_lines("3 far away", &at(1, None)), "3 far away");
-        assert_eq!(numbered_lines("99999999999999999999 x", &at(1, None)), "99999999999999999999 x");
+        assert_eq!(
+            numbered_lines("99999999999999999999 x", &at(1, None)),
+            "99999999999999999999 x"
+        );
         assert_eq!(numbered_lines("1 x", &Region::default()), "1 x");
     }
 }

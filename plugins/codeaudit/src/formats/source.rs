@@ -85,7 +85,10 @@ impl Sources {
         }
         let line = before.matches('\n').count().saturating_add(1);
         let column = before.chars().rev().take_while(|before| *before != '\n').count();
-        Some((i64::try_from(line).ok()?, i64::try_from(column).ok()?.saturating_add(1)))
+        Some((
+            i64::try_from(line).ok()?,
+            i64::try_from(column).ok()?.saturating_add(1),
+        ))
     }
 
     fn file(&mut self, session: &mut Session<'_>, label: &str) -> Option<&File> {
@@ -97,7 +100,11 @@ impl Sources {
             index
         } else {
             let file = read(session, label);
-            self.misses = if file.is_some() { 0 } else { self.misses.saturating_add(1) };
+            self.misses = if file.is_some() {
+                0
+            } else {
+                self.misses.saturating_add(1)
+            };
             if self.files.len() >= FILES_KEPT {
                 self.files.pop_front();
             }
@@ -130,7 +137,11 @@ fn read(session: &mut Session<'_>, label: &str) -> Option<File> {
 
 impl File {
     fn range(&self, first: usize, count: usize) -> &str {
-        let place = |line: usize| self.lines.get(line).and_then(|start| usize::try_from(*start).ok());
+        let place = |line: usize| {
+            self.lines
+                .get(line)
+                .and_then(|start| usize::try_from(*start).ok())
+        };
         let Some(start) = place(first) else { return "" };
         let end = place(first.saturating_add(count)).unwrap_or(self.text.len());
         self.text.get(start..end).unwrap_or_default()
@@ -147,7 +158,8 @@ mod tests {
     #[test]
     fn lines_come_from_the_tree_and_only_from_there() {
         let mut host = MemoryHost::default();
-        host.sources.insert("a.py".to_owned(), b"one\n  two\nthree".to_vec());
+        host.sources
+            .insert("a.py".to_owned(), b"one\n  two\nthree".to_vec());
         let mut session = Session::new(&mut host, Options::default(), None);
         let mut sources = Sources::default();
         let mut lines = |path: &str, line, end_line| {

@@ -1,4 +1,4 @@
-//! TruffleHog's JSON lines of version 3: one object per secret, and between them lines of its log, some
+//! `TruffleHog`'s JSON lines of version 3: one object per secret, and between them lines of its log, some
 //! of them JSON too (`{"level", "ts", "logger", "msg"}`). The shape is that of its `pkg/output/json.go` and of
 //! `source_metadata.proto`: where a secret was found stands under `SourceMetadata.Data.SOURCE`.
 //!
@@ -81,7 +81,14 @@ impl Format for Trufflehog {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let keys = ["SourceMetadata", "DetectorName", "DetectorType", "Raw", "Verified", "SourceName"];
+        let keys = [
+            "SourceMetadata",
+            "DetectorName",
+            "DetectorType",
+            "Raw",
+            "Verified",
+            "SourceName",
+        ];
         let in_list = keys.map(|key| format!("[].{key}"));
         let listed = in_list.iter().filter(|key| head.has(key)).count();
         let logged = head.text("logger") == Some("trufflehog") && head.has_all(&["level", "msg"]);
@@ -109,7 +116,11 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         wrong!(leak; source_metadata, detector_name, verified, raw),
     );
     if leak.detector_name.text().is_empty() {
-        session.lose_record("record-without-rule", element, "names no detector in `DetectorName`");
+        session.lose_record(
+            "record-without-rule",
+            element,
+            "names no detector in `DetectorName`",
+        );
         return Ok(());
     }
     let finding = leak.finding(session, element);

@@ -41,7 +41,14 @@ impl Format for TrufflehogTwo {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let keys = ["stringsFound", "printDiff", "commitHash", "reason", "diff", "branch"];
+        let keys = [
+            "stringsFound",
+            "printDiff",
+            "commitHash",
+            "reason",
+            "diff",
+            "branch",
+        ];
         let in_list = keys.map(|key| format!("[].{key}"));
         let listed = in_list.iter().filter(|key| head.has(key)).count();
         (head.count(&keys) >= 4 || listed >= 4).into()

@@ -1,7 +1,8 @@
 //! Short ways through documents that are one object or one array.
 
-use serde_json::value::RawValue;
 use tamiz_sdk::json::{JsonReader, Kind};
+use tamiz_sdk::limits::RECORD_BYTES;
+use tamiz_sdk::model::Span;
 use tamiz_sdk::report::{Element, Session, Source, Stop, each, members};
 
 /// A document that is one object: `handle` is [`members`]'s.
@@ -63,8 +64,39 @@ pub(super) fn text<'value>(value: &'value serde_json::Value, key: &str) -> &'val
         .unwrap_or_default()
 }
 
-/// The entries of a list inside a record, each to be read by itself; none when it is no list.
-pub(super) fn parts(list: Option<&RawValue>) -> Vec<&RawValue> {
-    list.and_then(|list| serde_json::from_str(list.get()).ok())
-        .unwrap_or_default()
+/// An entry of an array that is kept until what stands behind it is known.
+pub(super) struct Kept {
+    name: String,
+    bytes: Vec<u8>,
+    span: Span,
+}
+
+impl Kept {
+    pub(super) fn element(&self) -> Element<'_> {
+        Element::named(&self.name, &self.bytes, self.span)
+    }
+}
+
+/// Keeps the entries of the array that comes next, also those in front of an early end. What they
+/// may have together is what one record may have; beyond that they are lost.
+pub(super) fn keep(
+    reader: &mut JsonReader<'_>,
+    session: &mut Session<'_>,
+    array: &str,
+    kept: &mut Vec<Kept>,
+) -> Result<(), Stop> {
+    let mut room = RECORD_BYTES;
+    each(reader, session, array, |session, element| {
+        let Some(rest) = room.checked_sub(element.bytes().len().saturating_add(size_of::<Kept>())) else {
+            session.lose_record("record-too-large", &element, "is one more than is kept at once");
+            return Ok(());
+        };
+        room = rest;
+        kept.push(Kept {
+            name: element.name(),
+            bytes: element.bytes().to_vec(),
+            span: element.span,
+        });
+        Ok(())
+    })
 }

@@ -19,6 +19,7 @@ mod shapes;
 use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::model::LogLevel;
 
+use crate::formats::Sources;
 use head::{RunHead, TextBudget};
 use result::ResultReader;
 use shapes::{ExternalFiles, Invocation};
@@ -258,8 +259,9 @@ impl SarifWalk {
         self.remember_tool(&run.head);
         let array = format!("runs[{}].results", run.index);
         let results = ResultReader::new(&run.head);
+        let mut sources = Sources::default();
         record::each(reader, session, &array, |session, element| {
-            results.read(session, &element)
+            results.read(session, &element, &mut sources)
         })
     }
 

@@ -1,13 +1,14 @@
 //! One SARIF result into one finding, with the help of its rule.
 
 use serde_json::json;
-use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Position, Severity, position};
+use tamiz_sdk::{FindingBuilder, hide};
 
 use super::head::RunHead;
 use super::rules::{Rule, rule_id};
 use super::shapes::{Location, Message, Properties, Region, ResultShape};
+use crate::formats::{Region as Lines, Sources, hidden_snippet, is_secret_scanner};
 use crate::semgrep;
 use crate::vocabulary::{self, Label, unless_placeholder};
 use tamiz_sdk::report::Element;
@@ -22,14 +23,27 @@ const NO_RULE_ID: &str = "no-rule-id";
 /// Reads a run's results.
 pub(super) struct ResultReader<'run> {
     head: &'run RunHead,
+    /// Its snippets are secrets.
+    quotes_secrets: bool,
+    /// The report ends before it names its tool: its snippets may be secrets.
+    may_quote_secrets: bool,
 }
 
 impl<'run> ResultReader<'run> {
     pub(super) fn new(head: &'run RunHead) -> Self {
-        Self { head }
+        Self {
+            head,
+            quotes_secrets: is_secret_scanner(head.tool_name()),
+            may_quote_secrets: head.tool.is_empty(),
+        }
     }
 
-    pub(super) fn read(&self, session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
+    pub(super) fn read(
+        &self,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+        sources: &mut Sources,
+    ) -> Result<(), Stop> {
         let mut repaired = Vec::new();
         let result: ResultShape<'_> = match element.read(session, &mut repaired) {
             Ok(result) => result,
@@ -46,7 +60,7 @@ impl<'run> ResultReader<'run> {
             return Ok(());
         }
         tell_oddities(&result, session, element);
-        let finding = self.finding(&result, session, element);
+        let finding = self.finding(&result, session, element, sources);
         session.emit(finding, element)
     }
 
@@ -55,6 +69,7 @@ impl<'run> ResultReader<'run> {
         result: &ResultShape<'_>,
         session: &mut Session<'_>,
         element: &Element<'_>,
+        sources: &mut Sources,
     ) -> FindingBuilder {
         let rule = self.head.rules.of(result);
         let tool = self.head.tool_name();
@@ -69,7 +84,8 @@ impl<'run> ResultReader<'run> {
             raw_id
         };
 
-        let message = message_text(result, rule);
+        let secret = self.secret(result);
+        let message = hide(&message_text(result, rule), secret);
         let mut finding = FindingBuilder::new(tool, own_id).message(&message);
         if own_id != raw_id {
             finding = finding.extra_text("check-id", raw_id);
@@ -82,9 +98,11 @@ impl<'run> ResultReader<'run> {
         finding = describe(finding, result, rule, &message, raw_id);
         finding = labels(finding, result, rule);
         for location in result.locations.objects() {
-            finding = self.place(finding, location, session);
+            finding = self.place(finding, location, session, sources);
         }
         finding = fingerprint(finding, result);
+        // After the report's own fingerprint: a secret's identity is its keyed hash.
+        finding = session.secret(finding, secret);
         self.rest(finding, result, session, element)
     }
 
@@ -92,7 +110,8 @@ impl<'run> ResultReader<'run> {
         &self,
         finding: FindingBuilder,
         location: &Location<'_>,
-        session: &Session<'_>,
+        session: &mut Session<'_>,
+        sources: &mut Sources,
     ) -> FindingBuilder {
         let physical = location.physical.object();
         let artifact = physical.and_then(|physical| physical.artifact_location.object());
@@ -111,14 +130,50 @@ impl<'run> ResultReader<'run> {
         };
         let region = physical.and_then(|physical| physical.region.object());
         let (start, end) = region.map_or((None, None), positions);
-        let snippet = region
+        let quoted = region
             .and_then(|region| region.snippet.object())
-            .map_or("", Message::plain);
-        let finding = finding.file(&label.path, start, end, unless_placeholder(snippet));
+            .map_or("", |snippet| unless_placeholder(snippet.plain()));
+        let mut finding = finding;
+        let (start, snippet) = match (region, start) {
+            _ if self.may_quote_secrets => (start, String::new()),
+            _ if self.quotes_secrets => (start, hidden_snippet(quoted, quoted)),
+            (Some(_), Some(_)) if !quoted.is_empty() => (start, quoted.to_owned()),
+            (Some(region), Some(_)) => (start, sources.lines(session, &label.path, &lines(region))),
+            (Some(region), None) => {
+                finding = offsets(finding, region);
+                let (start, found) = by_offset(region, session, sources, &label.path);
+                (
+                    start,
+                    if quoted.is_empty() {
+                        found
+                    } else {
+                        quoted.to_owned()
+                    },
+                )
+            }
+            (None, _) => (start, String::new()),
+        };
+        let finding = finding.file(&label.path, start, end, &snippet);
         match artifact {
             Some(artifact) if label.changed => finding.extra_text("uri", artifact.uri.text()),
             _ => finding,
         }
+    }
+
+    /// The secret that a scanner of secrets quotes in its first snippet; empty for other tools.
+    fn secret<'shape>(&self, result: &'shape ResultShape<'_>) -> &'shape str {
+        if !self.quotes_secrets {
+            return "";
+        }
+        let physical = result
+            .locations
+            .objects()
+            .iter()
+            .filter_map(|place| place.physical.object());
+        let mut quoted = physical
+            .filter_map(|physical| physical.region.object()?.snippet.object())
+            .map(Message::plain);
+        quoted.find(|text| !text.is_empty()).unwrap_or_default()
     }
 
     /// What has no field of its own.
@@ -406,6 +461,55 @@ fn fingerprint(finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuil
         }
     }
     finding
+}
+
+/// The lines of a region, for its snippet.
+fn lines(region: &Region<'_>) -> Lines {
+    Lines {
+        line: region.start_line.get().copied(),
+        end_line: region.end_line.get().copied(),
+        ..Lines::default()
+    }
+}
+
+/// A region without lines, which only says how many characters or bytes stand in front of it, is kept
+/// as it is.
+fn offsets(mut finding: FindingBuilder, region: &Region<'_>) -> FindingBuilder {
+    for (key, number) in [
+        ("char-offset", &region.char_offset),
+        ("char-length", &region.char_length),
+        ("byte-offset", &region.byte_offset),
+        ("byte-length", &region.byte_length),
+    ] {
+        if let Some(number) = number.get().filter(|number| **number >= 0) {
+            finding = finding.extra_json(key, &number.to_string());
+        }
+    }
+    finding
+}
+
+/// Where a region's offset is, and the line there, when the source is at hand.
+fn by_offset(
+    region: &Region<'_>,
+    session: &mut Session<'_>,
+    sources: &mut Sources,
+    label: &str,
+) -> (Option<Position>, String) {
+    let characters = region
+        .char_offset
+        .get()
+        .and_then(|offset| usize::try_from(*offset).ok());
+    let Some((line, column)) = characters.and_then(|offset| sources.position(session, label, offset)) else {
+        return (None, String::new());
+    };
+    let place = Lines {
+        line: Some(line),
+        ..Lines::default()
+    };
+    (
+        position(Some(line), Some(column)),
+        sources.lines(session, label, &place),
+    )
 }
 
 /// A region's two ends; without its own line the end is on the start's.

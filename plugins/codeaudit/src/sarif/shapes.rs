@@ -140,6 +140,14 @@ pub(super) struct Region<'a> {
     pub(super) end_line: Whole,
     #[serde(default)]
     pub(super) end_column: Whole,
+    #[serde(default)]
+    pub(super) char_offset: Whole,
+    #[serde(default)]
+    pub(super) char_length: Whole,
+    #[serde(default)]
+    pub(super) byte_offset: Whole,
+    #[serde(default)]
+    pub(super) byte_length: Whole,
     #[serde(borrow, default)]
     pub(super) snippet: Field<Object<Message<'a>>>,
 }

@@ -15,6 +15,7 @@ use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::limits::{EXTRA_BYTES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Position, position};
 
+use crate::formats::{Region, Sources};
 use crate::vocabulary::{self, Label, unless_placeholder};
 use reach::Reach;
 use tamiz_sdk::report::path;
@@ -131,12 +132,19 @@ impl SemgrepWalk {
         }
         self.version_before_results |= version_seen;
         let tool = self.tool();
+        let mut sources = Sources::default();
         record::each(reader, session, "results", |session, element| {
-            self.result(session, &element, &tool)
+            self.result(session, &element, &tool, &mut sources)
         })
     }
 
-    fn result(&mut self, session: &mut Session<'_>, element: &Element<'_>, tool: &str) -> Result<(), Stop> {
+    fn result(
+        &mut self,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+        tool: &str,
+        sources: &mut Sources,
+    ) -> Result<(), Stop> {
         let mut repaired = Vec::new();
         let record: Record<'_> = match element.read(session, &mut repaired) {
             Ok(record) => record,
@@ -159,7 +167,7 @@ impl SemgrepWalk {
         }
         self.record_seen = true;
         record.tell_oddities(session, element);
-        let finding = record.finding(session, element, tool);
+        let finding = record.finding(session, element, tool, sources);
         session.emit(finding, element)
     }
 }
@@ -284,7 +292,13 @@ impl Record<'_> {
         }
     }
 
-    fn finding(&self, session: &mut Session<'_>, element: &Element<'_>, tool: &str) -> FindingBuilder {
+    fn finding(
+        &self,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+        tool: &str,
+        sources: &mut Sources,
+    ) -> FindingBuilder {
         let (no_extra, no_metadata) = (Extra::default(), Metadata::default());
         let extra = self.extra.object().unwrap_or(&no_extra);
         let metadata = extra.metadata.object().unwrap_or(&no_metadata);
@@ -296,7 +310,7 @@ impl Record<'_> {
             .category(metadata.category.text())
             .remediation(extra.fix.text())
             .tool_fingerprint(unless_placeholder(extra.fingerprint.text()));
-        finding = self.place(finding, session, element, extra);
+        finding = self.place(finding, session, element, extra, sources);
         let raw_severity = extra.severity.get().map(AsRef::as_ref);
         finding = finding.severity(
             session.severity(&vocabulary::SEMGREP, raw_severity, element),
@@ -318,6 +332,7 @@ impl Record<'_> {
         session: &mut Session<'_>,
         element: &Element<'_>,
         extra: &Extra<'_>,
+        sources: &mut Sources,
     ) -> FindingBuilder {
         let label = path::label(self.path.text(), session.root());
         if label.path.is_empty() {
@@ -326,7 +341,19 @@ impl Record<'_> {
             return finding;
         }
         let (start, end) = (self.start.object(), self.end.object());
-        let snippet = unless_placeholder(extra.lines.text());
+        let quoted = unless_placeholder(extra.lines.text());
+        let from_source = if quoted.is_empty() {
+            let line = |place: Option<&Place>| place.and_then(|place| place.line.get().copied());
+            let region = Region {
+                line: line(start),
+                end_line: line(end),
+                ..Region::default()
+            };
+            sources.lines(session, &label.path, &region)
+        } else {
+            String::new()
+        };
+        let snippet = if quoted.is_empty() { &from_source } else { quoted };
         let place = (start.and_then(Place::position), end.and_then(Place::position));
         let finding = finding.file(&label.path, place.0, place.1, snippet);
         if label.changed {

@@ -15,3 +15,4 @@ mod hostile;
 mod properties;
 mod reach;
 mod strangers;
+mod traps;

@@ -5,7 +5,8 @@ use tamiz_sdk::model::ConvertError;
 
 use crate::answer::convert_input;
 
-const EXPECTED: &str = "expected a JSON object, either semgrep's with `results` or SARIF 2.1.0's with `runs`";
+const EXPECTED: &str =
+    "expected SARIF 2.1.0, semgrep's JSON, or a report of one of the tools that codeaudit lists";
 
 #[track_caller]
 fn refusal(name: &str, bytes: &[u8]) -> ConvertError {
@@ -65,8 +66,8 @@ fn other_objects_are_told_apart() {
         "neither `results`",
     );
     check(
-        "bandit.json",
-        br#"{"errors":[],"results":[{"test_id":"B101"}]}"#,
+        "other.json",
+        br#"{"errors":[],"results":[{"test":"B101"}]}"#,
         "no `check_id`",
     );
     check(

@@ -75,6 +75,7 @@ pub struct JsonReader<'input> {
     ended: bool,
     /// For each level that was entered: whether a member was seen already.
     levels: Vec<bool>,
+    trailing_commas: bool,
 }
 
 impl<'input> JsonReader<'input> {
@@ -91,6 +92,7 @@ impl<'input> JsonReader<'input> {
             window_offset: 0,
             ended: false,
             levels: Vec::new(),
+            trailing_commas: false,
         };
         reader.start()?;
         Ok(reader)
@@ -107,6 +109,11 @@ impl<'input> JsonReader<'input> {
         self.levels.clear();
         (self.position, self.window_offset, self.ended) = (0, 0, false);
         self.start()
+    }
+
+    /// Takes a comma in front of a closing bracket of the envelope, which some tools write.
+    pub fn allow_trailing_commas(&mut self) {
+        self.trailing_commas = true;
     }
 
     /// The offset of the next byte.
@@ -310,6 +317,11 @@ impl<'input> JsonReader<'input> {
                 return Err(self.syntax(expected));
             }
             self.position += 1;
+            if self.trailing_commas && self.peek()? == close {
+                self.position += 1;
+                self.levels.pop();
+                return Ok(false);
+            }
         } else if let Some(level) = self.levels.last_mut() {
             *level = true;
         }

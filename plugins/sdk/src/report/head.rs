@@ -25,6 +25,13 @@ const LOG_LINES_MAX: usize = 64;
 /// Elements of an XML document that are looked at.
 const ELEMENTS_MAX: usize = 400;
 
+/// Whether a beginning is no text. One odd byte in a later line is damage, which costs that line.
+fn is_binary(start: &[u8]) -> bool {
+    let mut lines = start.split(|&byte| byte == b'\n');
+    let first = lines.find(|line| !line.trim_ascii().is_empty()).unwrap_or(start);
+    first.contains(&0) || start.contains(&0) && str::from_utf8(first).is_err()
+}
+
 /// What an input is, from the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -97,7 +104,7 @@ impl Head {
         match first {
             b'{' | b'[' => head.look_at_json(&start, first, whole),
             b'<' => head.look_at_xml(&start, whole),
-            _ if start.contains(&0) => head.shape = Shape::Binary,
+            _ if is_binary(&start) => head.shape = Shape::Binary,
             _ => {
                 head.look_at_lines(&start);
             }

@@ -22,8 +22,14 @@ impl Format for SqlmapTable {
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
+        let before = session.records();
         let mut table = source.table()?;
-        rows(&mut table, session, row)
+        rows(&mut table, session, row)?;
+        if session.records() == before {
+            let problem = "sqlmap lists no target, and so nothing that says that one answered";
+            return Err(Stop::Broken(problem.to_owned()));
+        }
+        Ok(())
     }
 }
 

@@ -84,7 +84,13 @@ impl Format for WapitiJson {
         let named = head
             .text("infos.version")
             .is_some_and(|text| text.starts_with("Wapiti"));
-        (head.count(&keys) >= 4 || named || head.has_all(&["vulnerabilities", "anomalies"])).into()
+        let texts = [
+            "classifications.*.desc",
+            "classifications.*.sol",
+            "classifications.*.ref",
+        ];
+        let flaws = head.has_all(&["vulnerabilities", "anomalies"]);
+        (head.count(&keys) >= 4 || named || flaws || head.count(&texts) >= 2).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {

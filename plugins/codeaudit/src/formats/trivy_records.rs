@@ -1,0 +1,386 @@
+//! Trivy's records: vulnerabilities of packages, misconfigurations, secrets, licences.
+//!
+//! Secrets are censored by trivy itself (`Match` has stars), so there is nothing to make an identity of.
+
+use serde::Deserialize;
+use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::json::lenient::{Field, Members, Object, Objects, Text, Texts, Whole};
+use tamiz_sdk::report::{Element, Session, Stop};
+use tamiz_sdk::vocabulary::cwes;
+
+use super::cvss::Vectors;
+use super::package::{Package, advisories};
+use super::place::{self, Region};
+use super::trivy::{SEVERITIES, Target};
+use super::wrong;
+
+/// Lines of one snippet.
+const LINES_MAX: usize = 20;
+
+/// Whose score is taken first; others follow as they stand.
+const SCORERS: [&str; 3] = ["nvd", "ghsa", "redhat"];
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Vulnerability<'a> {
+    #[serde(borrow, rename = "VulnerabilityID")]
+    id: Text<'a>,
+    #[serde(borrow, rename = "VendorIDs")]
+    vendor_ids: Texts<'a>,
+    #[serde(borrow)]
+    pkg_name: Text<'a>,
+    #[serde(borrow)]
+    pkg_path: Text<'a>,
+    #[serde(borrow)]
+    pkg_identifier: Field<Object<Identifier<'a>>>,
+    #[serde(borrow)]
+    installed_version: Text<'a>,
+    #[serde(borrow)]
+    fixed_version: Text<'a>,
+    #[serde(borrow)]
+    status: Text<'a>,
+    #[serde(borrow)]
+    title: Text<'a>,
+    #[serde(borrow)]
+    description: Text<'a>,
+    #[serde(borrow)]
+    severity: Text<'a>,
+    #[serde(borrow, rename = "CweIDs")]
+    cwe_ids: Texts<'a>,
+    #[serde(borrow, rename = "CVSS")]
+    scores: Field<Members<Field<Object<Score<'a>>>>>,
+    #[serde(borrow, rename = "PrimaryURL")]
+    primary_url: Text<'a>,
+    #[serde(borrow)]
+    references: Texts<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Identifier<'a> {
+    #[serde(borrow, rename = "PURL")]
+    url: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Score<'a> {
+    #[serde(borrow, rename = "V40Vector")]
+    four: Text<'a>,
+    #[serde(borrow, rename = "V3Vector")]
+    three: Text<'a>,
+    #[serde(borrow, rename = "V2Vector")]
+    two: Text<'a>,
+}
+
+pub(super) fn vulnerability(
+    session: &mut Session<'_>,
+    element: &Element<'_>,
+    target: &Target,
+) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(found) = element.read_or_lose::<Vulnerability<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    element.tell_wrong(
+        session,
+        wrong!(found; id, pkg_name, installed_version, fixed_version, title, description, severity, cwe_ids, scores),
+    );
+    let id = found.id.text();
+    if id.is_empty() {
+        session.lose_record("record-without-rule", element, "has no `VulnerabilityID`");
+        return Ok(());
+    }
+    let package = Package {
+        name: found.pkg_name.text(),
+        version: found.installed_version.text(),
+        fixed: found.fixed_version.text(),
+        url: found
+            .pkg_identifier
+            .object()
+            .map_or("", |identifier| identifier.url.text()),
+    };
+    let raw = found.severity.get().map(AsRef::as_ref);
+    let severity = session.severity(&SEVERITIES, raw, element);
+    let mut finding = package
+        .finding("trivy", id, found.title.text())
+        .message(match found.description.text() {
+            "" => found.title.text(),
+            description => description,
+        })
+        .severity(severity, raw)
+        .tag(&target.kind)
+        .reference(found.primary_url.text());
+    for address in found.references.texts() {
+        finding = finding.reference(address);
+    }
+    for number in found.cwe_ids.texts().flat_map(cwes) {
+        finding = finding.cwe(number);
+    }
+    if !found.status.text().is_empty() {
+        finding = finding.extra_text("status", found.status.text());
+    }
+    finding = advisories(finding, [id].into_iter().chain(found.vendor_ids.texts()));
+    finding = found.vectors().put(finding);
+    let path = match found.pkg_path.text() {
+        "" => target.path.as_str(),
+        path => path,
+    };
+    let finding = place::at(finding, session, element, path, Region::default(), "");
+    session.emit(finding, element)
+}
+
+impl Vulnerability<'_> {
+    fn vectors(&self) -> Vectors {
+        let scores = self.scores.members();
+        let first = SCORERS
+            .iter()
+            .filter_map(|scorer| scores.iter().find(|(name, _)| name == scorer));
+        let mut vectors = Vectors::default();
+        for (_, score) in first.chain(scores) {
+            let Some(score) = score.object() else { continue };
+            for text in [&score.four, &score.three, &score.two] {
+                vectors.add(text.text());
+            }
+        }
+        vectors
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Misconfiguration<'a> {
+    #[serde(borrow, rename = "ID")]
+    id: Text<'a>,
+    #[serde(borrow, rename = "AVDID")]
+    advisory: Text<'a>,
+    #[serde(borrow, rename = "Type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    title: Text<'a>,
+    #[serde(borrow)]
+    description: Text<'a>,
+    #[serde(borrow)]
+    message: Text<'a>,
+    #[serde(borrow)]
+    resolution: Text<'a>,
+    #[serde(borrow)]
+    severity: Text<'a>,
+    #[serde(borrow, rename = "PrimaryURL")]
+    primary_url: Text<'a>,
+    #[serde(borrow)]
+    references: Texts<'a>,
+    #[serde(borrow)]
+    status: Text<'a>,
+    #[serde(borrow)]
+    cause_metadata: Field<Object<Cause<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Cause<'a> {
+    #[serde(borrow)]
+    resource: Text<'a>,
+    start_line: Whole,
+    end_line: Whole,
+    #[serde(borrow)]
+    code: Field<Object<Code<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Code<'a> {
+    #[serde(borrow)]
+    lines: Field<Objects<Line<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Line<'a> {
+    #[serde(borrow)]
+    content: Text<'a>,
+    is_cause: Field<bool>,
+}
+
+pub(super) fn misconfiguration(
+    session: &mut Session<'_>,
+    element: &Element<'_>,
+    target: &Target,
+) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(found) = element.read_or_lose::<Misconfiguration<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    element.tell_wrong(
+        session,
+        wrong!(found; id, title, message, severity, status, cause_metadata),
+    );
+    if found.status.text() == "PASS" {
+        session.leave_out_record("result-without-problem", element, "is a check that passed");
+        return Ok(());
+    }
+    let rule = match (found.id.text(), found.advisory.text()) {
+        ("", "") => {
+            session.lose_record("record-without-rule", element, "has no `ID`");
+            return Ok(());
+        }
+        ("", advisory) => advisory,
+        (id, _) => id,
+    };
+    let raw = found.severity.get().map(AsRef::as_ref);
+    let severity = session.severity(&SEVERITIES, raw, element);
+    let mut finding = FindingBuilder::new("trivy", rule)
+        .title(found.title.text())
+        .message(match found.message.text() {
+            "" => found.description.text(),
+            message => message,
+        })
+        .severity(severity, raw)
+        .category("misconfiguration")
+        .tag(&found.kind.text().to_lowercase())
+        .remediation(found.resolution.text())
+        .reference(found.primary_url.text());
+    for address in found.references.texts() {
+        finding = finding.reference(address);
+    }
+    if found.status.text() == "EXCEPTION" {
+        finding = finding.extra_json("suppressed", "true");
+    }
+    if !matches!(found.advisory.text(), "" | "N/A") && found.advisory.text() != rule {
+        finding = finding.extra_text("advisory", found.advisory.text());
+    }
+    let none = Cause::default();
+    let cause = found.cause_metadata.object().unwrap_or(&none);
+    if !cause.resource.text().is_empty() {
+        finding = finding.extra_text("resource", cause.resource.text());
+    }
+    let code = cause.code.object();
+    let finding = place::at(
+        finding,
+        session,
+        element,
+        &target.path,
+        cause.region(),
+        &snippet(code),
+    );
+    session.emit(finding, element)
+}
+
+impl Cause<'_> {
+    /// Line 0 says that there is none.
+    fn region(&self) -> Region {
+        let line = |line: &Whole| line.get().copied().filter(|line| *line != 0);
+        Region {
+            line: line(&self.start_line),
+            end_line: line(&self.end_line),
+            ..Region::default()
+        }
+    }
+}
+
+/// The lines that are the cause, without those around them.
+fn snippet(code: Option<&Code<'_>>) -> String {
+    let lines = code.map_or(&[][..], |code| code.lines.objects());
+    let causes = lines.iter().filter(|line| line.is_cause.get() == Some(&true));
+    let texts: Vec<_> = causes.take(LINES_MAX).map(|line| line.content.text()).collect();
+    texts.join("\n")
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Secret<'a> {
+    #[serde(borrow, rename = "RuleID")]
+    rule_id: Text<'a>,
+    #[serde(borrow)]
+    category: Text<'a>,
+    #[serde(borrow)]
+    severity: Text<'a>,
+    #[serde(borrow)]
+    title: Text<'a>,
+    start_line: Whole,
+    end_line: Whole,
+    #[serde(borrow, rename = "Match")]
+    censored: Text<'a>,
+}
+
+pub(super) fn secret(session: &mut Session<'_>, element: &Element<'_>, target: &Target) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(found) = element.read_or_lose::<Secret<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    element.tell_wrong(
+        session,
+        wrong!(found; rule_id, severity, title, start_line, censored),
+    );
+    if found.rule_id.text().is_empty() {
+        session.lose_record("record-without-rule", element, "has no `RuleID`");
+        return Ok(());
+    }
+    let raw = found.severity.get().map(AsRef::as_ref);
+    let severity = session.severity(&SEVERITIES, raw, element);
+    let finding = FindingBuilder::new("trivy", found.rule_id.text())
+        .message(found.title.text())
+        .severity(severity, raw)
+        .category("secret")
+        .tag(&found.category.text().to_lowercase())
+        .cwe(super::secret::CWE);
+    let region = Region {
+        line: found.start_line.get().copied(),
+        end_line: found.end_line.get().copied(),
+        ..Region::default()
+    };
+    // Only what has trivy's stars is known to be without the secret.
+    let shown = if found.censored.text().contains("***") {
+        found.censored.text()
+    } else {
+        ""
+    };
+    let finding = place::at(finding, session, element, &target.path, region, shown);
+    session.emit(finding, element)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct License<'a> {
+    #[serde(borrow)]
+    severity: Text<'a>,
+    #[serde(borrow)]
+    category: Text<'a>,
+    #[serde(borrow)]
+    pkg_name: Text<'a>,
+    #[serde(borrow)]
+    file_path: Text<'a>,
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    link: Text<'a>,
+}
+
+pub(super) fn license(session: &mut Session<'_>, element: &Element<'_>, target: &Target) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(found) = element.read_or_lose::<License<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    element.tell_wrong(session, wrong!(found; severity, category, pkg_name, name));
+    if found.name.text().is_empty() {
+        session.lose_record("record-without-rule", element, "names no licence");
+        return Ok(());
+    }
+    let raw = found.severity.get().map(AsRef::as_ref);
+    let severity = session.severity(&SEVERITIES, raw, element);
+    let (package, name) = (found.pkg_name.text(), found.name.text());
+    let title = format!("{package} is under {name} ({})", found.category.text());
+    let finding = FindingBuilder::new("trivy", &format!("license-{name}"))
+        .title(title.trim())
+        .severity(severity, raw)
+        .category("license")
+        .tag(found.category.text())
+        .reference(found.link.text())
+        .extra_text("package", package);
+    let path = match found.file_path.text() {
+        "" => target.path.as_str(),
+        path => path,
+    };
+    let finding = place::at(finding, session, element, path, Region::default(), "");
+    session.emit(finding, element)
+}

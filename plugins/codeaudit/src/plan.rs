@@ -1,0 +1,158 @@
+//! Which tools look at a tree, by profile. The worker passes over those whose files are not in the tree
+//! (its catalogue has the globs), and says which it lacks.
+
+use tamiz_sdk::model::{PlanError, ScanRequest, ToolOutput, ToolRun};
+
+use crate::options::{self, Profile};
+
+const JSON: &str = "application/json";
+const XML: &str = "application/xml";
+
+/// The output that is a tool's own standard output.
+const STDOUT: &str = "stdout";
+
+/// The runs for a request.
+///
+/// # Errors
+/// [`PlanError`] when the options do not fit or the target is no tree.
+pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
+    let options = options::parse(&request.options).map_err(PlanError::BadOptions)?;
+    let profile = options::profile(&options).map_err(PlanError::BadOptions)?;
+    if request.target_kind != "tree" {
+        return Err(PlanError::Unsupported(format!(
+            "codeaudit scans a tree of files, not a target of kind `{}`",
+            request.target_kind
+        )));
+    }
+    Ok(match profile {
+        Profile::Quick => vec![semgrep()],
+        Profile::Standard => vec![semgrep(), bandit(), gitleaks()],
+        Profile::Deep => vec![
+            semgrep(),
+            bandit(),
+            gitleaks(),
+            ruff(),
+            shellcheck(),
+            hadolint(),
+            zizmor(),
+            cppcheck(),
+        ],
+    })
+}
+
+// The worker's catalogue adds what makes each run safe: no network, no settings of the tree.
+
+fn semgrep() -> ToolRun {
+    let args = [
+        "--json",
+        "--output",
+        "${out.report}",
+        "--config",
+        "${rules}",
+        "${target}",
+    ];
+    run("semgrep", &args, "report", JSON)
+}
+
+fn bandit() -> ToolRun {
+    let args = ["-f", "json", "-o", "${out.report}", "${target}"];
+    run("bandit", &args, "report", JSON)
+}
+
+fn gitleaks() -> ToolRun {
+    let args = ["-f", "json", "-r", "${out.report}", "-s", "${target}"];
+    run("gitleaks", &args, "report", JSON)
+}
+
+/// Only the rules about security, which are flake8-bandit's.
+fn ruff() -> ToolRun {
+    let args = [
+        "--select",
+        "S",
+        "--output-format",
+        "json",
+        "-o",
+        "${out.report}",
+        "${target}",
+    ];
+    run("ruff", &args, "report", JSON)
+}
+
+fn shellcheck() -> ToolRun {
+    run("shellcheck", &["-f", "json1", "${files}"], STDOUT, JSON)
+}
+
+fn hadolint() -> ToolRun {
+    run("hadolint", &["-f", "json", "${files}"], STDOUT, JSON)
+}
+
+fn zizmor() -> ToolRun {
+    run("zizmor", &["--format", "json", "${target}"], STDOUT, JSON)
+}
+
+fn cppcheck() -> ToolRun {
+    let args = ["--enable=all", "--output-file=${out.report}", "${target}"];
+    run("cppcheck", &args, "report", XML)
+}
+
+fn run(tool: &str, args: &[&str], output: &str, media_type: &str) -> ToolRun {
+    ToolRun {
+        tool: tool.to_owned(),
+        args: args.iter().map(|&argument| argument.to_owned()).collect(),
+        outputs: vec![ToolOutput {
+            name: output.to_owned(),
+            media_type: media_type.to_owned(),
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tamiz_sdk::model::{PlanError, ScanRequest};
+
+    use super::plan;
+
+    fn request(target_kind: &str, options: &str) -> ScanRequest {
+        ScanRequest {
+            target_kind: target_kind.to_owned(),
+            target: String::new(),
+            options: options.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_profile_chooses_the_tools() {
+        let tools = |options: &str| -> Vec<String> {
+            let runs = plan(&request("tree", options)).expect(options);
+            runs.into_iter().map(|run| run.tool).collect()
+        };
+        assert_eq!(tools(r#"{"profile":"quick"}"#), ["semgrep"]);
+        assert_eq!(tools("{}"), ["semgrep", "bandit", "gitleaks"]);
+        assert_eq!(tools(r#"{"profile":"deep"}"#).len(), 8);
+    }
+
+    #[test]
+    fn every_run_writes_where_the_worker_says() {
+        for run in plan(&request("tree", r#"{"profile":"deep"}"#)).expect("a tree") {
+            let output = &run.outputs[0].name;
+            let written = run.args.iter().any(|argument| argument.contains("${out.report}"));
+            assert!(written || output == "stdout", "{}", run.tool);
+            let looked_at = |argument: &String| argument == "${target}" || argument == "${files}";
+            assert!(run.args.iter().any(looked_at), "{}", run.tool);
+        }
+    }
+
+    #[test]
+    fn another_target_or_an_unknown_option_is_refused() {
+        assert!(matches!(
+            plan(&request("url", "{}")),
+            Err(PlanError::Unsupported(_))
+        ));
+        for options in [r#"{"x":1}"#, r#"{"profile":"slow"}"#] {
+            assert!(matches!(
+                plan(&request("tree", options)),
+                Err(PlanError::BadOptions(_))
+            ));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Traps that real producers set: SARIF's odder fields, placeholders, and secrets in what tools quote.
+
+use tamiz_sdk::memory::{MemoryHost, MemoryInput};
+use tamiz_sdk::model::{Finding, Location, Severity};
+
+use crate::answer::{Answer, convert, convert_input, report, reports};
+
+fn sarif(tool: &str, results: &str) -> Vec<u8> {
+    format!(
+        r#"{{"version":"2.1.0","runs":[{{"tool":{{"driver":{{"name":"{tool}","rules":[
+            {{"id":"A","defaultConfiguration":{{"level":"error"}},"properties":{{"security-severity":"9.8"}}}},
+            {{"id":"B","shortDescription":{{"text":"second"}}}}]}},
+            "extensions":[{{"name":"pack","rules":[{{"id":"X","defaultConfiguration":{{"level":"note"}}}}]}}]}},
+            "originalUriBaseIds":{{"ROOT":{{"uri":"file:///home/ci/shop/"}},"SRC":{{"uri":"src/","uriBaseId":"ROOT"}}}},
+            "results":[{results}]}}]}}"#
+    )
+    .into_bytes()
+}
+
+fn with_source(bytes: Vec<u8>, path: &str, source: &str) -> Answer {
+    let mut host = MemoryHost::default();
+    host.sources.insert(path.to_owned(), source.as_bytes().to_vec());
+    convert_input(MemoryInput::new("report", bytes), host)
+}
+
+fn extra<'finding>(finding: &'finding Finding, key: &str) -> Option<&'finding str> {
+    let found = finding.extra.iter().find(|(name, _)| name == key);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn snippet(finding: &Finding) -> Option<&str> {
+    match finding.locations.first() {
+        Some(Location::File(file)) => file.snippet.as_deref(),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_rule_is_found_by_its_index_or_in_an_extension_and_scores_beat_levels() {
+    let answer = convert(&sarif(
+        "demo",
+        r#"{"ruleIndex":0,"level":"note","message":{"text":"a"}},
+           {"rule":{"index":0,"toolComponent":{"index":0}},"message":{"text":"x"}}"#,
+    ));
+    let findings = &answer.host.findings;
+    assert_eq!(
+        (findings[0].rule_id.as_str(), findings[0].severity),
+        ("A", Severity::Critical)
+    );
+    assert_eq!(
+        (findings[1].rule_id.as_str(), findings[1].severity),
+        ("X", Severity::Low)
+    );
+}
+
+#[test]
+fn base_ids_are_followed_and_all_places_are_kept() {
+    let place = |line: u32| {
+        format!(
+            r#"{{"physicalLocation":{{"artifactLocation":{{"uri":"a.py","uriBaseId":"SRC"}},"region":{{"startLine":{line}}}}}}}"#
+        )
+    };
+    let places: Vec<String> = (1..=30).map(place).collect();
+    let result = format!(
+        r#"{{"ruleId":"B","message":{{"text":"m"}},"locations":[{}]}}"#,
+        places.join(",")
+    );
+    let answer = convert(&sarif("demo", &result));
+    let finding = &answer.host.findings[0];
+    assert_eq!(finding.locations.len(), 30);
+    assert_eq!(crate::answer::place(finding), ("src/a.py".to_owned(), 1));
+}
+
+#[test]
+fn a_region_of_characters_is_kept_and_finds_its_line_in_the_source() {
+    let result = r#"{"ruleId":"B","message":{"text":"m"},"locations":[{"physicalLocation":{
+        "artifactLocation":{"uri":"a.py"},"region":{"charOffset":6,"charLength":3}}}]}"#;
+    let blind = convert(&sarif("demo", result)).host.findings;
+    assert_eq!(crate::answer::place(&blind[0]), ("a.py".to_owned(), 0));
+    assert_eq!(extra(&blind[0], "char-offset"), Some("6"));
+    let seeing = with_source(sarif("demo", result), "a.py", "one\n  two\n")
+        .host
+        .findings;
+    assert_eq!(crate::answer::place(&seeing[0]), ("a.py".to_owned(), 2));
+    assert_eq!(snippet(&seeing[0]), Some("  two"));
+}
+
+#[test]
+fn kinds_and_suppressions_keep_their_words() {
+    let answer = convert(&sarif(
+        "demo",
+        r#"{"ruleId":"B","kind":"pass","message":{"text":"p"}},
+           {"ruleId":"B","kind":"open","message":{"text":"o"}},
+           {"ruleId":"B","kind":"informational","message":{"text":"i"}},
+           {"ruleId":"B","message":{"text":"s"},"suppressions":[
+                {"kind":"external","status":"underReview","justification":"later"}]}"#,
+    ));
+    let outcome = answer.outcome.as_ref().expect("a report");
+    assert_eq!((outcome.records, outcome.findings, outcome.skipped), (4, 3, 1));
+    let findings = &answer.host.findings;
+    assert_eq!(
+        (findings[0].severity, extra(&findings[0], "kind")),
+        (Severity::Info, Some("\"open\""))
+    );
+    assert!(extra(&findings[2], "suppressions").is_some_and(|text| text.contains("underReview")));
+}
+
+#[test]
+fn where_semgrep_requires_a_login_the_source_is_quoted() {
+    let bytes = report("semgrep/vulnshop.json");
+    let first = convert(&bytes).host.findings.remove(0);
+    assert_eq!(snippet(&first), None);
+    let (path, line) = crate::answer::place(&first);
+    let source = "same\n".repeat(line as usize);
+    let findings = with_source(bytes, &path, &source).host.findings;
+    let quoted = findings
+        .iter()
+        .find(|finding| crate::answer::place(finding) == (path.clone(), line))
+        .and_then(snippet);
+    assert_eq!(quoted, Some("same"));
+}
+
+#[test]
+fn without_its_tool_a_report_quotes_nothing_for_it_may_quote_secrets() {
+    let bytes = report("sarif/kingfisher-vulnshop.sarif");
+    let results = bytes
+        .windows(6)
+        .position(|window| window == b"\"tool\"")
+        .expect("a tool");
+    let answer = convert(&bytes[..results]);
+    assert_eq!(answer.host.findings.len(), 6);
+    assert!(
+        answer
+            .host
+            .findings
+            .iter()
+            .all(|finding| snippet(finding).is_none())
+    );
+}
+
+/// Secrets of the samples, and of the cases made for formats without one.
+const SECRETS: [&str; 9] = [
+    "AKIAZFYCWXEMCUQ5NG3J",
+    "AKIAQYLPMN5HHHFPZAM2",
+    "1tUm636uS1yOEcfP5pvfqJ",
+    "FmvyXv7qydPTcvtBbgGA2P90SLs7juj4eVlHjnjK",
+    "ghp_g7orOstZ8r5w46echRwvZxdR5VhB6Nsvmt0L",
+    "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+    "NmXBKXhcR5HOAPxIrzJCXlhw",
+    "MIICXAIBAAKBgQDEfB7Q0Fuv606R9cLb",
+    "6c5c3000dbf743960f67cbdd21444b4442ea9c73",
+];
+
+#[test]
+fn no_scanner_of_secrets_gets_one_into_a_finding_or_a_diagnostic() {
+    let mut quoted = 0;
+    for (name, bytes) in reports() {
+        let from_scanner = [
+            "gitleaks",
+            "betterleaks",
+            "kingfisher",
+            "trufflehog",
+            "detect-secrets",
+            "checkov",
+        ];
+        if !from_scanner.iter().any(|tool| name.contains(tool)) || name.contains("checkov-") {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let answer = convert(&bytes);
+        let kept = format!(
+            "{:?} {:?} {:?}",
+            answer.host.findings, answer.host.diagnostics, answer.outcome
+        );
+        for secret in SECRETS.iter().filter(|secret| text.contains(**secret)) {
+            quoted += 1;
+            assert!(!kept.contains(secret), "{name}: {secret}");
+        }
+    }
+    assert!(quoted > 12, "{quoted} secrets were looked for");
+}
+
+#[test]
+fn one_secret_has_one_identity_in_every_tool() {
+    let identities: Vec<_> = [
+        "gitleaks/vulnshop.json",
+        "kingfisher/vulnshop.json",
+        "sarif/gitleaks-vulnshop.sarif",
+        "sarif/kingfisher-vulnshop.sarif",
+    ]
+    .map(|name| {
+        let findings = convert(&report(name)).host.findings;
+        let found = findings
+            .into_iter()
+            .find(|finding| finding.rule_id.contains("aws") && crate::answer::place(finding).1 == 2);
+        found.and_then(|finding| finding.tool_fingerprint)
+    })
+    .into_iter()
+    .collect();
+    assert!(identities[0].is_some(), "{identities:?}");
+    assert!(
+        identities.iter().all(|identity| *identity == identities[0]),
+        "{identities:?}"
+    );
+}
