@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use tamiz_core::{Diagnostic, Finding};
 use tamiz_host::{
-    ArtifactHandle, ArtifactMeta, CancelFlag, ConvertRequest, ConvertSink, Host, HostConfig, Input, Plugin,
-    RunLimits, SinkError, StoredArtifact,
+    ArtifactHandle, ArtifactMeta, CancelFlag, ConvertRequest, ConvertSink, Host, HostConfig, Input, NoSources, Plugin,
+    RunLimits, SecretKey, SinkError, StoredArtifact,
 };
 use tamiz_sdk::memory::{CountingHost, MemoryInput};
 
@@ -98,6 +98,7 @@ fn in_wasm(plugin: &Plugin, report: &[u8]) -> Outcome<usize> {
         options: "{}".to_owned(),
         limits: RunLimits::default(),
         sink: Box::new(Counter::default()),
+        services: Box::new(NoSources::new(SecretKey::new(b"bench"))),
         cancel: CancelFlag::new(),
     });
     converted.outcome?;
