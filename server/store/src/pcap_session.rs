@@ -70,7 +70,7 @@ pub async fn clear(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
 
 /// What the captures of these tasks held, in no order; tasks without one are left out.
 ///
-/// Served by the primary key (tenant_id, task_id).
+/// Served by the primary key `(tenant_id, task_id)`.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.

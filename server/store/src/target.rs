@@ -91,7 +91,7 @@ pub async fn of_task(tx: &mut TenantTx, task: TaskId) -> Result<Option<TaskTarge
 
 /// What these tasks go to, in no order; tasks with an upload are left out.
 ///
-/// One statement; each part is served by its table's primary key (tenant_id, task_id).
+/// One statement; each part is served by its table's primary key `(tenant_id, task_id)`.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
