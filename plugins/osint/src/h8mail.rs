@@ -142,15 +142,17 @@ fn leak(
         .texts()
         .map(|text| text.split_once(':').unwrap_or(("", text)))
         .collect();
-    let is_secret = |key: &str| {
-        let key = key.to_ascii_uppercase();
-        SECRET_KEYS.iter().any(|word| key.contains(word))
-    };
     let source = pairs
         .iter()
         .find(|(key, _)| key.contains("SOURCE") || key.starts_with("HIBP"));
     let source = source.map_or_else(
-        || pairs.first().map_or("unknown", |(key, _)| *key),
+        || {
+            pairs
+                .iter()
+                .map(|(key, _)| *key)
+                .find(|key| !is_secret(key))
+                .unwrap_or("a breach")
+        },
         |(_, value)| *value,
     );
     let secret = pairs.iter().find(|(key, _)| is_secret(key));
@@ -182,4 +184,33 @@ fn leak(
             .remediation("change the password wherever it is used, and use a second factor");
     }
     session.emit(found::mail(finding, address), element)
+}
+
+/// Whether what stands behind a key must not be shown. What has no key of h8mail's is a line of a breach.
+fn is_secret(key: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let own = !key.is_empty() && key.bytes().all(is_letter);
+    !own || SECRET_KEYS.iter().any(|word| key.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_secret;
+
+    #[test]
+    fn lines_of_breaches_are_secrets_as_passwords_are() {
+        for key in [
+            "SCYLLA_PASSWORD",
+            "LEAKLOOKUP_HASH",
+            "LOCALSEARCH",
+            "BC_PASS",
+            "",
+            "alice@shop.example",
+        ] {
+            assert!(is_secret(key), "{key}");
+        }
+        for key in ["HIBP3", "HUNTER_RELATED", "SCYLLA_SOURCE", "EMAILREP_INFO"] {
+            assert!(!is_secret(key), "{key}");
+        }
+    }
 }

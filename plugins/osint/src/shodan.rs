@@ -5,10 +5,13 @@
 //! version. What the service said (`data`) is not kept: it may hold what is secret. Shape:
 //! <https://datapedia.shodan.io>.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::Kind;
-use tamiz_sdk::json::lenient::{Decimal, Field, Members, Object, Text, Texts, Whole};
+use tamiz_sdk::json::lenient::{Decimal, Field, Object, Text, Texts, Whole};
 use tamiz_sdk::model::{Confidence, Severity};
 use tamiz_sdk::report::{
     Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, json_lines, members,
@@ -40,7 +43,7 @@ struct Banner<'a> {
     #[serde(borrow, default)]
     tags: Texts<'a>,
     #[serde(borrow, default)]
-    vulns: Field<Members<Field<Object<Vulnerability<'a>>>>>,
+    vulns: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +117,6 @@ fn banner(session: &mut Session<'_>, element: &Element<'_>, host: &str) -> Resul
         ("product", banner.product.is_wrong()),
         ("version", banner.version.is_wrong()),
         ("hostnames", banner.hostnames.is_wrong()),
-        ("vulns", banner.vulns.is_wrong()),
     ];
     element.tell_wrong(session, &fields);
     let host = match banner.ip_str.text() {
@@ -147,7 +149,7 @@ fn banner(session: &mut Session<'_>, element: &Element<'_>, host: &str) -> Resul
         ];
         found::extras(place(finding), &pairs)
     })?;
-    for (id, vulnerability) in banner.vulns.members() {
+    for (id, vulnerability) in &vulnerabilities(session, element, banner.vulns) {
         let details = vulnerability.object();
         let score = details
             .and_then(|details| details.cvss.get())
@@ -174,4 +176,28 @@ fn banner(session: &mut Session<'_>, element: &Element<'_>, host: &str) -> Resul
         session.emit(place(finding), element)?;
     }
     Ok(())
+}
+
+/// What Shodan derives from a version: by id with details, or ids alone. An id with `!` in front was tested
+/// and is none.
+fn vulnerabilities<'a>(
+    session: &mut Session<'_>,
+    element: &Element<'_>,
+    raw: Option<&'a RawValue>,
+) -> BTreeMap<String, Field<Object<Vulnerability<'a>>>> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
+        return BTreeMap::new();
+    };
+    let details = serde_json::from_str::<BTreeMap<String, Field<Object<Vulnerability<'a>>>>>(raw.get());
+    let ids = || serde_json::from_str::<Vec<String>>(raw.get());
+    let mut found = match (details, ids()) {
+        (Ok(details), _) => details,
+        (Err(_), Ok(ids)) => ids.into_iter().map(|id| (id, Field::Absent)).collect(),
+        (Err(_), Err(_)) => {
+            session.tell_wrong(element, &[("vulns", true)]);
+            BTreeMap::new()
+        }
+    };
+    found.retain(|id, _| !id.is_empty() && !id.starts_with('!'));
+    found
 }
