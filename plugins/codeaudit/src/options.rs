@@ -17,7 +17,7 @@ pub(crate) const KNOWN: &[OptionSpec] = &[
     OptionSpec {
         name: "profile",
         kind: OptionKind::Text,
-        description: "which tools run: quick, standard (what is taken when nothing is said) or deep",
+        description: "which tools run: quick (what is taken when nothing is said), standard or deep",
     },
 ];
 
@@ -35,8 +35,8 @@ pub(crate) enum Profile {
 /// The profile of some options.
 pub(crate) fn profile(options: &Options) -> Result<Profile, String> {
     match options.text("profile") {
-        Some("quick") => Ok(Profile::Quick),
-        Some("standard") | None => Ok(Profile::Standard),
+        Some("quick") | None => Ok(Profile::Quick),
+        Some("standard") => Ok(Profile::Standard),
         Some("deep") => Ok(Profile::Deep),
         Some(other) => Err(format!(
             "options do not fit codeaudit's schema: `{other}` is no profile, which is quick, standard or deep"

@@ -93,9 +93,17 @@ impl Scanner for Hostile {
         }
     }
 
-    /// A plan that asks for what no worker may give: a path for a tool, a shell's words, an
-    /// argument that is two.
-    fn plan(_request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
+    /// For a tree, a plan that asks for what no worker may give: a path for a tool, a shell's words, an
+    /// argument that is two. For a target in the network an honest one, whatever its kind, so that
+    /// tests see the guard and nobody else say no.
+    fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
+        if request.target_kind != "tree" {
+            return Ok(vec![ToolRun {
+                tool: "nobody-has-this-tool".to_owned(),
+                args: vec!["${target}".to_owned()],
+                outputs: Vec::new(),
+            }]);
+        }
         Ok(vec![ToolRun {
             tool: "/bin/sh".to_owned(),
             args: vec!["-c".to_owned(), "cat ${target}/../../etc/passwd; id".to_owned()],

@@ -145,6 +145,7 @@ impl<'input> TableReader<'input> {
                 },
                 line,
                 span: span(start, self.offset),
+                ended: matches!(self.last_byte, b'\n' | b'\r'),
             })),
         })
     }
@@ -257,6 +258,7 @@ pub struct Row<'reader> {
     fields: Fields<'reader>,
     line: u64,
     span: Span,
+    ended: bool,
 }
 
 impl<'reader> Row<'reader> {
@@ -275,6 +277,12 @@ impl<'reader> Row<'reader> {
     /// Its first line, from 1.
     pub fn line(&self) -> u64 {
         self.line
+    }
+
+    /// Whether a line end stands behind it. The last row of a tool that always writes one is cut
+    /// without it, though its last field may look whole.
+    pub fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether it has more or fewer fields than the header.

@@ -12,6 +12,7 @@
 //! Not here: SARIF 1.0, and results that lie in external property files (told, not fetched).
 
 mod head;
+mod region;
 mod result;
 mod rules;
 mod shapes;

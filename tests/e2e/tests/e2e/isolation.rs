@@ -52,7 +52,9 @@ impl World {
             }
         }
         let fitting = leaves.iter().filter_map(|leaf| match leaf.filling {
-            Filling::Id(kind) => Some((leaf.clone(), own.candidate(&own.ids[&kind][0], WORD))),
+            Filling::Id(kind) | Filling::NeededId(kind) => {
+                Some((leaf.clone(), own.candidate(&own.ids[&kind][0], WORD)))
+            }
             _ => None,
         });
         let fitting: Vec<_> = fitting.collect();

@@ -25,6 +25,7 @@ mod queue;
 mod restarts;
 mod silencing;
 mod subscriptions;
+mod targets;
 mod tokens;
 mod uploads;
 mod watching;

@@ -54,6 +54,7 @@ const NESTED: &str = "query($n: Int) { projects(first: $n) { totalCount nodes {
         project { name }
         findings(first: 3, filter: { severity: [HIGH, CRITICAL] }) { totalCount nodes { severity task { id } project { id } } }
         artifacts { id } toolExecutions { id } scanResult { findings }
+        target { value } pcapSession { packetCount }
     } }
     findings(first: 2, orderBy: FILE) { totalCount nodes { file task { status } } }
 } } }";
@@ -90,9 +91,9 @@ async fn a_field_costs_one_statement_however_many_rows_it_is_asked_of() {
         counts.push(statements);
     }
     // every field that loads is one statement at most: projects, tasks, findings (twice) and their
-    // counts make 8; severities, artifacts, executions, results 4; single projects and tasks 4.
+    // counts make 8; severities, artifacts, executions, results, targets, sessions 6; single projects and tasks 4.
     // Two of them that meet by chance share one, so the number may be smaller.
-    assert!(counts.iter().all(|count| *count <= 16), "{counts:?}");
+    assert!(counts.iter().all(|count| *count <= 18), "{counts:?}");
     platform.end().await;
 }
 

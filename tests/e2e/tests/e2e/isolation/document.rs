@@ -122,7 +122,7 @@ impl<'a> Document<'a> {
         }
         let filling = filling(place);
         // what may be left out is, for it would only narrow what is seen
-        if !of.is_required() && !matches!(filling, Filling::Number(_)) {
+        if !of.is_required() && !matches!(filling, Filling::Number(_) | Filling::NeededId(_)) {
             return None;
         }
         self.rounds = self.rounds.max(self.own.rounds(filling));

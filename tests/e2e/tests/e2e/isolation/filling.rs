@@ -30,6 +30,8 @@ pub(super) enum Kind {
 pub(super) enum Filling {
     /// The id of an existing thing of this kind.
     Id(Kind),
+    /// The same where the schema lets it be left out, and nothing would be done without it.
+    NeededId(Kind),
     /// The id of any existing thing.
     AnyId,
     /// Where a page ended.
@@ -49,11 +51,13 @@ pub(super) enum Filling {
     Chosen,
 }
 
-use Filling::{AnyId, Chosen, Cursor, File, Id, Nothing, Number, ProjectName, Rule, Tool, Word};
+use Filling::{AnyId, Chosen, Cursor, File, Id, NeededId, Nothing, Number, ProjectName, Rule, Tool, Word};
 
 const FILLINGS: &[(&str, Filling)] = &[
     ("CancelTaskInput.taskId", Id(Kind::Task)),
     ("CreateProjectInput.name", Chosen),
+    ("EndpointInput.host", Nothing),
+    ("EndpointInput.port", Nothing),
     ("FindingFilter.file", File),
     ("FindingFilter.rule", Rule),
     ("FindingFilter.severity", Nothing),
@@ -64,6 +68,8 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("ImportReportInput.projectId", Id(Kind::Project)),
     ("ImportReportInput.scanType", Word("codeaudit")),
     ("ImportReportInput.uploadId", Id(Kind::Upload)),
+    ("OsintTargetInput.type", Nothing),
+    ("OsintTargetInput.value", Nothing),
     ("Project.findings.after", Cursor),
     ("Project.findings.first", Number(3)),
     ("Project.findings.orderBy", Nothing),
@@ -88,12 +94,15 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("StartScanInput.id", Chosen),
     ("StartScanInput.options", Nothing),
     ("StartScanInput.priority", Nothing),
+    ("StartScanInput.profile", Nothing),
     ("StartScanInput.projectId", Id(Kind::Project)),
     ("StartScanInput.rulesUploadId", Id(Kind::Upload)),
     ("StartScanInput.scanType", Word("codeaudit")),
-    ("StartScanInput.uploadId", Id(Kind::Upload)),
+    ("StartScanInput.uploadId", NeededId(Kind::Upload)),
     ("Subscription.taskEvents.after", Number(0)),
     ("Subscription.taskEvents.taskId", Id(Kind::Task)),
+    ("TargetInput.domain", Nothing),
+    ("TargetInput.url", Nothing),
     ("Task.events.after", Number(0)),
     ("Task.events.first", Number(20)),
     ("Task.findings.after", Cursor),
@@ -165,7 +174,7 @@ impl Belongings {
     pub(super) fn own(&self, filling: Filling, round: usize) -> Option<Value> {
         let pick = |ids: &[&String]| json!(ids[round % ids.len()]);
         match filling {
-            Id(kind) => Some(pick(&self.ids[&kind].iter().collect::<Vec<_>>())),
+            Id(kind) | NeededId(kind) => Some(pick(&self.ids[&kind].iter().collect::<Vec<_>>())),
             AnyId => Some(pick(&self.all_ids())),
             Number(number) => Some(json!(number)),
             Word(word) => Some(json!(word)),
@@ -176,7 +185,7 @@ impl Belongings {
     /// How many rounds show all of one's own things.
     pub(super) fn rounds(&self, filling: Filling) -> usize {
         match filling {
-            Id(kind) => self.ids[&kind].len(),
+            Id(kind) | NeededId(kind) => self.ids[&kind].len(),
             AnyId => self.all_ids().len(),
             _ => 1,
         }
@@ -185,7 +194,7 @@ impl Belongings {
     /// All that another tenant may try in an argument.
     pub(super) fn candidates(&self, filling: Filling, word: &str) -> Vec<Candidate> {
         let texts: Vec<&String> = match filling {
-            Id(_) | AnyId => self.all_ids(),
+            Id(_) | NeededId(_) | AnyId => self.all_ids(),
             Cursor => self.cursors.iter().collect(),
             File => vec![&self.file],
             Rule => vec![&self.rule],

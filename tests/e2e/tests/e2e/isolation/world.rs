@@ -203,10 +203,41 @@ async fn stock(app: &App, word: &str) -> Client {
     input["options"] = json!({});
     let scan = client.mutate("startScan", input).await;
     client.ends_as(&text(&scan["task"]["id"]), "COMPLETED").await;
+    give_targets(app, word, &import, &text(&scan["task"]["id"]));
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
     client
+}
+
+/// Rows that need a network to come about: what tasks went to, and what a capture held.
+fn give_targets(app: &App, word: &str, import: &str, scan: &str) {
+    let of = |task: &str| format!("select tenant_id, id from tenant.task where id = '{task}'");
+    for (table, columns, values, task) in [
+        (
+            "webscan_target",
+            "url, addresses",
+            format!("'https://{word}.example/', '{{192.0.2.1}}'"),
+            import,
+        ),
+        (
+            "pcap_session",
+            "packet_count, protocol_stats",
+            format!("3, '{{\"{word}\": {{}}}}'"),
+            import,
+        ),
+        (
+            "osint_target",
+            "target_type, target_value, addresses",
+            format!("'domain', '{word}.example', '{{192.0.2.2}}'"),
+            scan,
+        ),
+    ] {
+        app.sql(&format!(
+            "insert into tenant.{table} (tenant_id, task_id, {columns}) select t.tenant_id, t.id, {values} from ({}) t",
+            of(task)
+        ));
+    }
 }
 
 fn archive(word: &str) -> Vec<u8> {

@@ -1,0 +1,213 @@
+//! Certificates as sslyze tells them: whether they are trusted, and what they are made of.
+//!
+//! No clock is asked: a certificate is expired when it was so at the end of the scan, which sslyze
+//! writes behind all results, or in front of them where it sorts its keys.
+
+use serde::Deserialize;
+use tamiz_sdk::json::lenient::{Field, Object, Objects, Text, Whole};
+use tamiz_sdk::model::Span;
+use tamiz_sdk::report::{Element, Session, Stop};
+
+use super::TOOL;
+use crate::endpoint::Endpoint;
+use crate::weakness::{self, Weakness};
+
+/// Certificates whose dates wait for the end of the report; of more, nothing is said about expiry.
+const WAITING_MAX: usize = 1000;
+
+/// RSA keys below this many bits can be broken.
+const KEY_BITS_MIN: i64 = 2048;
+
+#[derive(Deserialize)]
+struct Deployment<'a> {
+    #[serde(borrow, default)]
+    received_certificate_chain: Field<Objects<Certificate<'a>>>,
+    #[serde(borrow, default)]
+    path_validation_results: Field<Objects<Validation<'a>>>,
+    #[serde(default)]
+    leaf_certificate_subject_matches_hostname: Field<bool>,
+    #[serde(default)]
+    received_chain_has_valid_order: Field<bool>,
+}
+
+#[derive(Deserialize)]
+struct Certificate<'a> {
+    #[serde(borrow, default)]
+    not_valid_before: Text<'a>,
+    #[serde(borrow, default)]
+    not_valid_after: Text<'a>,
+    #[serde(borrow, default)]
+    subject: Field<Object<Name<'a>>>,
+    #[serde(borrow, default)]
+    issuer: Field<Object<Name<'a>>>,
+    #[serde(borrow, default)]
+    signature_hash_algorithm: Field<Object<Hash<'a>>>,
+    #[serde(borrow, default)]
+    public_key: Field<Object<Key<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Name<'a> {
+    #[serde(borrow, default, alias = "rfc4514")]
+    rfc4514_string: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Hash<'a> {
+    #[serde(borrow, default)]
+    name: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Key<'a> {
+    #[serde(borrow, default)]
+    algorithm: Text<'a>,
+    #[serde(default)]
+    key_size: Whole,
+}
+
+#[derive(Deserialize)]
+struct Validation<'a> {
+    #[serde(default)]
+    was_validation_successful: Field<bool>,
+    #[serde(borrow, default, alias = "openssl_error_string")]
+    validation_error: Text<'a>,
+}
+
+/// Certificates whose dates wait for the date of the scan.
+#[derive(Default)]
+pub(super) struct Expiries {
+    now: Option<String>,
+    waiting: Vec<Dates>,
+}
+
+struct Dates {
+    server: Endpoint,
+    subject: String,
+    before: String,
+    after: String,
+}
+
+impl Expiries {
+    /// The date of the scan, such as `2026-11-21T10:00:20.367201Z`: tells which certificates were expired
+    /// then, or not valid yet.
+    pub(super) fn tell(&mut self, session: &mut Session<'_>, date: &str, span: Span) -> Result<(), Stop> {
+        let Some(now) = seconds_text(date) else {
+            return Ok(());
+        };
+        self.now = Some(now.to_owned());
+        let element = Element::named("date_scans_completed", &[], span);
+        for dates in std::mem::take(&mut self.waiting) {
+            dates.tell(session, now, &element)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, session: &mut Session<'_>, dates: Dates, element: &Element<'_>) -> Result<(), Stop> {
+        match &self.now {
+            Some(now) => return dates.tell(session, now, element),
+            None if self.waiting.len() < WAITING_MAX => self.waiting.push(dates),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+impl Dates {
+    fn tell(&self, session: &mut Session<'_>, now: &str, element: &Element<'_>) -> Result<(), Stop> {
+        if seconds_text(&self.after).is_some_and(|after| after < now) {
+            let what = format!("{} was valid until {}", self.subject, self.after);
+            session.emit(weakness::EXPIRED.finding(TOOL, &self.server, &what), element)?;
+        }
+        if seconds_text(&self.before).is_some_and(|before| before > now) {
+            let what = format!("{} is valid from {}", self.subject, self.before);
+            session.emit(weakness::NOT_YET.finding(TOOL, &self.server, &what), element)?;
+        }
+        Ok(())
+    }
+}
+
+/// The part of a date up to its seconds, `2026-11-21T10:00:20`, which is in order as text.
+fn seconds_text(date: &str) -> Option<&str> {
+    let text = date.get(..19)?;
+    let shape = text.bytes().enumerate().all(|(place, byte)| match place {
+        4 | 7 => byte == b'-',
+        10 => matches!(byte, b'T'),
+        13 | 16 => byte == b':',
+        _ => byte.is_ascii_digit(),
+    });
+    shape.then_some(text)
+}
+
+/// A certificate chain that the server presents.
+pub(super) fn deployment(
+    session: &mut Session<'_>,
+    element: &Element<'_>,
+    server: &Endpoint,
+    expiries: &mut Expiries,
+) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let deployment: Deployment<'_> = match element.read(session, &mut repaired) {
+        Ok(deployment) => deployment,
+        Err(problem) => {
+            let message = format!("{} could not be read: {problem}", element.name());
+            session.gap("record-unreadable", &message, Some(element.span));
+            return Ok(());
+        }
+    };
+    let mut tell =
+        |weakness: &Weakness, what: &str| session.emit(weakness.finding(TOOL, server, what), element);
+    let leaf = deployment.received_certificate_chain.objects().first();
+    let name = |name: Option<&Field<Object<Name<'_>>>>| {
+        let name = name.and_then(Field::object);
+        name.map_or_else(String::new, |name| name.rfc4514_string.text().to_owned())
+    };
+    let (subject, issuer) = (
+        name(leaf.map(|leaf| &leaf.subject)),
+        name(leaf.map(|leaf| &leaf.issuer)),
+    );
+    let validations = deployment.path_validation_results.objects();
+    let is_trusted = |validation: &Validation<'_>| validation.was_validation_successful.get() != Some(&false);
+    if !subject.is_empty() && subject == issuer {
+        tell(&weakness::SELF_SIGNED, &subject)?;
+    } else if !validations.is_empty() && !validations.iter().any(is_trusted) {
+        let errors = validations
+            .iter()
+            .map(|validation| validation.validation_error.text());
+        let error = errors
+            .into_iter()
+            .find(|error| !error.is_empty())
+            .unwrap_or_default();
+        tell(&weakness::UNTRUSTED, error)?;
+    }
+    if deployment.leaf_certificate_subject_matches_hostname.get() == Some(&false) {
+        tell(&weakness::WRONG_HOST, &subject)?;
+    }
+    if deployment.received_chain_has_valid_order.get() == Some(&false) {
+        tell(&weakness::WRONG_ORDER, "")?;
+    }
+    let Some(leaf) = leaf else { return Ok(()) };
+    let hash = leaf
+        .signature_hash_algorithm
+        .object()
+        .map_or("", |hash| hash.name.text());
+    if matches!(hash, "md2" | "md5" | "sha1") {
+        tell(&weakness::WEAK_SIGNATURE, hash)?;
+    }
+    if let Some(key) = leaf.public_key.object()
+        && let Some(bits) = key.key_size.get()
+        && *bits < KEY_BITS_MIN
+        && ["RSA", "DSA"]
+            .iter()
+            .any(|kind| key.algorithm.text().contains(kind) && !key.algorithm.text().contains("EC"))
+    {
+        tell(&weakness::WEAK_KEY, &format!("{bits} bits"))?;
+    }
+    let dates = Dates {
+        server: server.clone(),
+        subject,
+        before: leaf.not_valid_before.text().to_owned(),
+        after: leaf.not_valid_after.text().to_owned(),
+    };
+    expiries.add(session, dates, element)
+}
