@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use tamiz_core::{Diagnostic, Finding};
 use tamiz_host::{
-    ArtifactHandle, ArtifactMeta, CancelFlag, ConvertRequest, ConvertSink, Host, HostConfig, Input, NoSources, Plugin,
-    RunLimits, SecretKey, SinkError, StoredArtifact,
+    ArtifactHandle, ArtifactMeta, CancelFlag, ConvertRequest, ConvertSink, Host, HostConfig, Input,
+    NoSources, Plugin, RunLimits, SecretKey, SinkError, StoredArtifact,
 };
 use tamiz_sdk::memory::{CountingHost, MemoryInput};
 

@@ -127,7 +127,7 @@ mod tests {
             runs.into_iter().map(|run| run.tool).collect()
         };
         assert_eq!(tools(r#"{"profile":"quick"}"#), ["semgrep"]);
-        assert_eq!(tools("{}"), ["semgrep", "bandit", "gitleaks"]);
+        assert_eq!(tools("{}"), ["semgrep"]);
         assert_eq!(tools(r#"{"profile":"deep"}"#).len(), 8);
     }
 

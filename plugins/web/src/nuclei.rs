@@ -191,14 +191,11 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
     let message = [info.description.text(), info.impact.text()]
         .map(str::trim)
         .join("\n\n");
+    let text = message.trim();
     let finding = FindingBuilder::new(TOOL, if template.is_empty() { name } else { template })
         .rule_name(name)
         .title(&title)
-        .message(if message.trim().is_empty() {
-            &title
-        } else {
-            message.trim()
-        })
+        .message(if text.is_empty() { &title } else { text })
         .severity(severity, raw)
         .confidence(Confidence::Unknown)
         .category("security")

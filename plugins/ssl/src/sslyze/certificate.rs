@@ -187,10 +187,8 @@ pub(super) fn deployment(
         tell(&weakness::WRONG_ORDER, "")?;
     }
     let Some(leaf) = leaf else { return Ok(()) };
-    let hash = leaf
-        .signature_hash_algorithm
-        .object()
-        .map_or("", |hash| hash.name.text());
+    let hash = leaf.signature_hash_algorithm.object();
+    let hash = hash.map_or("", |hash| hash.name.text());
     if matches!(hash, "md2" | "md5" | "sha1") {
         tell(&weakness::WEAK_SIGNATURE, hash)?;
     }
