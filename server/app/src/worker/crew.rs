@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::attempt::{Shop, work};
 use super::leases::Leases;
+use super::offer::{Offer, SERVED};
 use super::stop::{Stop, StopReason};
 use super::workplace::Workplace;
 use crate::platform::Platform;
@@ -53,7 +54,7 @@ pub enum WorkerError {
 /// A worker that is registered and ready to run.
 pub struct Worker {
     shop: Arc<Shop>,
-    scan_types: Vec<ScanType>,
+    offer: Arc<Offer>,
     leases: Arc<Leases>,
     slots: Arc<Semaphore>,
     slots_max: usize,
@@ -80,7 +81,8 @@ impl Worker {
         scan_types.dedup();
         let worker = WorkerId::fresh();
         let workplace = open_workplace(&config.scratch_dir, worker).await?;
-        let capabilities = capabilities(&scan_types, &inventory);
+        let offer = Offer::new(scan_types, &inventory);
+        let capabilities = capabilities(&offer, &inventory);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let new = NewWorker {
             id: worker,
@@ -112,7 +114,7 @@ impl Worker {
         };
         Ok(Self {
             shop: Arc::new(shop),
-            scan_types,
+            offer: Arc::new(offer),
             leases: Arc::default(),
             slots: Arc::new(Semaphore::new(config.worker.slots)),
             slots_max: config.worker.slots,
@@ -126,6 +128,7 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) {
         let keeping = tokio::spawn(keep_leases(
             self.shop.clone(),
+            self.offer.clone(),
             self.leases.clone(),
             shutdown.clone(),
             self.attempts.clone(),
@@ -179,9 +182,10 @@ impl Worker {
         if free == 0 {
             return false;
         }
+        let scan_types = self.offer.now();
         let request = ClaimRequest {
             worker: self.shop.worker,
-            scan_types: &self.scan_types,
+            scan_types: &scan_types,
             slots: u32::try_from(free).unwrap_or(u32::MAX),
             lease: self.shop.platform.config.queue.lease,
         };
@@ -254,6 +258,7 @@ async fn tickets(signals: &mut Receiver<Signal>) {
 /// Renews leases in time, at once when one of ours is to be cancelled, and sweeps the queue.
 async fn keep_leases(
     shop: Arc<Shop>,
+    offer: Arc<Offer>,
     leases: Arc<Leases>,
     shutdown: CancellationToken,
     attempts: TaskTracker,
@@ -271,7 +276,7 @@ async fn keep_leases(
                     (false, true) => WorkerState::Idle,
                     (false, false) => WorkerState::Busy,
                 };
-                if let Err(error) = sweep(&shop, state).await {
+                if let Err(error) = sweep(&shop, &offer, state).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat failed");
                 }
             }
@@ -297,8 +302,8 @@ async fn renew(shop: &Shop, leases: &Leases) {
     leases.stop_overdue(lease);
 }
 
-/// A sign of life; returns tickets of the dead to the queue; marks the dead.
-async fn sweep(shop: &Shop, state: WorkerState) -> Result<(), StoreError> {
+/// A sign of life; returns tickets of the dead to the queue; marks the dead; looks who is left.
+async fn sweep(shop: &Shop, offer: &Offer, state: WorkerState) -> Result<(), StoreError> {
     let store = &shop.platform.store;
     store.worker_heartbeat(shop.worker, state).await?;
     let expired = store.expire_leases().await?;
@@ -310,6 +315,7 @@ async fn sweep(shop: &Shop, state: WorkerState) -> Result<(), StoreError> {
     metrics::gauge!("tamiz_queue_tickets", "state" => "leased").set(leased as f64);
     let silence = shop.platform.config.queue.lease.as_secs_f64() * SILENT_LEASES;
     store.bury_silent_workers(silence).await?;
+    offer.refresh(shop.worker, &store.live_workers().await?);
     Ok(())
 }
 
@@ -337,7 +343,7 @@ async fn open_workplace(scratch: &Path, worker: WorkerId) -> Result<Workplace, W
         })
 }
 
-fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::Value {
+fn capabilities(offer: &Offer, inventory: &Inventory) -> serde_json::Value {
     let tools: Vec<_> = inventory
         .available
         .iter()
@@ -349,8 +355,8 @@ fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::V
         .map(|tool| json!({ "name": tool.name, "reason": tool.reason }))
         .collect();
     json!({
-        "scanTypes": scan_types,
-        "scansWithTools": inventory.scan_types(),
+        "scanTypes": offer.able(),
+        SERVED: inventory.scan_types(),
         "tools": tools,
         "missingTools": missing,
     })

@@ -17,6 +17,7 @@ mod convert;
 mod crew;
 mod failure;
 mod leases;
+mod offer;
 mod prepare;
 mod reporter;
 mod scan;
