@@ -1,10 +1,16 @@
 //! What may break a rule, each with its reason. An entry that is no longer needed fails a test.
 
 /// Files of more than 500 lines: path, reason.
-pub(crate) const LONG_FILES: &[(&str, &str)] = &[(
-    "plugins/sdk/src/json/reader.rs",
-    "one state machine over chunks; its tests need its private states",
-)];
+pub(crate) const LONG_FILES: &[(&str, &str)] = &[
+    (
+        "plugins/sdk/src/json/reader.rs",
+        "one state machine over chunks; its tests need its private states",
+    ),
+    (
+        "server/app/tools.toml",
+        "one entry per scanner; an operator copies one file",
+    ),
+];
 
 /// Functions of more than 70 lines: path, name, reason.
 pub(crate) const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
