@@ -85,7 +85,6 @@ fn wapiti() -> ToolRun {
         "${target.url}",
         "--scope",
         "folder",
-        "--no-color",
         "-f",
         "json",
         "-o",

@@ -17,12 +17,24 @@ const ARGUMENT_BYTES_MAX: usize = 4096;
 /// Files that one tool writes for `convert`.
 const OUTPUTS_MAX: usize = 8;
 
+/// What the worker may fill in, besides outputs.
+const PLACEHOLDERS: [&str; 8] = [
+    "target",
+    "files",
+    "rules",
+    "target.url",
+    "target.host",
+    "target.port",
+    "target.endpoint",
+    "resolver",
+];
+
 /// One run of a tool that the plugin asks for; the worker decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolRun {
     /// A name for the worker's catalogue: lower-case letters, digits, `-`, `_`, never a path.
     pub tool: String,
-    /// One argument each; `${target}`, `${rules}` and `${out.NAME}` are whole elements.
+    /// One argument each; a placeholder is a whole element, or all of one after an option's `=`.
     pub args: Vec<String>,
     /// Files that become inputs of `convert`.
     pub outputs: Vec<ToolOutput>,
@@ -99,22 +111,23 @@ fn check_argument(argument: &str, outputs: &BTreeSet<&str>) -> Result<(), Conver
     if !argument.contains("${") {
         return Ok(());
     }
-    let placeholder = argument
-        .strip_prefix("${")
-        .and_then(|rest| rest.strip_suffix('}'));
-    let known = match placeholder {
-        Some("target" | "rules") => true,
-        Some(name) => name
-            .strip_prefix("out.")
-            .is_some_and(|name| outputs.contains(name)),
-        None => false,
+    // `--option=${…}`, for tools that want the two in one word
+    let whole = match argument.split_once('=') {
+        Some((option, rest)) if option.starts_with('-') && !option.contains("${") => rest,
+        _ => argument,
     };
-    if known {
+    let placeholder = whole.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let is_known = placeholder.is_some_and(|name| {
+        let output = name.strip_prefix("out.");
+        PLACEHOLDERS.contains(&name) || output.is_some_and(|name| outputs.contains(name))
+    });
+    if is_known {
         Ok(())
     } else {
         Err(wrong(format!(
-            "argument {:?} is not one whole placeholder ${{target}}, ${{rules}} or ${{out.NAME}} of a declared output",
-            shown(argument)
+            "argument {:?} is not one whole placeholder (${{out.NAME}} of a declared output, ${{{}}})",
+            shown(argument),
+            PLACEHOLDERS.join("}, ${")
         )))
     }
 }
@@ -144,7 +157,17 @@ mod tests {
 
     #[test]
     fn a_plan_names_tools_and_whole_placeholders() {
-        for argument in ["--json", "${target}", "${rules}", "${out.report}", "$HOME"] {
+        for argument in [
+            "--json",
+            "${target}",
+            "${files}",
+            "${rules}",
+            "${out.report}",
+            "--xml=${out.report}",
+            "${target.endpoint}",
+            "${resolver}",
+            "$HOME",
+        ] {
             assert!(checked(vec![run("semgrep", argument)]).is_ok(), "{argument}");
         }
     }
@@ -156,8 +179,12 @@ mod tests {
             ("../x", "a"),
             ("-rf", "a"),
             ("", "a"),
-            ("semgrep", "--output=${out.report}"),
+            ("semgrep", "--output=${out.report}x"),
+            ("semgrep", "--output=${out.other}"),
+            ("semgrep", "output=${out.report}"),
+            ("semgrep", "--${target}=${out.report}"),
             ("semgrep", "${out.other}"),
+            ("semgrep", "${target.secret}"),
             ("semgrep", "${env.HOME}"),
             ("semgrep", "${target}${target}"),
             ("semgrep", "a\0b"),

@@ -125,7 +125,7 @@ const BAD_ENDS: [(&str, &str, [&str; 4]); 11] = [
             "FAILED",
             "REPORT_UNRECOGNIZED",
             "exited",
-            "no plugin recognises the report: codeaudit: `report` ",
+            "no plugin recognises the report: codeaudit: `semgrep-report.json` ",
         ],
     ),
     (
@@ -184,6 +184,32 @@ async fn every_bad_end_of_a_tool_is_told_and_nothing_of_it_lives_on() {
     assert_eq!(running_with(&asleep), [], "a child outlived its box");
     let good = behave(&acme, &project, EMPTY_REPORT).await;
     acme.ends_as(&good, "COMPLETED").await;
+    drop(app);
+}
+
+/// One finding, written before the tool hangs; in the second case it is in the middle of another one.
+const FINDING: &str = r#"{"check_id":"r","path":"a.py","start":{"line":1,"col":1},"end":{"line":1,"col":2},"extra":{"message":"m","severity":"ERROR"}}"#;
+
+#[tokio::test]
+async fn what_a_tool_wrote_until_its_deadline_counts_as_a_part() {
+    let (app, acme, project) = obedient().await;
+    for tail in [
+        r#"],"errors":[],"version":"1","paths":{}}"#,
+        r#",{"check_id":"r","pa"#,
+    ] {
+        let report = format!("{{\"results\":[{FINDING}{tail}");
+        let behaviour = format!("printf %s '{report}' > /out/report; sleep {}", unique_seconds());
+        let task = behave(&acme, &project, &behaviour).await;
+        let done = acme.ends_as(&task, "COMPLETED").await;
+        assert_eq!(done["toolExecutions"][0]["endedBy"], "timed_out", "{done:#}");
+        let result = &done["scanResult"];
+        assert_eq!(
+            (&result["findings"], &result["completeness"]),
+            (&json!(1), &json!("PARTIAL")),
+            "{done:#}"
+        );
+        assert!(result.to_string().contains("tool-timed-out"), "{done:#}");
+    }
     drop(app);
 }
 
