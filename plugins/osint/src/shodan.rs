@@ -157,11 +157,7 @@ fn banner(session: &mut Session<'_>, element: &Element<'_>, host: &str) -> Resul
         let raw = score.map(|score| score.to_string());
         let severity = score.and_then(score_severity).unwrap_or(Severity::Info);
         let verified = details.is_some_and(|details| details.verified.get() == Some(&true));
-        let sure = if verified {
-            Confidence::High
-        } else {
-            Confidence::Low
-        };
+        let sure = [Confidence::Low, Confidence::High][usize::from(verified)];
         let mut finding = FindingBuilder::new(TOOL, id)
             .title(&format!("{id} in {}", product.trim()))
             .message(details.map_or("", |details| details.summary.text()))
