@@ -22,7 +22,10 @@ pub(crate) struct Tenant {
 
 /// What this tenant may ask of the server.
 #[derive(SimpleObject)]
-#[expect(clippy::struct_field_names, reason = "the schema's names say that they are limits")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the schema's names say that they are limits"
+)]
 pub(crate) struct Limits {
     /// One upload, in bytes.
     upload_bytes_max: BigInt,
