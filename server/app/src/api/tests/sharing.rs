@@ -35,7 +35,7 @@ async fn a_tenant_that_holds_its_connections_does_not_hold_up_another() {
 }
 
 #[tokio::test]
-async fn an_upload_waits_for_its_own_tenants_and_not_for_anothers() {
+async fn an_upload_waits_for_its_own_tenants_and_not_for_those_of_others() {
     let door = Door::open().await;
     let (slow, caller) = door.tenant("acme", Role::Analyst).await;
     let (other, other_caller) = door.tenant("globex", Role::Analyst).await;
