@@ -80,11 +80,7 @@ impl Script {
         let catalogue = format!(
             "[[tool]]\nname = \"semgrep\"\nbinary = \"stand-in\"\ninstall = \"a test writes it\"\n\
              scan_types = [\"codeaudit\"]\nversion = {{ args = [\"--version\"], after = \"stand-in\" }}\n\
-<<<<<<< HEAD
-             read_only = [\"${{install}}\"]\nnetwork = \"none\"\nexit_codes = {{ ran = [0, 1], partly = [2], input = [7] }}\n\
-=======
-             read_only = [\"${{install}}\"]\nnetwork = \"none\"\ntargets = [\"tree\"]\nexit_codes = {{ ran = [0, 1], partly = [2] }}\n\
->>>>>>> five-scan-types
+             read_only = [\"${{install}}\"]\nnetwork = \"none\"\ntargets = [\"tree\"]\nexit_codes = {{ ran = [0, 1], partly = [2], input = [7] }}\n\
              [tool.arguments]\nflags = [\"--json\"]\npaths = [\"--output\", \"--config\"]\npositional = true\n\
              [tool.limits]\n{}\n",
             limits.join("\n")
