@@ -36,7 +36,7 @@ pub(crate) const SLEEPS: &[(&str, usize, &str)] = &[
         "a fetch that takes a while, and a leader that is dropped while it hangs: the time is the subject",
     ),
     (
-        "server/app/src/api/listen.rs",
+        "server/app/src/api/listen/tests.rs",
         1,
         "an answer that takes longer than a request may: the time is the subject",
     ),
