@@ -99,7 +99,7 @@ impl Scanner for Hostile {
     fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
         if request.target_kind != "tree" {
             return Ok(vec![ToolRun {
-                tool: "nobody-has-this-tool".to_owned(),
+                tool: "semgrep".to_owned(),
                 args: vec!["${target}".to_owned()],
                 outputs: Vec::new(),
             }]);
