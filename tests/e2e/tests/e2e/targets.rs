@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::process::Process;
+use crate::harness::tool::{Script, Tools};
 use crate::harness::{App, Client, Plan, checkout, text};
 
 /// In the capture of the tests, all of them TCP.
@@ -29,6 +30,7 @@ async fn guarded() -> (App, TempDir) {
     let app = Plan::new()
         .set("plugin_dir", folder.path().display())
         .set("target_networks_allowed", "acme=127.0.0.0/8,*=10.0.0.0/8")
+        .tools(Tools::Script(Script::new("exit 1")))
         .without_worker()
         .start()
         .await;
