@@ -283,9 +283,16 @@ async fn a_capture_is_read_and_its_session_is_shown() {
         let seen = other.data(SESSION, json!({ "id": task })).await;
         assert_eq!(seen, json!({ "task": null }));
     }
-    // an upload is a capture only where the scan type says so
+    // an upload is a capture only where the scan type says so: elsewhere it is a tree for a tool
     let mut order = order;
     order["scanType"] = json!("codeaudit");
     let made = acme.mutate("startScan", order).await;
-    acme.ends_as(&text(&made["task"]["id"]), "FAILED").await;
+    let task = text(&made["task"]["id"]);
+    acme.mutate("cancelTask", json!({ "taskId": task })).await;
+    acme.ends_as(&task, "CANCELLED").await;
+    let events = acme.all_events(&task).await;
+    assert_eq!(
+        events[0]["message"], "waiting for a worker with semgrep",
+        "{events:#?}"
+    );
 }
