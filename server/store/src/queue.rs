@@ -41,7 +41,7 @@ pub struct ClaimRequest<'a> {
     pub worker: WorkerId,
     /// What it has plugins for.
     pub scan_types: &'a [ScanType],
-    /// What it can run.
+    /// What it can run; a ticket that names tools goes to a worker that has at least one of them.
     pub tools: &'a [String],
     /// How many it has room for.
     pub slots: u32,

@@ -22,7 +22,7 @@ async fn claimed(store: &Store, tools: &[&str]) -> usize {
 }
 
 #[tokio::test]
-async fn a_worker_is_given_only_what_it_has_all_tools_for() {
+async fn a_worker_is_given_only_what_it_has_a_tool_for() {
     let database = Database::fresh().await;
     let store = database.store().await;
     for (tenant, tools) in [
@@ -33,9 +33,9 @@ async fn a_worker_is_given_only_what_it_has_all_tools_for() {
         tenant_with_task_for(&store, tenant, tools).await;
     }
     assert_eq!(claimed(&store, &[]).await, 1, "the import");
-    assert_eq!(claimed(&store, &["trivy"]).await, 0);
+    assert_eq!(claimed(&store, &["nmap"]).await, 0);
+    assert_eq!(claimed(&store, &["trivy"]).await, 1, "one of two tools will do");
     assert_eq!(claimed(&store, &["nmap", "semgrep"]).await, 1);
-    assert_eq!(claimed(&store, &["semgrep", "trivy"]).await, 1);
     store.close().await;
     database.drop().await;
 }
