@@ -1,12 +1,13 @@
 # Thin wrappers. Each target does its own set-up first; set-up is quiet and quick when all is there.
 
-.PHONY: help setup tools plugins demo run test bench
+.PHONY: help setup tools plugins demo run test bench bench-convert
 
 help:
 	@echo "make demo     set up, build, scan the bundled vulnerable application, check the findings"
 	@echo "make run      set up, build and serve until interrupted"
 	@echo "make test     set up and run every test (make test ARGS='-p tidy': what cargo test takes)"
 	@echo "make bench    set up and run the benches"
+	@echo "make bench-convert  only conversion, format by format: MB/s in wasm beside native, and the guest's memory (ARGS=\"zap-xml --runs 3\")"
 	@echo "make plugins  set up and build the wasm plugins"
 	@echo "make tools    install the scanners that the platform's registries offer (make tools ARGS=\"nikto sslscan\": some of them)"
 	@echo "make setup    only install or find what the others need"
@@ -31,3 +32,6 @@ test: setup
 
 bench: setup
 	@scripts/bench
+
+bench-convert: setup
+	@scripts/bench convert $(ARGS)

@@ -36,10 +36,13 @@ enum Command {
     Overhead(overhead::Args),
     /// A 50 MB semgrep report end to end, beside native conversion and a bare COPY
     Import(import::Args),
-    /// Conversion alone: in wasm and the same code native
+    /// Conversion alone, format by format: in wasm and the same code native
     Convert(convert::Args),
     /// Resident memory of a server that has nothing to do
     Idle(idle::Args),
+    /// The throw-away child in which the host compiles a plugin
+    #[command(hide = true)]
+    CompileComponent(convert::CompileArgs),
     /// Random SIGKILLs of workers and server while tasks run; every task must end once
     Kills(kills::Args),
 }
@@ -50,6 +53,7 @@ async fn main() -> ExitCode {
         Command::Overhead(args) => overhead::run(&args).await,
         Command::Import(args) => import::run(&args).await,
         Command::Convert(args) => convert::run(&args),
+        Command::CompileComponent(args) => convert::compile(&args),
         Command::Idle(args) => idle::run(&args).await,
         Command::Kills(args) => kills::run(&args).await,
     };

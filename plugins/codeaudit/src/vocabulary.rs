@@ -34,7 +34,8 @@ pub(crate) const SARIF: SeverityTable = SeverityTable {
 
 /// The words that open-source semgrep writes where it gives nothing.
 pub(crate) fn unless_placeholder(text: &str) -> &str {
-    if text.trim().eq_ignore_ascii_case("requires login") {
+    const PLACEHOLDER: &str = "requires login";
+    if text.len() >= PLACEHOLDER.len() && text.trim().eq_ignore_ascii_case(PLACEHOLDER) {
         ""
     } else {
         text

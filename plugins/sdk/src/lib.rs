@@ -11,6 +11,8 @@
 //!
 //! Not here: what any tool's report looks like. That is each plugin's own business.
 
+#[cfg(any(target_arch = "wasm32", test))]
+mod allocator;
 pub mod bindings;
 pub mod csv;
 mod diagnose;

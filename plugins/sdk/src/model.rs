@@ -227,8 +227,14 @@ impl FindingBuilder {
     /// Adds a key with a text value.
     #[must_use]
     pub fn extra_text(self, key: &str, value: &str) -> Self {
-        // A string can always be written as JSON; were it not so, an empty text is dropped below.
-        let json = serde_json::to_string(&clean_text(value, EXTRA_BYTES / 2).text).unwrap_or_default();
+        let text = clean_text(value, EXTRA_BYTES / 2).text;
+        let needs_escapes = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
+        let json = if text.bytes().any(needs_escapes) {
+            // A string can always be written as JSON; were it not so, an empty text is dropped below.
+            serde_json::to_string(&text).unwrap_or_default()
+        } else {
+            ["\"", &text, "\""].concat()
+        };
         self.extra(key, json)
     }
 

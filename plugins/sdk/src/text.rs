@@ -26,7 +26,7 @@ pub fn clean_line(text: &str, limit_bytes: usize) -> Cleaned {
 fn clean(text: &str, limit_bytes: usize, lines: bool) -> Cleaned {
     let bounded = &text[..floor_boundary(text, limit_bytes)];
     let cut = bounded.len() < text.len();
-    if bounded.bytes().all(|byte| is_plain(byte, lines)) {
+    if are_plain(bounded.as_bytes(), lines) {
         return Cleaned {
             text: bounded.to_owned(),
             cut,
@@ -50,14 +50,53 @@ fn clean(text: &str, limit_bytes: usize, lines: bool) -> Cleaned {
     Cleaned { text: kept, cut }
 }
 
+/// Bytes looked at together.
+const BLOCK_BYTES: usize = 16;
+
+/// Whether no byte needs a second look: whole blocks, the last one over again or filled up, because
+/// most texts are words.
+fn are_plain(bytes: &[u8], lines: bool) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
+    if !blocks.iter().all(|block| is_block_plain(block, lines)) {
+        return false;
+    }
+    match bytes.last_chunk() {
+        _ if rest.is_empty() => true,
+        Some(last) => is_block_plain(last, lines),
+        None => rest.iter().all(|byte| is_plain(*byte, lines)),
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+fn is_block_plain(block: &[u8; BLOCK_BYTES], lines: bool) -> bool {
+    use core::arch::wasm32::{
+        u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_and, v128_andnot, v128_any_true, v128_or,
+    };
+
+    let (words, _) = block.as_chunks::<8>();
+    let bytes = u64x2(u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1]));
+    let is = |byte| u8x16_eq(bytes, u8x16_splat(byte));
+    let breaks = v128_and(
+        v128_or(is(b'\n'), is(b'\t')),
+        u8x16_splat(if lines { u8::MAX } else { 0 }),
+    );
+    let controls = v128_andnot(u8x16_lt(bytes, u8x16_splat(b' ')), breaks);
+    let odd = v128_or(is(0x7f), v128_or(is(0xc2), is(0xe2)));
+    !v128_any_true(v128_or(controls, odd))
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+fn is_block_plain(block: &[u8; BLOCK_BYTES], lines: bool) -> bool {
+    let odd = block.map(|byte| u8::from(!is_plain(byte, lines)));
+    odd.iter().fold(0, |any, odd| any | odd) == 0
+}
+
 /// Bytes that need no second look. The lead bytes 0xC2 and 0xE2 may start a C1 control or a
 /// direction override, so they take the slow way.
-fn is_plain(byte: u8, lines: bool) -> bool {
-    match byte {
-        b'\n' | b'\t' => lines,
-        0x7f | 0xc2 | 0xe2 => false,
-        _ => byte >= 0x20,
-    }
+const fn is_plain(byte: u8, lines: bool) -> bool {
+    let is_break = (byte == b'\n') | (byte == b'\t');
+    let is_odd = (byte == 0x7f) | (byte == 0xc2) | (byte == 0xe2);
+    ((byte >= 0x20) | (is_break & lines)) & !is_odd
 }
 
 fn is_direction_override(character: char) -> bool {

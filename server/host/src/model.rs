@@ -12,7 +12,7 @@ use tamiz_core::location::Endpoint;
 use tamiz_core::{Confidence, Finding, Location, LogLevel, Position, Severity, Span, text};
 
 use crate::bindings::types as wit;
-use crate::words::{is_plain, printable_value};
+use crate::words::{is_line, is_plain, printable_value};
 
 /// What a finding without a rule is filed under.
 const RULE_UNNAMED: &str = "unnamed";
@@ -72,7 +72,13 @@ impl<'a> Shaper<'a> {
         let rule_id = self.or("rule-id", rule_id, RULE_UNNAMED);
         let title = self.line("title", from.title, LABEL_BYTES_MAX);
         let title = self.or("title", title, &rule_id);
-        let tool = self.line("tool", from.tool, LABEL_BYTES_MAX).to_lowercase();
+        let mut tool = self.line("tool", from.tool, LABEL_BYTES_MAX);
+        if !tool
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase())
+        {
+            tool = tool.to_lowercase();
+        }
         let tool = self.or("tool", tool, self.plugin_name);
         Finding {
             tool,
@@ -169,7 +175,7 @@ impl<'a> Shaper<'a> {
                 break;
             }
             let key = self.line("extra key", key, LABEL_BYTES_MAX);
-            let value = match serde_json::from_str(&value) {
+            let value = match plain_string(&value).map_or_else(|| serde_json::from_str(&value), Ok) {
                 Ok(parsed) => printable_value(parsed),
                 Err(_) => Value::String(text::printable(&value).into_owned()),
             };
@@ -222,10 +228,10 @@ impl<'a> Shaper<'a> {
     /// One line: line breaks and tabs become spaces.
     fn line(&mut self, field: &'static str, from: String, bytes_max: usize) -> String {
         let text = self.text(field, from, bytes_max);
-        if text.contains(['\n', '\t']) {
-            text.replace(['\n', '\t'], " ")
-        } else {
+        if is_line(&text) {
             text
+        } else {
+            text.replace(['\n', '\t'], " ")
         }
     }
 
@@ -252,6 +258,15 @@ impl<'a> Shaper<'a> {
             });
         }
     }
+}
+
+/// A JSON string without escapes, which most values are, without a parser.
+fn plain_string(json: &str) -> Option<Value> {
+    let text = json.strip_prefix('"')?.strip_suffix('"')?;
+    let is_plain = text
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'));
+    is_plain.then(|| Value::String(text.to_owned()))
 }
 
 /// Counted from 1, and within the database's 4-byte integer.

@@ -84,6 +84,8 @@ pub struct Counts {
     pub log_lines_dropped: u32,
     /// The last report.
     pub progress: Option<Progress>,
+    /// The guest's memories at their largest: they never shrink.
+    pub memory_bytes: u64,
 }
 
 /// How much of a report was readable.
@@ -252,6 +254,7 @@ impl Plugin {
             None => self.call_convert(&mut store, request.inputs, &request.options),
         };
         let mut state = store.into_data();
+        state.counts.memory_bytes = state.memory_bytes();
         let outcome = answer.and_then(|outcome| self.checked_outcome(&mut state, outcome));
         state.drop_open_artifacts();
         if let Some(mut progress) = state.counts.progress {

@@ -96,6 +96,11 @@ impl RunState {
         store
     }
 
+    /// What the guest's memories have grown to.
+    pub(crate) const fn memory_bytes(&self) -> u64 {
+        self.limiter.memory_bytes as u64
+    }
+
     /// Ends the run if it was cancelled or its time is used up.
     fn look_at_the_clock(&mut self) -> wasmtime::Result<()> {
         if self.cancel.is_cancelled() {

@@ -1,5 +1,7 @@
 //! One SARIF result into one finding, with the help of its rule.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Severity};
@@ -86,7 +88,10 @@ impl<'run> ResultReader<'run> {
         };
 
         let secret = self.secret(result);
-        let message = hide(&message_text(result, rule), secret);
+        let mut message = message_text(result, rule);
+        if !secret.is_empty() {
+            message = Cow::Owned(hide(&message, secret));
+        }
         let mut finding = FindingBuilder::new(tool, own_id).message(&message);
         if own_id != raw_id {
             finding = finding.extra_text("check-id", raw_id);
@@ -136,23 +141,26 @@ impl<'run> ResultReader<'run> {
             .map_or("", |snippet| unless_placeholder(snippet.plain()));
         let mut finding = finding;
         let (start, snippet) = match (region, start) {
-            _ if self.may_quote_secrets => (start, String::new()),
-            _ if self.quotes_secrets => (start, hidden_snippet(quoted, quoted)),
-            (Some(_), Some(_)) if !quoted.is_empty() => (start, quoted.to_owned()),
-            (Some(region), Some(_)) => (start, sources.lines(session, &label.path, &lines(region))),
+            _ if self.may_quote_secrets => (start, Cow::Borrowed("")),
+            _ if self.quotes_secrets => (start, hidden_snippet(quoted, quoted).into()),
+            (Some(_), Some(_)) if !quoted.is_empty() => (start, Cow::Borrowed(quoted)),
+            (Some(region), Some(_)) => {
+                let found = sources.lines(session, &label.path, &lines(region));
+                (start, found.into())
+            }
             (Some(region), None) => {
                 finding = offsets(finding, region);
                 let (start, found) = by_offset(region, session, sources, &label.path);
                 (
                     start,
                     if quoted.is_empty() {
-                        found
+                        found.into()
                     } else {
-                        quoted.to_owned()
+                        Cow::Borrowed(quoted)
                     },
                 )
             }
-            (None, _) => (start, String::new()),
+            (None, _) => (start, Cow::Borrowed("")),
         };
         let finding = finding.file(&label.path, start, end, &snippet);
         match artifact {
@@ -288,7 +296,7 @@ fn tell_oddities(result: &ResultShape<'_>, session: &mut Session<'_>, element: &
 }
 
 /// The result's own text, or its rule's text that it names, with the arguments filled in.
-fn message_text(result: &ResultShape<'_>, rule: Option<&Rule>) -> String {
+fn message_text<'text>(result: &'text ResultShape<'_>, rule: Option<&'text Rule>) -> Cow<'text, str> {
     let message = result.message.object();
     let own = message.map_or("", Message::plain);
     if !own.is_empty() {
@@ -301,20 +309,17 @@ fn message_text(result: &ResultShape<'_>, rule: Option<&Rule>) -> String {
     let texts = rule.map_or([""; 3], |rule| {
         [rule.full.as_str(), rule.short.as_str(), rule.name.as_str()]
     });
-    texts
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .unwrap_or_default()
-        .to_owned()
+    let said = texts.into_iter().find(|text| !text.is_empty());
+    Cow::Borrowed(said.unwrap_or_default())
 }
 
 /// Replaces `{0}`, `{1}`… by the message's arguments; a number without one stays.
-fn filled(text: &str, message: Option<&Message<'_>>) -> String {
+fn filled<'text>(text: &'text str, message: Option<&Message<'_>>) -> Cow<'text, str> {
     let arguments: Vec<&str> = message
         .map(|message| message.arguments.texts().collect())
         .unwrap_or_default();
     if arguments.is_empty() {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
@@ -333,7 +338,7 @@ fn filled(text: &str, message: Option<&Message<'_>>) -> String {
         }
     }
     filled.push_str(rest);
-    filled
+    Cow::Owned(filled)
 }
 
 /// A score beats a level; a missing level is the rule's, then the standard's default.

@@ -1,6 +1,6 @@
 //! Reports of lines: JSON lines, and text.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 
 use serde::de::IgnoredAny;
 
@@ -56,10 +56,7 @@ pub fn lines(
     let (mut offset, mut number) = (0_u64, 0_u64);
     loop {
         line.clear();
-        let length = reader
-            .by_ref()
-            .take(RECORD_BYTES as u64 + 1)
-            .read_until(b'\n', &mut line)? as u64;
+        let length = read_line(&mut reader, &mut line)? as u64;
         if length == 0 {
             return Ok(());
         }
@@ -95,12 +92,29 @@ pub fn lines(
     }
 }
 
+/// Appends what comes up to the next line end, which is part of it, or one byte more than a record may
+/// have; answers how much.
+fn read_line(reader: &mut InputReader<'_>, line: &mut Vec<u8>) -> Result<usize, Stop> {
+    while line.len() <= RECORD_BYTES {
+        let available = reader.fill_buf()?;
+        let room = available.len().min(RECORD_BYTES + 1 - line.len());
+        let end = memchr::memchr(b'\n', &available[..room]).map(|end| end + 1);
+        let count = end.unwrap_or(room);
+        line.extend_from_slice(&available[..count]);
+        reader.consume(count);
+        if end.is_some() || count == 0 {
+            break;
+        }
+    }
+    Ok(line.len())
+}
+
 /// Reads on to the line's end without keeping anything.
 fn skip_line(reader: &mut InputReader<'_>) -> Result<u64, Stop> {
     let mut skipped = 0;
     loop {
         let available = reader.fill_buf()?;
-        let end = available.iter().position(|&byte| byte == b'\n');
+        let end = memchr::memchr(b'\n', available);
         let count = end.map_or(available.len(), |end| end + 1);
         reader.consume(count);
         skipped += count as u64;

@@ -19,6 +19,12 @@ pub struct Label {
 pub fn label(raw: &str, root: Option<&str>) -> Label {
     let cleaned = clean_line(raw, PATH_BYTES);
     let odd = cleaned.cut || cleaned.text != raw;
+    if root.is_none() && is_label(&cleaned.text) {
+        return Label {
+            path: cleaned.text,
+            changed: odd,
+        };
+    }
     let (slashed, drive) = forward_slashes(&cleaned.text);
     let rootless = root.map_or(slashed.as_str(), |root| without_root(&slashed, root));
     let (path, escaped) = resolve(rootless);
@@ -26,6 +32,25 @@ pub fn label(raw: &str, root: Option<&str>) -> Label {
         path,
         changed: odd || drive || escaped,
     }
+}
+
+/// Whether a path is what most are: a label already. One pass, because there is one for each place.
+fn is_label(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let (mut length, mut only_dots) = (0, true);
+    for byte in bytes.iter().chain(b"/") {
+        match byte {
+            b'\\' => return false,
+            // Nothing, `.` or `..`.
+            b'/' if only_dots && length <= 2 => return false,
+            b'/' => (length, only_dots) = (0, true),
+            _ => {
+                length += 1;
+                only_dots &= *byte == b'.';
+            }
+        }
+    }
+    bytes.get(1) != Some(&b':')
 }
 
 /// Makes a label of a SARIF URI. `bases` are the absolute folders that the run's results are
@@ -66,7 +91,7 @@ pub fn file_uri_path(uri: &str) -> Option<String> {
 
 /// The scheme of a URI. A single letter is a Windows drive.
 fn scheme(uri: &str) -> Option<&str> {
-    let (scheme, _) = uri.split_once(':')?;
+    let scheme = uri.get(..uri.bytes().position(|byte| byte == b':')?)?;
     let fits = scheme.len() > 1
         && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme
@@ -85,7 +110,7 @@ fn file_path(rest: &str) -> String {
 
 /// Bytes that do not decode to UTF-8 become U+FFFD; a `%` without two digits stays.
 fn percent_decoded(text: &str) -> String {
-    if !text.contains('%') {
+    if !text.bytes().any(|byte| byte == b'%') {
         return text.to_owned();
     }
     let bytes = text.as_bytes();

@@ -229,7 +229,12 @@ impl<'reader> Element<'reader> {
 }
 
 fn object<'record, T: Deserialize<'record>>(bytes: &'record [u8]) -> Result<T, String> {
-    match serde_json::from_slice::<Field<Object<T>>>(bytes) {
+    // Text that is known to be Unicode as a whole need not be looked at string by string.
+    let read = match str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str::<Field<Object<T>>>(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    match read {
         Ok(Field::Present(Object(value))) => Ok(value),
         Ok(Field::Absent | Field::Wrong) => Err("it is not an object".to_owned()),
         Err(error) => Err(without_place(&error)),
