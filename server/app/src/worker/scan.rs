@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::attempt::{Bench, diagnostic};
 use super::failure::Failure;
+use super::target::judge_again;
 use crate::blob::{Blob, BlobKind};
 use crate::tool::{
     self, Captured, NetworkTarget, Tool, ToolEnd, ToolError, ToolOutcome, ToolOutput, ToolRequest, Traffic,
@@ -67,6 +68,9 @@ pub(crate) async fn run_tools(
             Phase::Scanning,
             format!("running {} {}{count}", run.tool, tool.version),
         );
+        if let Some(called) = target.network {
+            judge_again(bench, called).await?;
+        }
         let scratch = bench.scratch.path(&format!("run-{index}"));
         std::fs::create_dir(&scratch)?;
         let judged = match run_one(bench, tool, run, target, &scratch).await? {
