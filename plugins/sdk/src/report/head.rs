@@ -177,7 +177,10 @@ impl Head {
 
     /// Whether it is a JSON object or array with nothing in it.
     pub fn is_empty(&self) -> bool {
-        matches!(self.shape, Shape::Object | Shape::Array) && self.complete && self.paths.is_empty()
+        matches!(self.shape, Shape::Object | Shape::Array)
+            && self.complete
+            && self.problem.is_none()
+            && self.paths.is_empty()
     }
 
     /// The name of an XML document's root element; empty for other documents.
