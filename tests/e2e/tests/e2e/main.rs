@@ -21,6 +21,7 @@ mod hostile_reports;
 mod hostile_tools;
 mod isolation;
 mod killed_workers;
+mod occurrences;
 mod queue;
 mod restarts;
 mod silencing;
