@@ -333,7 +333,7 @@ impl Vulnerability<'_> {
             name: self.package_name.text(),
             version: self.package_version.text(),
             fixed: self.lowest_fixed_version.text(),
-            url: "",
+            ..Package::default()
         };
         let id = match self.id.text() {
             "" => check,

@@ -53,7 +53,9 @@ impl Format for Cppcheck {
 
     fn recognise(&self, head: &Head) -> Recognition {
         let inside = ["results.cppcheck", "results.errors", "results.error"];
-        (head.root() == "results" && head.has_any(&inside)).into()
+        // Version 1 names itself nowhere, so that without errors it is just empty.
+        let nothing = !head.has("results.*");
+        (head.root() == "results" && (head.has_any(&inside) || nothing)).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {

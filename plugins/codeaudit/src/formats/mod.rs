@@ -10,6 +10,7 @@ mod source;
 mod walk;
 
 mod bandit;
+mod bandit_csv;
 mod bandit_xml;
 mod betterleaks;
 mod cargo_audit;
@@ -29,6 +30,7 @@ mod npm_audit_six;
 mod osv_scanner;
 mod pip_audit;
 mod ruff;
+mod semgrep_supply_chain;
 mod shellcheck;
 mod trivy;
 mod trivy_records;
@@ -50,8 +52,10 @@ pub(crate) use source::Sources;
 pub(crate) const FORMATS: &[&dyn Format] = &[
     &Sarif,
     &Semgrep,
+    &semgrep_supply_chain::SemgrepSupplyChain,
     &bandit::Bandit,
     &bandit_xml::BanditXml,
+    &bandit_csv::BanditCsv,
     &betterleaks::Betterleaks,
     &gitleaks::Gitleaks,
     &trufflehog::Trufflehog,

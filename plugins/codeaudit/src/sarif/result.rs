@@ -5,10 +5,12 @@ use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::{FindingBuilder, hide};
 
+use super::extras::Fix;
 use super::head::RunHead;
-use super::region::{by_offset, lines, offsets, positions};
-use super::rules::{Rule, rule_id};
-use super::shapes::{Location, Message, Properties, ResultShape};
+use super::places::{logical_places, step, target};
+use super::region::{by_offset, context_lines, lines, offsets, positions};
+use super::rules::{Rule, Rules, rule_id};
+use super::shapes::{Location, Message, Properties, Reference, ResultShape};
 use crate::formats::{Sources, hidden_snippet, is_secret_scanner};
 use crate::semgrep;
 use crate::vocabulary::{self, Label, unless_placeholder};
@@ -86,21 +88,25 @@ impl<'run> ResultReader<'run> {
         };
 
         let secret = self.secret(result);
-        let message = hide(&message_text(result, rule), secret);
+        let message = hide(&message_text(result, rule, &self.head.rules), secret);
         let mut finding = FindingBuilder::new(tool, own_id).message(&message);
         if own_id != raw_id {
             finding = finding.extra_text("check-id", raw_id);
         }
         let (severity, raw_severity) = severity(result, rule, session, element);
         finding = finding.severity(severity, raw_severity.as_deref());
-        if vocabulary::is_advisory(raw_id) {
-            finding = finding.cve(raw_id);
+        for id in vocabulary::advisories(raw_id) {
+            finding = finding.cve(id);
         }
         finding = describe(finding, result, rule, &message, raw_id);
         finding = labels(finding, result, rule);
         for location in result.locations.objects() {
             finding = self.place(finding, location, session, sources);
         }
+        if result.locations.objects().is_empty() {
+            finding = target(self.head, finding, result, session);
+        }
+        finding = logical_places(finding, result.locations.objects());
         finding = fingerprint(finding, result);
         // After the report's own fingerprint: a secret's identity is its keyed hash.
         finding = session.secret(finding, secret);
@@ -117,23 +123,18 @@ impl<'run> ResultReader<'run> {
         let physical = location.physical.object();
         let artifact = physical.and_then(|physical| physical.artifact_location.object());
         let label = artifact.and_then(|artifact| self.head.path(artifact, session.root()));
-        let Some(label) = label else {
-            let logical = location.logical.objects().first();
-            let name = logical.map_or("", |logical| match logical.fully_qualified_name.text() {
-                "" => logical.name.text(),
-                name => name,
-            });
-            return if name.is_empty() {
-                finding
-            } else {
-                finding.extra_text("logical-location", name)
-            };
-        };
+        let Some(label) = label else { return finding };
         let region = physical.and_then(|physical| physical.region.object());
         let (start, end) = region.map_or((None, None), positions);
         let quoted = region
             .and_then(|region| region.snippet.object())
             .map_or("", |snippet| unless_placeholder(snippet.plain()));
+        let around = physical.and_then(|physical| physical.context_region.object());
+        let from_context = match (region, around) {
+            (Some(region), Some(around)) if quoted.is_empty() => context_lines(region, around),
+            _ => String::new(),
+        };
+        let quoted = if quoted.is_empty() { &from_context } else { quoted };
         let mut finding = finding;
         let (start, snippet) = match (region, start) {
             _ if self.may_quote_secrets => (start, String::new()),
@@ -210,6 +211,13 @@ impl<'run> ResultReader<'run> {
         if !suppressions.is_empty() {
             finding = finding.extra_json("suppressions", &json!(suppressions).to_string());
         }
+        let related = result.related_locations.objects().iter().take(FLOW_STEPS_MAX);
+        let related: Vec<_> = related
+            .map(|location| step(self.head, location, session))
+            .collect();
+        if !related.is_empty() {
+            finding = finding.extra_json("related", &json!(related).to_string());
+        }
         self.flow(finding, result, session, element)
     }
 
@@ -229,26 +237,12 @@ impl<'run> ResultReader<'run> {
         let Some(locations) = flow.map(|flow| &flow.locations) else {
             return finding;
         };
-        let root = session.root();
         let steps: Vec<_> = locations
             .objects()
             .iter()
             .take(FLOW_STEPS_MAX)
             .filter_map(|step| step.location.object())
-            .map(|location| {
-                let physical = location.physical.object();
-                let artifact = physical.and_then(|physical| physical.artifact_location.object());
-                let label = artifact.and_then(|artifact| self.head.path(artifact, root));
-                let start = physical
-                    .and_then(|physical| physical.region.object())
-                    .and_then(|region| positions(region).0);
-                let text = location.message.object().map_or("", Message::plain);
-                json!({
-                    "path": label.map(|label| label.path),
-                    "line": start.map(|start| start.line),
-                    "message": tamiz_sdk::clean_line(text, WORD_BYTES).text,
-                })
-            })
+            .map(|location| step(self.head, location, session))
             .collect();
         if locations.objects().len() > FLOW_STEPS_MAX || locations.is_cut() {
             let message = format!(
@@ -288,13 +282,16 @@ fn tell_oddities(result: &ResultShape<'_>, session: &mut Session<'_>, element: &
 }
 
 /// The result's own text, or its rule's text that it names, with the arguments filled in.
-fn message_text(result: &ResultShape<'_>, rule: Option<&Rule>) -> String {
+fn message_text(result: &ResultShape<'_>, rule: Option<&Rule>, rules: &Rules) -> String {
     let message = result.message.object();
     let own = message.map_or("", Message::plain);
     if !own.is_empty() {
         return filled(own, message);
     }
-    let named = message.and_then(|message| rule?.message(message.id.text()));
+    let id = message.map_or("", |message| message.id.text());
+    let named = rule
+        .and_then(|rule| rule.message(id))
+        .or_else(|| rules.message(id));
     if let Some(text) = named {
         return filled(text, message);
     }
@@ -318,9 +315,16 @@ fn filled(text: &str, message: Option<&Message<'_>>) -> String {
     }
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        filled.push_str(&rest[..open]);
-        rest = &rest[open..];
+    while let Some(brace) = rest.find(['{', '}']) {
+        filled.push_str(&rest[..brace]);
+        rest = &rest[brace..];
+        // Doubled, they are the braces themselves.
+        let doubled = ["{{", "}}"].iter().find(|doubled| rest.starts_with(**doubled));
+        if doubled.is_some() || rest.starts_with('}') {
+            filled.push_str(&rest[..1]);
+            rest = &rest[doubled.map_or(1, |doubled| doubled.len())..];
+            continue;
+        }
         let argument = rest[1..]
             .split_once('}')
             .and_then(|(number, after)| Some((arguments.get(number.parse::<usize>().ok()?)?, after)));
@@ -343,11 +347,8 @@ fn severity(
     session: &mut Session<'_>,
     element: &Element<'_>,
 ) -> (Severity, Option<String>) {
-    let own_score = result
-        .properties
-        .object()
-        .and_then(|properties| properties.security_severity.get());
-    let score = own_score.map(|score| score.0).or_else(|| rule?.security_severity);
+    let own_score = result.properties.object().and_then(Properties::score);
+    let score = own_score.or_else(|| rule?.security_severity);
     if let Some((score, severity)) = score.and_then(|score| Some((score, vocabulary::score_severity(score)?)))
     {
         return (severity, Some(score.to_string()));
@@ -386,11 +387,23 @@ fn describe(
         .fixes
         .objects()
         .iter()
-        .find_map(|fix| fix.description.object())
-        .map_or("", Message::plain);
+        .map(Fix::text)
+        .find(|text| !text.is_empty())
+        .unwrap_or_default();
+    let vector = result.properties.object().map_or("", Properties::vector);
+    finding = finding.cvss_vector(vector);
     let Some(rule) = rule else {
         return finding.remediation(fix);
     };
+    if vector.is_empty() {
+        finding = finding.cvss_vector(&rule.vector);
+    }
+    // Snyk has the CVE of its own id there: `(CVE-2019-10744) lodash@4.17.4`.
+    if rule.full.starts_with('(') {
+        for id in vocabulary::advisories(rule.full.split(')').next().unwrap_or_default()) {
+            finding = finding.cve(id);
+        }
+    }
     let help_start = rule.help.trim().lines().next().unwrap_or_default();
     let said = [message, &rule.short, &rule.full]
         .iter()
@@ -406,12 +419,7 @@ fn describe(
 fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&Rule>) -> FindingBuilder {
     let own = result.properties.object();
     let own_labels = own.map(Properties::labels).unwrap_or_default();
-    let taxa = result
-        .taxa
-        .objects()
-        .iter()
-        .map(|entry| vocabulary::label(entry.id.text()));
-    let taxa: Vec<Label> = taxa.collect();
+    let taxa: Vec<Label> = result.taxa.objects().iter().map(Reference::label).collect();
     let rule_labels = rule.map_or(&[][..], |rule| rule.labels.as_slice());
 
     // The result's word before the rule's; a word about confidence before one about precision,
@@ -456,7 +464,7 @@ fn fingerprint(finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuil
         let said = list
             .members()
             .iter()
-            .map(|(name, value)| (name, unless_placeholder(value.text())));
+            .filter_map(|(name, value)| Some((name, unless_placeholder(&value.get()?.0))));
         if let Some((name, value)) = said.filter(|(_, value)| !value.is_empty()).min() {
             return finding.tool_fingerprint(&format!("{name}:{value}"));
         }
@@ -476,6 +484,7 @@ mod tests {
             filled("{0} and {1} and {2} and {x", Some(&message)),
             "one and {0} and {2} and {x"
         );
+        assert_eq!(filled("{{0}} {{{0}}} }", Some(&message)), "{0} {one} }");
         assert_eq!(filled("{0}", None), "{0}");
     }
 }
