@@ -1,10 +1,11 @@
-//! Records that say the same as an earlier one: occurrences of one finding, each with its place kept.
+//! What the server makes of records by itself: those that say the same as an earlier one are occurrences of
+//! one finding, each with its place kept; a CVSS vector gets its score.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{App, Client, report, text};
+use crate::harness::{App, Client, checkout, report, text};
 
 const OCCURRENCES: &str = "query($task: UUID!) { task(id: $task) {
     scanResult { findings occurrences records skipped bySeverity { info low medium high critical } }
@@ -123,6 +124,14 @@ async fn the_command_line_counts_what_comes_again() {
     assert!(table.contains("1 finding: "), "{table}");
     let document: Value = serde_json::from_str(&import("again.json", "json")).unwrap();
     assert_eq!(document["summary"]["occurrences"], 2, "{document:#}");
+    let local = app.says(&["plugin", "run", "again.json", "--format", "json"]);
+    let local: Value = serde_json::from_str(&local).unwrap();
+    let again = local["findings"][0]["occurrences"].as_array().unwrap();
+    assert_eq!(
+        (local["findings"].as_array().unwrap().len(), again.len()),
+        (1, 2),
+        "{local:#}"
+    );
     let sarif: Value = serde_json::from_str(&import("again.json", "sarif")).unwrap();
     assert_eq!(sarif["runs"][0]["results"][0]["occurrenceCount"], 3, "{sarif:#}");
 }
@@ -153,4 +162,61 @@ async fn a_task_sent_back_replaces_its_occurrences() {
     assert_eq!(after["findings"]["totalCount"], 1);
     assert_eq!(after["findings"]["nodes"][0]["occurrenceCount"], 2);
     assert_eq!(stored(&app), "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vector_has_its_score_and_one_that_cannot_be_read_is_kept_and_named() {
+    const VECTOR: &str = "CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:C/C:H/I:N/A:N";
+    let app = App::start().await;
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    let whole = String::from_utf8(checkout::read("plugins/codeaudit/cases/grype/directory.json")).unwrap();
+    let half = whole.replace(VECTOR, "CVSS:3.1/AV:N");
+    let query = "query($id: UUID!) { task(id: $id) { scanResult { diagnostics { level code message } }
+        findings { nodes { cvssVector cvssScore } } } }";
+    let mut answers = Vec::new();
+    for report in [&whole, &half] {
+        let task = acme.import(&project, "grype.json", report.clone().into()).await;
+        acme.ended(&task).await;
+        answers.push(acme.data(query, json!({ "id": task })).await["task"].take());
+    }
+    let scores = |answer: &Value| {
+        let nodes = answer["findings"]["nodes"].as_array().unwrap().iter();
+        let mut scores: Vec<String> = nodes
+            .map(|node| format!("{} {}", text(&node["cvssVector"]), node["cvssScore"]))
+            .collect();
+        scores.sort();
+        scores
+    };
+    let known = format!("{VECTOR} 6.1");
+    let old = "AV:N/AC:L/Au:N/C:P/I:N/A:N 5.0";
+    assert_eq!(scores(&answers[0]), [old, &known, &known]);
+    assert_eq!(
+        scores(&answers[1]),
+        [old, "CVSS:3.1/AV:N null", "CVSS:3.1/AV:N null"]
+    );
+    let noted = |answer: &Value| {
+        let notes = answer["scanResult"]["diagnostics"].as_array().unwrap().iter();
+        let notes = notes.filter(|note| note["code"] == "cvss-unreadable");
+        notes.map(|note| text(&note["message"])).collect::<Vec<_>>()
+    };
+    assert_eq!(noted(&answers[0]).len(), 0);
+    let notes = noted(&answers[1]);
+    assert_eq!(notes.len(), 1, "once, however often it comes: {notes:?}");
+    assert!(notes[0].contains("`CVSS:3.1/AV:N`"), "{notes:?}");
+
+    // the same without a server
+    fs::write(app.folder().join("grype.json"), &whole).unwrap();
+    let run = |format: &str| -> Value {
+        let said = app.says(&["plugin", "run", "grype.json", "--format", format]);
+        serde_json::from_str(&said).unwrap()
+    };
+    let local = json!({ "findings": { "nodes": run("json")["findings"] } });
+    assert_eq!(scores(&local), scores(&answers[0]));
+    let rules = run("sarif")["runs"][0]["tool"]["driver"]["rules"].take();
+    let severities = rules.as_array().unwrap().iter();
+    let severities: Vec<&Value> = severities
+        .map(|rule| &rule["properties"]["security-severity"])
+        .collect();
+    assert!(severities.contains(&&json!("6.1")), "{rules:#}");
 }
