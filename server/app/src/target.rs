@@ -1,9 +1,10 @@
 //! The guard in front of targets: no scan reaches what the operator did not allow.
 //!
-//! It stands twice. [`pin`] runs before a task exists: the target's host is resolved once, every
-//! address is judged, and the addresses stay with the task. [`recheck`] runs in the worker before a
-//! tool starts: it judges the pinned addresses again, because the configuration may have changed, and
-//! resolves nothing, because the name may have: what was judged is what is contacted.
+//! It stands twice. [`pin`] runs before a task exists: the target's host is resolved once, by the name
+//! servers that the operator named or else as the system does, every address is judged, and the
+//! addresses stay with the task. [`recheck`] runs in the worker before the first contact and before each
+//! tool: it judges the pinned addresses again, because the configuration may have changed, and resolves
+//! nothing, because the name may have: what was judged is what is contacted.
 //!
 //! Not here: parsing and the rule itself (`tamiz_core::target`, `tamiz_core::address`), and holding
 //! tools to the pinned addresses (see `tool`).
@@ -36,8 +37,8 @@ static RESOLVES: Semaphore = Semaphore::const_new(RESOLVES_MAX);
 /// and not allowed to the tenant.
 pub async fn pin(target: Target, tenant: &str, settings: &TargetSettings) -> Result<PinnedTarget, Refusal> {
     let patience = Duration::from_secs(RESOLVE_SECONDS_MAX);
-    if matches!(target, Target::Domain { .. }) && !settings.resolvers.is_empty() {
-        // Its tools ask these servers, so what they say is what is judged.
+    if settings.resolvers_are_named {
+        // DNS tools ask these servers, so what they say is what is judged.
         let ask = async |host: String| names::addresses(&host, &settings.resolvers).await;
         return pin_with(target, tenant, settings, patience, ask).await;
     }

@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod calling_targets;
 mod command_line;
 mod graphql;
 mod hostile_archives;
