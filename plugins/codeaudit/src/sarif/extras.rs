@@ -1,12 +1,14 @@
-//! Parts of a result that few producers write: fingerprints that are no texts, requests, and what a fix puts in.
+//! Parts of a result that producers write in ways of their own: fingerprints, requests, and fixes.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde::de::MapAccess;
+use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Lenient, Object, Objects, Text};
 
-use super::shapes::Message;
+use super::shapes::{Message, ResultShape};
+use crate::vocabulary::unless_placeholder;
 
 /// A fingerprint: a text, a number, or, as Black Duck writes it, an object with a `value`.
 #[derive(Default)]
@@ -82,4 +84,23 @@ impl Fix<'_> {
             .filter_map(|replacement| replacement.inserted_content.object());
         inserted.next().map_or("", Message::plain)
     }
+}
+
+/// `fingerprints` identify a result by themselves, `partialFingerprints` help to; the first that
+/// says something, in the order of their names, is taken. Of the place comes before others, which may be
+/// of the file or of the rule (`scanFileHash`). gitleaks fills them with empty strings.
+pub(super) fn fingerprint(finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuilder {
+    for list in [&result.fingerprints, &result.partial_fingerprints] {
+        let said = list
+            .members()
+            .iter()
+            .filter_map(|(name, value)| Some((name, unless_placeholder(&value.get()?.0))));
+        let first = said
+            .filter(|(_, value)| !value.is_empty())
+            .min_by_key(|(name, value)| (!name.to_lowercase().contains("primarylocation"), *name, *value));
+        if let Some((name, value)) = first {
+            return finding.tool_fingerprint(&format!("{name}:{value}"));
+        }
+    }
+    finding
 }

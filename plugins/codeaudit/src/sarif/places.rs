@@ -51,19 +51,22 @@ pub(super) fn step(head: &RunHead, location: &Location<'_>, session: &Session<'_
     })
 }
 
-/// The names of what has no file: an assembly's method, a package, a cloud resource.
+/// The names of what is no file: an assembly's method, a package, a cloud resource, each once. They stand
+/// instead of a file or say more about one.
 pub(super) fn logical_places(finding: FindingBuilder, locations: &[Location<'_>]) -> FindingBuilder {
-    let logical = locations.iter().filter(|location| {
-        let physical = location.physical.object();
-        let file = physical.and_then(|physical| physical.artifact_location.object());
-        file.is_none_or(|file| file.uri.text().is_empty() && file.index.get().is_none())
-    });
-    let logical = logical.filter_map(|location| location.logical.objects().first());
-    let names = logical.map(|logical| match logical.fully_qualified_name.text() {
-        "" => logical.name.text(),
-        name => name,
-    });
-    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    let logical = locations
+        .iter()
+        .filter_map(|location| location.logical.objects().first());
+    let mut names: Vec<&str> = Vec::new();
+    for logical in logical {
+        let name = match logical.fully_qualified_name.text() {
+            "" => logical.name.text(),
+            name => name,
+        };
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
     match names.as_slice() {
         [] => finding,
         [name] => finding.extra_text("logical-location", name),

@@ -5,7 +5,7 @@ use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::{FindingBuilder, hide};
 
-use super::extras::Fix;
+use super::extras::{Fix, fingerprint};
 use super::head::RunHead;
 use super::places::{logical_places, step, target};
 use super::region::{by_offset, context_lines, lines, offsets, positions};
@@ -392,6 +392,11 @@ fn describe(
         .unwrap_or_default();
     let vector = result.properties.object().map_or("", Properties::vector);
     finding = finding.cvss_vector(vector);
+    if let Some(own) = result.properties.object() {
+        for address in own.reference.texts().chain(own.references.texts()) {
+            finding = finding.reference(address);
+        }
+    }
     let Some(rule) = rule else {
         return finding.remediation(fix);
     };
@@ -408,12 +413,15 @@ fn describe(
     let said = [message, &rule.short, &rule.full]
         .iter()
         .any(|text| text.trim().starts_with(help_start));
-    let help = if said { "" } else { rule.help.as_str() };
+    let help = if said { "" } else { rule.help.trim() };
+    // Dockle's help is an address.
+    let is_address = help.starts_with("https://") && !help.contains(char::is_whitespace);
+    let (help, address) = if is_address { ("", help) } else { (help, "") };
     finding = finding.remediation(if fix.is_empty() { help } else { fix });
     if rule.name != raw_id {
         finding = finding.rule_name(&rule.name);
     }
-    finding.reference(&rule.help_uri)
+    finding.reference(&rule.help_uri).reference(address)
 }
 
 fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&Rule>) -> FindingBuilder {
@@ -425,8 +433,14 @@ fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&R
     // The result's word before the rule's; a word about confidence before one about precision,
     // which semgrep sets to `very-high` for everything.
     let own_word = own.and_then(|properties| {
-        vocabulary::confidence(properties.confidence.text())
-            .or(vocabulary::confidence(properties.precision.text()))
+        let words = [
+            &properties.confidence,
+            &properties.issue_confidence,
+            &properties.precision,
+        ];
+        words
+            .into_iter()
+            .find_map(|word| vocabulary::confidence(word.text()))
     });
     let mut tagged = None;
     let mut category = own
@@ -455,21 +469,6 @@ fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&R
         finding = finding.confidence(word);
     }
     finding.category(category.unwrap_or_default())
-}
-
-/// `fingerprints` identify a result by themselves, `partialFingerprints` help to; the first that
-/// says something, in the order of their names, is taken. gitleaks fills them with empty strings.
-fn fingerprint(finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuilder {
-    for list in [&result.fingerprints, &result.partial_fingerprints] {
-        let said = list
-            .members()
-            .iter()
-            .filter_map(|(name, value)| Some((name, unless_placeholder(&value.get()?.0))));
-        if let Some((name, value)) = said.filter(|(_, value)| !value.is_empty()).min() {
-            return finding.tool_fingerprint(&format!("{name}:{value}"));
-        }
-    }
-    finding
 }
 
 #[cfg(test)]

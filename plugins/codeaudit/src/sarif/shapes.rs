@@ -231,12 +231,22 @@ pub(super) struct Properties<'a> {
     pub(super) owasp: Texts<'a>,
     #[serde(borrow, default, rename = "owasp-web")]
     pub(super) owasp_web: Texts<'a>,
+    #[serde(borrow, default, rename = "owasp-mobile")]
+    pub(super) owasp_mobile: Texts<'a>,
+    /// Addresses to read more.
+    #[serde(borrow, default)]
+    pub(super) reference: Texts<'a>,
+    #[serde(borrow, default)]
+    pub(super) references: Texts<'a>,
     #[serde(borrow, default)]
     pub(super) category: Text<'a>,
     #[serde(borrow, default)]
     pub(super) precision: Text<'a>,
     #[serde(borrow, default)]
     pub(super) confidence: Text<'a>,
+    /// Bandit's, beside the rule's precision.
+    #[serde(borrow, default)]
+    pub(super) issue_confidence: Text<'a>,
     #[serde(default, rename = "security-severity")]
     security_severity: Field<Decimal>,
     /// Snyk's, for its packages.
@@ -260,7 +270,8 @@ impl Properties<'_> {
             labels.extend(weaknesses.words.iter().map(|word| label(word)));
         }
         labels.extend(self.tags.texts().map(label));
-        labels.extend(self.owasp.texts().chain(self.owasp_web.texts()).map(owasp));
+        let lists = [&self.owasp, &self.owasp_web, &self.owasp_mobile];
+        labels.extend(lists.into_iter().flat_map(Texts::texts).map(owasp));
         labels
     }
 
