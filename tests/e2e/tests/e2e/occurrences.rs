@@ -195,13 +195,13 @@ async fn a_vector_has_its_score_and_one_that_cannot_be_read_is_kept_and_named() 
         scores(&answers[1]),
         [old, "CVSS:3.1/AV:N null", "CVSS:3.1/AV:N null"]
     );
-    let noted = |answer: &Value| {
+    let unreadable = |answer: &Value| {
         let notes = answer["scanResult"]["diagnostics"].as_array().unwrap().iter();
         let notes = notes.filter(|note| note["code"] == "cvss-unreadable");
         notes.map(|note| text(&note["message"])).collect::<Vec<_>>()
     };
-    assert_eq!(noted(&answers[0]).len(), 0);
-    let notes = noted(&answers[1]);
+    assert_eq!(unreadable(&answers[0]).len(), 0);
+    let notes = unreadable(&answers[1]);
     assert_eq!(notes.len(), 1, "once, however often it comes: {notes:?}");
     assert!(notes[0].contains("`CVSS:3.1/AV:N`"), "{notes:?}");
 
