@@ -94,6 +94,10 @@ fn error(session: &mut Session<'_>, record: &XmlRecord<'_>, sources: &mut Source
         .title(short)
         .message(message)
         .severity(severity, raw);
+    // 0 says that there is none.
+    if attribute("hash") != "0" {
+        finding = finding.tool_fingerprint(attribute("hash"));
+    }
     if matches!(attribute("inconclusive"), "true" | "1") {
         finding = finding.confidence(Confidence::Low);
     }
