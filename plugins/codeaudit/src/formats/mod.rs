@@ -44,7 +44,7 @@ use tamiz_sdk::vocabulary::SeverityTable;
 use crate::convert::{Sarif, Semgrep};
 use crate::vocabulary;
 
-pub(crate) use place::Region;
+pub(crate) use place::{Region, numbered_lines};
 pub(crate) use secret::{hidden_snippet, is_secret_scanner};
 pub(crate) use source::Sources;
 

@@ -120,7 +120,7 @@ impl RunHead {
             let Some(base) = id.and_then(|id| self.bases.get(id)) else {
                 break;
             };
-            let own = base.uri.as_deref().unwrap_or_default();
+            let own = base.uri.as_deref().unwrap_or_default().trim();
             let slash = if own.is_empty() || own.ends_with('/') {
                 ""
             } else {

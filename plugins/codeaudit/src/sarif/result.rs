@@ -11,7 +11,7 @@ use super::places::{logical_places, step, target};
 use super::region::{by_offset, context_lines, lines, offsets, positions};
 use super::rules::{Rule, Rules, rule_id};
 use super::shapes::{Location, Message, Properties, Reference, ResultShape};
-use crate::formats::{Sources, hidden_snippet, is_secret_scanner};
+use crate::formats::{Sources, hidden_snippet, is_secret_scanner, numbered_lines};
 use crate::semgrep;
 use crate::vocabulary::{self, Label, unless_placeholder};
 use tamiz_sdk::report::Element;
@@ -28,6 +28,8 @@ pub(super) struct ResultReader<'run> {
     head: &'run RunHead,
     /// Its snippets are secrets.
     quotes_secrets: bool,
+    /// Its snippets have each line's number in front of it, and lines around.
+    numbers_lines: bool,
     /// The report ends before it names its tool: its snippets may be secrets.
     may_quote_secrets: bool,
 }
@@ -37,6 +39,7 @@ impl<'run> ResultReader<'run> {
         Self {
             head,
             quotes_secrets: is_secret_scanner(head.tool_name()),
+            numbers_lines: head.tool_name() == "gosec",
             may_quote_secrets: head.tool.is_empty(),
         }
     }
@@ -130,11 +133,12 @@ impl<'run> ResultReader<'run> {
             .and_then(|region| region.snippet.object())
             .map_or("", |snippet| unless_placeholder(snippet.plain()));
         let around = physical.and_then(|physical| physical.context_region.object());
-        let from_context = match (region, around) {
+        let own_lines = match (region, around) {
+            (Some(region), _) if self.numbers_lines => numbered_lines(quoted, &lines(region)),
             (Some(region), Some(around)) if quoted.is_empty() => context_lines(region, around),
             _ => String::new(),
         };
-        let quoted = if quoted.is_empty() { &from_context } else { quoted };
+        let quoted = if own_lines.is_empty() { quoted } else { &own_lines };
         let mut finding = finding;
         let (start, snippet) = match (region, start) {
             _ if self.may_quote_secrets => (start, String::new()),
