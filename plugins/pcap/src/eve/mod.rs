@@ -1,8 +1,19 @@
-//! Suricata's EVE log: one JSON object per line, of which alerts and anomalies are findings.
+//! Suricata's EVE log: one JSON object per line.
 //!
-//! All other events (flow, dns, http, tls, fileinfo, stats, …) say what was seen, not what is wrong: each
-//! is left out by name. An alert keeps its signature's words; payloads, which Suricata can be told to
-//! log, are not kept, for they may hold secrets.
+//! What becomes of an event, by its `event_type`:
+//!
+//! | event | becomes |
+//! | --- | --- |
+//! | `alert`, `drop` with an `alert` | a finding in its signature's words |
+//! | `anomaly` | a finding of severity `info` |
+//! | `tls`, `ftp`, `snmp`, `krb5`, `mqtt`, `pgsql`, `ssh`, `smb`, `rfb` that show something weak ([`seen`]) | a finding |
+//! | `flow`, `netflow`, `stats` | counts in the session ([`crate::observed`]), and left out by name |
+//! | all others, such as `dns`, `http`, `smtp`, `fileinfo` | left out by name: what was seen, not what is wrong |
+//!
+//! Payloads, which Suricata can be told to log, are not kept, for they may hold secrets.
+
+mod seen;
+mod traffic;
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
@@ -10,6 +21,9 @@ use tamiz_sdk::json::lenient::{Field, Members, Object, Text, Texts, Whole};
 use tamiz_sdk::model::{Location, NetworkEndpoint, PacketFlow, Severity, UrlLocation};
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
 use tamiz_sdk::vocabulary::{self, SeverityTable};
+
+use crate::observed::completeness;
+use traffic::Traffic;
 
 /// Suricata's priorities; 1 is the worst.
 pub(crate) const SURICATA: SeverityTable = SeverityTable {
@@ -54,6 +68,30 @@ struct Event<'a> {
     anomaly: Field<Object<Anomaly<'a>>>,
     #[serde(borrow, default)]
     http: Field<Object<Http<'a>>>,
+    #[serde(borrow, default)]
+    tls: Field<Object<seen::Tls<'a>>>,
+    #[serde(borrow, default)]
+    ftp: Field<Object<seen::Ftp<'a>>>,
+    #[serde(borrow, default)]
+    snmp: Field<Object<seen::Snmp<'a>>>,
+    #[serde(borrow, default)]
+    krb5: Field<Object<seen::Kerberos<'a>>>,
+    #[serde(borrow, default)]
+    mqtt: Field<Object<seen::Mqtt<'a>>>,
+    #[serde(borrow, default)]
+    pgsql: Field<Object<seen::Postgresql<'a>>>,
+    #[serde(borrow, default)]
+    ssh: Field<Object<seen::Ssh<'a>>>,
+    #[serde(borrow, default)]
+    smb: Field<Object<seen::Smb<'a>>>,
+    #[serde(default)]
+    rfb: Field<Object<seen::Rfb>>,
+    #[serde(borrow, default)]
+    flow: Field<Object<traffic::Flow<'a>>>,
+    #[serde(borrow, default)]
+    netflow: Field<Object<traffic::Flow<'a>>>,
+    #[serde(default)]
+    stats: Field<Object<traffic::Stats>>,
 }
 
 #[derive(Deserialize)]
@@ -117,25 +155,39 @@ impl Format for Eve {
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
-        json_lines(source, session, |session, element| {
+        let name = source.name();
+        let mut traffic = Traffic::default();
+        let read = json_lines(source, session, |session, element| {
             let mut repaired = Vec::new();
             let Some(event) = element.read_or_lose::<Event<'_>>(session, &mut repaired) else {
                 return Ok(());
             };
-            match event.kind.text() {
-                "alert" => alert(&event, session, &element),
-                "anomaly" => anomaly(&event, session, &element),
-                "" => {
-                    session.lose_record("record-without-type", &element, "names no `event_type`");
-                    Ok(())
-                }
-                other => {
-                    let why = format!("is a `{other}` event: what was seen, not what is wrong");
-                    session.leave_out_record("event-not-a-finding", &element, &why);
-                    Ok(())
-                }
+            traffic.take(&event);
+            one(&event, session, &element)
+        });
+        traffic.finish(&name, completeness(&read, session), session);
+        read
+    }
+}
+
+/// Gives an event its end.
+fn one(event: &Event<'_>, session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
+    match event.kind.text() {
+        "alert" => alert(event, session, element),
+        "drop" if event.alert.object().is_some() => alert(event, session, element),
+        "anomaly" => anomaly(event, session, element),
+        "" => {
+            session.lose_record("record-without-type", element, "names no `event_type`");
+            Ok(())
+        }
+        other => {
+            if let Some(finding) = seen::finding(event, session) {
+                return session.emit(places(finding, event), element);
             }
-        })
+            let why = format!("is a `{other}` event: what was seen, not what is wrong");
+            session.leave_out_record("event-not-a-finding", element, &why);
+            Ok(())
+        }
     }
 }
 
