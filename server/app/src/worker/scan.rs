@@ -114,9 +114,7 @@ fn available<'a>(bench: &mut Bench, runs: &'a [ToolRun]) -> Result<Vec<(Tool, &'
         if let Some(tool) = bench.inventory.tool(&run.tool) {
             planned.push((tool.clone(), run));
         } else {
-            let reason = bench.inventory.missing(&run.tool);
-            let reason = reason.map_or("the catalogue does not have it", |tool| &tool.reason);
-            missing.push(format!("{} cannot run on this worker: {reason}", run.tool));
+            missing.push(absence(bench, run));
         }
     }
     if planned.is_empty() {
@@ -133,6 +131,30 @@ fn available<'a>(bench: &mut Bench, runs: &'a [ToolRun]) -> Result<Vec<(Tool, &'
             .push(diagnostic(LogLevel::Warn, "tool-unavailable", message));
     }
     Ok(planned)
+}
+
+fn absence(bench: &Bench, run: &ToolRun) -> String {
+    let reason = bench.inventory.missing(&run.tool);
+    let reason = reason.map_or("the catalogue does not have it", |tool| &tool.reason);
+    format!("{} cannot run on this worker: {reason}", run.tool)
+}
+
+/// Of runs that only add to what is read anyway, those whose tools are here; the others are told.
+pub(crate) fn those_here(bench: &mut Bench, mut runs: Vec<ToolRun>) -> Vec<ToolRun> {
+    let mut missing = Vec::new();
+    runs.retain(|run| {
+        let is_here = bench.inventory.tool(&run.tool).is_some();
+        if !is_here {
+            missing.push(absence(bench, run));
+        }
+        is_here
+    });
+    for message in missing {
+        bench
+            .notes
+            .push(diagnostic(LogLevel::Info, "tool-unavailable", message));
+    }
+    runs
 }
 
 /// What became of one planned run.
