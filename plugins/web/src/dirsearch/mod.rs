@@ -1,7 +1,12 @@
-//! dirsearch's JSON: 0.4.2 and later (`results` is a list of answers), 0.4.0 and 0.4.1 (a list of objects
-//! by site), 0.3 (the sites are the outer keys).
+//! dirsearch's reports: JSON, CSV, XML and plain text.
 //!
-//! Shape: <https://github.com/maurosoria/dirsearch>, `lib/report/json_report.py` and its history.
+//! JSON is of three shapes: 0.4.2 and later (`results` is a list of answers), 0.4.0 and 0.4.1 (a list of
+//! objects by site), 0.3 (the sites are the outer keys). Shapes: <https://github.com/maurosoria/dirsearch>,
+//! `lib/report/` and its history. The format `simple` is a list of addresses that nothing marks as its own.
+
+mod text;
+
+pub(crate) use text::{DirsearchPlain, DirsearchTable, DirsearchXml};
 
 use serde::Deserialize;
 use tamiz_sdk::json::lenient::{Text, Whole};
@@ -83,7 +88,7 @@ impl Format for Dirsearch {
         })?;
         reader.finish()?;
         if session.records() == before {
-            return Err(discovery::refuse_silence(TOOL));
+            discovery::tell_silence(session, TOOL);
         }
         Ok(())
     }

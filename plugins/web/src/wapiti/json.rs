@@ -7,7 +7,7 @@ use tamiz_sdk::json::{JsonReader, Kind, Located};
 use tamiz_sdk::limits::RECORD_BYTES;
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, each, members};
 
-use super::{Class, Flaw, TOOL, emit, refuse_silence};
+use super::{Class, Flaw, TOOL, emit, judge_silence};
 use crate::words::{Word, word};
 
 /// Classes whose texts are kept; wapiti has about forty.
@@ -53,6 +53,8 @@ struct Entry<'a> {
     module: Text<'a>,
     #[serde(borrow, default)]
     http_request: Text<'a>,
+    #[serde(borrow, default)]
+    curl_command: Text<'a>,
     #[serde(borrow, default)]
     wstg: Texts<'a>,
 }
@@ -108,8 +110,8 @@ impl Format for WapitiJson {
         }
         walk.document(&mut reader, session, true)?;
         reader.finish()?;
-        if session.records() == before && walk.crawled.unwrap_or(0) < 1 {
-            return Err(refuse_silence());
+        if session.records() == before {
+            return judge_silence(session, walk.crawled);
         }
         Ok(())
     }
@@ -235,6 +237,7 @@ fn entry(
         info: entry.info.text(),
         module: entry.module.text(),
         request: entry.http_request.text(),
+        curl: entry.curl_command.text(),
         codes: entry.wstg.texts().collect(),
     };
     emit(session, element, target, class, &flaw)

@@ -1,8 +1,11 @@
 //! `WPScan`'s JSON, 3.x.
 //!
 //! Shape: <https://github.com/wpscanteam/wpscan>, `app/views/json/`. Records are: each interesting finding;
-//! `WordPress` itself, the main theme, each plugin and theme, and each of their vulnerabilities; each backup,
-//! export, script, medium and user found; each password. A scan that was aborted is refused.
+//! `WordPress` itself, the main theme and its parents, each plugin and theme, and each of their
+//! vulnerabilities; each backup, export, script, medium and user found; each password. A scan that was
+//! aborted is refused.
+
+mod vulnerability;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,12 +13,13 @@ use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Decimal, Field, Members, Object, Text, Texts};
 use tamiz_sdk::json::{JsonReader, Kind, Located};
 use tamiz_sdk::limits::RECORD_BYTES;
-use tamiz_sdk::model::{Confidence, LogLevel, Severity};
+use tamiz_sdk::model::{Confidence, Severity};
 use tamiz_sdk::report::{
     Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, members, small_text,
 };
-use tamiz_sdk::vocabulary::{SeverityTable, cvss_vector, score_severity};
+use tamiz_sdk::vocabulary::SeverityTable;
 
+use self::vulnerability::{referred, vulnerabilities};
 use crate::place;
 use crate::words::{Word, word};
 
@@ -79,34 +83,15 @@ struct Component<'a> {
     version: Field<Object<Version<'a>>>,
     #[serde(borrow, default)]
     vulnerabilities: Option<&'a RawValue>,
+    /// The themes that a theme is made from.
+    #[serde(borrow, default)]
+    parents: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Version<'a> {
     #[serde(borrow, default)]
     number: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Vulnerability<'a> {
-    #[serde(borrow, default)]
-    title: Text<'a>,
-    #[serde(borrow, default)]
-    uuid: Text<'a>,
-    #[serde(borrow, default)]
-    fixed_in: Text<'a>,
-    #[serde(borrow, default)]
-    references: Field<Members<Texts<'a>>>,
-    #[serde(borrow, default)]
-    cvss: Field<Object<Cvss<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Cvss<'a> {
-    #[serde(default)]
-    score: Field<Decimal>,
-    #[serde(borrow, default)]
-    vector: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +104,14 @@ struct Named<'a> {
     confidence: Field<Decimal>,
     #[serde(borrow, default)]
     password: Text<'a>,
+    #[serde(borrow, default)]
+    vulnerabilities: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct VulnerabilityApi<'a> {
+    #[serde(borrow, default)]
+    error: Text<'a>,
 }
 
 #[derive(Default)]
@@ -196,6 +189,15 @@ impl Walk {
                 return Ok(false);
             }
             ("scan_aborted", Kind::String) => self.aborted = small_text(reader)?,
+            ("vuln_api", Kind::Object) => {
+                if let Located::Whole { bytes, span } = reader.value(RECORD_BYTES)? {
+                    let answer: VulnerabilityApi<'_> = serde_json::from_slice(bytes).unwrap_or_default();
+                    if !answer.error.text().is_empty() {
+                        let message = format!("vulnerabilities were not looked up: {}", answer.error.text());
+                        session.gap("tool-error", &message, Some(span));
+                    }
+                }
+            }
             ("interesting_findings", Kind::Array) => each(reader, session, key, interesting)?,
             ("version" | "main_theme", Kind::Object) => {
                 self.value(reader, session, key, |walk, session, element| {
@@ -305,24 +307,19 @@ impl Walk {
             finding = finding.remediation(&format!("Update {name} to {latest} or later."));
         }
         session.emit(finding, element)?;
-        let Some(raw) = component.vulnerabilities else {
-            return Ok(());
-        };
-        let Ok(list) = serde_json::from_str::<Option<Vec<&RawValue>>>(raw.get()) else {
-            session.note(
-                LogLevel::Warn,
-                "field-unreadable",
-                element,
-                "`vulnerabilities` is no list",
-            );
-            session.partial = true;
-            return Ok(());
-        };
-        for (index, raw) in list.unwrap_or_default().into_iter().enumerate() {
-            let part = format!("{}.vulnerabilities[{index}]", element.name());
-            // It stands where its component does: a component is read as one.
-            let part = Element::named(&part, raw.get().as_bytes(), element.span);
-            vulnerability(session, &part, shown.trim(), place)?;
+        vulnerabilities(session, element, component.vulnerabilities, shown.trim(), place)?;
+        let parents = component
+            .parents
+            .map(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()));
+        for (index, raw) in parents
+            .and_then(Result::ok)
+            .unwrap_or_default()
+            .into_iter()
+            .enumerate()
+        {
+            let name = format!("{}.parents[{index}]", element.name());
+            let part = Element::named(&name, raw.get().as_bytes(), element.span);
+            self.component(session, &part, "theme")?;
         }
         Ok(())
     }
@@ -370,7 +367,8 @@ impl Walk {
             finding = finding.extra_text("user-id", word(&found.id));
         }
         let finding = session.secret(finding, found.password.text());
-        session.emit(finding, element)
+        session.emit(finding, element)?;
+        vulnerabilities(session, element, found.vulnerabilities, name, url)
     }
 }
 
@@ -410,77 +408,6 @@ fn interesting(session: &mut Session<'_>, element: Element<'_>) -> Result<(), St
     .category("discovery")
     .location(place::at(entry.url.text(), "", "", ""));
     session.emit(referred(finding, entry.references.members()), &element)
-}
-
-fn vulnerability(
-    session: &mut Session<'_>,
-    element: &Element<'_>,
-    component: &str,
-    place: &str,
-) -> Result<(), Stop> {
-    let mut repaired = Vec::new();
-    let Some(entry) = element.read_or_lose::<Vulnerability<'_>>(session, &mut repaired) else {
-        return Ok(());
-    };
-    element.tell_wrong(
-        session,
-        &[
-            ("title", entry.title.is_wrong()),
-            ("references", entry.references.is_wrong()),
-            ("cvss", entry.cvss.is_wrong()),
-        ],
-    );
-    let references = entry.references.members();
-    let database = references.iter().find(|(kind, _)| kind == "wpvulndb");
-    let number = database
-        .and_then(|(_, ids)| ids.texts().next())
-        .unwrap_or_default();
-    let title = entry.title.text();
-    let rule = [entry.uuid.text(), number, title]
-        .into_iter()
-        .find(|id| !id.is_empty());
-    let Some(rule) = rule else {
-        session.lose_record("record-unreadable", element, "names no vulnerability");
-        return Ok(());
-    };
-    let cvss = entry.cvss.object();
-    let score = cvss
-        .and_then(|cvss| cvss.score.get())
-        .map(|Decimal(score)| *score);
-    let severity = score.and_then(score_severity).unwrap_or(Severity::Medium);
-    let raw = score.map(|score| score.to_string());
-    let mut finding = FindingBuilder::new(TOOL, rule)
-        .rule_name(title)
-        .title(title)
-        .message(&format!("{title}\nfound in {component}"))
-        .severity(severity, raw.as_deref())
-        .category("security")
-        .location(place::at(place, "", "", component))
-        .extra_text("component", component);
-    let fixed = entry.fixed_in.text();
-    if !fixed.is_empty() {
-        finding = finding.remediation(&format!("Update to {fixed} or later."));
-    }
-    if let Some(vector) = cvss.and_then(|cvss| cvss_vector(cvss.vector.text())) {
-        finding = finding.cvss_vector(vector);
-    }
-    session.emit(referred(finding, references), element)
-}
-
-/// References by kind: addresses, numbers of CVEs, numbers of `WPScan`'s own database.
-fn referred(mut finding: FindingBuilder, references: &[(String, Texts<'_>)]) -> FindingBuilder {
-    for (kind, ids) in references {
-        for id in ids.texts() {
-            finding = match kind.as_str() {
-                "url" => finding.reference(id),
-                "cve" => finding.cve(&format!("CVE-{}", id.trim_start_matches("CVE-"))),
-                "wpvulndb" => finding.reference(&format!("https://wpscan.com/vulnerability/{id}")),
-                "exploitdb" => finding.reference(&format!("https://www.exploit-db.com/exploits/{id}")),
-                _ => finding,
-            };
-        }
-    }
-    finding
 }
 
 fn confidence(percent: Option<&Decimal>) -> Confidence {
