@@ -337,6 +337,7 @@ impl Failure<'_> {
 impl Vulnerability<'_> {
     fn finding(&self, check: &str) -> FindingBuilder {
         let package = Package {
+            ecosystem: "",
             name: self.package_name.text(),
             version: self.package_version.text(),
             fixed: self.lowest_fixed_version.text(),

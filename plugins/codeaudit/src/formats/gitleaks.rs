@@ -33,11 +33,14 @@ struct Leak<'a> {
     end_column: Whole,
     #[serde(borrow, alias = "commit")]
     commit: Text<'a>,
+    #[serde(borrow, alias = "author")]
+    author: Text<'a>,
     #[serde(borrow, alias = "date")]
     date: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "leakURL")]
     link: Text<'a>,
-    #[serde(borrow)]
+    /// A list; before version 8 one text with commas.
+    #[serde(borrow, alias = "tags")]
     tags: Texts<'a>,
     #[serde(borrow)]
     fingerprint: Text<'a>,
@@ -90,17 +93,19 @@ fn leak(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         .severity(secret::FOUND, None)
         .cwe(secret::CWE)
         .category("secret")
-        .reference(leak.link.text());
-    for tag in leak.tags.texts() {
+        .reference(&secret::without(leak.link.text(), &[value]));
+    for tag in leak.tags.texts().flat_map(|tags| tags.split(',')) {
         finding = finding.tag(tag);
     }
     for (key, text) in [
         ("commit", leak.commit.text()),
+        ("author", leak.author.text()),
         ("date", leak.date.text()),
         ("gitleaks-fingerprint", leak.fingerprint.text()),
     ] {
-        if !text.is_empty() {
-            finding = finding.extra_text(key, text);
+        // Without a commit the date is the year 1.
+        if !text.is_empty() && !text.starts_with("0001-01-01") {
+            finding = finding.extra_text(key, &secret::without(text, &[value]));
         }
     }
     let region = Region::of(
@@ -110,7 +115,8 @@ fn leak(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         &leak.end_column,
     );
     let snippet = secret::hidden_snippet(leak.quoted.text(), value);
-    let finding = place::at(finding, session, element, leak.file.text(), region, &snippet);
+    let path = secret::without(leak.file.text(), &[value]);
+    let finding = place::at(finding, session, element, &path, region, &snippet);
     let finding = session.secret(finding, value);
     session.emit(finding, element)
 }

@@ -27,6 +27,7 @@ mod kingfisher;
 mod njsscan;
 mod npm_audit;
 mod npm_audit_six;
+mod osv_affected;
 mod osv_scanner;
 mod pip_audit;
 mod ruff;
@@ -35,7 +36,10 @@ mod shellcheck;
 mod trivy;
 mod trivy_records;
 mod trufflehog;
+mod trufflehog_place;
+mod trufflehog_three;
 mod trufflehog_two;
+mod yarn_audit;
 mod zizmor;
 
 use tamiz_sdk::report::{EmptyList, Format};
@@ -60,6 +64,7 @@ pub(crate) const FORMATS: &[&dyn Format] = &[
     &gitleaks::Gitleaks,
     &trufflehog::Trufflehog,
     &trufflehog_two::TrufflehogTwo,
+    &trufflehog_three::TrufflehogThree,
     &kingfisher::Kingfisher,
     &detect_secrets::DetectSecrets,
     &njsscan::Njsscan,
@@ -70,6 +75,7 @@ pub(crate) const FORMATS: &[&dyn Format] = &[
     &pip_audit::PipAudit,
     &npm_audit::NpmAudit,
     &npm_audit_six::NpmAuditSix,
+    &yarn_audit::YarnAudit,
     &cargo_audit::CargoAudit,
     &gosec::Gosec,
     &cppcheck::Cppcheck,
@@ -103,6 +109,7 @@ pub(crate) const SEVERITIES: &[&SeverityTable] = &[
     &secret::SEVERITIES,
     &shellcheck::SEVERITIES,
     &trivy::SEVERITIES,
+    &trufflehog_three::SEVERITIES,
     &zizmor::SEVERITIES,
 ];
 

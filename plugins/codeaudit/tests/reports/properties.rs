@@ -21,12 +21,14 @@ fn own(finding: &Finding) -> (String, u32) {
     place(finding)
 }
 
-/// Formats, and one report, whose records need what stands behind them for more than their tool's name.
-const WITH_WORDS_BEHIND: [&str; 4] = [
+/// Formats, and some reports, whose records need what stands behind them for more than their tool's name.
+const WITH_WORDS_BEHIND: [&str; 6] = [
     "mobsfscan/",
     "njsscan/",
     "npm-audit/",
     "sarif/files-behind-results.sarif",
+    "pip-audit/fixed.json",
+    "trivy/sorted-keys.json",
 ];
 
 /// Only what stands behind the results tells opengrep from semgrep.
