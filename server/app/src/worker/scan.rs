@@ -216,6 +216,7 @@ fn wrong_run(name: &str, error: ToolError) -> Failure {
         | ToolError::Outputs { .. }
         | ToolError::NoTarget { .. }
         | ToolError::NothingToRead { .. } => Failure::refused(RefusalCode::PluginFailed, error.to_string()),
+        ToolError::TooManySettings { .. } => Failure::refused(RefusalCode::ToolFailed, error.to_string()),
         ToolError::Box { .. } | ToolError::System { .. } => {
             tracing::error!(
                 tool = name,
