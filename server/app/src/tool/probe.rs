@@ -40,8 +40,8 @@ pub struct Tool {
     pub entry: ToolEntry,
     /// Its program.
     pub binary: PathBuf,
-    /// As it answered.
-    pub version: String,
+    /// As it answered; none if it has no word for it.
+    pub version: Option<String>,
     pub(super) boxed: Bubblewrap,
     /// What `${install}` stands for.
     install: Option<PathBuf>,
@@ -200,7 +200,7 @@ async fn ask(
         let mut tool = Tool {
             entry: entry.clone(),
             binary: program.path,
-            version: String::new(),
+            version: None,
             boxed: boxed.clone(),
             install: program.install,
         };
@@ -235,7 +235,7 @@ impl Tool {
             .collect()
     }
 
-    async fn ask_version(&self) -> Result<String, String> {
+    async fn ask_version(&self) -> Result<Option<String>, String> {
         let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
         let limits = Limits {
             wall_seconds: VERSION_SECONDS_MAX,
@@ -269,7 +269,7 @@ impl Tool {
         }
         if self.entry.version.untold {
             return match answer.end {
-                ToolEnd::Exited(0) => Ok("unknown".to_owned()),
+                ToolEnd::Exited(0) => Ok(None),
                 end => Err(end.to_string()),
             };
         }
@@ -277,6 +277,7 @@ impl Tool {
         [&answer.stdout, &answer.stderr]
             .into_iter()
             .find_map(|stream| version_in(&text_of(stream), &self.entry.version.after))
+            .map(Some)
             .ok_or_else(|| format!("{}, and its answer holds no version", answer.end))
     }
 }

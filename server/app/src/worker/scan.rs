@@ -66,7 +66,7 @@ pub(crate) async fn run_tools(
         };
         bench.reporter.phase(
             Phase::Scanning,
-            format!("running {} {}{count}", run.tool, tool.version),
+            format!("running {}{count}", named(&run.tool, tool)),
         );
         if let Some(called) = target.network {
             judge_again(bench, called).await?;
@@ -104,6 +104,12 @@ pub(crate) async fn run_tools(
             .push(diagnostic(level, "tool-failed", failure.to_string()));
     }
     Ok(reports)
+}
+
+/// A tool's name and its version, if it tells one.
+fn named(name: &str, tool: &Tool) -> String {
+    let version = tool.version.iter().map(|version| format!(" {version}"));
+    std::iter::once(name.to_owned()).chain(version).collect()
 }
 
 /// The planned runs whose tools are here. The others are told, or refused if there is none.
@@ -359,7 +365,7 @@ async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<V
         task_id: bench.of.task,
         attempt: bench.of.attempt,
         tool: name.clone(),
-        tool_version: Some(tool.version.clone()),
+        tool_version: tool.version.clone(),
         args: outcome.argv.clone(),
         exit_code,
         ended_by: ended_by.to_owned(),
