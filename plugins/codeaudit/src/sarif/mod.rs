@@ -303,6 +303,14 @@ impl SarifWalk {
                 return Err(Stop::Again);
             }
             run.rules_missing = !run.tool_seen;
+            if needs_files {
+                let message = format!(
+                    "runs[{}] has its file table behind its results, and the input cannot be read twice: places \
+                     that only it names are missing",
+                    run.index
+                );
+                session.tell(LogLevel::Warn, "files-after-results", &message, None);
+            }
         }
         if run.rules_missing {
             let message = format!(

@@ -225,3 +225,15 @@ fn a_region_of_bytes_finds_its_line_in_the_source() {
     assert_eq!(crate::answer::place(&seeing[0]), ("a.py".to_owned(), 2));
     assert_eq!(snippet(&seeing[0]), Some("  two"));
 }
+
+#[test]
+fn files_behind_results_are_found_by_a_second_reading_or_missed_aloud() {
+    let bytes = report("sarif/files-behind-results.sarif");
+    let twice = convert(&bytes).host.findings;
+    assert_eq!(crate::answer::place(&twice[0]), ("src/Load.cs".to_owned(), 4));
+    let input = MemoryInput::new("report", bytes).without_rewind();
+    let once = convert_input(input, MemoryHost::default());
+    assert_eq!(crate::answer::place(&once.host.findings[0]), (String::new(), 0));
+    assert_eq!(once.host.findings.len(), twice.len());
+    assert_eq!(once.told("files-after-results").len(), 1);
+}
