@@ -211,12 +211,19 @@ impl Format for Xml {
     }
 }
 
-/// Whether only names were guessed, or a zone was asked for: to find none is an answer, too.
+/// Whether only names were guessed, addresses looked up, or a zone was asked for: to find none is an answer,
+/// too.
 fn is_guessing(arguments: &str) -> bool {
-    let mut words = arguments.split_whitespace().skip_while(|word| *word != "-t");
-    let kinds = words.nth(1).unwrap_or_default();
+    let mut words = arguments.split_whitespace();
     let guesses = ["axfr", "brt", "rvl", "srv", "snoop", "tld"];
-    kinds.split(',').any(|kind| guesses.contains(&kind))
+    match words
+        .clone()
+        .skip_while(|word| !matches!(*word, "-t" | "--type"))
+        .nth(1)
+    {
+        Some(kinds) => kinds.split(',').all(|kind| guesses.contains(&kind)),
+        None => words.any(|word| matches!(word, "-r" | "--range")),
+    }
 }
 
 fn answered(answered: bool) -> Result<(), Stop> {
@@ -296,5 +303,24 @@ impl Entry<'_> {
             found::name(finding, name, kind)
         };
         found::extras(finding, &pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_guessing;
+
+    #[test]
+    fn only_a_guess_may_find_nothing() {
+        for (arguments, guesses) in [
+            ("dnsrecon -d a.example -t std -j o", false),
+            ("dnsrecon -d a.example -t std,axfr -j o", false),
+            ("dnsrecon -d a.example -j o", false),
+            ("dnsrecon -d a.example -t axfr -j o", true),
+            ("dnsrecon -d a.example --type brt,srv", true),
+            ("dnsrecon -r 192.0.2.0/28 -j o", true),
+        ] {
+            assert_eq!(is_guessing(arguments), guesses, "{arguments}");
+        }
     }
 }
