@@ -61,8 +61,9 @@ impl Vectors {
         if self.0.len() == 1 {
             return finding;
         }
+        // A vector has letters, digits and three marks: nothing that JSON would escape.
         let all: Vec<&str> = self.0.iter().map(|vector| vector.text.as_str()).collect();
-        finding.extra_json("cvss-vectors", &serde_json::json!(all).to_string())
+        finding.extra_json("cvss-vectors", &format!("[\"{}\"]", all.join("\",\"")))
     }
 }
 

@@ -1,15 +1,17 @@
-//! Gitleaks' JSON, an array (seen: 8.16.0; the names of version 7, such as `offender`, are known too).
+//! Gitleaks' JSON, an array (seen: 8.16.0; the names of versions 2 to 7, such as `offender`, are known too, and
+//! the objects that those print one after the other).
 //!
 //! Its `Fingerprint` is commit, file, rule and line, so it changes when lines move: it is kept as
-//! `gitleaks-fingerprint`, and the secret's keyed hash is the finding's identity.
+//! `gitleaks-fingerprint`, and the secret's keyed hash is the finding's identity. The commit's message may quote
+//! secrets and is not kept.
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Text, Texts, Whole};
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
 
 use super::place::{self, Region};
-use super::{secret, walk, wrong};
+use super::{secret, wrong};
 
 pub(super) struct Gitleaks;
 
@@ -56,20 +58,19 @@ impl Format for Gitleaks {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let now = [
-            "[].RuleID",
-            "[].Secret",
-            "[].Match",
-            "[].Fingerprint",
-            "[].StartLine",
-        ];
-        let before = ["[].offender", "[].rule", "[].lineNumber", "[].leakURL"];
-        (head.count(&now) >= 2 || head.count(&before) >= 2).into()
+        let now = ["RuleID", "Secret", "Match", "Fingerprint", "StartLine"];
+        let before = ["offender", "rule", "lineNumber", "leakURL", "commitMessage"];
+        let count = |keys: &[&str], prefix: &str| {
+            let has = |key: &&&str| head.has(&format!("{prefix}{key}"));
+            keys.iter().filter(has).count()
+        };
+        let is_list = count(&now, "[].") >= 2 || count(&before, "[].") >= 2;
+        (is_list || count(&now, "") >= 3 || count(&before, "") >= 3).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("gitleaks", None);
-        walk::list(source, session, |session, element| leak(session, &element))
+        json_lines(source, session, |session, element| leak(session, &element))
     }
 }
 
