@@ -86,6 +86,12 @@ impl Fix<'_> {
     }
 }
 
+/// The secret that stands beside the line which holds it; empty when none does.
+pub(super) fn offender<'shape>(result: &'shape ResultShape<'_>) -> &'shape str {
+    let properties = result.properties.object();
+    properties.map_or("", |properties| properties.offender.text())
+}
+
 /// `fingerprints` identify a result by themselves, `partialFingerprints` help to; the first that
 /// says something, in the order of their names, is taken. Of the place comes before others, which may be
 /// of the file or of the rule (`scanFileHash`). gitleaks fills them with empty strings.

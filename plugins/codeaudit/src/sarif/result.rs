@@ -5,7 +5,7 @@ use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::{FindingBuilder, hide};
 
-use super::extras::{Fix, fingerprint};
+use super::extras::{Fix, fingerprint, offender};
 use super::head::RunHead;
 use super::places::{logical_places, step, target};
 use super::region::{by_offset, context_lines, lines, offsets, positions};
@@ -104,7 +104,7 @@ impl<'run> ResultReader<'run> {
         finding = describe(finding, result, rule, &message, raw_id);
         finding = labels(finding, result, rule);
         for location in result.locations.objects() {
-            finding = self.place(finding, location, session, sources);
+            finding = self.place(finding, location, offender(result), session, sources);
         }
         if result.locations.objects().is_empty() {
             finding = target(self.head, finding, result, session);
@@ -120,6 +120,7 @@ impl<'run> ResultReader<'run> {
         &self,
         finding: FindingBuilder,
         location: &Location<'_>,
+        offender: &str,
         session: &mut Session<'_>,
         sources: &mut Sources,
     ) -> FindingBuilder {
@@ -142,7 +143,10 @@ impl<'run> ResultReader<'run> {
         let mut finding = finding;
         let (start, snippet) = match (region, start) {
             _ if self.may_quote_secrets => (start, String::new()),
-            _ if self.quotes_secrets => (start, hidden_snippet(quoted, quoted)),
+            _ if self.quotes_secrets => {
+                let secret = if offender.is_empty() { quoted } else { offender };
+                (start, hidden_snippet(quoted, secret))
+            }
             (Some(_), Some(_)) if !quoted.is_empty() => (start, quoted.to_owned()),
             (Some(region), Some(_)) => (start, sources.lines(session, &label.path, &lines(region))),
             (Some(region), None) => {
@@ -176,10 +180,11 @@ impl<'run> ResultReader<'run> {
             .objects()
             .iter()
             .filter_map(|place| place.physical.object());
-        let mut quoted = physical
+        let quoted = physical
             .filter_map(|physical| physical.region.object()?.snippet.object())
             .map(Message::plain);
-        quoted.find(|text| !text.is_empty()).unwrap_or_default()
+        let mut said = [offender(result)].into_iter().chain(quoted);
+        said.find(|text| !text.is_empty()).unwrap_or_default()
     }
 
     /// What has no field of its own.

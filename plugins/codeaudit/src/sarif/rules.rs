@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tamiz_sdk::clean_text;
 use tamiz_sdk::limits::{MESSAGE_BYTES, WORD_BYTES};
 
-use super::shapes::{ComponentReference, Properties, Reference, ResultShape, RuleShape};
+use super::shapes::{ComponentReference, Message, Properties, Reference, ResultShape, RuleShape};
 use crate::vocabulary::{self, Label};
 
 /// Descriptions and help of one rule that are kept.
@@ -180,12 +180,17 @@ impl Rules {
         let indexed = named.unwrap_or(&self.driver).by_index(index);
         match indexed {
             Some(rule) if id.is_empty() || is_or_is_above(&rule.id, id) => Some(rule),
-            _ if id.is_empty() => None,
+            _ if id.is_empty() => self.named_by(result.message.object().map_or("", Message::plain)),
             _ => {
                 let mut all = named.into_iter().chain([&self.driver]).chain(&self.extensions);
                 all.find_map(|component| component.by_id(id))
             }
         }
+    }
+
+    /// gitleaks before version 8 names a result's rule in its message only.
+    fn named_by(&self, message: &str) -> Option<&Rule> {
+        self.driver.by_id(message.strip_suffix(" secret detected")?)
     }
 
     /// A text that results of any rule refer to by id.

@@ -244,6 +244,9 @@ pub(super) struct Properties<'a> {
     pub(super) precision: Text<'a>,
     #[serde(borrow, default)]
     pub(super) confidence: Text<'a>,
+    /// The secret itself, as gitleaks before version 8 has it beside the line.
+    #[serde(borrow, default)]
+    pub(super) offender: Text<'a>,
     /// Bandit's, beside the rule's precision.
     #[serde(borrow, default)]
     pub(super) issue_confidence: Text<'a>,
