@@ -64,6 +64,8 @@ struct Walk {
     target: String,
     crawled: Option<i64>,
     classes: Vec<Class>,
+    /// Whether the document was gone through for what stands behind the flaws.
+    surveyed: bool,
 }
 
 impl Format for WapitiJson {
@@ -104,11 +106,16 @@ impl Format for WapitiJson {
         };
         let mut reader = source.json()?;
         if walk.target.is_empty() {
-            // A report that is cut has no target; its flaws are read all the same.
-            let _ = walk.document(&mut reader, session, false);
-            reader.rewind()?;
+            walk.survey(&mut reader, session)?;
         }
-        walk.document(&mut reader, session, true)?;
+        match walk.document(&mut reader, session, true) {
+            Err(Stop::Again) => {
+                reader.rewind()?;
+                walk.survey(&mut reader, session)?;
+                walk.document(&mut reader, session, true)?;
+            }
+            end => end?,
+        }
         reader.finish()?;
         if session.records() == before {
             return judge_silence(session, walk.crawled);
@@ -118,6 +125,14 @@ impl Format for WapitiJson {
 }
 
 impl Walk {
+    /// Reads what stands behind the flaws and is needed for them, and goes back.
+    fn survey(&mut self, reader: &mut JsonReader<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        self.surveyed = true;
+        // A report that is cut has no target; its flaws are read all the same.
+        let _ = self.document(reader, session, false);
+        Ok(reader.rewind()?)
+    }
+
     fn document(
         &mut self,
         reader: &mut JsonReader<'_>,
@@ -131,6 +146,10 @@ impl Walk {
                     self.classifications(reader, session)?;
                 }
                 ("vulnerabilities" | "anomalies" | "additionals", Kind::Object) if with_flaws => {
+                    // The texts of the classes stand in front, unless somebody sorted the keys.
+                    if self.classes.is_empty() && !self.surveyed {
+                        return Err(Stop::Again);
+                    }
                     self.section(reader, session, key)?;
                 }
                 _ => return Ok(false),
