@@ -9,6 +9,7 @@ pub mod config;
 pub mod embedded;
 pub mod flow;
 pub mod metrics_page;
+mod names;
 pub mod platform;
 mod services;
 pub mod spool;

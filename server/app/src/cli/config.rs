@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{CliError, ConfigFlags};
+use super::{CliError, ConfigFlags, answer};
 use crate::config;
 
 /// What can be done with the configuration.
@@ -21,7 +21,7 @@ Examples:
 pub(super) fn run(command: &ConfigCommand, flags: &ConfigFlags) -> Result<(), CliError> {
     let ConfigCommand::Check = command;
     let outcome = config::load(flags.config.clone(), flags.flags(Vec::new())?);
-    print!("{}", config::render(&outcome));
+    answer::print(&config::render(&outcome))?;
     let loaded = outcome?;
     for warning in &loaded.warnings {
         eprintln!("tamiz: warning: {warning}");

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::database::Database;
-use super::{CliError, ConfigFlags, start_logs};
+use super::{CliError, ConfigFlags, answer, start_logs};
 
 /// Bring the database to the newest schema; safe to repeat
 #[derive(Debug, Args)]
@@ -22,6 +22,5 @@ pub(super) async fn run(_args: MigrateArgs, flags: ConfigFlags) -> Result<(), Cl
     let migrated = tamiz_store::migrate::run(&database.url).await;
     database.close(config.shutdown_grace).await;
     migrated.map_err(|error| CliError::unavailable(&error))?;
-    println!("the database is at the newest schema");
-    Ok(())
+    answer::print_line("the database is at the newest schema")
 }

@@ -5,6 +5,7 @@
 //!
 //! Not here: the work itself. A command loads the configuration, sets up telemetry and calls a module.
 
+mod answer;
 pub mod compile_component;
 pub mod config;
 pub mod database;

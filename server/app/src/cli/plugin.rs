@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use tamiz_host::Plugin;
 
-use super::{CliError, ConfigFlags, open};
+use super::{CliError, ConfigFlags, answer, open};
 use crate::config::Config;
 
 /// What can be asked about plugins.
@@ -45,8 +45,7 @@ pub(super) fn run(command: PluginCommand, flags: &ConfigFlags) -> Result<(), Cli
         PluginCommand::Inspect { file } => {
             let plugin =
                 Plugin::load(&open::host(&config)?, &file).map_err(|error| CliError::failed(&error))?;
-            inspect(&plugin);
-            Ok(())
+            answer::print(&inspect(&plugin))
         }
         PluginCommand::Run(args) => run::run(&args, &config),
     }
@@ -67,7 +66,7 @@ fn list(config: &Config) -> Result<(), CliError> {
             plugin.sha256()[..12].to_owned(),
         ]);
     }
-    println!("{table}");
+    answer::print_line(&table.to_string())?;
     for (path, error) in registry.refused() {
         eprintln!("refused {}: {}", path.display(), super::error::chain(error));
     }
@@ -84,18 +83,19 @@ fn formats(plugin: &Plugin) -> String {
     names.join(", ")
 }
 
-fn inspect(plugin: &Plugin) {
+fn inspect(plugin: &Plugin) -> String {
     let about = plugin.description();
-    println!("name       {}", about.name);
-    println!("version    {}", about.version);
-    println!("scan type  {}", about.scan_type);
-    println!("sha256     {}", plugin.sha256());
-    println!("size       {} bytes", plugin.size_bytes());
-    for import in plugin.imports() {
-        println!("imports    {import}");
-    }
-    for format in &about.formats {
-        println!("reads      {} ({})", format.name, format.tools.join(", "));
-    }
-    println!("options    {}", about.options_schema);
+    let mut lines = vec![
+        format!("name       {}", about.name),
+        format!("version    {}", about.version),
+        format!("scan type  {}", about.scan_type),
+        format!("sha256     {}", plugin.sha256()),
+        format!("size       {} bytes", plugin.size_bytes()),
+    ];
+    let imports = plugin.imports().iter();
+    lines.extend(imports.map(|import| format!("imports    {import}")));
+    let formats = about.formats.iter();
+    lines.extend(formats.map(|format| format!("reads      {} ({})", format.name, format.tools.join(", "))));
+    lines.push(format!("options    {}\n", about.options_schema));
+    lines.join("\n")
 }

@@ -6,7 +6,7 @@ use tamiz_core::limits::NAME_CHARACTERS_MAX;
 use tamiz_store::{Store, tenant};
 
 use super::database::Database;
-use super::{CliError, ConfigFlags, open, start_logs};
+use super::{CliError, ConfigFlags, answer, open, start_logs};
 use crate::config::Config;
 use crate::flow;
 
@@ -73,13 +73,9 @@ async fn create(
     {
         Some(id) => {
             tx.commit().await.map_err(failed)?;
-            println!("created tenant {name} ({id})");
-            Ok(())
+            answer::print_line(&format!("created tenant {name} ({id})"))
         }
-        None if if_absent => {
-            println!("tenant {name} is there already");
-            Ok(())
-        }
+        None if if_absent => answer::print_line(&format!("tenant {name} is there already")),
         None => Err(CliError::Failed(format!("a tenant named {name} exists already"))),
     }
 }
@@ -95,6 +91,5 @@ async fn list(store: &Store) -> Result<(), CliError> {
         let created = tenant.created_at.format("%Y-%m-%d %H:%M").to_string();
         table.add_row([tenant.id.to_string(), tenant.name, created]);
     }
-    println!("{table}");
-    Ok(())
+    answer::print_line(&table.to_string())
 }

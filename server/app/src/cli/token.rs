@@ -10,7 +10,7 @@ use tamiz_store::token::{self, NewToken, Role};
 use tamiz_store::{ControlTx, Store, StoreError, tenant};
 
 use super::database::Database;
-use super::{CliError, ConfigFlags, open, start_logs};
+use super::{CliError, ConfigFlags, answer, open, start_logs};
 use crate::config::{Config, parse_duration};
 use crate::flow;
 
@@ -124,8 +124,7 @@ async fn create(
     };
     tx.commit().await.map_err(failed)?;
     eprintln!("created token {id}; it is shown only now:");
-    println!("{}", token.reveal());
-    Ok(())
+    answer::print_line(token.reveal())
 }
 
 fn end_of(expires_in: &str) -> Result<DateTime<Utc>, CliError> {
@@ -168,8 +167,7 @@ async fn list(store: &Store, tenant: Option<&str>) -> Result<(), CliError> {
             used.unwrap_or_else(|| "never".to_owned()),
         ]);
     }
-    println!("{table}");
-    Ok(())
+    answer::print_line(&table.to_string())
 }
 
 async fn revoke(store: &Store, id: &str) -> Result<(), CliError> {
@@ -183,6 +181,5 @@ async fn revoke(store: &Store, id: &str) -> Result<(), CliError> {
         )));
     }
     tx.commit().await.map_err(failed)?;
-    println!("revoked token {id}");
-    Ok(())
+    answer::print_line(&format!("revoked token {id}"))
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::flags::flag;
-use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
+use super::{CliError, ConfigFlags, answer, asked_to_end, open, start_logs};
 use crate::api::health;
 use crate::api::listen::{self, Limits};
 use crate::config::{Config, Flag};
@@ -120,9 +120,13 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
 /// Prints what this machine can do.
 async fn check(config: &Config) -> Result<(), CliError> {
     let inventory = Equipment::of(config)?.probe().await;
-    print!("{}", tools_table(&inventory));
     let serving = serving(&inventory);
-    println!("\n{}", serving_table(&serving));
+    answer::print(&format!(
+        "{}\n{}\n{}",
+        tools_table(&inventory),
+        serving_table(&serving),
+        what_next(&inventory)
+    ))?;
     if serving.values().any(|tools| !tools.is_empty()) {
         return Ok(());
     }
@@ -145,41 +149,50 @@ fn serving(inventory: &Inventory) -> BTreeMap<&str, Vec<&str>> {
     serving
 }
 
+/// By scan type, and within one what is here first.
 fn tools_table(inventory: &Inventory) -> String {
-    let mut lines = vec![format!(
-        "{:<12} {:<10} {:<12} {}",
-        "TOOL", "SCANS", "VERSION", "WHERE, OR WHAT TO DO"
-    )];
-    for tool in &inventory.available {
-        let (name, place) = (&tool.entry.name, tool.binary.display());
-        lines.push(format!(
-            "{name:<12} {:<10} {:<12} {place}",
-            tool.entry.scan_types.join(","),
-            tool.version
-        ));
-    }
-    for tool in &inventory.missing {
-        let (name, reason) = (&tool.name, &tool.reason);
-        lines.push(format!(
-            "{name:<12} {:<10} {:<12} {reason}",
-            tool.scan_types.join(","),
-            "missing"
-        ));
-    }
-    lines.join("\n") + "\n"
+    let here = inventory.available.iter().map(|tool| {
+        let entry = &tool.entry;
+        let place = tool.binary.display().to_string();
+        let version = tool.version.clone().unwrap_or_else(|| "(untold)".to_owned());
+        (entry.scan_types.join(","), 0, &entry.name, version, place)
+    });
+    let missing = inventory.missing.iter().map(|tool| {
+        let types = tool.scan_types.join(",");
+        (types, 1, &tool.name, "missing".to_owned(), tool.reason.clone())
+    });
+    let mut rows: Vec<_> = here.chain(missing).collect();
+    rows.sort();
+    let head = "SCANS      TOOL         VERSION    WHERE IT IS, OR WHAT IT WANTS\n";
+    let line = |(types, _, name, version, place)| format!("{types:<10} {name:<12} {version:<10} {place}\n");
+    std::iter::once(head.to_owned())
+        .chain(rows.into_iter().map(line))
+        .collect()
 }
 
 fn serving_table(serving: &BTreeMap<&str, Vec<&str>>) -> String {
-    let mut lines = vec![format!("{:<12} {}", "SCAN TYPE", "SERVED WITH")];
+    let mut table = "SCANS      ARE SERVED WITH\n".to_owned();
     for (scan_type, tools) in serving {
         let with = if tools.is_empty() {
-            "nothing: reports can be imported, nothing can be scanned".to_owned()
+            "nothing: finished reports can be imported, nothing can be scanned".to_owned()
         } else {
             tools.join(", ")
         };
-        lines.push(format!("{scan_type:<12} {with}"));
+        table += &format!("{scan_type:<10} {with}\n");
     }
-    lines.join("\n")
+    table
+}
+
+fn what_next(inventory: &Inventory) -> String {
+    let (here, missing) = (inventory.available.len(), inventory.missing.len());
+    let of_all = format!("{here} of {} tools work here", here + missing);
+    if missing == 0 {
+        return format!("{of_all}.\n");
+    }
+    format!(
+        "{of_all}. A scan runs those of its profile that do, and says what it did without.\n\
+         In a checkout, `make tools` installs what the platform's registries offer.\n"
+    )
 }
 
 /// What a worker needs and its configuration may have wrong; looked at before anything is served.
@@ -252,11 +265,12 @@ mod tests {
         };
         let table = tools_table(&inventory);
         assert!(
-            table.contains("sslscan      ssl        missing      no program"),
+            table.contains("ssl        sslscan      missing    no program"),
             "{table}"
         );
         let serving = serving(&inventory);
         assert_eq!(serving["ssl"], [""; 0]);
-        assert!(serving_table(&serving).contains("ssl          nothing: "));
+        assert!(serving_table(&serving).contains("ssl        nothing: "));
+        assert!(what_next(&inventory).starts_with("0 of 1 tools work here. "));
     }
 }

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use tamiz_core::{PinnedTarget, RefusalCode, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use crate::names::{self, Record};
 use crate::tool::NetworkTarget;
 
 /// For a connection, and again for the first byte of an answer: a server that wakes up needs seconds.
@@ -165,10 +166,10 @@ fn length(bytes: &[u8]) -> [u8; 2] {
 async fn ask_all(name: &str, resolvers: &[SocketAddr]) -> Result<(), String> {
     let mut problems = String::new();
     for resolver in resolvers {
-        let why = match within(ask(name, *resolver)).await {
-            // NOERROR
-            Ok(0) => return Ok(()),
-            Ok(3) => return Err("there is no such domain".to_owned()),
+        let answer = within(names::ask(name, Record::Authority, *resolver)).await;
+        let why = match answer.map(|answer| answer.code) {
+            Ok(names::NO_ERROR) => return Ok(()),
+            Ok(names::NO_SUCH_NAME) => return Err("there is no such domain".to_owned()),
             Ok(code) => format!("it answers with code {code}"),
             Err(error) => error.to_string(),
         };
@@ -185,38 +186,10 @@ async fn ask_all(name: &str, resolvers: &[SocketAddr]) -> Result<(), String> {
     Err(problems)
 }
 
-/// The code of one resolver's answer to a question for the start of authority.
-async fn ask(name: &str, resolver: SocketAddr) -> io::Result<u8> {
-    let any: SocketAddr = if resolver.is_ipv4() {
-        ([0; 4], 0).into()
-    } else {
-        ([0_u16; 8], 0).into()
-    };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(resolver).await?;
-    let id: [u8; 2] = rand::random();
-    let mut question = [&id[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
-    for label in name.split('.') {
-        question.push(u8::try_from(label.len()).map_err(io::Error::other)?);
-        question.extend(label.as_bytes());
-    }
-    // The root, type SOA, class IN.
-    question.extend([0, 0, 6, 0, 1]);
-    socket.send(&question).await?;
-    let mut answer = [0; 512];
-    loop {
-        let length = socket.recv(&mut answer).await?;
-        // Another id is the answer to a question that somebody else was meant to have asked.
-        if length >= 12 && answer[..2] == id {
-            return Ok(answer[3] & 0x0f);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, UdpSocket};
 
     fn pinned(target: Target) -> PinnedTarget {
         PinnedTarget {

@@ -1,7 +1,7 @@
 //! The task's target as the worker gets it: with the addresses that were pinned, judged again.
 //!
 //! Nothing is resolved here. What the configuration no longer allows is refused, whatever it allowed
-//! when the task was asked for.
+//! when the task was asked for; this is asked before the first contact, and again before each tool.
 
 use tamiz_core::{PinnedTarget, RefusalCode};
 use tamiz_store::{target, tenant};
@@ -9,6 +9,7 @@ use tamiz_store::{target, tenant};
 use super::attempt::Bench;
 use super::failure::Failure;
 use crate::target::recheck;
+use crate::tool::NetworkTarget;
 
 /// Where the tools of this task may go, and nowhere else.
 pub(crate) async fn pinned(bench: &Bench) -> Result<PinnedTarget, Failure> {
@@ -21,4 +22,21 @@ pub(crate) async fn pinned(bench: &Bench) -> Result<PinnedTarget, Failure> {
         return Err(Failure::refused(RefusalCode::NotFound, message));
     };
     recheck(&found.pinned, &tenant, &bench.platform.config.target).map_err(Failure::Refused)
+}
+
+/// Whether a tool may start: the target is still allowed, and its addresses are those that were pinned.
+pub(crate) async fn judge_again(bench: &Bench, called: &NetworkTarget) -> Result<(), Failure> {
+    let pinned = pinned(bench).await?;
+    if called
+        .addresses
+        .iter()
+        .all(|address| pinned.addresses.contains(address))
+    {
+        return Ok(());
+    }
+    let message = format!(
+        "{} may not be called where it was not pinned",
+        pinned.target.text()
+    );
+    Err(Failure::refused(RefusalCode::TargetForbidden, message))
 }

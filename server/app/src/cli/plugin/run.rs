@@ -6,14 +6,15 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tamiz_core::fingerprint::Occurrences;
+use tamiz_core::cvss::Scores;
+use tamiz_core::fingerprint::Fingerprints;
+use tamiz_core::occurrence::{Record, Records};
 use tamiz_core::{Diagnostic, Finding, Location};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
@@ -23,7 +24,7 @@ use tamiz_host::{
 use super::super::scan::documents::Project;
 use super::super::scan::report::{self, Report};
 use super::super::scan::{sarif, table};
-use super::super::{CliError, open};
+use super::super::{CliError, answer, open};
 use crate::config::Config;
 use crate::services::PluginServices;
 
@@ -76,11 +77,7 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<(), CliError> {
         Format::Sarif => format!("{:#}\n", sarif::render(&sink.report())),
         Format::Table => table::render(&sink.report(), table::Look::of_stdout()),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // a reader such as `head` has seen enough
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        written => written.map_err(|error| CliError::failed(&error))?,
-    }
+    answer::print(&text)?;
     if args.format != Format::Json {
         for diagnostic in &sink.diagnostics {
             let text = tamiz_core::text::printable(&diagnostic.message);
@@ -172,6 +169,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
 struct Local {
     finding: Finding,
     fingerprint: String,
+    cvss_score: Option<f64>,
     occurrences: Vec<Value>,
 }
 
@@ -179,40 +177,39 @@ struct Local {
 #[derive(Default)]
 struct MemorySink {
     findings: Vec<Local>,
-    /// By the hash of all that a finding says, its place in the report aside.
-    known: HashMap<[u8; 32], usize>,
-    identities: Occurrences,
+    records: Records<usize>,
+    fingerprints: Fingerprints,
+    scores: Scores,
     diagnostics: Vec<Diagnostic>,
     artifacts: HashMap<ArtifactHandle, (Sha256, u64)>,
 }
 
 impl MemorySink {
-    fn add(&mut self, finding: Finding) -> Result<(), SinkError> {
-        let said = Finding {
-            origin: None,
-            ..finding.clone()
-        };
-        let text = serde_json::to_vec(&said).map_err(SinkError::new)?;
-        let hash: [u8; 32] = Sha256::digest(&text).into();
-        if let Some(index) = self.known.get(&hash) {
-            if let Some(local) = self.findings.get_mut(*index) {
-                let again = json!({ "locations": finding.locations, "origin": finding.origin });
-                local.occurrences.push(again);
+    fn add(&mut self, mut finding: Finding) -> Result<(), SinkError> {
+        let next = self.findings.len();
+        match self.records.add(&mut finding, || next).map_err(SinkError::new)? {
+            Record::Occurrence { of, .. } => {
+                if let Some(local) = self.findings.get_mut(of) {
+                    let again = json!({ "locations": finding.locations, "origin": finding.origin });
+                    local.occurrences.push(again);
+                }
             }
-            return Ok(());
+            Record::Finding(_) if next >= FINDINGS_MAX => {
+                return Err(SinkError::new(format!(
+                    "more than {FINDINGS_MAX} findings: import the report into a server"
+                )));
+            }
+            Record::Finding(_) => {
+                let (cvss_score, note) = self.scores.of(&finding);
+                self.diagnostics.extend(note);
+                self.findings.push(Local {
+                    fingerprint: hex::encode(self.fingerprints.next(&finding).0),
+                    finding,
+                    cvss_score,
+                    occurrences: Vec::new(),
+                });
+            }
         }
-        if self.findings.len() >= FINDINGS_MAX {
-            return Err(SinkError::new(format!(
-                "more than {FINDINGS_MAX} findings: import the report into a server"
-            )));
-        }
-        self.known.insert(hash, self.findings.len());
-        let fingerprint = hex::encode(self.identities.fingerprint(&finding).0);
-        self.findings.push(Local {
-            finding,
-            fingerprint,
-            occurrences: Vec::new(),
-        });
         Ok(())
     }
 
@@ -273,6 +270,7 @@ fn finding_json(local: &Local) -> Value {
         "cwe": finding.cwe,
         "cve": finding.cve,
         "cvssVector": finding.cvss_vector,
+        "cvssScore": local.cvss_score,
         "references": finding.references,
         "tags": finding.tags,
         "file": file,
@@ -308,6 +306,8 @@ fn row(local: &Local) -> report::Finding {
         end_line: None,
         cwe: finding.cwe.clone(),
         cve: finding.cve.clone(),
+        cvss_score: local.cvss_score,
+        occurrence_count: local.occurrences.len() as u64,
         tool: finding.tool.clone(),
         confidence: confidence.and_then(|word| word.as_str().map(str::to_owned)),
         fingerprint: local.fingerprint.clone(),

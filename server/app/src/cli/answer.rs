@@ -1,0 +1,57 @@
+//! What a command prints as its answer.
+//!
+//! A reader such as `head` closes its end when it has seen enough: that is no error, and what is left is
+//! nobody's.
+
+use std::io::{self, ErrorKind, Write};
+
+use super::CliError;
+
+/// Prints `text`, which ends its own lines.
+///
+/// # Errors
+/// When standard output cannot be written, unless its reader has gone.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    print_to(&mut io::stdout().lock(), text)
+}
+
+/// Prints one line.
+///
+/// # Errors
+/// As [`print`].
+pub(super) fn print_line(line: &str) -> Result<(), CliError> {
+    print(&format!("{line}\n"))
+}
+
+fn print_to(output: &mut impl Write, text: &str) -> Result<(), CliError> {
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| CliError::Failed(format!("cannot write the answer: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Closed(ErrorKind);
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_is_no_error_and_a_full_disk_is() {
+        assert!(print_to(&mut Closed(ErrorKind::BrokenPipe), "x").is_ok());
+        assert!(matches!(
+            print_to(&mut Closed(ErrorKind::StorageFull), "x"),
+            Err(CliError::Failed(_))
+        ));
+    }
+}
