@@ -16,7 +16,7 @@ use tamiz_sdk::memory::CountingHost;
 
 use super::capture::CaptureSeed;
 use super::grow::Seed;
-use crate::Outcome;
+use crate::{Outcome, report};
 
 /// One row of the table.
 pub(super) struct Format {
@@ -52,12 +52,20 @@ impl Grown {
     }
 }
 
-pub(super) const FORMATS: [Format; 7] = [
+pub(super) const FORMATS: [Format; 8] = [
     Format {
         name: "semgrep-json",
         plugin: "codeaudit",
         bar: 200.0,
         seed: || results("codeaudit/cases/semgrep/vulnshop.json", &SEMGREP_MARKS),
+        native: natively::<tamiz_codeaudit::CodeAudit>,
+    },
+    // with rules that say more, as those of semgrep's registry do
+    Format {
+        name: "semgrep-json-long",
+        plugin: "codeaudit",
+        bar: 200.0,
+        seed: || results_of(report::semgrep(97, 1), &SEMGREP_MARKS),
         native: natively::<tamiz_codeaudit::CodeAudit>,
     },
     // semgrep writes its rules behind its results, so that the plugin reads the report twice
@@ -140,7 +148,11 @@ fn elements(array: &str) -> Outcome<Vec<&str>> {
 }
 
 fn results(name: &str, marks: &[&str]) -> Outcome<Grown> {
-    let text = String::from_utf8(case(name)?)?;
+    results_of(case(name)?, marks)
+}
+
+fn results_of(report: Vec<u8>, marks: &[&str]) -> Outcome<Grown> {
+    let text = String::from_utf8(report)?;
     let records = elements(member(&text, "results")?)?;
     Ok(Grown::Text(Seed::new(&text, &records, ",", marks)?))
 }

@@ -45,6 +45,18 @@ pub struct FindingBuilder {
     cut: Vec<&'static str>,
 }
 
+/// What many findings of a rule have in common, as a builder made it.
+#[derive(Debug, Default)]
+pub struct Labels {
+    category: Option<String>,
+    confidence: Option<Confidence>,
+    cwe: Vec<u32>,
+    cve: Vec<String>,
+    references: Vec<String>,
+    tags: Vec<String>,
+    cut: Vec<&'static str>,
+}
+
 impl FindingBuilder {
     /// A finding of a rule of a tool; everything else is optional.
     pub fn new(tool: &str, rule_id: &str) -> Self {
@@ -251,6 +263,35 @@ impl FindingBuilder {
             let key = bounded_line(key, WORD_BYTES, "extra", &mut self.cut);
             self.finding.extra.push((key, json));
         }
+        self
+    }
+
+    /// Category, confidence, labels and references, to be put on other findings.
+    pub fn into_labels(self) -> Labels {
+        let Self { finding, cut } = self;
+        Labels {
+            category: finding.category,
+            confidence: Some(finding.confidence).filter(|word| *word != Confidence::Unknown),
+            cwe: finding.cwe,
+            cve: finding.cve,
+            references: finding.references,
+            tags: finding.tags,
+            cut,
+        }
+    }
+
+    /// Takes category, confidence, labels and references over, in place of what it has of them.
+    #[must_use]
+    pub fn labels(mut self, labels: &Labels) -> Self {
+        self.finding.category.clone_from(&labels.category);
+        if let Some(confidence) = labels.confidence {
+            self.finding.confidence = confidence;
+        }
+        self.finding.cwe.clone_from(&labels.cwe);
+        self.finding.cve.clone_from(&labels.cve);
+        self.finding.references.clone_from(&labels.references);
+        self.finding.tags.clone_from(&labels.tags);
+        self.cut.extend_from_slice(&labels.cut);
         self
     }
 

@@ -6,20 +6,21 @@
 //! What the tool left out is in [`reach`].
 
 mod dependency;
+mod metadata;
 mod reach;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tamiz_sdk::FindingBuilder;
-use tamiz_sdk::json::lenient::{Field, Object, Text, Texts, Whole};
+use tamiz_sdk::json::lenient::{Field, Object, Text, Whole};
 use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::limits::{EXTRA_BYTES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Position, position};
 
 use crate::formats::{Region, Sources};
-use crate::vocabulary::{self, Label, unless_placeholder};
-use crate::weaknesses::Weaknesses;
+use crate::vocabulary::{self, unless_placeholder};
 use dependency::Dependency;
+use metadata::{RuleTexts, RuleWords};
 use reach::Reach;
 use tamiz_sdk::report::path;
 use tamiz_sdk::report::{self as record, Element};
@@ -40,6 +41,7 @@ pub(crate) struct SemgrepWalk {
     results_seen: bool,
     version_before_results: bool,
     reach: Reach,
+    rules: RuleTexts,
     /// A record with a `check_id` was read.
     record_seen: bool,
     /// `results` is an empty list.
@@ -157,15 +159,22 @@ impl SemgrepWalk {
         sources: &mut Sources,
     ) -> Result<(), Stop> {
         let mut repaired = Vec::new();
-        let record: Record<'_> = match element.read(session, &mut repaired) {
-            Ok(record) => record,
+        let Some(record) = element.read_or_lose::<Record<'_>>(session, &mut repaired) else {
+            return Ok(());
+        };
+        let metadata = record.extra.object().and_then(|extra| extra.metadata);
+        let Self {
+            rules, record_seen, ..
+        } = self;
+        let rule = match rules.read(metadata, session, element) {
+            Ok(rule) => rule,
             Err(problem) => {
                 let message = format!("{} could not be read: {problem}", element.name());
                 session.lose("record-unreadable", &message, element.span);
                 return Ok(());
             }
         };
-        if record.check_id == Field::Absent && !self.record_seen {
+        if record.check_id == Field::Absent && !*record_seen {
             return Err(Stop::Unrecognized(format!(
                 "{} has no `check_id`",
                 element.name()
@@ -176,9 +185,9 @@ impl SemgrepWalk {
             session.lose("record-without-rule", &message, element.span);
             return Ok(());
         }
-        self.record_seen = true;
-        record.tell_oddities(session, element);
-        let finding = record.finding(session, element, tool, sources);
+        *record_seen = true;
+        record.tell_oddities(session, element, rule);
+        let finding = record.finding(session, element, tool, rule, sources);
         session.emit(finding, element)
     }
 }
@@ -222,7 +231,7 @@ struct Extra<'a> {
     #[serde(borrow, default)]
     severity: Text<'a>,
     #[serde(borrow, default)]
-    metadata: Field<Object<Metadata<'a>>>,
+    metadata: Option<&'a RawValue>,
     #[serde(borrow, default)]
     lines: Text<'a>,
     #[serde(borrow, default)]
@@ -241,37 +250,8 @@ struct Extra<'a> {
     sca_info: Field<Object<Dependency<'a>>>,
 }
 
-#[derive(Default, Deserialize)]
-struct Metadata<'a> {
-    #[serde(borrow, default)]
-    category: Text<'a>,
-    #[serde(default)]
-    cwe: Field<Weaknesses>,
-    #[serde(borrow, default)]
-    owasp: Texts<'a>,
-    #[serde(borrow, default)]
-    cve: Texts<'a>,
-    /// Of a rule about a package.
-    #[serde(borrow, default, rename = "sca-vuln-database-identifier")]
-    advisory: Texts<'a>,
-    #[serde(borrow, default)]
-    confidence: Text<'a>,
-    #[serde(borrow, default)]
-    impact: Text<'a>,
-    #[serde(borrow, default)]
-    likelihood: Text<'a>,
-    #[serde(borrow, default)]
-    references: Texts<'a>,
-    #[serde(borrow, default)]
-    source: Text<'a>,
-    #[serde(borrow, default)]
-    technology: Texts<'a>,
-    #[serde(borrow, default)]
-    vulnerability_class: Texts<'a>,
-}
-
 impl Record<'_> {
-    fn tell_oddities(&self, session: &mut Session<'_>, element: &Element<'_>) {
+    fn tell_oddities(&self, session: &mut Session<'_>, element: &Element<'_>, rule: &RuleWords) {
         element.tell_wrong(
             session,
             &[
@@ -288,7 +268,7 @@ impl Record<'_> {
                 &[
                     ("extra.message", extra.message.is_wrong()),
                     ("extra.severity", extra.severity.is_wrong()),
-                    ("extra.metadata", extra.metadata.is_wrong()),
+                    ("extra.metadata", rule.is_wrong),
                     ("extra.lines", extra.lines.is_wrong()),
                     ("extra.fingerprint", extra.fingerprint.is_wrong()),
                 ],
@@ -313,17 +293,16 @@ impl Record<'_> {
         session: &mut Session<'_>,
         element: &Element<'_>,
         tool: &str,
+        rule: &RuleWords,
         sources: &mut Sources,
     ) -> FindingBuilder {
-        let (no_extra, no_metadata) = (Extra::default(), Metadata::default());
+        let no_extra = Extra::default();
         let extra = self.extra.object().unwrap_or(&no_extra);
-        let metadata = extra.metadata.object().unwrap_or(&no_metadata);
         let check_id = self.check_id.text();
-        let rule_id = rule_id(check_id, metadata.source.text());
+        let rule_id = rule_id(check_id, &rule.source);
 
         let mut finding = FindingBuilder::new(tool, rule_id)
             .message(extra.message.text())
-            .category(metadata.category.text())
             .remediation(extra.fix.text())
             .tool_fingerprint(unless_placeholder(extra.fingerprint.text()));
         finding = self.place(finding, session, element, extra, sources);
@@ -332,14 +311,11 @@ impl Record<'_> {
             session.severity(&vocabulary::SEMGREP, raw_severity, element),
             raw_severity,
         );
-        if let Some(confidence) = vocabulary::confidence(metadata.confidence.text()) {
-            finding = finding.confidence(confidence);
-        }
-        finding = metadata.labels(finding);
+        finding = finding.labels(&rule.labels);
         if rule_id != check_id {
             finding = finding.extra_text("check-id", check_id);
         }
-        extra.rest(finding, metadata)
+        extra.rest(finding, rule)
     }
 
     fn place(
@@ -386,47 +362,12 @@ impl Place {
     }
 }
 
-impl Metadata<'_> {
-    fn labels(&self, mut finding: FindingBuilder) -> FindingBuilder {
-        if let Some(weaknesses) = self.cwe.get() {
-            for &number in &weaknesses.numbers {
-                finding = finding.cwe(number);
-            }
-            for word in &weaknesses.words {
-                finding = finding.tag(word);
-            }
-        }
-        for text in self.owasp.texts() {
-            finding = finding.tag(vocabulary::owasp(text).as_deref().unwrap_or(text));
-        }
-        for text in self.cve.texts().chain(self.advisory.texts()) {
-            for id in vocabulary::advisories(text) {
-                finding = finding.cve(id);
-            }
-        }
-        for text in self.technology.texts().chain(self.vulnerability_class.texts()) {
-            finding = match vocabulary::label(text) {
-                Label::Tag(tag) => finding.tag(&tag),
-                _ => finding.tag(text),
-            };
-        }
-        for address in self
-            .references
-            .texts()
-            .chain(self.source.get().map(AsRef::as_ref))
-        {
-            finding = finding.reference(address);
-        }
-        finding
-    }
-}
-
 impl Extra<'_> {
     /// What has no field of its own.
-    fn rest(&self, mut finding: FindingBuilder, metadata: &Metadata<'_>) -> FindingBuilder {
+    fn rest(&self, mut finding: FindingBuilder, rule: &RuleWords) -> FindingBuilder {
         let words = [
-            ("impact", metadata.impact.text()),
-            ("likelihood", metadata.likelihood.text()),
+            ("impact", rule.impact.as_str()),
+            ("likelihood", rule.likelihood.as_str()),
             ("engine-kind", self.engine_kind.text()),
             ("validation-state", self.validation_state.text()),
         ];
