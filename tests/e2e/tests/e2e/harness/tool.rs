@@ -51,6 +51,15 @@ exit_codes = { ran = [0] }
 arguments = { paths = ["--log-json="], values = ["-a"], positional = true }
 "#;
 
+/// A tool of captures, with the arguments that pcap plans.
+const SURICATA: &str = r#"name = "suricata"
+scan_types = ["pcap"]
+targets = ["capture"]
+network = "none"
+exit_codes = { ran = [0] }
+arguments = { paths = ["-r"] }
+"#;
+
 /// Writes the report that the test put beside it.
 pub(crate) const WRITE_REPORT: &str = "cat \"$install/report.json\" > /out/report";
 /// Waits until the test says go, and then writes the report.
@@ -65,6 +74,11 @@ impl Script {
     /// A tool called `whatweb`, which finds its target as the last argument, `$url`.
     pub(crate) fn whatweb(body: &str) -> Self {
         Self::of(WHATWEB, &format!("url=\"${{@: -1}}\"\n{body}"))
+    }
+
+    /// A tool called `suricata`, which finds the capture as `$capture`.
+    pub(crate) fn suricata(body: &str) -> Self {
+        Self::of(SURICATA, &format!("capture=\"${{@: -1}}\"\n{body}"))
     }
 
     fn of(entry: &'static str, body: &str) -> Self {
