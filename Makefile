@@ -3,7 +3,7 @@
 .PHONY: help setup tools plugins demo run test bench
 
 help:
-	@echo "make demo     set up, build, scan the bundled vulnerable application, check the findings"
+	@echo "make demo     set up, build, scan all five types on bundled and local targets, check the findings"
 	@echo "make run      set up, build and serve until interrupted"
 	@echo "make test     set up and run every test (make test ARGS='-p tidy': what cargo test takes)"
 	@echo "make bench    set up and run the benches"

@@ -157,6 +157,11 @@ impl Walk {
                 ("version", _) => self.version = small_text(reader)?,
                 ("$schema", _) => self.sarif.schema(small_text(reader)?),
                 ("runs", Kind::Array) => self.sarif.runs(reader, session, self.version.as_deref())?,
+                ("runs", Kind::Word) => {
+                    self.sarif.no_runs();
+                    reader.skip()?;
+                }
+                ("inlineExternalProperties", Kind::Array) => self.sarif.inline(reader, session)?,
                 _ => {
                     if !self
                         .semgrep

@@ -14,6 +14,7 @@ mod plan;
 mod sarif;
 mod semgrep;
 mod vocabulary;
+mod weaknesses;
 
 use tamiz_sdk::model::{ConvertError, Description, Outcome, PlanError, ScanRequest, ToolRun};
 use tamiz_sdk::report::Options;

@@ -36,6 +36,8 @@ pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
             hadolint(),
             zizmor(),
             cppcheck(),
+            njsscan(),
+            checkov(),
         ],
     })
 }
@@ -95,6 +97,19 @@ fn cppcheck() -> ToolRun {
     run("cppcheck", &args, "report", XML)
 }
 
+fn njsscan() -> ToolRun {
+    run(
+        "njsscan",
+        &["--json", "-o", "${out.report}", "${target}"],
+        "report",
+        JSON,
+    )
+}
+
+fn checkov() -> ToolRun {
+    run("checkov", &["-d", "${target}", "-o", "json"], STDOUT, JSON)
+}
+
 fn run(tool: &str, args: &[&str], output: &str, media_type: &str) -> ToolRun {
     ToolRun {
         tool: tool.to_owned(),
@@ -128,7 +143,7 @@ mod tests {
         };
         assert_eq!(tools(r#"{"profile":"quick"}"#), ["semgrep"]);
         assert_eq!(tools("{}"), ["semgrep"]);
-        assert_eq!(tools(r#"{"profile":"deep"}"#).len(), 8);
+        assert_eq!(tools(r#"{"profile":"deep"}"#).len(), 10);
     }
 
     #[test]

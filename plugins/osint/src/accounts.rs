@@ -77,7 +77,9 @@ impl Format for Sherlock {
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("sherlock", None);
         let before = session.records();
-        let whole_header = source.head().has_columns(&["response_time_s"]);
+        // Up to 2019 in milliseconds.
+        let times = ["response_time_s", "response_time_ms"];
+        let whole_header = times.iter().any(|time| source.head().has_columns(&[time]));
         let mut table = source.table()?;
         rows(&mut table, session, |session, row| {
             // Its writer ends every row; the last field, a time, does not tell.
@@ -208,13 +210,14 @@ fn site(session: &mut Session<'_>, element: &Element<'_>, name: &str) -> Result<
 
 impl Account<'_> {
     fn take(&self, session: &mut Session<'_>, record: &dyn Record) -> Result<(), Stop> {
-        let is = |word: &str| self.status.eq_ignore_ascii_case(word);
-        if is("Available") || is("Illegal") {
+        let is = |word: &str| self.status.trim().eq_ignore_ascii_case(word);
+        if is("Available") || is("Illegal") || is("no") || is("False") {
             let why = format!("says that {} has no account at {}", self.user, self.site);
             session.leave_out_record("no-account", record, &why);
             return Ok(());
         }
-        if !is("Claimed") {
+        // Words of sherlock's first versions.
+        if !is("Claimed") && !is("yes") && !is("True") {
             let why = format!(
                 "does not know whether {} has an account at {}: `{}`",
                 self.user, self.site, self.status

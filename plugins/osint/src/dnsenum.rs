@@ -1,6 +1,6 @@
 //! dnsenum's XML (1.2 to 1.3), which is made for `MagicTree`: `<host>ADDRESS<hostname>NAME</hostname></host>`.
 //!
-//! Each `host` is a record; the names beside them (`fqdn`) are said again. Shape:
+//! Each `host` is a record; the names beside them (`fqdn`) are said again, or have no address. Shape:
 //! <https://github.com/fwaeytens/dnsenum>. Without a host no name server answered, and the report is
 //! refused.
 

@@ -1,15 +1,19 @@
 //! dnsrecon's JSON and XML (0.10 to 1.3): one entry per DNS record.
 //!
 //! A zone transfer that succeeded is an entry of its own (`info`, `zone_transfer`). The entry `ScanInfo`
-//! is the tool's about itself, and no record. Shape: <https://github.com/darkoperator/dnsrecon>.
+//! is the tool's about itself, and no record. What reverse look-ups find are lists of entries in the list;
+//! the XML has records by domain since 1.2. Shape: <https://github.com/darkoperator/dnsrecon>.
 //!
 //! Without any entry no name server answered, and the report is refused, unless names were only guessed.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::Text;
 use tamiz_sdk::model::Severity;
-use tamiz_sdk::report::{Event, Format, Head, Recognition, Record, Session, Source, Stop, each, walk};
+use tamiz_sdk::report::{
+    Element, Event, Format, Head, Recognition, Record, Session, Source, Stop, each, walk,
+};
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use crate::found;
@@ -51,6 +55,8 @@ struct Entry<'a> {
     #[serde(borrow, default)]
     address: Text<'a>,
     #[serde(borrow, default)]
+    port: Text<'a>,
+    #[serde(borrow, default)]
     strings: Text<'a>,
     #[serde(borrow, default)]
     recursive: Text<'a>,
@@ -80,6 +86,8 @@ impl Format for Json {
             "[].target",
             "[].domain",
             "[].zone_server",
+            "[].ns_server",
+            "[].exchange",
             "[].strings",
             "[].mname",
         ];
@@ -93,28 +101,43 @@ impl Format for Json {
         let mut guessing = false;
         let mut reader = source.json()?;
         each(&mut reader, session, "", |session, element| {
-            let mut repaired = Vec::new();
-            let Some(entry) = element.read_or_lose::<Entry<'_>>(session, &mut repaired) else {
-                return Ok(());
-            };
-            if entry.kind.text() == "ScanInfo" {
-                guessing = is_guessing(entry.arguments.text());
-                return Ok(());
+            if !element.bytes().starts_with(b"[") {
+                return one(session, &element, &mut guessing);
             }
-            let fields = [
-                ("type", entry.kind.is_wrong()),
-                ("name", entry.name.is_wrong()),
-                ("target", entry.target.is_wrong()),
-                ("address", entry.address.is_wrong()),
-                ("domain", entry.domain.is_wrong()),
-                ("strings", entry.strings.is_wrong()),
-            ];
-            element.tell_wrong(session, &fields);
-            entry.emit(session, &element)
+            let Ok(parts) = serde_json::from_slice::<Vec<&RawValue>>(element.bytes()) else {
+                return one(session, &element, &mut guessing);
+            };
+            for (index, part) in parts.iter().enumerate() {
+                let name = format!("{}[{index}]", element.name());
+                one(session, &element.part(&name, part), &mut guessing)?;
+            }
+            Ok(())
         })?;
         reader.finish()?;
         answered(session.records() > before || guessing)
     }
+}
+
+/// An entry of the list, or of a list in it.
+fn one(session: &mut Session<'_>, element: &Element<'_>, guessing: &mut bool) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(entry) = element.read_or_lose::<Entry<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    if entry.kind.text() == "ScanInfo" {
+        *guessing = is_guessing(entry.arguments.text());
+        return Ok(());
+    }
+    let fields = [
+        ("type", entry.kind.is_wrong()),
+        ("name", entry.name.is_wrong()),
+        ("target", entry.target.is_wrong()),
+        ("address", entry.address.is_wrong()),
+        ("domain", entry.domain.is_wrong()),
+        ("strings", entry.strings.is_wrong()),
+    ];
+    element.tell_wrong(session, &fields);
+    entry.emit(session, element)
 }
 
 impl Format for Xml {
@@ -128,13 +151,14 @@ impl Format for Xml {
 
     fn recognise(&self, head: &Head) -> Recognition {
         let inner = ["records.record", "records.scaninfo", "records.domain"];
-        (head.root() == "records" && head.has_any(&inner)).into()
+        (head.root() == "dnsrecon" || head.root() == "records" && head.has_any(&inner)).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
         let before = session.records();
         let mut guessing = false;
+        let mut within = String::new();
         let mut reader = source.xml()?;
         walk(
             &mut reader,
@@ -142,8 +166,15 @@ impl Format for Xml {
             &["record"],
             &["scaninfo"],
             |session, event| {
-                let Event::Record(record) = event else {
-                    return Ok(());
+                let record = match event {
+                    Event::Record(record) => record,
+                    Event::Open(node) if node.name() == "domain" => {
+                        node.attribute("domain_name")
+                            .unwrap_or_default()
+                            .clone_into(&mut within);
+                        return Ok(());
+                    }
+                    Event::Open(_) | Event::Close(_) => return Ok(()),
                 };
                 let node = record.node;
                 let text = |name: &str| match node.attribute(name) {
@@ -160,7 +191,11 @@ impl Format for Xml {
                     target: text("target"),
                     exchange: text("exchange"),
                     mname: text("mname"),
-                    domain: text("domain"),
+                    domain: match text("domain") {
+                        Text::Absent if !within.is_empty() => Text::Present(within.as_str().into()),
+                        domain => domain,
+                    },
+                    port: text("port"),
                     address: text("address"),
                     strings: text("strings"),
                     recursive: text("recursive"),
@@ -176,12 +211,19 @@ impl Format for Xml {
     }
 }
 
-/// Whether only names were guessed, or a zone was asked for: to find none is an answer, too.
+/// Whether only names were guessed, addresses looked up, or a zone was asked for: to find none is an answer,
+/// too.
 fn is_guessing(arguments: &str) -> bool {
-    let mut words = arguments.split_whitespace().skip_while(|word| *word != "-t");
-    let kinds = words.nth(1).unwrap_or_default();
+    let mut words = arguments.split_whitespace();
     let guesses = ["axfr", "brt", "rvl", "srv", "snoop", "tld"];
-    kinds.split(',').any(|kind| guesses.contains(&kind))
+    match words
+        .clone()
+        .skip_while(|word| !matches!(*word, "-t" | "--type"))
+        .nth(1)
+    {
+        Some(kinds) => kinds.split(',').all(|kind| guesses.contains(&kind)),
+        None => words.any(|word| matches!(word, "-r" | "--range")),
+    }
 }
 
 fn answered(answered: bool) -> Result<(), Stop> {
@@ -250,6 +292,7 @@ impl Entry<'_> {
         }
         let pairs = [
             ("address", self.address.text()),
+            ("port", self.port.text()),
             ("strings", self.strings.text()),
             ("version", self.version.text()),
             ("domain", self.domain.text()),
@@ -260,5 +303,24 @@ impl Entry<'_> {
             found::name(finding, name, kind)
         };
         found::extras(finding, &pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_guessing;
+
+    #[test]
+    fn only_a_guess_may_find_nothing() {
+        for (arguments, guesses) in [
+            ("dnsrecon -d a.example -t std -j o", false),
+            ("dnsrecon -d a.example -t std,axfr -j o", false),
+            ("dnsrecon -d a.example -j o", false),
+            ("dnsrecon -d a.example -t axfr -j o", true),
+            ("dnsrecon -d a.example --type brt,srv", true),
+            ("dnsrecon -r 192.0.2.0/28 -j o", true),
+        ] {
+            assert_eq!(is_guessing(arguments), guesses, "{arguments}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! dnstwist's JSON and CSV (2020 to 2025): names that look like a domain's.
 //!
 //! Each name is a record, the domain's own too. One that is registered (it has an address, a mail or a
-//! name server) can be used against the domain's users. Shape: <https://github.com/elceef/dnstwist>.
+//! name server) can be used against the domain's users. Answers such as `!ServFail` are none. Shape: <https://github.com/elceef/dnstwist>.
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
@@ -29,6 +29,7 @@ pub(crate) struct Json;
 
 pub(crate) struct Table;
 
+/// The names with dashes are those up to 2020. A name's answers were a text when there was one.
 #[derive(Deserialize)]
 struct Twist<'a> {
     #[serde(borrow, default)]
@@ -43,9 +44,9 @@ struct Twist<'a> {
     dns_mx: Texts<'a>,
     #[serde(borrow, default, alias = "dns-ns")]
     dns_ns: Texts<'a>,
-    #[serde(borrow, default, alias = "whois-registrar")]
+    #[serde(borrow, default, alias = "whois-registrar", alias = "registrar")]
     whois_registrar: Text<'a>,
-    #[serde(borrow, default, alias = "geoip-country")]
+    #[serde(borrow, default, alias = "geoip-country", alias = "geoip_country")]
     geoip: Text<'a>,
 }
 
@@ -90,7 +91,12 @@ impl Format for Json {
                 ("dns_ns", twist.dns_ns.is_wrong()),
             ];
             element.tell_wrong(session, &fields);
-            let list = |texts: &Texts<'_>| texts.texts().collect::<Vec<_>>().join(", ");
+            let list = |texts: &Texts<'_>| {
+                let answers = texts
+                    .texts()
+                    .filter(|text| !text.is_empty() && !text.starts_with('!'));
+                answers.collect::<Vec<_>>().join(", ")
+            };
             let addresses = [list(&twist.dns_a), list(&twist.dns_aaaa)];
             let addresses: Vec<_> = addresses.into_iter().filter(|text| !text.is_empty()).collect();
             let name = Name {
@@ -130,16 +136,22 @@ impl Format for Table {
                 text if text.is_empty() => row.get(old).into_owned(),
                 text => text.into_owned(),
             };
-            let addresses = [cell("dns_a", "dns-a"), cell("dns_aaaa", "dns-aaaa")];
+            let list = |new: &str, old: &str| {
+                let all = cell(new, old);
+                let answers = all.split(';').map(str::trim);
+                let answers = answers.filter(|text| !text.is_empty() && !text.starts_with('!'));
+                answers.collect::<Vec<_>>().join(", ")
+            };
+            let addresses = [list("dns_a", "dns-a"), list("dns_aaaa", "dns-aaaa")];
             let addresses: Vec<_> = addresses.into_iter().filter(|text| !text.is_empty()).collect();
             let name = Name {
                 fuzzer: &row.get("fuzzer"),
                 domain: &cell("domain", "domain-name"),
                 addresses: addresses.join(", "),
-                mail: cell("dns_mx", "dns-mx"),
-                servers: cell("dns_ns", "dns-ns"),
-                registrar: &row.get("whois_registrar"),
-                country: &row.get("geoip"),
+                mail: list("dns_mx", "dns-mx"),
+                servers: list("dns_ns", "dns-ns"),
+                registrar: &cell("whois_registrar", "whois-registrar"),
+                country: &cell("geoip", "geoip-country"),
             };
             name.emit(session, &row)
         })?;
@@ -157,11 +169,7 @@ impl Name<'_> {
     }
 
     fn finding(&self) -> FindingBuilder {
-        let word = if self
-            .fuzzer
-            .trim_start_matches('*')
-            .eq_ignore_ascii_case("original")
-        {
+        let word = if self.fuzzer.trim_matches('*').eq_ignore_ascii_case("original") {
             "original"
         } else if !self.mail.is_empty() {
             "takes mail"

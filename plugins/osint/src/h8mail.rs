@@ -1,8 +1,8 @@
 //! h8mail's JSON (2.x): mail addresses and the breaches that they are in.
 //!
-//! Each breach of an address is a record: `pwn_num` of them, with what is known of it as a group of
-//! `KEY:value` in `data`, or without (2.5.6 writes no groups for local files). Passwords and hashes are
-//! secrets. Shape: <https://github.com/khast3x/h8mail>, `utils/print_json.py`.
+//! Each breach of an address is a record: a group of `KEY:value` in `data`, or one such text where a
+//! service tells them one by one. `pwn_num` counts the texts, and also what it found in local files, which
+//! it does not write; those are records, too. Passwords and hashes are secrets. Shape: <https://github.com/khast3x/h8mail>, `utils/print_json.py`.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -31,7 +31,32 @@ pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
 };
 
 /// Parts of the keys of what must not be shown.
-const SECRET_KEYS: [&str; 4] = ["PASS", "HASH", "LOCALSEARCH", "BC_"];
+const SECRET_KEYS: [&str; 5] = ["PASS", "HASH", "LOCALSEARCH", "BC_", "INTELX"];
+
+/// Beginnings of the keys of services that tell one thing at a time, without a source behind it.
+const ALONE: [&str; 10] = [
+    "HIBP",
+    "EMAILREP",
+    "HUNTER",
+    "LEAKLOOKUP_PUB",
+    "WLI_PUB",
+    "WLI_TOTAL",
+    "BREACHDR_EXTSRC",
+    "INTELX",
+    "LOCALSEARCH",
+    "PSBDMP",
+];
+
+/// Parts of the keys of what is no breach.
+const RELATED: [&str; 7] = [
+    "RELATED",
+    "HUNTER_PUB",
+    "TOTAL",
+    "EMAILREP_INFO",
+    "EMAILREP_SOCIAL",
+    "EMAILREP_1ST",
+    "EMAILREP_LAST",
+];
 
 pub(crate) struct H8mail;
 
@@ -94,21 +119,20 @@ fn target(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         }
     };
     let address = target.address.text();
+    let mut told = 0_i64;
     for (index, raw) in groups.iter().enumerate() {
         let name = format!("{}.data[{index}]", element.name());
         let part = element.part(&name, raw);
         match serde_json::from_str::<Texts<'_>>(raw.get()) {
-            Ok(group) if group.get().is_some() => leak(session, address, &group, &part)?,
+            Ok(group) if group.get().is_some() => {
+                told = told.saturating_add(leaks(session, address, &group, &part)?);
+            }
             _ => session.lose_record("record-unreadable", &part, "is no list of what leaked"),
         }
     }
-    let known = i64::try_from(groups.len()).unwrap_or(i64::MAX);
-    let untold = target
-        .pwn_num
-        .get()
-        .copied()
-        .unwrap_or_default()
-        .saturating_sub(known);
+    // Lines that it found in local files are counted, and not told.
+    let untold = target.pwn_num.get().copied().unwrap_or_default();
+    let untold = untold.saturating_sub(told);
     if untold > UNTOLD_MAX {
         let message = format!(
             "{}: `pwn_num` is {untold} more than it tells of; {UNTOLD_MAX} are listed",
@@ -131,17 +155,41 @@ fn target(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
     Ok(())
 }
 
-/// What one source knows of an address.
-fn leak(
+/// What is known of an address up to the next word on its source: what services tell one by one, each of
+/// which is a record, and what one breach has. Answers how many of `pwn_num` it tells.
+fn leaks(
     session: &mut Session<'_>,
     address: &str,
     group: &Texts<'_>,
     element: &Element<'_>,
+) -> Result<i64, Stop> {
+    let mut rest = Vec::new();
+    let mut told = 0_i64;
+    for text in group.texts() {
+        let (key, value) = text.split_once(':').unwrap_or(("", text));
+        let references = value.split_whitespace().next().and_then(|word| word.parse().ok());
+        told = told.saturating_add(match key {
+            "EMAILREP_LEAKS" => references.unwrap_or(1),
+            _ => 1,
+        });
+        if ALONE.iter().any(|word| key.starts_with(word)) {
+            leak(session, address, &[(key, value)], element)?;
+        } else {
+            rest.push((key, value));
+        }
+    }
+    if !rest.is_empty() {
+        leak(session, address, &rest, element)?;
+    }
+    Ok(told)
+}
+
+fn leak(
+    session: &mut Session<'_>,
+    address: &str,
+    pairs: &[(&str, &str)],
+    element: &Element<'_>,
 ) -> Result<(), Stop> {
-    let pairs: Vec<(&str, &str)> = group
-        .texts()
-        .map(|text| text.split_once(':').unwrap_or(("", text)))
-        .collect();
     let source = pairs
         .iter()
         .find(|(key, _)| key.contains("SOURCE") || key.starts_with("HIBP"));
@@ -156,7 +204,9 @@ fn leak(
         |(_, value)| *value,
     );
     let secret = pairs.iter().find(|(key, _)| is_secret(key));
-    let related = pairs.iter().all(|(key, _)| key.contains("RELATED"));
+    let related = pairs
+        .iter()
+        .all(|(key, _)| RELATED.iter().any(|word| key.contains(word)));
     let (rule, word) = match (secret, related) {
         (Some(_), _) => ("leaked-password", "password"),
         (None, true) => ("related-address", "related"),

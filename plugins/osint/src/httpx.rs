@@ -24,16 +24,22 @@ struct Answer<'a> {
     title: Text<'a>,
     #[serde(borrow, default)]
     webserver: Text<'a>,
-    #[serde(borrow, default, alias = "technologies")]
+    #[serde(borrow, default)]
     tech: Texts<'a>,
+    #[serde(borrow, default)]
+    technologies: Texts<'a>,
     #[serde(default, alias = "status-code")]
     status_code: Whole,
     #[serde(default, alias = "content-length")]
     content_length: Whole,
     #[serde(borrow, default)]
     location: Text<'a>,
-    #[serde(borrow, default, alias = "host_ip")]
+    #[serde(borrow, default)]
     host: Text<'a>,
+    #[serde(borrow, default)]
+    host_ip: Text<'a>,
+    #[serde(borrow, default)]
+    error: Text<'a>,
     #[serde(borrow, default, alias = "cdn-name")]
     cdn_name: Text<'a>,
     #[serde(default)]
@@ -61,10 +67,15 @@ impl Format for Httpx {
             "content-length",
             "failed",
             "scheme",
+            "words",
+            "lines",
+            "chain_status_codes",
+            "response-time",
         ];
         let count = |prefix: &str| {
             let found = keys.iter().filter(|key| head.has(&format!("{prefix}{key}")));
-            head.has(&format!("{prefix}url")) && found.count() >= 3
+            let named = head.has(&format!("{prefix}url")) || head.has(&format!("{prefix}input"));
+            named && found.count() >= 3
         };
         (count("") || count("[].")).into()
     }
@@ -90,7 +101,10 @@ fn answer(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
     ];
     element.tell_wrong(session, &fields);
     if answer.failed.get() == Some(&true) {
-        let why = format!("is about {}, which did not answer", answer.input.text());
+        let mut why = format!("is about {}, which did not answer", answer.input.text());
+        if !answer.error.text().is_empty() {
+            why.extend([": ", answer.error.text()]);
+        }
         session.leave_out_record("target-silent", element, &why);
         return Ok(());
     }
@@ -100,7 +114,12 @@ fn answer(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
     };
     let number = |number: &Whole| number.get().map(ToString::to_string).unwrap_or_default();
     let (status, length) = (number(&answer.status_code), number(&answer.content_length));
-    let technologies = answer.tech.texts().collect::<Vec<_>>().join(", ");
+    let technologies: Vec<&str> = answer.tech.texts().chain(answer.technologies.texts()).collect();
+    let technologies = technologies.join(", ");
+    let address = match answer.host_ip.text() {
+        "" => answer.host.text(),
+        address => address,
+    };
     found::emit(session, element, "address", url, || {
         let mut message = format!("{url} answers with status {status}");
         for (what, text) in [
@@ -123,7 +142,7 @@ fn answer(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
             ("server", answer.webserver.text()),
             ("technologies", technologies.as_str()),
             ("redirect", answer.location.text()),
-            ("address", answer.host.text()),
+            ("address", address),
             ("cdn", answer.cdn_name.text()),
         ];
         found::extras(found::url(finding, url), &pairs)

@@ -49,7 +49,7 @@ const CONVERTER: Converter = Converter {
 
 /// The others have no word for it.
 const INVENTORY: SeverityTable = SeverityTable {
-    tool: "dnsenum, theHarvester, subfinder, amass, httpx, sherlock, maigret",
+    tool: "dnsenum, subfinder, amass, httpx, sherlock, maigret",
     words: &[("(no word)", Severity::Info)],
 };
 
@@ -58,6 +58,7 @@ pub const SEVERITIES: &[&SeverityTable] = &[
     &dnsrecon::SEVERITIES,
     &dnstwist::SEVERITIES,
     &h8mail::SEVERITIES,
+    &harvester::SEVERITIES,
     &INVENTORY,
 ];
 

@@ -1,5 +1,5 @@
 //! Which tools look at a domain: quickly dnsrecon, usually also dnstwist, thoroughly also a zone
-//! transfer and all that theHarvester finds by DNS.
+//! transfer, in the same run of dnsrecon, and all that theHarvester finds by DNS.
 
 use tamiz_sdk::model::{PlanError, ScanRequest, ToolOutput, ToolRun};
 use tamiz_sdk::report::{OptionKind, OptionSpec, Options};
@@ -49,7 +49,7 @@ pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
     match options.text("profile").unwrap_or("standard") {
         "quick" => Ok(vec![records()]),
         "standard" => Ok(vec![records(), lookalikes()]),
-        "deep" => Ok(vec![records(), dnsrecon("axfr"), lookalikes(), harvest()]),
+        "deep" => Ok(vec![dnsrecon("std,axfr"), lookalikes(), harvest()]),
         other => Err(PlanError::BadOptions(format!(
             "`profile` is `{other}`, not quick, standard or deep"
         ))),
@@ -102,7 +102,7 @@ mod tests {
             ("{}", &["dnsrecon", "dnstwist"][..]),
             (
                 r#"{"profile":"deep"}"#,
-                &["dnsrecon", "dnsrecon", "dnstwist", "theharvester"][..],
+                &["dnsrecon", "dnstwist", "theharvester"][..],
             ),
         ] {
             let runs = plan(&request("domain", options)).expect(options);
@@ -112,6 +112,14 @@ mod tests {
                 runs.iter()
                     .all(|run| run.args.contains(&"${target.host}".to_owned()))
             );
+        }
+    }
+
+    #[test]
+    fn only_a_deep_scan_asks_for_the_zone() {
+        for (options, kinds) in [("{}", "std"), (r#"{"profile":"deep"}"#, "std,axfr")] {
+            let runs = plan(&request("domain", options)).expect(options);
+            assert!(runs[0].args.contains(&kinds.to_owned()), "{options}");
         }
     }
 

@@ -44,6 +44,18 @@ struct Banner<'a> {
     tags: Texts<'a>,
     #[serde(borrow, default)]
     vulns: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    opts: Field<Object<Tests<'a>>>,
+    /// Of a host without its banners.
+    #[serde(borrow, default)]
+    ports: Option<&'a RawValue>,
+}
+
+/// What was tested, in older banners: ids, with `!` in front of one that is not there.
+#[derive(Deserialize)]
+struct Tests<'a> {
+    #[serde(borrow, default)]
+    vulns: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +83,7 @@ impl Format for Shodan {
         let banner = [
             "ip_str",
             "port",
+            "ports",
             "transport",
             "_shodan",
             "hostnames",
@@ -123,17 +136,24 @@ fn banner(session: &mut Session<'_>, element: &Element<'_>, host: &str) -> Resul
         "" => host,
         address => address,
     };
-    let place = |finding: FindingBuilder| {
+    let ports = match banner.port.get() {
+        Some(port) => vec![*port],
+        None => ports(banner.ports),
+    };
+    let first = ports.first().copied();
+    let place = |finding: FindingBuilder, port: Option<i64>| {
         let transport = match banner.transport.text() {
             "" => "tcp",
             transport => transport,
         };
-        found::host(finding, host, banner.port.get().copied(), transport)
+        found::host(finding, host, port, transport)
     };
     let product = format!("{} {}", banner.product.text(), banner.version.text());
-    found::emit(session, element, "host", host, || {
-        let port = banner.port.get().map(ToString::to_string).unwrap_or_default();
-        let title = format!("{host} port {port} is open {}", product.trim());
+    let service = |port: Option<i64>| {
+        let title = match port {
+            Some(port) => format!("{host} port {port} is open {}", product.trim()),
+            None => format!("{host} is known {}", product.trim()),
+        };
         let mut finding = FindingBuilder::new(TOOL, "service-found")
             .title(title.trim())
             .message(title.trim())
@@ -147,9 +167,19 @@ fn banner(session: &mut Session<'_>, element: &Element<'_>, host: &str) -> Resul
             ("hostnames", names.as_str()),
             ("organization", banner.org.text()),
         ];
-        found::extras(place(finding), &pairs)
-    })?;
-    for (id, vulnerability) in &vulnerabilities(session, element, banner.vulns) {
+        found::extras(place(finding, port), &pairs)
+    };
+    found::emit(session, element, "host", host, || service(first))?;
+    for port in ports.iter().skip(1) {
+        session.emit(service(Some(*port)), element)?;
+    }
+    let mut found = vulnerabilities(session, element, banner.vulns);
+    let tested = banner.opts.object().and_then(|tests| tests.vulns);
+    for (id, vulnerability) in vulnerabilities(session, element, tested) {
+        found.entry(id).or_insert(vulnerability);
+    }
+    let port = if ports.len() > 1 { None } else { first };
+    for (id, vulnerability) in &found {
         let details = vulnerability.object();
         let score = details
             .and_then(|details| details.cvss.get())
@@ -170,9 +200,16 @@ fn banner(session: &mut Session<'_>, element: &Element<'_>, host: &str) -> Resul
         for address in details.iter().flat_map(|details| details.references.texts()) {
             finding = finding.reference(address);
         }
-        session.emit(place(finding), element)?;
+        session.emit(place(finding, port), element)?;
     }
     Ok(())
+}
+
+/// Ports of a host that is told without its banners.
+fn ports(raw: Option<&RawValue>) -> Vec<i64> {
+    let ports = raw.and_then(|raw| serde_json::from_str::<Vec<Whole>>(raw.get()).ok());
+    let ports = ports.unwrap_or_default();
+    ports.iter().filter_map(|port| port.get().copied()).collect()
 }
 
 /// What Shodan derives from a version: by id with details, or ids alone. An id with `!` in front was tested

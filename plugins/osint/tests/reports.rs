@@ -4,7 +4,7 @@ use tamiz_sdk::model::{Completeness, ConvertError, Severity};
 use tamiz_sdk::test_kit::Kit;
 
 /// The breaches of an address in h8mail's report are read together, and a cut in one takes those before.
-const GROUP_MAX: usize = 2;
+const GROUP_MAX: usize = 6;
 
 fn kit() -> Kit {
     Kit::new::<tamiz_osint::Osint>(env!("CARGO_MANIFEST_DIR")).with_group_max(GROUP_MAX)

@@ -9,10 +9,11 @@ use crate::capture::{LinkType, Record};
 use crate::detect::{Beacons, DnsWatch, Moment, Scans};
 use crate::findings::{Findings, Found, GATHERED_MAX};
 use crate::flows::{Flows, Watch};
+use crate::fragments::{Fragments, Joined};
 use crate::packet::{self, Carried};
 use crate::session::CaptureSession;
-use crate::statistics::Statistics;
-use crate::stream::Budget;
+use crate::statistics::{Amount, Statistics};
+use crate::stream::{Budget, STREAM_KIB};
 
 /// Link types of one capture that are counted; a machine has a handful.
 const LINKS_MAX: usize = 64;
@@ -22,6 +23,7 @@ pub(crate) struct Analysis {
     number: u32,
     time: i64,
     flows: Flows,
+    fragments: Fragments,
     watch: Watch,
     links: BTreeMap<LinkType, u64>,
 }
@@ -32,6 +34,7 @@ impl Analysis {
             number: 0,
             time: 0,
             flows: Flows::new(),
+            fragments: Fragments::new(),
             watch: Watch {
                 findings: Findings::default(),
                 statistics: Statistics::default(),
@@ -59,8 +62,7 @@ impl Analysis {
         statistics.cut_short += u64::from(data.len() < record.original_bytes as usize);
         if let Some(time) = record.time {
             self.time = time;
-            statistics.first_time = Some(statistics.first_time.map_or(time, |first| first.min(time)));
-            statistics.last_time = Some(statistics.last_time.map_or(time, |last| last.max(time)));
+            statistics.time(time);
         }
         if let Some(count) = self.links.get_mut(&record.link) {
             *count += 1;
@@ -72,17 +74,40 @@ impl Analysis {
         }
         let packet = packet::decode(record.link, data);
         self.watch.statistics.packet(&packet, bytes);
-        if matches!(packet.carried, Carried::Tcp | Carried::Udp) {
-            let moment = Moment {
-                packet: self.number,
-                time: self.time,
-                // A report of more than 4 GiB is refused before it comes here.
-                span: Span {
-                    offset: u32::try_from(offset).unwrap_or(u32::MAX),
-                    length: record.whole_bytes as u32,
-                },
-            };
-            self.flows.packet(&packet, bytes, moment, &mut self.watch, host);
+        if !matches!(packet.carried, Carried::Tcp | Carried::Udp | Carried::Fragment) {
+            return;
+        }
+        let moment = Moment {
+            packet: self.number,
+            time: self.time,
+            // A report of more than 4 GiB is refused before it comes here.
+            span: Span {
+                offset: u32::try_from(offset).unwrap_or(u32::MAX),
+                length: record.whole_bytes as u32,
+            },
+        };
+        if packet.carried == Carried::Fragment {
+            let joined = self.fragments.take(&packet, bytes, moment);
+            self.joined(&joined, host);
+            return;
+        }
+        let amount = Amount { packets: 1, bytes };
+        self.flows.packet(&packet, amount, moment, &mut self.watch, host);
+    }
+
+    /// Takes packets that were put together.
+    fn joined(&mut self, joined: &[Joined], host: &mut dyn Host) {
+        for joined in joined {
+            let packet = packet::joined(joined);
+            if matches!(packet.carried, Carried::Tcp | Carried::Udp) {
+                // Its number is that of the piece that came last: a table's clock must not go back.
+                let moment = Moment {
+                    packet: self.number,
+                    ..joined.first
+                };
+                self.flows
+                    .packet(&packet, joined.amount, moment, &mut self.watch, host);
+            }
         }
     }
 
@@ -101,9 +126,12 @@ impl Analysis {
     }
 
     /// What the end of the capture tells: findings, the session, and which bounds were reached.
-    pub(crate) fn finish(self, host: &mut dyn Host) -> Ended {
+    pub(crate) fn finish(mut self, host: &mut dyn Host) -> Ended {
+        let incomplete = self.fragments.finish();
+        self.joined(&incomplete, host);
         let Self {
             flows,
+            fragments,
             mut watch,
             links,
             ..
@@ -122,7 +150,14 @@ impl Analysis {
         scans.finish(&mut findings);
         beacons.finish(&mut findings);
         dns.finish(&mut findings);
-        let bounds = bounds(flows_evicted, forgotten, findings.renewed, &budget);
+        let evicted = (flows_evicted, forgotten);
+        let bounds = bounds(
+            evicted,
+            findings.renewed,
+            statistics.cut_short,
+            &budget,
+            &fragments,
+        );
         let mut found = findings.take_full();
         found.extend(findings.finish());
         let session = CaptureSession::new(&mut statistics, &links);
@@ -144,7 +179,13 @@ pub(crate) struct Ended {
     pub(crate) bounds: Vec<(&'static str, String)>,
 }
 
-fn bounds(flows: u64, forgotten: u64, renewed: u32, budget: &Budget) -> Vec<(&'static str, String)> {
+fn bounds(
+    (flows, forgotten): (u64, u64),
+    renewed: u32,
+    cut_short: u64,
+    budget: &Budget,
+    fragments: &Fragments,
+) -> Vec<(&'static str, String)> {
     let mut bounds = Vec::new();
     let mut add = |count: u64, code, message: &str| {
         if count > 0 {
@@ -169,7 +210,30 @@ fn bounds(flows: u64, forgotten: u64, renewed: u32, budget: &Budget) -> Vec<(&'s
     add(
         budget.gaps,
         "reassembly-gap",
-        "directions of connections were not followed further, because packets are missing in the capture",
+        "gaps in connections did not close, because packets are missing in the capture: what stood there was not read",
+    );
+    add(
+        cut_short,
+        "packets-cut",
+        "packets were not captured whole: what the capture does not have of them was not read",
+    );
+    add(
+        budget.long,
+        "stream-limit",
+        &format!(
+            "directions of connections were read as far as their first {STREAM_KIB} KiB; what they said after that was \
+             not looked into"
+        ),
+    );
+    add(
+        fragments.incomplete,
+        "fragments-incomplete",
+        "packets in fragments are not all there; of each its beginning was read",
+    );
+    add(
+        fragments.refused,
+        "fragments-limit",
+        "fragments were not kept, because too many waited for others",
     );
     if renewed > 0 {
         let message = format!(

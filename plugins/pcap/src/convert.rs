@@ -1,16 +1,25 @@
 //! What pcap reads.
 
 use tamiz_sdk::model::{ConvertError, Outcome};
-use tamiz_sdk::report::{Converter, Options};
+use tamiz_sdk::report::{Converter, EmptyList, Options};
 use tamiz_sdk::{Host, Input};
 
-use crate::{eve, raw, zeek};
+use crate::{eve, plan, raw, tshark, zeek};
 
 /// What pcap reads.
 pub(crate) const CONVERTER: Converter = Converter {
     plugin: "pcap",
-    expected: "expected a capture (pcap, pcapng), Suricata's EVE JSON or a log of Zeek",
-    formats: &[&raw::Pcap, &raw::Pcapng, &eve::Eve, &zeek::Table, &zeek::Json],
+    expected: "expected a capture (pcap, pcapng), EVE JSON of Suricata, a log of Zeek or JSON of tshark",
+    formats: &[
+        &raw::Pcap,
+        &raw::Pcapng,
+        &eve::Eve,
+        &zeek::Table,
+        &zeek::Json,
+        &tshark::Tshark,
+        // What tshark writes when no packet has what it is asked for.
+        &EmptyList,
+    ],
 };
 
 /// Converts captures and reports about captures; see [`tamiz_sdk::report`].
@@ -23,6 +32,6 @@ pub fn convert(
     options: &str,
     host: &mut dyn Host,
 ) -> Result<Outcome, ConvertError> {
-    let options = Options::parse(options, CONVERTER.plugin, &[]).map_err(ConvertError::BadOptions)?;
+    let options = Options::parse(options, CONVERTER.plugin, plan::KNOWN).map_err(ConvertError::BadOptions)?;
     CONVERTER.convert(inputs, options, host)
 }

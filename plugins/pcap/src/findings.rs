@@ -247,23 +247,9 @@ fn build(gathered: Gathered) -> Found {
         severity = Severity::Medium;
     }
     let message = format!("{}{}", first.message, answers(count, accepted, refused));
-    let title = if first.subject.is_empty() {
-        rule.title.to_owned()
-    } else {
-        format!("{}: {}", rule.title, first.subject)
-    };
-    let mut builder = FindingBuilder::new(TOOL, rule.id)
-        .rule_name(rule.title)
-        .title(&title)
-        .message(&message)
-        .severity(severity, None)
-        .confidence(rule.confidence)
-        .category(rule.category)
-        .remediation(rule.remediation)
+    let mut builder = rule
+        .finding(TOOL, &first.subject, &message, severity)
         .extra_json("occurrences", &count.to_string());
-    for cwe in rule.cwe {
-        builder = builder.cwe(*cwe);
-    }
     for (key, json) in &first.extra {
         builder = builder.extra_json(key, json);
     }

@@ -79,7 +79,7 @@ impl Flows {
     pub(crate) fn packet(
         &mut self,
         packet: &Packet<'_>,
-        bytes: u64,
+        amount: Amount,
         moment: Moment,
         watch: &mut Watch,
         host: &mut dyn Host,
@@ -108,7 +108,7 @@ impl Flows {
             *flow = begun(packet, source_is_low, moment);
             is_new = true;
         }
-        flow.amount.add(1, bytes);
+        flow.amount.add(amount.packets, amount.bytes);
         flow.last_time = flow.last_time.max(moment.time);
         let side = if source_is_low == flow.client_is_low {
             Side::Client

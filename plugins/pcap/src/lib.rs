@@ -4,7 +4,7 @@
 //! and findings have limits, the oldest goes first, and a diagnostic says that it happened.
 //!
 //! The way of a packet: [`capture`] finds its record, [`packet`] takes its headers apart, [`flows`]
-//! finds its conversation, [`stream`] puts its bytes in order, [`dialogue`] reads what is said, and
+//! finds its conversation ([`fragments`] puts cut packets together before), [`stream`] puts its bytes in order, [`dialogue`] reads what is said, and
 //! [`detect`] watches what only shows over many; [`findings`] gathers what they see, [`statistics`]
 //! counts, [`session`] is what the platform keeps beside the findings.
 //!
@@ -18,13 +18,18 @@ mod dialogue;
 mod eve;
 mod findings;
 mod flows;
+mod fragments;
+mod observed;
 mod packet;
+mod plan;
 mod raw;
 mod rules;
 mod session;
 mod statistics;
 mod stream;
 mod table;
+mod time;
+mod tshark;
 mod zeek;
 
 use tamiz_sdk::model::{ConvertError, Description, Outcome, PlanError, ScanRequest, ToolRun};
@@ -51,20 +56,12 @@ impl Scanner for Pcap {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             scan_type: "pcap".to_owned(),
             formats: CONVERTER.formats(),
-            options_schema: Options::schema(&[]),
+            options_schema: Options::schema(plan::KNOWN),
         }
     }
 
     fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
-        Options::parse(&request.options, CONVERTER.plugin, &[]).map_err(PlanError::BadOptions)?;
-        if request.target_kind != "capture" {
-            return Err(PlanError::Unsupported(format!(
-                "pcap reads captures, it scans no target of kind `{}`",
-                request.target_kind
-            )));
-        }
-        // The capture itself is what `convert` reads.
-        Ok(Vec::new())
+        plan::plan(request)
     }
 
     fn convert(

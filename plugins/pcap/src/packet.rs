@@ -13,6 +13,7 @@ use etherparse::{
 };
 
 use crate::capture::LinkType;
+use crate::fragments::{Joined, Piece};
 
 const MAC_BYTES: usize = 14;
 const MAC_TYPE_AT: usize = 12;
@@ -20,6 +21,9 @@ const COOKED_BYTES: usize = 16;
 const COOKED_TYPE_AT: usize = 14;
 const COOKED_V2_BYTES: usize = 20;
 const LOOPBACK_BYTES: usize = 4;
+/// Before the PPP in it.
+const PPPOE_BYTES: usize = 6;
+const PPPOE_SESSION: EtherType = EtherType(0x8864);
 const TAG_BYTES: usize = 4;
 const TAG_TYPE_AT: usize = 2;
 /// VLAN, provider bridging, and what was used for the outer tag before it had a number.
@@ -30,6 +34,9 @@ const TAGS: [EtherType; 3] = [
 ];
 /// Nobody nests more.
 const TAGS_MAX: u8 = 4;
+const IPV6_HEAD_BYTES: usize = 40;
+/// Extension headers in front of the one that is looked for.
+const EXTENSIONS_MAX: usize = 8;
 
 /// An IPv4 or IPv6 address; IPv4 is kept in its mapped form, so that flows have one key. Halves instead
 /// of one number, because that would align every key to 16 bytes.
@@ -39,7 +46,19 @@ pub(crate) struct Address {
     low: u64,
 }
 
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::v4(address.octets()),
+            IpAddr::V6(address) => Self::v6(address.octets()),
+        }
+    }
+}
+
 impl Address {
+    /// Where no address is known.
+    pub(crate) const NOWHERE: Self = Self { high: 0, low: 0 };
+
     fn v4(bytes: [u8; 4]) -> Self {
         Self {
             high: 0,
@@ -131,6 +150,8 @@ pub(crate) struct Packet<'data> {
     pub(crate) destination: Endpoint,
     pub(crate) tcp: Option<TcpHead>,
     pub(crate) payload: &'data [u8],
+    /// Of a part of a packet, whose bytes are the payload: where it belongs.
+    pub(crate) piece: Piece,
     /// VLAN tags.
     pub(crate) tags: u8,
     /// A header that is cut short or contradicts itself.
@@ -139,7 +160,10 @@ pub(crate) struct Packet<'data> {
 
 /// Whether packets of the type can be taken apart.
 pub(crate) fn is_decoded(link: LinkType) -> bool {
-    matches!(link.0, 0 | 1 | 12 | 14 | 101 | 108 | 113 | 228 | 229 | 276)
+    matches!(
+        link.0,
+        0 | 1 | 9 | 12 | 14 | 50 | 51 | 101 | 108 | 113 | 228 | 229 | 276
+    )
 }
 
 /// Takes a packet apart; nothing in it is believed beyond the captured bytes.
@@ -149,6 +173,8 @@ pub(crate) fn decode(link: LinkType, data: &[u8]) -> Packet<'_> {
         1 => typed(data, MAC_TYPE_AT, MAC_BYTES),
         113 => typed(data, COOKED_TYPE_AT, COOKED_BYTES),
         276 => typed(data, 0, COOKED_V2_BYTES),
+        9 | 50 => ppp(data),
+        51 => data.get(PPPOE_BYTES..).and_then(ppp),
         0 | 108 => data.get(LOOPBACK_BYTES..).and_then(by_version),
         _ => by_version(data),
     };
@@ -159,6 +185,13 @@ pub(crate) fn decode(link: LinkType, data: &[u8]) -> Packet<'_> {
     while TAGS.contains(&kind) && packet.tags < TAGS_MAX {
         packet.tags += 1;
         let Some(inner) = typed(rest, TAG_TYPE_AT, TAG_BYTES) else {
+            packet.malformed = true;
+            return packet;
+        };
+        (kind, rest) = inner;
+    }
+    if kind == PPPOE_SESSION {
+        let Some(inner) = rest.get(PPPOE_BYTES..).and_then(ppp) else {
             packet.malformed = true;
             return packet;
         };
@@ -179,6 +212,19 @@ fn typed(data: &[u8], type_at: usize, head_bytes: usize) -> Option<(EtherType, &
     Some((EtherType(u16::from_be_bytes(*kind)), data.get(head_bytes..)?))
 }
 
+/// PPP: perhaps an HDLC head, then the protocol's number.
+fn ppp(data: &[u8]) -> Option<(EtherType, &[u8])> {
+    let data = data.strip_prefix(&[0xff, 0x03]).unwrap_or(data);
+    let (number, rest) = data.split_first_chunk()?;
+    let kind = match u16::from_be_bytes(*number) {
+        0x0021 => ether_type::IPV4,
+        0x0057 => ether_type::IPV6,
+        // Negotiation and what nobody uses any more.
+        _ => EtherType(0),
+    };
+    Some((kind, rest))
+}
+
 /// Without a link layer, the first four bits tell.
 fn by_version(data: &[u8]) -> Option<(EtherType, &[u8])> {
     match data.first()? >> 4 {
@@ -190,7 +236,7 @@ fn by_version(data: &[u8]) -> Option<(EtherType, &[u8])> {
 
 fn nothing<'data>() -> Packet<'data> {
     let nowhere = Endpoint {
-        address: Address { high: 0, low: 0 },
+        address: Address::NOWHERE,
         port: 0,
     };
     Packet {
@@ -200,6 +246,7 @@ fn nothing<'data>() -> Packet<'data> {
         destination: nowhere,
         tcp: None,
         payload: &[],
+        piece: Piece::default(),
         tags: 0,
         malformed: false,
     }
@@ -223,11 +270,18 @@ fn ipv4<'data>(packet: &mut Packet<'data>, data: &'data [u8]) {
         }
         _ => total,
     };
+    let payload = data.get(head_bytes..end).unwrap_or_default();
     if head.is_fragmenting_payload() {
         packet.carried = Carried::Fragment;
+        packet.payload = payload;
+        packet.piece = Piece {
+            identification: u32::from(head.identification()),
+            offset: head.fragments_offset().value().saturating_mul(8),
+            protocol: head.protocol().0,
+            more: head.more_fragments(),
+        };
         return;
     }
-    let payload = data.get(head_bytes..end).unwrap_or_default();
     transport(packet, head.protocol(), payload);
 }
 
@@ -244,9 +298,43 @@ fn ipv6<'data>(packet: &mut Packet<'data>, data: &'data [u8]) {
     packet.malformed = stopped.is_some() || payload.incomplete;
     if ip.is_payload_fragmented() {
         packet.carried = Carried::Fragment;
+        packet.payload = payload.payload;
+        if let Some((identification, offset, more)) = ipv6_piece(data, head.next_header()) {
+            packet.piece = Piece {
+                identification,
+                offset,
+                protocol: payload.ip_number.0,
+                more,
+            };
+        }
     } else if stopped.is_none() {
         transport(packet, payload.ip_number, payload.payload);
     }
+}
+
+/// The fields of the fragment header among a packet's extension headers.
+fn ipv6_piece(data: &[u8], mut kind: IpNumber) -> Option<(u32, u16, bool)> {
+    let mut rest = data.get(IPV6_HEAD_BYTES..)?;
+    for _ in 0..EXTENSIONS_MAX {
+        let [next, length, high, low, id @ ..] = rest.first_chunk::<8>()?;
+        if kind == ip_number::IPV6_FRAG {
+            let place = u16::from_be_bytes([*high, *low]);
+            return Some((u32::from_be_bytes(*id), place & !7, place & 1 == 1));
+        }
+        rest = rest.get((usize::from(*length) + 1) * 8..)?;
+        kind = IpNumber(*next);
+    }
+    None
+}
+
+/// A packet that was put together from its parts.
+pub(crate) fn joined(joined: &Joined) -> Packet<'_> {
+    let mut packet = nothing();
+    packet.network = joined.network;
+    packet.source.address = joined.source;
+    packet.destination.address = joined.destination;
+    transport(&mut packet, IpNumber(joined.protocol), &joined.bytes);
+    packet
 }
 
 fn transport<'data>(packet: &mut Packet<'data>, protocol: IpNumber, data: &'data [u8]) {
@@ -324,6 +412,11 @@ mod tests {
         check(0, &[2, 0, 0, 0], 0);
         check(108, &[0, 0, 0, 2], 0);
         check(101, &[], 0);
+        check(9, &[0xff, 0x03, 0, 0x21], 0);
+        check(50, &[0, 0x21], 0);
+        check(51, &[0x11, 0, 0, 1, 0, 32, 0, 0x21], 0);
+        let session = [&mac[..], &[0x88, 0x64, 0x11, 0, 0, 1, 0, 32, 0, 0x21]].concat();
+        check(1, &session, 0);
         check(228, &[], 0);
     }
 

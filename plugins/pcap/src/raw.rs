@@ -10,7 +10,7 @@
 //! is found in packets is what a report would have listed. Packets are counted in the session (see
 //! [`crate::session`]).
 
-use tamiz_sdk::model::{ArtifactMeta, LogLevel, Span};
+use tamiz_sdk::model::{LogLevel, Span};
 use tamiz_sdk::report::{Format, Head, Recognition, Session, Source, Stop};
 
 use crate::analysis::{Analysis, Ended};
@@ -214,19 +214,7 @@ fn end(
     }
     let full = emit(ended.findings, session);
     let mut kept = ended.session;
-    kept.capture = tamiz_sdk::clean_line(name, tamiz_sdk::limits::PATH_BYTES).text;
-    kept.format = format;
-    kept.completeness = completeness;
-    let meta = ArtifactMeta {
-        name: "pcap-session.json".to_owned(),
-        media_type: "application/json".to_owned(),
-        kind: "pcap-session".to_owned(),
-    };
-    let json = serde_json::to_vec(&kept).unwrap_or_default();
-    let mut artifact = session.host().artifact(&meta);
-    if let Err(error) = artifact.write(&json).and_then(|()| artifact.finish().map(drop)) {
-        let message = format!("the platform did not keep the session ({})", error.name());
-        session.tell(LogLevel::Error, "session-not-kept", &message, None);
-    }
+    kept.is_of(name, format, completeness);
+    kept.keep(session);
     full
 }

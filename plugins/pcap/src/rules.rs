@@ -1,6 +1,7 @@
 //! What is looked for in a capture: one rule per kind of finding, with the words that do not depend on
 //! the packets.
 
+use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::model::{Confidence, Severity};
 
 /// The tool's name in findings: nothing but this plugin made them.
@@ -19,6 +20,33 @@ pub(crate) struct Rule {
     pub(crate) remediation: &'static str,
     /// Whether it tells something about the server alone, whoever the client was.
     pub(crate) of_server: bool,
+}
+
+impl Rule {
+    /// A finding of the rule, as far as it does not depend on packets; the subject tells findings of one
+    /// rule apart.
+    pub(crate) fn finding(
+        &self,
+        tool: &str,
+        subject: &str,
+        message: &str,
+        severity: Severity,
+    ) -> FindingBuilder {
+        let title = if subject.is_empty() {
+            self.title.to_owned()
+        } else {
+            format!("{}: {subject}", self.title)
+        };
+        let finding = FindingBuilder::new(tool, self.id)
+            .rule_name(self.title)
+            .title(&title)
+            .message(message)
+            .severity(severity, None)
+            .confidence(self.confidence)
+            .category(self.category)
+            .remediation(self.remediation);
+        self.cwe.iter().fold(finding, |finding, cwe| finding.cwe(*cwe))
+    }
 }
 
 macro_rules! rules {
@@ -63,6 +91,18 @@ rules! {
     HTTP_QUERY: "cleartext-credentials-http-query", "Password in the address of a clear-text request", "secret", High,
         Medium, [319, 598], false,
         "Change the password; send it in the body of a POST request, over HTTPS only.";
+    MQTT: "cleartext-credentials-mqtt", "MQTT password sent in clear text", "secret", High, High, [319, 522], false,
+        "Change the password, and let the broker take TLS only (port 8883).";
+    SOCKS: "cleartext-credentials-socks", "SOCKS password sent in clear text", "secret", High, High, [319, 522], false,
+        "Change the password, and tunnel the proxy through TLS or SSH.";
+    LDAP: "cleartext-credentials-ldap", "LDAP simple bind in clear text", "secret", High, High, [319, 522], false,
+        "Change the password, and let the server refuse simple binds without TLS.";
+    POSTGRESQL: "cleartext-credentials-postgresql", "PostgreSQL password sent without encryption", "secret", High, Medium,
+        [319, 522], false, "Let the server take TLS and SCRAM only (`hostssl`, `scram-sha-256`).";
+    PAP: "cleartext-credentials-pap", "PPP password sent in clear text (PAP)", "secret", High, High, [319, 522], false,
+        "Change the password, and use EAP instead of PAP.";
+    IRC: "cleartext-credentials-irc", "IRC password sent in clear text", "secret", Medium, High, [319, 522], false,
+        "Change the password, and connect by TLS (port 6697).";
     SNMP: "cleartext-community-snmp", "SNMP community sent in clear text", "secret", Medium, High, [319, 522], false,
         "Use SNMPv3 with authentication and privacy, and change the community.";
     SNMP_DEFAULT: "snmp-default-community", "SNMP with a well-known default community", "security", High, High,
@@ -78,6 +118,8 @@ rules! {
         [295], true, "Check the clocks, and the certificate's period.";
     CERTIFICATE_SELF_SIGNED: "tls-certificate-self-signed", "Self-signed TLS certificate", "security", Medium, High,
         [295], true, "Use a certificate of an authority that the clients trust.";
+    CERTIFICATE_UNTRUSTED: "tls-certificate-untrusted", "TLS certificate could not be verified", "security", Low, Medium,
+        [295], true, "Serve the whole chain, up to an authority that the clients trust.";
     CERTIFICATE_KEY: "tls-certificate-weak-key", "TLS certificate with a weak key", "security", Medium, High,
         [326, 295], true, "Make a new key: RSA with 2048 bits or more, or an elliptic curve with 256.";
     CERTIFICATE_SIGNATURE: "tls-certificate-weak-signature", "TLS certificate with a broken signature algorithm",
@@ -85,6 +127,18 @@ rules! {
     CERTIFICATE_NAME: "tls-certificate-name-mismatch", "TLS certificate is not for the name that was asked for",
         "security", Low, Medium, [297, 295], true,
         "Serve a certificate whose alternative names have the name that clients ask for.";
+    SSH_OLD: "ssh-obsolete-version", "SSH 1 spoken or offered", "security", High, High, [327], true,
+        "Turn version 1 of SSH off on the server.";
+    SMB_OLD: "smb-obsolete-version", "SMB 1 negotiated", "security", Medium, High, [327], true,
+        "Turn SMB 1 off; SMB 3 with signing and encryption replaces it.";
+    KERBEROS_WEAK: "kerberos-weak-encryption", "Kerberos ticket with weak encryption", "security", Medium, High, [327, 326],
+        true, "Turn DES and RC4 off for the realm and its accounts; AES replaces them.";
+    VNC_OPEN: "vnc-without-authentication", "VNC session without authentication", "security", High, High, [306], true,
+        "Set a password at least, and let VNC be reached by a VPN or SSH only.";
+    EXPERT: "protocol-security-problem", "Wireshark sees a security problem", "security", Medium, Medium, [], false,
+        "Read what Wireshark says about the packet.";
+    MALFORMED: "protocol-malformed", "Wireshark cannot take the packet apart", "anomaly", Info, Medium, [], false,
+        "A broken sender, a cut capture, or somebody who tries a parser out: look at the packet.";
     SCAN_VERTICAL: "port-scan", "Port scan of a host", "reconnaissance", Medium, Medium, [200], false,
         "Find out who runs the source host and whether the scan was ordered; close what need not be open.";
     SCAN_HORIZONTAL: "port-sweep", "One port tried on many hosts", "reconnaissance", Medium, Medium, [200], false,

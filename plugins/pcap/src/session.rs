@@ -5,7 +5,7 @@
 //! ```json
 //! {
 //!   "capture": "ftp-login.pcap",       the input's name
-//!   "format": "pcap",                  or `pcapng`
+//!   "format": "pcap",                  or `pcapng`, `suricata-eve`, `zeek-tsv`, `zeek-json`
 //!   "completeness": "complete",        or `truncated`, `partial`
 //!   "packet_count": 88,                records of packets, whatever their link type
 //!   "bytes": 7455,                     on the wire
@@ -27,11 +27,17 @@
 //! `other-transport`), and what TCP and UDP carry (`dns`, `http`, `tls`, …, `unknown`). Protocols that
 //! do not occur are left out. `top_flows` has at most 50 entries, largest first. Names and addresses
 //! are all that is kept of contents.
+//!
+//! A log has a session, too, when it tells of conversations (Suricata's `flow` or `netflow` events, Zeek's
+//! `conn`) or of packets (Suricata's `stats`): `packet_count` is then what its writer counted, and
+//! `first_packet` is 0.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use tamiz_sdk::model::{ArtifactMeta, LogLevel};
+use tamiz_sdk::report::Session;
 
 use crate::capture::LinkType;
 use crate::statistics::{Amount, Statistics, TopFlow};
@@ -39,9 +45,9 @@ use crate::statistics::{Amount, Statistics, TopFlow};
 /// See the module's description.
 #[derive(Debug, Serialize)]
 pub(crate) struct CaptureSession {
-    pub(crate) capture: String,
-    pub(crate) format: &'static str,
-    pub(crate) completeness: &'static str,
+    capture: String,
+    format: &'static str,
+    completeness: &'static str,
     packet_count: u64,
     bytes: u64,
     captured_bytes: u64,
@@ -77,6 +83,30 @@ impl CaptureSession {
             malformed: statistics.malformed,
             tagged: statistics.tagged,
             cut_short: statistics.cut_short,
+        }
+    }
+}
+
+impl CaptureSession {
+    /// Says which input it is about, and how much of it was read.
+    pub(crate) fn is_of(&mut self, name: &str, format: &'static str, completeness: &'static str) {
+        self.capture = tamiz_sdk::clean_line(name, tamiz_sdk::limits::PATH_BYTES).text;
+        self.format = format;
+        self.completeness = completeness;
+    }
+
+    /// Hands it to the platform.
+    pub(crate) fn keep(&self, session: &mut Session<'_>) {
+        let meta = ArtifactMeta {
+            name: "pcap-session.json".to_owned(),
+            media_type: "application/json".to_owned(),
+            kind: "pcap-session".to_owned(),
+        };
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let mut artifact = session.host().artifact(&meta);
+        if let Err(error) = artifact.write(&json).and_then(|()| artifact.finish().map(drop)) {
+            let message = format!("the platform did not keep the session ({})", error.name());
+            session.tell(LogLevel::Error, "session-not-kept", &message, None);
         }
     }
 }

@@ -42,12 +42,22 @@ pub(crate) enum Protocol {
     Kerberos,
     Ldap,
     Sip,
+    Rdp,
+    Vnc,
+    Mqtt,
+    Modbus,
+    Irc,
+    Mysql,
+    Postgresql,
+    Redis,
+    Nfs,
+    DceRpc,
     /// Nothing above TCP or UDP that is known.
     #[default]
     Unknown,
 }
 
-const PROTOCOLS: [(Protocol, &str); 33] = [
+const PROTOCOLS: [(Protocol, &str); 43] = [
     (Protocol::Ipv4, "ipv4"),
     (Protocol::Ipv6, "ipv6"),
     (Protocol::Arp, "arp"),
@@ -80,6 +90,16 @@ const PROTOCOLS: [(Protocol, &str); 33] = [
     (Protocol::Kerberos, "kerberos"),
     (Protocol::Ldap, "ldap"),
     (Protocol::Sip, "sip"),
+    (Protocol::Rdp, "rdp"),
+    (Protocol::Vnc, "vnc"),
+    (Protocol::Mqtt, "mqtt"),
+    (Protocol::Modbus, "modbus"),
+    (Protocol::Irc, "irc"),
+    (Protocol::Mysql, "mysql"),
+    (Protocol::Postgresql, "postgresql"),
+    (Protocol::Redis, "redis"),
+    (Protocol::Nfs, "nfs"),
+    (Protocol::DceRpc, "dce-rpc"),
     (Protocol::Unknown, "unknown"),
 ];
 
@@ -114,9 +134,68 @@ impl Protocol {
             88 => Self::Kerberos,
             139 | 445 => Self::Smb,
             389 => Self::Ldap,
+            502 => Self::Modbus,
+            1883 => Self::Mqtt,
+            2049 => Self::Nfs,
+            3306 => Self::Mysql,
+            3389 => Self::Rdp,
             5060 => Self::Sip,
+            5432 => Self::Postgresql,
+            5900 => Self::Vnc,
+            6379 => Self::Redis,
+            6667 => Self::Irc,
             _ => return None,
         })
+    }
+
+    /// The transport that a log names, in words or, where it knows none, as IP numbers it.
+    pub(crate) fn of_transport(name: &str, network: Self) -> Self {
+        let is = |word: &str| name.eq_ignore_ascii_case(word);
+        if is("tcp") || is("6") {
+            Self::Tcp
+        } else if is("udp") || is("17") {
+            Self::Udp
+        } else if is("ipv6-icmp") || is("icmp6") || is("58") || (is("icmp") && network == Self::Ipv6) {
+            Self::Icmpv6
+        } else if is("icmp") || is("1") {
+            Self::Icmp
+        } else if is("igmp") || is("2") {
+            Self::Igmp
+        } else {
+            Self::OtherTransport
+        }
+    }
+
+    /// What IP carries, by its number.
+    fn of_number(number: u8) -> Self {
+        match number {
+            1 => Self::Icmp,
+            2 => Self::Igmp,
+            6 => Self::Tcp,
+            17 => Self::Udp,
+            58 => Self::Icmpv6,
+            _ => Self::OtherTransport,
+        }
+    }
+
+    /// The protocol that a log names; of several between commas, the last that is known here.
+    pub(crate) fn of_name(names: &str) -> Self {
+        let known = names.rsplit(',').find_map(|name| {
+            let name = name.trim().to_ascii_lowercase();
+            let name = match name.as_str() {
+                "ssl" => "tls",
+                "http2" => "http",
+                "krb" | "krb5" | "krb_tcp" => "kerberos",
+                "rfb" => "vnc",
+                "pgsql" => "postgresql",
+                "dce_rpc" | "dcerpc" => "dce-rpc",
+                "ldap_tcp" | "ldap_udp" => "ldap",
+                other => other,
+            };
+            let above = PROTOCOLS.iter().skip(Self::Dns as usize);
+            above.copied().find(|(_, known)| *known == name)
+        });
+        known.map_or(Self::Unknown, |(protocol, _)| protocol)
     }
 }
 
@@ -211,7 +290,8 @@ impl Statistics {
             Carried::Icmp => Protocol::Icmp,
             Carried::Icmpv6 => Protocol::Icmpv6,
             Carried::Igmp => Protocol::Igmp,
-            Carried::Fragment | Carried::Other => Protocol::OtherTransport,
+            Carried::Fragment => Protocol::of_number(packet.piece.protocol),
+            Carried::Other => Protocol::OtherTransport,
         };
         self.fragments += u64::from(packet.carried == Carried::Fragment);
         self.count(carried, 1, bytes);
@@ -220,6 +300,13 @@ impl Statistics {
     #[inline]
     pub(crate) fn count(&mut self, protocol: Protocol, packets: u64, bytes: u64) {
         self.protocols.0[protocol as usize].add(packets, bytes);
+    }
+
+    /// Takes the time of a packet.
+    #[inline]
+    pub(crate) fn time(&mut self, time: i64) {
+        self.first_time = Some(self.first_time.map_or(time, |first| first.min(time)));
+        self.last_time = Some(self.last_time.map_or(time, |last| last.max(time)));
     }
 
     /// Counts a conversation that is over.
@@ -272,7 +359,19 @@ fn top_flow(flow: &EndedFlow) -> TopFlow {
 
 #[cfg(test)]
 mod tests {
-    use super::PROTOCOLS;
+    use super::{PROTOCOLS, Protocol};
+
+    #[test]
+    fn names_of_logs_are_the_same_protocols() {
+        assert_eq!(Protocol::of_name("ssl"), Protocol::Tls);
+        assert_eq!(Protocol::of_name("gssapi,smb,ntlm"), Protocol::Smb);
+        assert_eq!(Protocol::of_name("tcp"), Protocol::Unknown);
+        assert_eq!(
+            Protocol::of_transport("IPv6-ICMP", Protocol::Ipv6),
+            Protocol::Icmpv6
+        );
+        assert_eq!(Protocol::of_transport("icmp", Protocol::Ipv4), Protocol::Icmp);
+    }
 
     #[test]
     fn each_protocol_stands_at_its_own_index() {

@@ -1,14 +1,16 @@
 //! A TCP connection's bytes in order, within bounds.
 //!
 //! What comes in order goes to the dialogue as it lies in the capture; only what the dialogue leaves
-//! and what comes too early is kept. A direction that has said enough, has a gap that does not close,
-//! or would need more memory than there is, is not followed any further.
+//! and what comes too early is kept. A gap that does not close is leaped over, where the dialogue can go on
+//! behind it. A direction that has said enough, or would need more memory than there is, is not followed
+//! any further.
 
 use crate::dialogue::{Dialogue, Fed, Scene, Side};
 use crate::statistics::Protocol;
 
 /// Bytes of a direction that are looked at: logins and handshakes stand at the beginning.
-const STREAM_BYTES: usize = 256 * 1024;
+pub(crate) const STREAM_KIB: usize = 256;
+const STREAM_BYTES: usize = STREAM_KIB * 1024;
 /// Bytes that a dialogue may leave for later; the largest is a TLS record.
 const PENDING_BYTES: usize = 32 * 1024;
 /// Segments that wait for one before them, and their bytes.
@@ -23,7 +25,7 @@ pub(crate) struct Budget {
     buffered: usize,
     /// Directions that were not followed because of [`BUFFERED_BYTES`].
     pub(crate) refused: u64,
-    /// Directions with a gap.
+    /// Gaps that did not close.
     pub(crate) gaps: u64,
     /// Directions that had more to say than is looked at.
     pub(crate) long: u64,
@@ -39,8 +41,12 @@ struct Direction {
 }
 
 impl Direction {
+    fn early_bytes(&self) -> usize {
+        self.early.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
     fn kept(&self) -> usize {
-        self.pending.len() + self.early.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
+        self.pending.len() + self.early_bytes()
     }
 
     fn close(&mut self) {
@@ -112,20 +118,32 @@ impl Conversation {
         // Sequence numbers wrap; what is less than half the circle ahead is ahead.
         let ahead = sequence.wrapping_sub(next).cast_signed();
         if ahead > 0 {
-            let early_bytes = direction
-                .early
-                .iter()
-                .map(|(_, bytes)| bytes.len())
-                .sum::<usize>();
-            if direction.early.len() >= EARLY_SEGMENTS || early_bytes + payload.len() > EARLY_BYTES {
-                budget.gaps += 1;
-                direction.close();
-                return;
-            }
             direction.early.push((sequence, payload.to_vec()));
+            if direction.early.len() > EARLY_SEGMENTS || direction.early_bytes() > EARLY_BYTES {
+                self.leap(side, scene, budget);
+            }
             return;
         }
         self.deliver(side, (sequence, payload), scene, budget);
+        self.catch_up(side, scene, budget);
+    }
+
+    /// Goes on behind a gap that does not close, with what has waited, if the dialogue can.
+    fn leap(&mut self, side: Side, scene: &mut Scene<'_>, budget: &mut Budget) {
+        budget.gaps += 1;
+        let direction = &mut self.directions[side as usize];
+        let next = direction.next.unwrap_or_default();
+        let nearest = direction
+            .early
+            .iter()
+            .map(|(sequence, _)| *sequence)
+            .min_by_key(|sequence| sequence.wrapping_sub(next));
+        if !self.dialogue.leap(side) {
+            direction.close();
+            return;
+        }
+        direction.pending.clear();
+        direction.next = nearest.or(direction.next);
         self.catch_up(side, scene, budget);
     }
 
@@ -206,8 +224,14 @@ impl Conversation {
 
     /// The connection is over, or has to be forgotten.
     pub(crate) fn finish(&mut self, scene: &mut Scene<'_>, budget: &mut Budget) {
-        self.dialogue.finish(scene);
         budget.buffered -= self.kept();
+        for side in [Side::Client, Side::Server] {
+            // Each leap delivers at least one of the few that wait.
+            while !self.directions[side as usize].early.is_empty() {
+                self.leap(side, scene, budget);
+            }
+        }
+        self.dialogue.finish(scene);
         self.directions.iter_mut().for_each(Direction::close);
     }
 }

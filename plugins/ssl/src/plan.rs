@@ -1,4 +1,4 @@
-//! Which tools look at a server: quickly sslscan, usually testssl.sh, thoroughly both and sslyze.
+//! Which tools look at a server: quickly sslscan and sslyze, usually testssl.sh, thoroughly all three.
 
 use tamiz_sdk::model::{PlanError, ScanRequest, ToolOutput, ToolRun};
 use tamiz_sdk::report::{OptionKind, OptionSpec, Options};
@@ -7,7 +7,7 @@ use tamiz_sdk::report::{OptionKind, OptionSpec, Options};
 pub(crate) const KNOWN: &[OptionSpec] = &[OptionSpec {
     name: "profile",
     kind: OptionKind::Text,
-    description: "quick (sslscan), standard (testssl.sh) or deep (testssl.sh, sslscan and sslyze)",
+    description: "quick (sslscan and sslyze), standard (testssl.sh) or deep (all three)",
 }];
 
 /// The runs for a target.
@@ -39,7 +39,7 @@ pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
         )
     };
     match options.text("profile").unwrap_or("standard") {
-        "quick" => Ok(vec![sslscan()]),
+        "quick" => Ok(vec![sslscan(), sslyze()]),
         "standard" => Ok(vec![testssl()]),
         "deep" => Ok(vec![testssl(), sslscan(), sslyze()]),
         other => Err(PlanError::BadOptions(format!(
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn the_profile_chooses_the_tools() {
         for (options, tools) in [
-            (r#"{"profile":"quick"}"#, &["sslscan"][..]),
+            (r#"{"profile":"quick"}"#, &["sslscan", "sslyze"][..]),
             ("{}", &["testssl"][..]),
             (r#"{"profile":"deep"}"#, &["testssl", "sslscan", "sslyze"][..]),
         ] {

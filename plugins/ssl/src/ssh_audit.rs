@@ -1,7 +1,8 @@
-//! ssh-audit's JSON (2.9 to 3.x; `-j`, and a list of such reports for many targets).
+//! ssh-audit's JSON (2.3 to 3.x; `-j`, and a list of such reports for many targets).
 //!
-//! A record is a note that fails or warns about an algorithm, and an entry of `cves`. Older reports have
-//! no notes: there it is a recommendation to change or remove an algorithm. Shape:
+//! A record is a note that fails or warns about an algorithm, and an entry of `cves`. Version 2.9 has
+//! no notes: there it is a recommendation to change or remove an algorithm. Those before it have no
+//! judgement at all: there it is an algorithm that the server offers. Shape:
 //! <https://github.com/jtesta/ssh-audit>, `src/ssh_audit/ssh_audit.py`.
 
 use serde::Deserialize;
@@ -63,7 +64,15 @@ struct Advisory<'a> {
 /// One target's report.
 struct Reading {
     server: Endpoint,
-    has_notes: bool,
+    words: Words,
+}
+
+/// What the report's version has to say of an algorithm.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Words {
+    Notes,
+    Recommendations,
+    Nothing,
 }
 
 impl Format for SshAudit {
@@ -86,9 +95,14 @@ impl Format for SshAudit {
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
         let (head, mut place) = (source.head(), 0_usize);
-        let has_notes = PARTS
-            .iter()
-            .any(|(part, _)| head.has(&format!("{part}[].notes")) || head.has(&format!("[].{part}[].notes")));
+        let has = |path: &str| head.has(path) || head.has(&format!("[].{path}"));
+        let words = if PARTS.iter().any(|(part, _)| has(&format!("{part}[].notes"))) {
+            Words::Notes
+        } else if has("recommendations") || has("cves") {
+            Words::Recommendations
+        } else {
+            Words::Nothing
+        };
         let many = head.shape() == Shape::Array;
         let mut reader = source.json()?;
         let targets = ahead::members_of(&mut reader, "", &["target"])?;
@@ -99,7 +113,7 @@ impl Format for SshAudit {
                 members.map(|members: &Members| Endpoint::parse(&ahead::text(members.get("target"))));
             Reading {
                 server: server.unwrap_or_default(),
-                has_notes,
+                words,
             }
         };
         if many {
@@ -119,9 +133,14 @@ impl Reading {
             let array = format!("{prefix}{key}");
             let part = PARTS.iter().find(|(part, _)| *part == key);
             match (key, kind, part) {
-                (_, Kind::Array, Some((_, what))) if self.has_notes => {
+                (_, Kind::Array, Some((_, what))) if self.words == Words::Notes => {
                     each(reader, session, &array, |session, element| {
                         self.algorithm(session, &element, what)
+                    })?;
+                }
+                (_, Kind::Array, Some((_, what))) if self.words == Words::Nothing => {
+                    each(reader, session, &array, |session, element| {
+                        self.offer(session, &element, what)
                     })?;
                 }
                 ("cves", Kind::Array, _) => {
@@ -129,7 +148,7 @@ impl Reading {
                         self.advisory(session, &element)
                     })?;
                 }
-                ("recommendations", Kind::Object, _) if !self.has_notes => {
+                ("recommendations", Kind::Object, _) if self.words == Words::Recommendations => {
                     self.recommendations(reader, session, &array)?;
                 }
                 _ => return Ok(false),
@@ -169,6 +188,28 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    /// An algorithm without a judgement: a name, or an object with one.
+    fn offer(&self, session: &mut Session<'_>, element: &Element<'_>, what: &str) -> Result<(), Stop> {
+        let mut repaired = Vec::new();
+        let name = match serde_json::from_slice::<String>(element.bytes()) {
+            Ok(name) => name,
+            Err(_) => match element.read_or_lose::<Algorithm<'_>>(session, &mut repaired) {
+                Some(algorithm) => algorithm.algorithm.text().to_owned(),
+                None => return Ok(()),
+            },
+        };
+        if name.is_empty() {
+            session.lose_record("record-without-rule", element, "names no algorithm");
+            return Ok(());
+        }
+        let message = format!("{what} {name} is offered");
+        let finding = self
+            .finding(&format!("{name}: offered"), &message)
+            .severity(Severity::Info, None)
+            .category(what);
+        session.emit(finding, element)
     }
 
     fn advisory(&self, session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {

@@ -1,15 +1,16 @@
 //! SSL Labs' JSON: a host of its API (2 to 4), or the list of hosts that `ssllabs-scan` writes.
 //!
 //! A record is an endpoint's grade, a cipher suite that it accepts, an outdated protocol version, and each
-//! weakness that its tests show. Shape:
+//! weakness that its tests, or those of a server's certificate, show. Shape:
 //! <https://github.com/ssllabs/ssllabs-scan/blob/master/ssllabs-api-docs-v3.md>.
 //!
 //! An endpoint that is not `Ready` was not looked at; without one that was, the report is refused.
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
-use tamiz_sdk::json::lenient::{Field, Text, Whole};
+use tamiz_sdk::json::lenient::{Field, Text, Texts, Whole};
 use tamiz_sdk::json::{JsonReader, Kind, Located};
+use tamiz_sdk::limits::RECORD_BYTES;
 use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::{
     Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, members, objects, small_text,
@@ -62,6 +63,34 @@ struct Accepted<'a> {
     #[serde(default)]
     q: Field<i64>,
 }
+
+/// A certificate: of a host, or up to version 2 of an endpoint.
+#[derive(Deserialize)]
+struct Certificate<'a> {
+    #[serde(borrow, default)]
+    subject: Text<'a>,
+    #[serde(borrow, default, rename = "altNames")]
+    names: Texts<'a>,
+    #[serde(default)]
+    issues: Field<i64>,
+    #[serde(default, rename = "revocationStatus")]
+    revocation: Field<i64>,
+    #[serde(default, rename = "keyKnownDebianInsecure")]
+    is_guessable: Field<bool>,
+}
+
+/// What the bits of `issues` mean.
+const ISSUES: [(i64, &Weakness); 9] = [
+    (1, &weakness::UNTRUSTED),
+    (2, &weakness::NOT_YET),
+    (4, &weakness::EXPIRED),
+    (8, &weakness::WRONG_HOST),
+    (16, &weakness::REVOKED),
+    (64, &weakness::SELF_SIGNED),
+    (128, &weakness::DISTRUSTED),
+    (256, &weakness::WEAK_SIGNATURE),
+    (512, &weakness::WEAK_KEY),
+];
 
 #[derive(Default)]
 struct Reading {
@@ -147,6 +176,13 @@ impl Reading {
             self.missed(session, &problem);
         }
         members(reader, session, |reader, session, key, kind| {
+            if key == "certs" && kind == Kind::Array {
+                self.server = host.clone();
+                each(reader, session, &format!("{prefix}{key}"), |session, element| {
+                    self.certificate(session, &element)
+                })?;
+                return Ok(true);
+            }
             if key != "endpoints" || kind != Kind::Array {
                 return Ok(false);
             }
@@ -247,6 +283,11 @@ impl Reading {
                         self.protocol(session, &element)
                     })?;
                 }
+                ("cert", Kind::Object) => {
+                    if let Located::Whole { bytes, span } = reader.value(RECORD_BYTES)? {
+                        self.certificate(session, &Element::named(&name, bytes, span))?;
+                    }
+                }
                 // Version 2 has one list, later ones a list for each protocol version.
                 ("suites", Kind::Object) => self.suites(reader, session, &name)?,
                 ("suites", Kind::Array) => {
@@ -265,6 +306,41 @@ impl Reading {
             }
             Ok(true)
         })
+    }
+
+    fn certificate(&self, session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
+        let mut repaired = Vec::new();
+        let certificate: Certificate<'_> = match element.read(session, &mut repaired) {
+            Ok(certificate) => certificate,
+            Err(problem) => {
+                let message = format!("{} could not be read: {problem}", element.name());
+                session.gap("record-unreadable", &message, Some(element.span));
+                return Ok(());
+            }
+        };
+        let fields = [
+            ("issues", certificate.issues.is_wrong()),
+            ("revocationStatus", certificate.revocation.is_wrong()),
+        ];
+        element.tell_wrong(session, &fields);
+        let issues = certificate.issues.get().copied().unwrap_or_default();
+        // The list has the certificates of authorities, too, which are for no host's name.
+        let is_server = certificate.names.texts().next().is_some();
+        let is_revoked = certificate.revocation.get() == Some(&1);
+        for (bit, weakness) in ISSUES {
+            let is_set = issues & bit != 0 || is_revoked && bit == 16;
+            if is_set && (is_server || bit == 16) {
+                session.emit(
+                    weakness.finding(TOOL, &self.server, certificate.subject.text()),
+                    element,
+                )?;
+            }
+        }
+        if certificate.is_guessable.get() == Some(&true) {
+            let finding = weakness::DEBIAN_KEY.finding(TOOL, &self.server, certificate.subject.text());
+            session.emit(finding, element)?;
+        }
+        Ok(())
     }
 
     fn protocol(&self, session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {

@@ -1,4 +1,4 @@
-//! sslscan's XML (1.11 to 2.1).
+//! sslscan's XML (1.8 to 2.1).
 //!
 //! A record is what the server accepts: a cipher suite, an outdated protocol version, and each weakness
 //! that the tests show. Versions that are refused, and tests that are passed, are none. Shape:
@@ -168,7 +168,8 @@ impl Reading {
 
     fn cipher(&mut self, session: &mut Session<'_>, record: &XmlRecord<'_>) -> Result<(), Stop> {
         let attribute = |name| record.node.attribute(name).unwrap_or_default();
-        if matches!(attribute("status"), "rejected" | "failed") {
+        // Version 1.8 lists what it tried, too.
+        if !matches!(attribute("status"), "accepted" | "preferred" | "") {
             session.leave_out_record("suite-refused", record, "is a suite that the server refuses");
             return Ok(());
         }

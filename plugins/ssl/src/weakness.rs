@@ -84,6 +84,12 @@ weaknesses! {
         "use RSA of 2048 bits or more, or an elliptic curve";
     WEAK_SIGNATURE: "certificate-weak-signature", "the certificate is signed with a broken hash", Medium, [328], [],
         "use a certificate that is signed with SHA-256";
+    REVOKED: "certificate-revoked", "the certificate is revoked", Critical, [299], [],
+        "use another certificate, with another key";
+    DISTRUSTED: "certificate-distrusted", "the certificate is on a list of bad ones", High, [295], [],
+        "use a certificate that clients trust";
+    DEBIAN_KEY: "certificate-guessable-key", "the certificate's key is one of Debian's guessable ones", Critical, [338],
+        ["CVE-2008-0166"], "make a new key and a new certificate";
     WRONG_ORDER: "certificate-chain-order", "the certificates are in the wrong order", Low, [295], [],
         "put the server's certificate first, then each one's issuer";
 }

@@ -4,9 +4,9 @@ use tamiz_sdk::model::{ConvertError, Severity};
 use tamiz_sdk::test_kit::Kit;
 
 fn kit() -> Kit {
-    // A testssl.sh report keeps what is about the client until the first check of a target; a finding
-    // of sslyze about a certificate's date waits for the date of the scan.
-    Kit::new::<tamiz_ssl::Ssl>(env!("CARGO_MANIFEST_DIR")).with_group_max(2)
+    // A testssl.sh report keeps what is about the client until the first check of a target; what is
+    // wrong with a certificate is told together, and its date waits for the date of the scan.
+    Kit::new::<tamiz_ssl::Ssl>(env!("CARGO_MANIFEST_DIR")).with_group_max(5)
 }
 
 #[test]

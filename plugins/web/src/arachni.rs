@@ -1,4 +1,4 @@
-//! Arachni's JSON, 1.x.
+//! Arachni's JSON, 0.4 and 1.x.
 //!
 //! Shape: <https://github.com/Arachni/arachni>, `components/reporters/json.rb` and
 //! `lib/arachni/issue.rb`. The digest is Arachni's identity of an issue. A report without an issue needs
@@ -58,6 +58,17 @@ struct Issue<'a> {
     check: Field<Object<Check<'a>>>,
     #[serde(borrow, default)]
     vector: Field<Object<Vector<'a>>>,
+    // 0.4 has no `check` and no `vector`, but these.
+    #[serde(borrow, default)]
+    internal_modname: Text<'a>,
+    #[serde(borrow, default)]
+    url: Text<'a>,
+    #[serde(borrow, default)]
+    method: Text<'a>,
+    #[serde(borrow, default)]
+    var: Text<'a>,
+    #[serde(borrow, default)]
+    injected: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +110,8 @@ impl Format for Arachni {
             "issues[].vector",
             "issues[].digest",
             "issues[].check",
+            "issues[].internal_modname",
+            "issues[].mod_name",
         ];
         (head.shape() == Shape::Object && head.has("issues") && head.count(&keys) >= 3).into()
     }
@@ -116,6 +129,13 @@ impl Format for Arachni {
                     pages = true;
                     Ok(false)
                 })?,
+                ("sitemap", Kind::Array) => {
+                    reader.enter_array()?;
+                    while reader.next_element()? {
+                        pages = true;
+                        reader.skip()?;
+                    }
+                }
                 _ => return Ok(false),
             }
             Ok(true)
@@ -143,7 +163,10 @@ fn issue(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
             ("references", issue.references.is_wrong()),
         ],
     );
-    let check = issue.check.object().map_or("", |check| check.shortname.text());
+    let check = issue
+        .check
+        .object()
+        .map_or(issue.internal_modname.text(), |check| check.shortname.text());
     let name = issue.name.text();
     if check.is_empty() && name.is_empty() {
         session.lose_record("record-unreadable", &element, "names no issue");
@@ -190,6 +213,9 @@ fn issue(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
             evidence,
         );
         finding = finding.location(place);
+    } else if !issue.url.text().is_empty() {
+        let (url, method) = (issue.url.text(), issue.method.text());
+        finding = finding.location(place::at(url, method, issue.var.text(), issue.injected.text()));
     }
     session.emit(finding, &element)
 }

@@ -8,7 +8,7 @@
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::model::{Confidence, Severity};
 use tamiz_sdk::report::{Event, Format, Head, Recognition, Session, Source, Stop, XmlRecord, walk};
-use tamiz_sdk::vocabulary::{SeverityTable, cwes};
+use tamiz_sdk::vocabulary::{SeverityTable, advisories, cwes};
 
 use crate::{html, place};
 
@@ -18,6 +18,7 @@ const TOOL: &str = "burp";
 pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
     tool: "burp",
     words: &[
+        ("Critical", Severity::Critical),
         ("High", Severity::High),
         ("Medium", Severity::Medium),
         ("Low", Severity::Low),
@@ -63,8 +64,8 @@ impl Format for Burp {
             Ok(())
         })?;
         if session.records() == before {
-            let problem = "the report has no issue, and so nothing that says that a target was reached";
-            return Err(Stop::Broken(problem.to_owned()));
+            let problem = "the report has no issue: nothing says that a target was reached, or which";
+            session.gap("no-contact-shown", problem, None);
         }
         Ok(())
     }
@@ -113,6 +114,9 @@ fn issue(session: &mut Session<'_>, record: &XmlRecord<'_>) -> Result<(), Stop> 
         .location(place::at(&url, method.unwrap_or_default(), parameter(&place), ""));
     for cwe in cwes(&html::plain(&text("vulnerabilityClassifications"))) {
         finding = finding.cwe(cwe);
+    }
+    for id in parts.iter().flat_map(|part| advisories(part)) {
+        finding = finding.cve(id);
     }
     for list in [text("references"), text("vulnerabilityClassifications")] {
         for address in html::addresses(&list) {

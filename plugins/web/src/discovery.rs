@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::csv::Row;
 use tamiz_sdk::model::{Confidence, Severity};
 use tamiz_sdk::report::{Record, Session, Stop};
 use tamiz_sdk::vocabulary::SeverityTable;
@@ -77,13 +78,23 @@ pub(crate) fn emit(session: &mut Session<'_>, record: &dyn Record, hit: &Hit<'_>
 /// What an address is on its site.
 fn path_of(url: &str) -> &str {
     let url = url.trim();
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let Some((_, rest)) = url.split_once("://") else {
+        return url;
+    };
     rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or(url)
 }
 
-/// For a report without an address: nobody knows whether the target answered at all.
-pub(crate) fn refuse_silence(tool: &str) -> Stop {
-    Stop::Broken(format!(
-        "{tool} lists no address, and so no proof that the target answered: a dead target looks the same"
-    ))
+/// For a report without an address: nobody knows whether the target answered at all, so that its silence
+/// is no news.
+pub(crate) fn tell_silence(session: &mut Session<'_>, tool: &str) {
+    let message = format!("{tool} lists no address: nothing shows that the target answered");
+    session.gap("no-contact-shown", &message, None);
+}
+
+/// Every row of these tools' tables ends with a line end, and none has quotes that would show a cut.
+pub(crate) fn whole(row: &Row<'_>) -> Result<(), Stop> {
+    if row.is_ended() {
+        return Ok(());
+    }
+    Err(Stop::Ended(format!("the input ends inside line {}", row.line())))
 }

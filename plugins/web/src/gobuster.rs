@@ -1,10 +1,11 @@
-//! gobuster's text (`dir` and `vhost`, 2.x and 3.x): a line per answer.
+//! gobuster's text (`dir`, `vhost`, `fuzz` and `dns`, 2.x and 3.x): a line per answer.
 //!
-//! `/admin (Status: 401) [Size: 22]`, with `[--> ADDRESS]` behind it for a redirect. The report does not
-//! name the target, unless it is the terminal's text with its banner (`[+] Url: …`) or was made with `-e`.
-//! Shape: <https://github.com/OJ/gobuster>, `gobusterdir/result.go`.
+//! `/admin (Status: 401) [Size: 22]`, with `[--> ADDRESS]` behind it for a redirect; `Found: a.b` in front
+//! of names. The report does not name the target, unless it is the terminal's text with its banner
+//! (`[+] Url: …`) or was made with `-e`. Shapes: <https://github.com/OJ/gobuster>, `gobuster*/result.go`.
 
-use tamiz_sdk::model::LogLevel;
+use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::model::{DomainName, Location, LogLevel, Severity};
 use tamiz_sdk::report::{Format, Head, Recognition, Session, Shape, Source, Stop, TextLine, lines};
 
 use crate::discovery::{self, Hit};
@@ -12,8 +13,8 @@ use crate::place;
 
 const TOOL: &str = "gobuster";
 
-/// What stands in front of the status.
-const STATUS: &str = "(Status: ";
+/// What a terminal is told to do to a line before it shows it.
+const ESCAPE: &str = "\u{1b}[";
 
 pub(crate) struct Gobuster;
 
@@ -27,9 +28,15 @@ impl Format for Gobuster {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let is_text = head.shape() == Shape::Text;
-        let named = head.lines().any(|line| line.starts_with("Gobuster v"));
-        (is_text && (named || head.lines().any(|line| parse(line.trim_end()).is_some()))).into()
+        let is_result = |line: &str| {
+            let line = shown(line);
+            line.starts_with("Gobuster v")
+                || parse(&line).is_some_and(|answer| {
+                    answer.status.is_some() || answer.length.is_some() && answer.name.starts_with('/')
+                })
+                || name_found(&line).is_some()
+        };
+        (head.shape() == Shape::Text && head.lines().any(is_result)).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -38,7 +45,7 @@ impl Format for Gobuster {
         let mut base = String::new();
         lines(source, session, |session, line| entry(session, line, &mut base))?;
         if session.records() == before {
-            return Err(discovery::refuse_silence(TOOL));
+            discovery::tell_silence(session, TOOL);
         }
         Ok(())
     }
@@ -46,8 +53,10 @@ impl Format for Gobuster {
 
 fn entry(session: &mut Session<'_>, line: TextLine<'_>, base: &mut String) -> Result<(), Stop> {
     let text = line.text();
-    // The terminal's text has progress in front of a result, with carriage returns between them.
-    let text = text.rsplit('\r').next().unwrap_or_default().trim();
+    let text = shown(&text);
+    if text.is_empty() {
+        return Ok(());
+    }
     if let Some(version) = text.strip_prefix("Gobuster v") {
         session.tool_is(TOOL, version.split_whitespace().next());
         return Ok(());
@@ -60,8 +69,25 @@ fn entry(session: &mut Session<'_>, line: TextLine<'_>, base: &mut String) -> Re
     if !line.ended {
         return Err(Stop::Ended(format!("the input ends inside line {}", line.number)));
     }
-    let Some(answer) = parse(text) else {
-        if is_banner(text) {
+    if text.starts_with("Missed: ") {
+        session.leave_out_record("not-found", &line, "tells that something is not there");
+        return Ok(());
+    }
+    if let Some(name) = name_found(&text) {
+        let finding = FindingBuilder::new(TOOL, "name-found")
+            .rule_name("A name that exists")
+            .title(&format!("{name} exists"))
+            .message(&text)
+            .severity(Severity::Info, None)
+            .category("discovery")
+            .location(Location::Domain(DomainName {
+                name: name.to_owned(),
+                record_type: None,
+            }));
+        return session.emit(finding, &line);
+    }
+    let Some(answer) = parse(&text) else {
+        if is_banner(&text) {
             session.note(LogLevel::Debug, "line-passed-over", &line, "it is no result");
         } else {
             session.lose_record("record-unreadable", &line, "is no result of gobuster's");
@@ -85,6 +111,18 @@ fn entry(session: &mut Session<'_>, line: TextLine<'_>, base: &mut String) -> Re
     discovery::emit(session, &line, &hit)
 }
 
+/// A line as a terminal shows it: what is behind the last carriage return, without escapes.
+fn shown(line: &str) -> String {
+    let line = line.trim_end().rsplit('\r').next().unwrap_or_default();
+    let mut parts = line.split(ESCAPE);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|character: char| character.is_ascii_alphabetic());
+        text.push_str(end.and_then(|end| part.get(end + 1..)).unwrap_or_default());
+    }
+    text.trim().to_owned()
+}
+
 struct Answer<'line> {
     name: &'line str,
     status: Option<i64>,
@@ -92,31 +130,48 @@ struct Answer<'line> {
     redirect: &'line str,
 }
 
+/// `NAME (Status: 200) [Size: 1] [--> ADDRESS]`, with `Found: ` in front, or without parentheses for
+/// `vhost`, or without the status (`-n`); `Found: [Status=200] [Length=1] ADDRESS` for `fuzz`.
 fn parse(line: &str) -> Option<Answer<'_>> {
-    let (name, status, rest) = if let Some((name, rest)) = line.split_once(STATUS) {
-        let (status, rest) = rest.split_once(')')?;
-        (name, status, rest)
+    let found = line.strip_prefix("Found: ").unwrap_or(line);
+    let between = |start: &str| Some(found.split_once(start)?.1.split_once(']')?.0.trim());
+    let number = |start: &str| between(start)?.parse().ok();
+    if found.starts_with("[Status=") {
+        return Some(Answer {
+            name: found.rsplit_once("] ")?.1.trim(),
+            status: Some(number("[Status=")?),
+            length: number("[Length="),
+            redirect: "",
+        });
+    }
+    let (name, status) = if let Some((name, rest)) = found.split_once("(Status: ") {
+        (name, Some(rest.split_once(')')?.0.trim().parse().ok()?))
+    } else if let Some((name, rest)) = found.split_once(" Status: ") {
+        (name, Some(rest.split([' ', '[']).next()?.trim().parse().ok()?))
     } else {
-        // vhost: `Found: name Status: 200 [Size: 1]`
-        let (name, rest) = line.strip_prefix("Found: ")?.split_once(" Status: ")?;
-        let (status, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        (name, status, rest)
+        (found.split_once(" [Size: ")?.0, None)
     };
     let name = name.trim();
-    let name = name.strip_prefix("Found: ").unwrap_or(name).trim();
-    if name.is_empty() {
-        return None;
-    }
-    let between = |start: &str| {
-        let (_, after) = rest.split_once(start)?;
-        Some(after.split_once(']')?.0.trim())
-    };
-    Some(Answer {
+    (!name.is_empty()).then(|| Answer {
         name,
-        status: Some(status.trim().parse().ok()?),
-        length: between("[Size:").and_then(|size| size.parse().ok()),
+        status,
+        length: number("[Size:"),
         redirect: between("[-->").unwrap_or_default(),
     })
+}
+
+/// The name in `Found: a.b`, `Found: a.b [192.0.2.1,192.0.2.2]`, as `dns` writes them.
+fn name_found(line: &str) -> Option<&str> {
+    let found = line.strip_prefix("Found: ")?;
+    let (name, rest) = found.split_once(' ').unwrap_or((found, ""));
+    let rest = rest.trim();
+    let is_list = rest.starts_with('[') && rest.ends_with(']') && !rest.contains([' ', ':', '=']);
+    let is_address = rest.starts_with('[') && rest.contains(':') && !rest.contains(' ');
+    let is_name = name.contains('.')
+        && name
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || matches!(letter, '.' | '-' | '_' | '*'));
+    (is_name && (rest.is_empty() || is_list || is_address)).then_some(name)
 }
 
 /// Lines that the terminal shows around the results.
@@ -125,4 +180,78 @@ fn is_banner(line: &str) -> bool {
         "===", "[", "by ", "Starting", "Finished", "Progress", "Error:", "20",
     ];
     starts.iter().any(|start| line.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{name_found, parse, shown};
+
+    #[track_caller]
+    fn check(line: &str, name: &str, status: Option<i64>, length: Option<i64>, redirect: &str) {
+        let line = shown(line);
+        let answer = parse(&line).expect("an answer");
+        assert_eq!(
+            (answer.name, answer.status, answer.length, answer.redirect),
+            (name, status, length, redirect),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn answers_of_every_mode_are_read() {
+        check(
+            "\r\u{1b}[2K/a  (Status: 401) [Size: 22]",
+            "/a",
+            Some(401),
+            Some(22),
+            "",
+        );
+        check(
+            "/a (Status: 301) [Size: 0] [--> http://a.test/a/]",
+            "/a",
+            Some(301),
+            Some(0),
+            "http://a.test/a/",
+        );
+        check("/a                [Size: 22]", "/a", None, Some(22), "");
+        check(
+            "Found: a.test Status: 200 [Size: 3]",
+            "a.test",
+            Some(200),
+            Some(3),
+            "",
+        );
+        check(
+            "Found: a.test (Status: 200) [Size: 3]",
+            "a.test",
+            Some(200),
+            Some(3),
+            "",
+        );
+        check("a.test Status: 404", "a.test", Some(404), None, "");
+        check(
+            "Found: [Status=200] [Length=9] http://a.test/x",
+            "http://a.test/x",
+            Some(200),
+            Some(9),
+            "",
+        );
+        for line in ["a line", "Found: a.test", "(Status: x)", "/a (Status: 200", ""] {
+            assert!(parse(line).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_with_and_without_their_addresses() {
+        for (line, name) in [
+            ("Found: a.test", Some("a.test")),
+            ("Found: a.test [192.0.2.1,192.0.2.2]", Some("a.test")),
+            ("Found: a.test [2001:db8::1]", Some("a.test")),
+            ("Found: a.test Status: 200 [Size: 3]", None),
+            ("Found: it", None),
+            ("a.test", None),
+        ] {
+            assert_eq!(name_found(line), name, "{line}");
+        }
+    }
 }

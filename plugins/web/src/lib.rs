@@ -6,6 +6,7 @@
 //!
 //! [`convert()`] is the whole converter, callable natively with [`tamiz_sdk::memory`].
 
+mod appended;
 mod arachni;
 mod arjun;
 mod burp;

@@ -1,8 +1,8 @@
 //! nmap's XML (7.x; masscan writes the same): a record per open port, with what the scripts said about it.
 //!
 //! Shape: <https://nmap.org/book/nmap-dtd.html>. A script that names a vulnerability in the form of nmap's
-//! library `vulns`, or as the script `vulners` does, makes a record of its own for each; what the other
-//! scripts say stands with their port, or, for scripts about the whole host, in a record of its own. Ports
+//! library `vulns`, or as the scripts `vulners` and `vulscan` do, makes a record of its own for each; what the
+//! other scripts say stands with their port, or, for scripts about the whole host, in a record of its own. Ports
 //! that are not open are no records. A report in which no port and no host answered is refused.
 
 use std::fmt::Write as _;
@@ -256,9 +256,26 @@ impl Walk {
                     return Ok(true);
                 }
                 left -= 1;
-                let finding = self.vulners(id, &entry).location(place.clone());
-                session.emit(finding, record)?;
+                let known = Known {
+                    id: &element(&entry, "id"),
+                    score: &element(&entry, "cvss"),
+                    about: &element(&entry, "type"),
+                };
+                session.emit(self.known(id, &known).location(place.clone()), record)?;
             }
+        }
+        if speaks {
+            return Ok(true);
+        }
+        for known in said(script).1.lines().filter_map(|line| Known::of(id, line)) {
+            speaks = true;
+            if left == 0 {
+                let message = format!("{id} names more than {VULNERABILITIES_MAX} vulnerabilities");
+                session.gap("records-cut", &message, Some(record.span()));
+                return Ok(true);
+            }
+            left -= 1;
+            session.emit(self.known(id, &known).location(place.clone()), record)?;
         }
         Ok(speaks)
     }
@@ -281,9 +298,14 @@ impl Walk {
             let texts = list.into_iter().flat_map(|list| list.all("elem"));
             texts.map(|text| text.text().into_owned()).collect()
         };
+        let title = if title.is_empty() { script } else { &title };
+        let mut description = lines("description").join("\n");
+        if description.is_empty() {
+            title.clone_into(&mut description);
+        }
         let mut finding = FindingBuilder::new(&self.tool, script)
-            .title(if title.is_empty() { script } else { &title })
-            .message(&lines("description").join("\n"))
+            .title(title)
+            .message(&description)
             .severity(severity, Some(state))
             .confidence(if state.starts_with("LIKELY") {
                 Confidence::Medium
@@ -306,26 +328,66 @@ impl Walk {
         finding
     }
 
-    /// In the form of the script `vulners`: an id, a score, a type.
-    fn vulners(&self, script: &str, entry: &Node<'_>) -> FindingBuilder {
-        let (id, score) = (element(entry, "id"), element(entry, "cvss"));
-        let severity = score
-            .parse()
-            .ok()
-            .and_then(score_severity)
-            .unwrap_or(Severity::Info);
-        let mut finding = FindingBuilder::new(&self.tool, &id)
+    /// What a list of vulnerabilities knows of the version of the program.
+    fn known(&self, script: &str, known: &Known<'_>) -> FindingBuilder {
+        let score = known.score.parse().ok();
+        let severity = score.and_then(score_severity).unwrap_or(Severity::Info);
+        let mut finding = FindingBuilder::new(&self.tool, known.id)
             .rule_name(script)
-            .title(&format!("{id} is known for this version"))
-            .message(&format!("{script}: {id}, with a score of {score}"))
-            .severity(severity, Some(&score))
+            .title(&format!("{} is known for this version", known.id))
+            .severity(severity, Some(known.score).filter(|score| !score.is_empty()))
             .confidence(Confidence::Low)
-            .category("security")
-            .reference(&format!("https://vulners.com/{}/{id}", element(entry, "type")));
-        for id in advisories(&id) {
+            .category("security");
+        finding = if known.score.is_empty() {
+            finding.message(&format!("{script}: {}: {}", known.id, known.about))
+        } else {
+            let (kind, id) = (known.about, known.id);
+            finding
+                .message(&format!("{script}: {id}, with a score of {}", known.score))
+                .reference(&format!("https://vulners.com/{kind}/{id}"))
+        };
+        for id in advisories(known.id) {
             finding = finding.cve(id);
         }
         finding
+    }
+}
+
+/// A vulnerability that `vulners` or `vulscan` lists.
+struct Known<'text> {
+    id: &'text str,
+    score: &'text str,
+    /// Its kind for `vulners`, its title for `vulscan`.
+    about: &'text str,
+}
+
+impl<'text> Known<'text> {
+    /// From a line, where the script has no tables: `CVE-2017-7529  5.0  https://…/cve/CVE-2017-7529`, or
+    /// `[CVE-2013-4547] title`.
+    fn of(script: &str, line: &'text str) -> Option<Self> {
+        match script {
+            "vulners" => {
+                let mut words = line.split_whitespace();
+                let (id, score) = (words.next()?, words.next()?);
+                let address = words.next().unwrap_or_default();
+                let kind = address.rsplit('/').nth(1).unwrap_or("cve");
+                score.parse::<f64>().ok()?;
+                Some(Self {
+                    id,
+                    score,
+                    about: kind,
+                })
+            }
+            "vulscan" => {
+                let (id, title) = line.trim().strip_prefix('[')?.split_once("] ")?;
+                id.starts_with("CVE-").then_some(Self {
+                    id,
+                    score: "",
+                    about: title,
+                })
+            }
+            _ => None,
+        }
     }
 }
 

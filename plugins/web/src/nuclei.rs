@@ -5,9 +5,11 @@
 //! tagged so is redacted.
 
 use serde::Deserialize;
-use tamiz_sdk::json::lenient::{Decimal, Field, Object, Text, Texts};
-use tamiz_sdk::model::{Confidence, DomainName, Location, NetworkEndpoint, Severity};
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
+use serde::de::{IgnoredAny, SeqAccess};
+use tamiz_sdk::json::lenient::{Decimal, Field, Lenient, Object, Text, Texts, Whole};
+use tamiz_sdk::model::position;
+use tamiz_sdk::model::{Confidence, DomainName, FileLocation, Location, NetworkEndpoint, Severity};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines, path};
 use tamiz_sdk::vocabulary::{Label, SeverityTable, cvss_vector, cwes, is_advisory, label};
 use tamiz_sdk::{FindingBuilder, redact};
 
@@ -75,6 +77,20 @@ struct Entry<'a> {
     fuzzing_parameter: Text<'a>,
     #[serde(borrow, default)]
     error: Text<'a>,
+    #[serde(default, rename = "matched-line")]
+    line: Field<FirstLine>,
+}
+
+/// The first of the lines of a file that matched.
+struct FirstLine(i64);
+
+impl<'de> Lenient<'de> for FirstLine {
+    fn from_seq<A: SeqAccess<'de>>(mut lines: A) -> Result<Field<Self>, A::Error> {
+        let first = lines.next_element::<Whole>()?;
+        while lines.next_element::<IgnoredAny>()?.is_some() {}
+        let number = first.and_then(|number| number.get().copied());
+        Ok(number.map_or(Field::Absent, |number| Field::Present(Self(number))))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -200,9 +216,7 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
         .confidence(Confidence::Unknown)
         .category("security")
         .remediation(info.remediation.text());
-    let finding = classified(finding, info);
-    let (mut finding, evidence) = extracted(session, finding, &entry, info);
-    finding = finding.location(location(&entry, &evidence));
+    let mut finding = placed(session, classified(finding, info), &entry, info);
     for (key, value) in [("matcher", entry.matcher.text()), ("ip", entry.ip.text())] {
         if !value.is_empty() {
             finding = finding.extra_text(key, value);
@@ -212,8 +226,10 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
 }
 
 fn classified(mut finding: FindingBuilder, info: &Info<'_>) -> FindingBuilder {
-    for address in split_list(info.reference.texts()) {
-        finding = finding.reference(address);
+    // 2.x writes a list of YAML as one text, with dashes in front.
+    let lines = info.reference.texts().flat_map(str::lines);
+    for address in split_list(lines) {
+        finding = finding.reference(address.trim_start_matches("- "));
     }
     for tag in split_list(info.tags.texts()) {
         finding = match label(tag) {
@@ -246,6 +262,22 @@ fn classified(mut finding: FindingBuilder, info: &Info<'_>) -> FindingBuilder {
     finding
 }
 
+/// With its place, and what was extracted there.
+fn placed(
+    session: &mut Session<'_>,
+    finding: FindingBuilder,
+    entry: &Entry<'_>,
+    info: &Info<'_>,
+) -> FindingBuilder {
+    let (finding, evidence) = extracted(session, finding, entry, info);
+    let place = location(entry, &evidence);
+    if evidence.is_empty() || matches!(place, Location::Url(_)) {
+        return finding.location(place);
+    }
+    // Other places have no room for it.
+    finding.location(place).extra_text("extracted", &evidence)
+}
+
 /// What was extracted, as evidence: redacted where it is secret.
 fn extracted(
     session: &mut Session<'_>,
@@ -269,6 +301,12 @@ fn location(entry: &Entry<'_>, evidence: &str) -> Location {
         "dns" | "whois" => Location::Domain(DomainName {
             name: address.trim_end_matches('.').to_owned(),
             record_type: None,
+        }),
+        "file" => Location::File(FileLocation {
+            path: path::label(address, None).path,
+            start: position(entry.line.get().map(|line| line.0), None),
+            end: None,
+            snippet: Some(evidence.to_owned()).filter(|text| !text.is_empty()),
         }),
         "tcp" | "network" | "ssl" | "javascript" if !address.contains("://") => {
             let (host, port) = place::host_and_port(address);

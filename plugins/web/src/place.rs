@@ -72,7 +72,7 @@ fn without_password(url: &str) -> String {
 
 /// The first line of a request, which says what was sent; the headers below it have cookies in them.
 pub(crate) fn request_line(request: &str) -> &str {
-    request.lines().next().unwrap_or_default().trim()
+    request.trim_start().lines().next().unwrap_or_default().trim_end()
 }
 
 #[cfg(test)]

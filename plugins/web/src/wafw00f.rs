@@ -1,4 +1,4 @@
-//! wafw00f's JSON (`-f json`, 2.x): an entry per target and firewall.
+//! wafw00f's JSON and CSV (`-f json`, `-f csv`, 2.x): an entry per target and firewall.
 //!
 //! Shape: <https://github.com/EnableSecurity/wafw00f>, `wafw00f/main.py`, `buildResultRecord`.
 
@@ -6,9 +6,12 @@ use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Text};
 use tamiz_sdk::model::Severity;
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Shape, Source, Stop, each};
+use tamiz_sdk::report::{
+    Element, Format, Head, Recognition, Record, Session, Shape, Source, Stop, each, rows,
+};
 use tamiz_sdk::vocabulary::SeverityTable;
 
+use crate::discovery;
 use crate::place;
 
 const TOOL: &str = "wafw00f";
@@ -20,6 +23,9 @@ pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
 };
 
 pub(crate) struct Wafw00f;
+
+/// A row per target and firewall.
+pub(crate) struct Wafw00fTable;
 
 #[derive(Deserialize)]
 struct Entry<'a> {
@@ -70,11 +76,68 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
             ("firewall", entry.firewall.is_wrong()),
         ],
     );
-    let firewall = match entry.firewall.text() {
+    let said = Said {
+        url: entry.url.text(),
+        detected: entry.detected.get().copied(),
+        firewall: entry.firewall.text(),
+        manufacturer: entry.manufacturer.text(),
+        trigger: entry.trigger_url.text(),
+    };
+    emit(session, &element, &said)
+}
+
+impl Format for Wafw00fTable {
+    fn name(&self) -> &'static str {
+        "wafw00f-csv"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["wafw00f"]
+    }
+
+    fn recognise(&self, head: &Head) -> Recognition {
+        head.has_columns(&["url", "detected", "firewall", "manufacturer"])
+            .into()
+    }
+
+    fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        session.tool_is(TOOL, None);
+        let before = session.records();
+        let mut table = source.table()?;
+        rows(&mut table, session, |session, row| {
+            discovery::whole(&row)?;
+            let said = Said {
+                url: &row.get("url"),
+                detected: row.get("detected").to_lowercase().parse().ok(),
+                firewall: &row.get("firewall"),
+                manufacturer: &row.get("manufacturer"),
+                trigger: &row.get("trigger_url"),
+            };
+            emit(session, &row, &said)
+        })?;
+        if session.records() == before {
+            let problem = "wafw00f lists no target, and so none that answered";
+            return Err(Stop::Broken(problem.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// What it says of one target, whatever the format.
+struct Said<'a> {
+    url: &'a str,
+    detected: Option<bool>,
+    firewall: &'a str,
+    manufacturer: &'a str,
+    trigger: &'a str,
+}
+
+fn emit(session: &mut Session<'_>, record: &dyn Record, said: &Said<'_>) -> Result<(), Stop> {
+    let firewall = match said.firewall {
         "None" => "",
         name => name,
     };
-    let detected = entry.detected.get().copied().unwrap_or(!firewall.is_empty());
+    let detected = said.detected.unwrap_or(!firewall.is_empty());
     let (rule, title) = match (detected, firewall) {
         (false, _) => ("no-firewall", "no web application firewall was seen".to_owned()),
         (true, "" | "Generic") => ("firewall", "there is a web application firewall".to_owned()),
@@ -85,14 +148,11 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
         .message(&title)
         .severity(Severity::Info, None)
         .category("technology")
-        .location(place::at(entry.url.text(), "", "", entry.trigger_url.text()));
-    for (key, value) in [
-        ("firewall", firewall),
-        ("manufacturer", entry.manufacturer.text()),
-    ] {
+        .location(place::at(said.url, "", "", said.trigger));
+    for (key, value) in [("firewall", firewall), ("manufacturer", said.manufacturer)] {
         if detected && !value.is_empty() {
             finding = finding.extra_text(key, value);
         }
     }
-    session.emit(finding, &element)
+    session.emit(finding, record)
 }

@@ -1,16 +1,23 @@
-//! wfuzz's JSON (`-f FILE,json`, 2.x and 3.x): an array of answers.
+//! wfuzz's JSON (`-f FILE,json`, 2.x and 3.x): an array of answers; and its CSV.
+//!
+//! The CSV names no address: what was put in stands for it. With `--field` or from a list of requests the
+//! payload has the whole request behind it, of which only the first line is taken over.
 //!
 //! Shape: <https://github.com/xmendez/wfuzz>, `src/wfuzz/plugins/printers.py`.
 
 use serde::Deserialize;
 use tamiz_sdk::json::lenient::{Text, Whole};
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Shape, Source, Stop, each};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, rows};
 
 use crate::discovery::{self, Hit};
+use crate::place;
 
 const TOOL: &str = "wfuzz";
 
 pub(crate) struct Wfuzz;
+
+/// A row per answer.
+pub(crate) struct WfuzzTable;
 
 #[derive(Deserialize)]
 struct Entry<'a> {
@@ -59,6 +66,44 @@ impl Format for Wfuzz {
     }
 }
 
+impl Format for WfuzzTable {
+    fn name(&self) -> &'static str {
+        "wfuzz-csv"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["wfuzz"]
+    }
+
+    fn recognise(&self, head: &Head) -> Recognition {
+        head.has_columns(&["id", "response", "word", "chars", "request"])
+            .into()
+    }
+
+    fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        session.tool_is(TOOL, None);
+        let before = session.records();
+        let mut table = source.table()?;
+        rows(&mut table, session, |session, row| {
+            discovery::whole(&row)?;
+            let payload = row.get("request");
+            let hit = Hit {
+                tool: TOOL,
+                url: &payload,
+                payload: &payload,
+                status: row.get("response").parse().ok(),
+                length: row.get("chars").parse().ok(),
+                ..Hit::default()
+            };
+            discovery::emit(session, &row, &hit)
+        })?;
+        if session.records() == before {
+            discovery::tell_silence(session, TOOL);
+        }
+        Ok(())
+    }
+}
+
 fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
     let mut repaired = Vec::new();
     let Some(entry) = element.read_or_lose::<Entry<'_>>(session, &mut repaired) else {
@@ -77,7 +122,7 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
         tool: TOOL,
         url: entry.url.text(),
         method: entry.method.text(),
-        payload: entry.payload.text(),
+        payload: place::request_line(entry.payload.text()),
         status: entry.code.get().copied(),
         length: entry.chars.get().copied(),
         redirect: entry.location.text(),

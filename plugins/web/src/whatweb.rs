@@ -1,16 +1,18 @@
 //! `WhatWeb`'s JSON (`--log-json`, 0.4.9 and later): an entry per page, with what it is made with.
 //!
 //! Shape: <https://github.com/urbanadventurer/WhatWeb>, `lib/logging/json.rb`. A page that did not
-//! answer has no entry; a report without entries is refused (see [`crate::silence`]).
+//! answer has no entry; a report without entries is refused (see [`crate::silence`]). Runs are appended to the
+//! file that is there, each as an array of its own.
 
 use serde::Deserialize;
-use tamiz_sdk::json::lenient::{Field, Members, Object, Text, Texts, Whole};
+use tamiz_sdk::json::lenient::{Field, Members, Text, Texts, Whole};
 use tamiz_sdk::limits::WORD_BYTES;
 use tamiz_sdk::model::Severity;
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, each, json_lines};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
 use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{FindingBuilder, clean_line};
 
+use crate::appended::arrays;
 use crate::place;
 
 const TOOL: &str = "whatweb";
@@ -33,18 +35,11 @@ struct Entry<'a> {
     #[serde(default)]
     http_status: Whole,
     #[serde(borrow, default)]
-    plugins: Field<Members<Field<Object<Plugin<'a>>>>>,
+    plugins: Field<Members<Plugin<'a>>>,
 }
 
-#[derive(Deserialize)]
-struct Plugin<'a> {
-    #[serde(borrow, default)]
-    version: Texts<'a>,
-    #[serde(borrow, default)]
-    string: Texts<'a>,
-    #[serde(borrow, default)]
-    os: Texts<'a>,
-}
+/// What a plugin saw, by kind: `version`, `string`, `os`, `account`, `model`…
+type Plugin<'a> = Field<Members<Texts<'a>>>;
 
 impl Format for WhatWeb {
     fn name(&self) -> &'static str {
@@ -65,9 +60,7 @@ impl Format for WhatWeb {
         session.tool_is(TOOL, None);
         // Its array has a line per entry: a damaged one must not be taken for lines.
         if source.head().line().starts_with('[') {
-            let mut reader = source.json()?;
-            each(&mut reader, session, "", entry)?;
-            return Ok(reader.finish()?);
+            return arrays(source, session, entry);
         }
         json_lines(source, session, entry)
     }
@@ -88,24 +81,25 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
     );
     let mut lines = Vec::new();
     let mut technologies = Vec::new();
+    if entry.target.text().is_empty() && entry.plugins.members().is_empty() {
+        session.leave_out_record(
+            "blank-entry",
+            &element,
+            "names no page, as the last entry of older versions",
+        );
+        return Ok(());
+    }
     for (name, plugin) in entry.plugins.members() {
-        let Some(plugin) = plugin.object() else {
-            continue;
-        };
-        let texts: Vec<_> = plugin
-            .version
-            .texts()
-            .chain(plugin.string.texts())
-            .chain(plugin.os.texts())
-            .collect();
-        let details = texts.join(", ");
+        let texts = plugin.members().iter().flat_map(|(_, texts)| texts.texts());
+        let details = texts.collect::<Vec<_>>().join(", ");
+        let version = plugin.members().iter().find(|(kind, _)| kind == "version");
         lines.push(if details.is_empty() {
             name.clone()
         } else {
             format!("{name}: {details}")
         });
         if !NO_TECHNOLOGY.contains(&name.as_str()) {
-            technologies.push(match plugin.version.texts().next() {
+            technologies.push(match version.and_then(|(_, versions)| versions.texts().next()) {
                 Some(version) => format!("{name} {version}"),
                 None => name.clone(),
             });

@@ -1,7 +1,8 @@
-//! Findings on their way from the plugin to the database: a scratch file of one JSON line each.
+//! Findings on their way from the plugin to the database: a scratch file of one line each.
 //!
 //! It keeps memory flat whatever the report's size, and lets the one transaction that stores them
-//! begin only when the plugin is done.
+//! begin only when the plugin is done. A line is the JSON of what it is; a finding's own JSON stands behind
+//! a tab, which JSON writes as an escape, as it was written when it was compared.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -9,23 +10,29 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tamiz_core::fingerprint::Fingerprint;
-use tamiz_core::{Finding, FindingId};
-use tamiz_store::finding::StoredFinding;
+use tamiz_core::{FindingId, Location, Span};
+use tamiz_store::finding::{NewOccurrence, StoredFinding};
 
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Between what a line is and the finding.
+const TAB: char = '\t';
 
-#[derive(Serialize)]
-struct LineOut<'a> {
-    id: FindingId,
-    fingerprint: String,
-    finding: &'a Finding,
-}
-
-#[derive(Deserialize)]
-struct LineIn {
-    id: FindingId,
-    fingerprint: String,
-    finding: Finding,
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// The finding's JSON follows.
+    Finding {
+        id: FindingId,
+        fingerprint: String,
+        cvss_score: Option<f64>,
+    },
+    /// A record that says what that finding says; its line is further up.
+    Occurrence {
+        of: FindingId,
+        ordinal: u32,
+        locations: Vec<Location>,
+        origin: Option<Span>,
+    },
 }
 
 /// Writes a spool.
@@ -45,15 +52,38 @@ impl SpoolWriter {
         })
     }
 
-    /// Appends one finding and gives it its id.
+    /// Appends one finding; `said` is its JSON, from [`tamiz_core::occurrence::Records::said`].
     ///
     /// # Errors
     /// What the file system says.
-    pub fn push(&mut self, finding: &Finding, fingerprint: &Fingerprint) -> io::Result<()> {
-        let line = LineOut {
-            id: FindingId::fresh(),
+    pub fn finding(
+        &mut self,
+        id: FindingId,
+        fingerprint: &Fingerprint,
+        cvss_score: Option<f64>,
+        said: &[u8],
+    ) -> io::Result<()> {
+        let line = Line::Finding {
+            id,
             fingerprint: hex::encode(fingerprint.0),
-            finding,
+            cvss_score,
+        };
+        serde_json::to_writer(&mut self.file, &line)?;
+        write!(self.file, "{TAB}")?;
+        self.file.write_all(said)?;
+        self.file.write_all(b"\n")
+    }
+
+    /// Appends one occurrence of a finding that was appended before.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn occurrence(&mut self, occurrence: NewOccurrence) -> io::Result<()> {
+        let line = Line::Occurrence {
+            of: occurrence.of,
+            ordinal: occurrence.ordinal,
+            locations: occurrence.locations,
+            origin: occurrence.origin,
         };
         serde_json::to_writer(&mut self.file, &line)?;
         self.file.write_all(b"\n")
@@ -68,64 +98,119 @@ impl SpoolWriter {
     }
 }
 
-/// The findings of a spool in batches of at most `batch` rows.
+/// Some lines of a spool. An occurrence's finding is in the same batch or an earlier one.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// To be stored first.
+    pub findings: Vec<StoredFinding>,
+    /// To be stored second.
+    pub occurrences: Vec<NewOccurrence>,
+}
+
+/// A spool in batches of at most `batch` lines.
 ///
 /// # Errors
 /// When the file cannot be opened; each batch may fail as well.
-pub fn read(
-    path: &Path,
-    batch: usize,
-) -> io::Result<impl Iterator<Item = io::Result<Vec<StoredFinding>>> + use<>> {
+pub fn read(path: &Path, batch: usize) -> io::Result<impl Iterator<Item = io::Result<Batch>> + use<>> {
     let mut lines = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?).lines();
     Ok(std::iter::from_fn(move || {
-        let rows: io::Result<Vec<_>> = lines
-            .by_ref()
-            .take(batch)
-            .map(|line| line.and_then(|line| parse(&line)))
-            .collect();
-        match rows {
-            Ok(rows) if rows.is_empty() => None,
-            rows => Some(rows),
+        let mut rows = Batch::default();
+        for line in lines.by_ref().take(batch) {
+            if let Err(error) = line.and_then(|line| rows.add(&line)) {
+                return Some(Err(error));
+            }
         }
+        let is_end = rows.findings.is_empty() && rows.occurrences.is_empty();
+        (!is_end).then_some(Ok(rows))
     }))
 }
 
-fn parse(line: &str) -> io::Result<StoredFinding> {
-    let line: LineIn = serde_json::from_str(line)?;
-    let mut hash = [0; 32];
-    hex::decode_to_slice(&line.fingerprint, &mut hash).map_err(io::Error::other)?;
-    Ok(StoredFinding {
-        id: line.id,
-        fingerprint: Fingerprint(hash),
-        finding: line.finding,
-    })
+impl Batch {
+    fn add(&mut self, line: &str) -> io::Result<()> {
+        let (line, said) = line.split_once(TAB).unwrap_or((line, ""));
+        match serde_json::from_str(line)? {
+            Line::Finding {
+                id,
+                fingerprint,
+                cvss_score,
+            } => {
+                let mut hash = [0; 32];
+                hex::decode_to_slice(&fingerprint, &mut hash).map_err(io::Error::other)?;
+                self.findings.push(StoredFinding {
+                    id,
+                    fingerprint: Fingerprint(hash),
+                    cvss_score,
+                    finding: serde_json::from_str(said)?,
+                });
+            }
+            Line::Occurrence {
+                of,
+                ordinal,
+                locations,
+                origin,
+            } => self.occurrences.push(NewOccurrence {
+                of,
+                ordinal,
+                locations,
+                origin,
+            }),
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use tamiz_core::Finding;
+    use tamiz_core::fingerprint::Fingerprints;
+
     use super::*;
-    use tamiz_core::fingerprint::Occurrences;
 
     #[test]
-    fn findings_come_back_in_order_and_in_batches() {
+    fn findings_and_occurrences_come_back_in_order_and_in_batches() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spool");
         let finding: Finding = serde_json::from_value(serde_json::json!({
-            "tool": "t", "rule_id": "r", "rule_name": null, "title": "a\nb", "message": "m",
+            "tool": "t", "rule_id": "r", "rule_name": null, "title": "a\nb\tc", "message": "m",
             "severity": "high", "severity_raw": null, "confidence": "low", "category": null,
-            "locations": [], "cwe": [89], "cve": [], "cvss_vector": null, "references": [], "tags": [],
-            "remediation": null, "tool_fingerprint": null, "origin": null, "extra": {"k": [1, "x"]}
+            "locations": [{"kind": "file", "path": "a\tb"}], "cwe": [89], "cve": [], "cvss_vector": "v",
+            "references": [], "tags": [], "remediation": null, "tool_fingerprint": null, "origin": null,
+            "extra": {"k": [1, "x"]}
         }))
         .unwrap();
-        let mut occurrences = Occurrences::default();
+        let said = serde_json::to_vec(&finding).unwrap();
+        let mut fingerprints = Fingerprints::default();
         let mut writer = SpoolWriter::create(&path).unwrap();
-        for _ in 0..5 {
-            writer.push(&finding, &occurrences.fingerprint(&finding)).unwrap();
+        let mut occurrences = Vec::new();
+        for ordinal in 1..=5 {
+            let id = FindingId::fresh();
+            writer
+                .finding(id, &fingerprints.next(&finding), Some(9.8), &said)
+                .unwrap();
+            let again = NewOccurrence {
+                of: id,
+                ordinal,
+                locations: finding.locations.clone(),
+                origin: Some(Span { offset: 7, length: 9 }),
+            };
+            writer.occurrence(again.clone()).unwrap();
+            occurrences.push(again);
         }
         writer.finish().unwrap();
-        let batches: Vec<_> = read(&path, 2).unwrap().map(Result::unwrap).collect();
-        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
-        assert!(batches.iter().flatten().all(|stored| stored.finding == finding));
-        assert!(batches[0][0].id < batches[2][0].id);
+        let batches: Vec<_> = read(&path, 4).unwrap().map(Result::unwrap).collect();
+        let lengths = |batch: &Batch| (batch.findings.len(), batch.occurrences.len());
+        assert_eq!(
+            batches.iter().map(lengths).collect::<Vec<_>>(),
+            [(2, 2), (2, 2), (1, 1)]
+        );
+        for stored in batches.iter().flat_map(|batch| &batch.findings) {
+            assert_eq!((&stored.finding, stored.cvss_score), (&finding, Some(9.8)));
+        }
+        let read: Vec<_> = batches
+            .iter()
+            .flat_map(|batch| batch.occurrences.clone())
+            .collect();
+        assert_eq!(read, occurrences);
+        assert!(batches[0].findings[0].id < batches[2].findings[0].id);
     }
 }

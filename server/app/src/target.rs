@@ -1,15 +1,19 @@
 //! The guard in front of targets: no scan reaches what the operator did not allow.
 //!
-//! It stands twice. [`pin`] runs before a task exists: the target's host is resolved once, every
-//! address is judged, and the addresses stay with the task. [`recheck`] runs in the worker before a
-//! tool starts: it judges the pinned addresses again, because the configuration may have changed, and
-//! resolves nothing, because the name may have: what was judged is what is contacted.
+//! It stands twice. [`pin`] runs before a task exists: the target's host is resolved once, by the name
+//! servers that the operator named or else as the system does, every address is judged, and the
+//! addresses stay with the task. [`recheck`] runs in the worker before the first contact and before each
+//! tool: it judges the pinned addresses again, because the configuration may have changed, and resolves
+//! nothing, because the name may have: what was judged is what is contacted.
+//!
+//! A domain is only asked about, at the name servers; nothing calls it. One without an address, such as
+//! one that only takes mail, is a target, too, if the name servers know it.
 //!
 //! Not here: parsing and the rule itself (`tamiz_core::target`, `tamiz_core::address`), and holding
 //! tools to the pinned addresses (see `tool`).
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tamiz_core::address::{self, Forbidden};
@@ -22,6 +26,8 @@ use crate::names;
 
 /// A name server that needs longer has no answer for us.
 const RESOLVE_SECONDS_MAX: u64 = 5;
+/// For one of several name servers that may know a domain.
+const SERVER_SECONDS_MAX: u64 = 2;
 /// Names asked for at once: each takes a blocking thread, and a slow name server must not take all.
 const RESOLVES_MAX: usize = 16;
 /// Addresses of one host; large sites have a dozen.
@@ -32,16 +38,43 @@ static RESOLVES: Semaphore = Semaphore::const_new(RESOLVES_MAX);
 /// Resolves the target's host and judges all its addresses.
 ///
 /// # Errors
-/// `TARGET_UNRESOLVED` when the host has no address now, `TARGET_FORBIDDEN` when one of them is special
-/// and not allowed to the tenant.
+/// `TARGET_UNRESOLVED` when the host has no address now, or the domain is unknown, `TARGET_FORBIDDEN` when
+/// one of the addresses is special and not allowed to the tenant.
 pub async fn pin(target: Target, tenant: &str, settings: &TargetSettings) -> Result<PinnedTarget, Refusal> {
     let patience = Duration::from_secs(RESOLVE_SECONDS_MAX);
-    if matches!(target, Target::Domain { .. }) && !settings.resolvers.is_empty() {
-        // Its tools ask these servers, so what they say is what is judged.
+    let asked = target.clone();
+    let pinned = if settings.resolvers_are_named {
+        // DNS tools ask these servers, so what they say is what is judged.
         let ask = async |host: String| names::addresses(&host, &settings.resolvers).await;
-        return pin_with(target, tenant, settings, patience, ask).await;
+        pin_with(target, tenant, settings, patience, ask).await
+    } else {
+        pin_with(target, tenant, settings, patience, ask_system).await
+    };
+    match (pinned, &asked) {
+        (Err(refusal), Target::Domain { name }) if refusal.code == RefusalCode::TargetUnresolved.as_str() => {
+            let known = timeout(patience, is_known(name, &settings.resolvers)).await;
+            let nowhere = PinnedTarget {
+                target: asked,
+                addresses: Vec::new(),
+            };
+            known.unwrap_or_default().then_some(nowhere).ok_or(refusal)
+        }
+        (pinned, _) => pinned,
     }
-    pin_with(target, tenant, settings, patience, ask_system).await
+}
+
+/// Whether the first name server that says anything knows a domain, whatever it has.
+async fn is_known(name: &str, servers: &[SocketAddr]) -> bool {
+    for server in servers {
+        let patience = Duration::from_secs(SERVER_SECONDS_MAX);
+        let answer = timeout(patience, names::ask(name, names::Record::Authority, *server)).await;
+        match answer.map(|answer| answer.map(|answer| answer.code)) {
+            Ok(Ok(names::NO_ERROR)) => return true,
+            Ok(Ok(names::NO_SUCH_NAME)) => return false,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Judges the pinned addresses again; the very same ones come back.
@@ -54,7 +87,8 @@ pub fn recheck(
     settings: &TargetSettings,
 ) -> Result<PinnedTarget, Refusal> {
     if let Some(host) = pinned.target.host() {
-        if pinned.addresses.is_empty() {
+        let is_asked_about = matches!(pinned.target, Target::Domain { .. });
+        if pinned.addresses.is_empty() && !is_asked_about {
             return Err(unresolved(host, "the task has no addresses for it"));
         }
         // an address that is written out is its own pin
@@ -156,6 +190,8 @@ fn unresolved(host: &str, why: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UdpSocket;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -211,6 +247,37 @@ mod tests {
             .unwrap_err();
         assert_eq!(failed.code, "TARGET_UNRESOLVED");
         assert!(!failed.message.contains("10.9.8.7"), "{failed}");
+    }
+
+    #[tokio::test]
+    async fn a_domain_without_an_address_is_a_target_if_the_name_servers_know_it() {
+        for (code, is_target) in [(names::NO_ERROR, true), (names::NO_SUCH_NAME, false)] {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let settings = TargetSettings {
+                resolvers: vec![socket.local_addr().unwrap()],
+                resolvers_are_named: true,
+                ..TargetSettings::default()
+            };
+            // The question comes back as an answer without records.
+            let server = tokio::spawn(async move {
+                let mut bytes = [0; 512];
+                while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
+                    bytes[3] = code;
+                    socket.send_to(&bytes[..length], from).await.unwrap();
+                }
+            });
+            let domain = || Target::domain("mail-only.example").unwrap();
+            match pin(domain(), "acme", &settings).await {
+                Ok(pinned) => {
+                    assert!(is_target && pinned.addresses.is_empty());
+                    assert_eq!(recheck(&pinned, "acme", &settings), Ok(pinned));
+                }
+                Err(refusal) => assert!(!is_target && refusal.code == "TARGET_UNRESOLVED", "{refusal}"),
+            }
+            // What is called needs an address to be called at.
+            assert!(pin(site(), "acme", &settings).await.is_err());
+            server.abort();
+        }
     }
 
     #[tokio::test]

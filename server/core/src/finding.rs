@@ -83,3 +83,33 @@ pub struct Diagnostic {
     /// Bytes of the input it speaks of.
     pub at: Option<Span>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A finding without anything that need not be there.
+    pub(crate) fn plain() -> Finding {
+        Finding {
+            tool: "tool".into(),
+            rule_id: "rule".into(),
+            rule_name: None,
+            title: "title".into(),
+            message: "message".into(),
+            severity: Severity::High,
+            severity_raw: None,
+            confidence: Confidence::High,
+            category: None,
+            locations: vec![],
+            cwe: vec![],
+            cve: vec![],
+            cvss_vector: None,
+            references: vec![],
+            tags: vec![],
+            remediation: None,
+            tool_fingerprint: None,
+            origin: None,
+            extra: serde_json::Map::new(),
+        }
+    }
+}

@@ -2,11 +2,12 @@
 //!
 //! Version 1 hashes the tool, the rule, the kind of place, the normalised place and the normalised
 //! snippet, each with its length in front so that no two field lists can collide (the length-prefix
-//! rule of RFC 9162 §2 style hashing), with SHA-256. Line numbers and messages are left out. Equal
-//! findings of one report are told apart by an occurrence number in report order.
+//! rule of RFC 9162 §2 style hashing), with SHA-256. Line numbers and messages are left out. Findings of
+//! one report that are alike in all this are told apart by a number in report order.
 //!
 //! A tool's own id is *not* an input: open-source semgrep writes one placeholder for all results.
-//! Not here: matching over scans; it works on the stored parts.
+//! Not here: matching over scans; it works on the stored parts. Records that are equal in everything are
+//! one finding, which `occurrence` sees to before.
 
 use std::collections::HashMap;
 
@@ -22,24 +23,24 @@ pub const VERSION: i16 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// Numbers equal findings of one report, so that each has an identity of its own.
+/// Numbers the findings of one report that are alike, so that each has an identity of its own.
 ///
 /// Memory: 36 bytes per distinct finding of the report.
 #[derive(Debug, Default)]
-pub struct Occurrences {
+pub struct Fingerprints {
     seen: HashMap<[u8; 32], u32>,
 }
 
-impl Occurrences {
+impl Fingerprints {
     /// The fingerprint of `finding`, given all that came before it in the report.
-    pub fn fingerprint(&mut self, finding: &Finding) -> Fingerprint {
+    pub fn next(&mut self, finding: &Finding) -> Fingerprint {
         let base = base(finding);
         let count = self.seen.entry(base).or_insert(0);
-        let occurrence = *count;
+        let number = *count;
         *count += 1;
         let mut hash = Sha256::new();
         hash.update(base);
-        hash.update(occurrence.to_le_bytes());
+        hash.update(number.to_le_bytes());
         Fingerprint(hash.finalize().into())
     }
 }
@@ -114,40 +115,27 @@ fn squeezed(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::tests::plain;
     use crate::location::Position;
-    use crate::severity::{Confidence, Severity};
 
     fn at(path: &str, line: u32, snippet: &str) -> Finding {
         Finding {
             tool: "semgrep".into(),
             rule_id: "sql".into(),
-            rule_name: None,
-            title: "t".into(),
             message: format!("line {line}"),
-            severity: Severity::High,
-            severity_raw: None,
-            confidence: Confidence::High,
-            category: None,
             locations: vec![Location::File {
                 path: path.into(),
                 start: Some(Position { line, column: None }),
                 end: None,
                 snippet: Some(snippet.into()),
             }],
-            cwe: vec![],
-            cve: vec![],
-            cvss_vector: None,
-            references: vec![],
-            tags: vec![],
-            remediation: None,
             tool_fingerprint: Some("requires login".into()),
-            origin: None,
-            extra: serde_json::Map::new(),
+            ..plain()
         }
     }
 
     fn of(finding: &Finding) -> Fingerprint {
-        Occurrences::default().fingerprint(finding)
+        Fingerprints::default().next(finding)
     }
 
     #[test]
@@ -173,10 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn equal_findings_of_one_report_are_numbered() {
-        let mut occurrences = Occurrences::default();
-        let first = occurrences.fingerprint(&at("a.py", 1, "x"));
-        let second = occurrences.fingerprint(&at("a.py", 9, "x"));
+    fn findings_of_one_report_that_are_alike_are_numbered() {
+        let mut fingerprints = Fingerprints::default();
+        let first = fingerprints.next(&at("a.py", 1, "x"));
+        let second = fingerprints.next(&at("a.py", 9, "x"));
         assert_ne!(first, second);
         assert_eq!(first, of(&at("a.py", 5, "x")));
     }

@@ -1,16 +1,19 @@
-//! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, the task's
-//! state machine, retry arithmetic, targets and which of them are forbidden, tokens, limits.
+//! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, which records are one
+//! finding, CVSS scores, the task's state machine, retry arithmetic, targets and which of them are
+//! forbidden, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
 
 pub mod address;
 pub mod budget;
+pub mod cvss;
 pub mod finding;
 pub mod fingerprint;
 pub mod id;
 pub mod limits;
 pub mod location;
+pub mod occurrence;
 pub mod progress;
 pub mod refusal;
 pub mod retry;

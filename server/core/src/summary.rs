@@ -35,6 +35,10 @@ pub enum Completeness {
 pub struct Summary {
     /// Findings stored.
     pub findings: u32,
+    /// Further records that say what one of the findings says. With the findings and the skipped ones they
+    /// are all records of the reports.
+    #[serde(default)]
+    pub occurrences: u32,
     /// Records the reports held, as the plugin counted them.
     pub records: u32,
     /// Records that could not be read; each has a diagnostic while there is room for it.

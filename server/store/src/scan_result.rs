@@ -65,6 +65,14 @@ pub(crate) async fn clear(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreEr
     .await?;
     if had.rows_affected() > 0 {
         sqlx::query!(
+            "delete from tenant.finding_occurrence o using tenant.finding f
+             where o.tenant_id = $1 and f.tenant_id = $1 and f.task_id = $2 and o.finding_id = f.id",
+            tx.tenant(),
+            task.uuid()
+        )
+        .execute(tx.connection())
+        .await?;
+        sqlx::query!(
             "delete from tenant.finding where tenant_id = $1 and task_id = $2",
             tx.tenant(),
             task.uuid()

@@ -13,7 +13,7 @@ use tamiz_core::budget::{ByteBudget, VALUE_BYTES, json_bytes};
 use tamiz_core::location::Endpoint;
 
 use crate::error::StoreError;
-use crate::finding::FindingRow;
+use crate::finding::{FindingRow, OccurrenceRow};
 use crate::task::TaskRow;
 
 /// What a transaction may read; without a budget anything.
@@ -102,6 +102,11 @@ pub(crate) fn of_finding(row: &FindingRow) -> u64 {
         + lists.into_iter().map(|list| texts(list)).sum::<u64>()
         + row.locations.0.iter().map(place).sum::<u64>()
         + json_bytes(&row.extra)
+}
+
+/// What an occurrence holds.
+pub(crate) fn of_occurrence(row: &OccurrenceRow) -> u64 {
+    size_of::<OccurrenceRow>() as u64 + row.locations.0.iter().map(place).sum::<u64>()
 }
 
 /// What a task holds.

@@ -139,7 +139,8 @@ fn leak(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         &location.end_column,
     );
     let snippet = secret::hidden_snippet(matched.full.text(), value);
-    let finding = place::at(finding, session, element, location.path.text(), region, &snippet);
+    let path = secret::without(location.path.text(), &[value]);
+    let finding = place::at(finding, session, element, &path, region, &snippet);
     let finding = session.secret(finding, value);
     session.emit(finding, element)
 }

@@ -1,10 +1,11 @@
 //! cargo-audit's JSON (the shape of rustsec's `Report`): `{"database", "lockfile", "settings",
 //! "vulnerabilities": {"list": […]}, "warnings": {KIND: […]}}`.
 //!
-//! Warnings are packages that are unmaintained, unsound or yanked; a yanked one has no advisory. A
-//! vulnerability's severity is the score of its CVSS vector.
+//! Warnings are packages that are unmaintained, unsound or yanked; a yanked one has no advisory. Severity is
+//! the score of the CVSS vector, and without one the kind of warning.
 
 use serde::Deserialize;
+use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::Kind;
 use tamiz_sdk::json::lenient::{Field, Object, Text, Texts};
 use tamiz_sdk::model::Severity;
@@ -12,7 +13,7 @@ use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Sto
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use super::cvss::Vectors;
-use super::package::{Package, advisories};
+use super::package::{Package, RUST, advisories};
 use super::place::{self, Region};
 use super::{walk, wrong};
 
@@ -60,7 +61,13 @@ struct Advisory<'a> {
     #[serde(borrow)]
     aliases: Texts<'a>,
     #[serde(borrow)]
+    related: Texts<'a>,
+    #[serde(borrow)]
+    date: Text<'a>,
+    #[serde(borrow)]
     categories: Texts<'a>,
+    #[serde(borrow)]
+    keywords: Texts<'a>,
     #[serde(borrow)]
     cvss: Text<'a>,
     #[serde(borrow)]
@@ -76,6 +83,8 @@ struct Crate<'a> {
     name: Text<'a>,
     #[serde(borrow)]
     version: Text<'a>,
+    #[serde(borrow)]
+    source: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -107,7 +116,8 @@ impl Format for CargoAudit {
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("cargo-audit", None);
-        walk::object(source, session, |reader, session, key, kind| {
+        // Of several binaries one report stands after the other.
+        walk::objects_in_a_row(source, session, |reader, session, key, kind| {
             match (key, kind) {
                 ("vulnerabilities", Kind::Object) => {
                     members(reader, session, |reader, session, key, kind| {
@@ -163,24 +173,21 @@ fn record(session: &mut Session<'_>, element: &Element<'_>, warning: &str) -> Re
         session.lose_record("record-without-rule", element, "has no advisory");
         return Ok(());
     }
-    let patched: Vec<&str> = found
-        .versions
-        .object()
-        .map(|versions| versions.patched.texts().collect())
-        .unwrap_or_default();
+    let versions = found.versions.object().map(|versions| versions.patched.texts());
+    let patched: Vec<&str> = versions.into_iter().flatten().collect();
     let subject = Package {
         name: package.name.text(),
         version: package.version.text(),
+        ecosystem: RUST,
         fixed: &patched.join(" or "),
         url: "",
     };
     let mut vectors = Vectors::default();
     vectors.add(advisory.cvss.text());
     let raw = (!word.is_empty()).then_some(word);
-    let severity = match (raw, vectors.severity()) {
-        (None, Some(severity)) => severity,
-        _ => session.severity(&SEVERITIES, raw.or(Some(UNGRADED)), element),
-    };
+    let severity = vectors
+        .severity()
+        .unwrap_or_else(|| session.severity(&SEVERITIES, raw.or(Some(UNGRADED)), element));
     let summary = match advisory.title.text() {
         "" => "the version was yanked",
         title => title,
@@ -196,14 +203,29 @@ fn record(session: &mut Session<'_>, element: &Element<'_>, warning: &str) -> Re
     if !word.is_empty() {
         finding = finding.tag(word);
     }
-    for text in advisory.categories.texts() {
-        finding = finding.tag(text);
+    if !package.source.text().is_empty() {
+        finding = finding.extra_text("registry", package.source.text());
     }
-    for address in advisory.references.texts() {
-        finding = finding.reference(address);
-    }
-    finding = advisories(finding, [id].into_iter().chain(advisory.aliases.texts()));
-    finding = vectors.put(finding);
+    finding = vectors.put(advisory.put(advisories(finding, [id])));
     let finding = place::at(finding, session, element, LOCK_FILE, Region::default(), "");
     session.emit(finding, element)
+}
+
+impl Advisory<'_> {
+    /// Writes what it says besides its texts into a finding.
+    fn put(&self, mut finding: FindingBuilder) -> FindingBuilder {
+        for text in self.categories.texts().chain(self.keywords.texts()) {
+            finding = finding.tag(text);
+        }
+        for address in self.references.texts() {
+            finding = finding.reference(address);
+        }
+        let related: Vec<&str> = self.related.texts().collect();
+        for (key, text) in [("date", self.date.text()), ("related", &related.join(", "))] {
+            if !text.is_empty() {
+                finding = finding.extra_text(key, text);
+            }
+        }
+        advisories(finding, self.aliases.texts())
+    }
 }

@@ -28,10 +28,12 @@ pub(super) const SEVERITIES: SeverityTable = SeverityTable {
     words: &[
         ("CRITICAL", Severity::Critical),
         ("HIGH", Severity::High),
+        ("IMPORTANT", Severity::High),
         ("MEDIUM", Severity::Medium),
         ("MODERATE", Severity::Medium),
         ("LOW", Severity::Low),
         ("INFO", Severity::Info),
+        ("NEGLIGIBLE", Severity::Info),
         ("NONE", Severity::Info),
         (UNGRADED, Severity::Medium),
     ],
@@ -85,6 +87,8 @@ struct Vulnerability<'a> {
     package_version: Text<'a>,
     #[serde(borrow)]
     lowest_fixed_version: Text<'a>,
+    #[serde(borrow)]
+    severity: Text<'a>,
     #[serde(borrow)]
     vector: Text<'a>,
     #[serde(borrow)]
@@ -262,14 +266,17 @@ impl Failure<'_> {
         element: &Element<'_>,
         kind_of_check: &str,
     ) -> FindingBuilder {
-        let raw = self
-            .severity
-            .get()
-            .map(AsRef::as_ref)
-            .filter(|raw| !raw.is_empty());
+        // Of a package's vulnerability only its details may have one.
+        let details = self.vulnerability_details.object();
+        let graded = [Some(&self.severity), details.map(|details| &details.severity)];
+        let raw = graded
+            .into_iter()
+            .flatten()
+            .map(Field::text)
+            .find(|raw| !raw.is_empty());
         let severity = session.severity(&SEVERITIES, raw.or(Some(UNGRADED)), element);
         let is_secret = kind_of_check == "secrets";
-        let mut finding = match self.vulnerability_details.object() {
+        let mut finding = match details {
             Some(details) => details.finding(self.check_id.text()),
             None => FindingBuilder::new("checkov", self.check_id.text())
                 .title(self.check_name.text())
@@ -330,10 +337,11 @@ impl Failure<'_> {
 impl Vulnerability<'_> {
     fn finding(&self, check: &str) -> FindingBuilder {
         let package = Package {
+            ecosystem: "",
             name: self.package_name.text(),
             version: self.package_version.text(),
             fixed: self.lowest_fixed_version.text(),
-            url: "",
+            ..Package::default()
         };
         let id = match self.id.text() {
             "" => check,

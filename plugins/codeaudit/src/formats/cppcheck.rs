@@ -53,7 +53,9 @@ impl Format for Cppcheck {
 
     fn recognise(&self, head: &Head) -> Recognition {
         let inside = ["results.cppcheck", "results.errors", "results.error"];
-        (head.root() == "results" && head.has_any(&inside)).into()
+        // Version 1 names itself nowhere, so that without errors it is just empty.
+        let nothing = !head.has("results.*");
+        (head.root() == "results" && (head.has_any(&inside) || nothing)).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -92,17 +94,7 @@ fn error(session: &mut Session<'_>, record: &XmlRecord<'_>, sources: &mut Source
         .title(short)
         .message(message)
         .severity(severity, raw);
-    if matches!(attribute("inconclusive"), "true" | "1") {
-        finding = finding.confidence(Confidence::Low);
-    }
-    let mut is_weakness = false;
-    for number in cwes(attribute("cwe")) {
-        finding = finding.cwe(number);
-        is_weakness = true;
-    }
-    if is_weakness && matches!(raw, Some("error" | "warning")) {
-        finding = finding.category("security");
-    }
+    finding = describe(finding, record);
     let mut trace = Vec::new();
     for (index, location) in record.node.all("location").enumerate() {
         let text = |name: &str| location.attribute(name).unwrap_or_default();
@@ -146,6 +138,27 @@ fn error(session: &mut Session<'_>, record: &XmlRecord<'_>, sources: &mut Source
         );
     }
     session.emit(finding, record)
+}
+
+/// Its own identity, how sure it is, and the class of weakness.
+fn describe(mut finding: FindingBuilder, record: &XmlRecord<'_>) -> FindingBuilder {
+    let attribute = |name: &str| record.node.attribute(name).unwrap_or_default();
+    // 0 says that there is none.
+    if attribute("hash") != "0" {
+        finding = finding.tool_fingerprint(attribute("hash"));
+    }
+    if matches!(attribute("inconclusive"), "true" | "1") {
+        finding = finding.confidence(Confidence::Low);
+    }
+    let mut is_weakness = false;
+    for number in cwes(attribute("cwe")) {
+        finding = finding.cwe(number);
+        is_weakness = true;
+    }
+    if is_weakness && matches!(attribute("severity"), "error" | "warning") {
+        finding = finding.category("security");
+    }
+    finding
 }
 
 /// Column 0 says that there is none.

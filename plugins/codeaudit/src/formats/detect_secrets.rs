@@ -1,12 +1,15 @@
-//! detect-secrets' baseline (seen: 1.5.0): `{"version", "plugins_used", "results": {FILE: […]}}`.
+//! detect-secrets' baseline (seen: 0.12 to 1.5.0): `{"version", "plugins_used", "results": {FILE: […]}}`, and the
+//! report of its audit: `{"results": [{"category", "filename", "lines", "secrets", "types"}]}`.
 //!
-//! It has the SHA-1 of each secret. Of a password that is as good as the password, so it is treated as a
-//! secret: its keyed hash is the identity, and nothing of it is shown.
+//! A baseline has the SHA-1 of each secret. Of a password that is as good as the password, so it is treated
+//! as a secret: its keyed hash is the identity, and nothing of it is shown. The audit's report has the
+//! secrets, and the `lines` that quote them, which are not kept.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::Kind;
-use tamiz_sdk::json::lenient::{Field, Text, Whole};
+use tamiz_sdk::json::lenient::{Field, Members, Text, Texts, Whole};
 use tamiz_sdk::model::Confidence;
 use tamiz_sdk::report::{
     Element, Format, Head, Recognition, Session, Source, Stop, each, members, small_text,
@@ -32,6 +35,23 @@ struct Leak<'a> {
     line_number: Whole,
 }
 
+/// One secret of one file, of the audit's report.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Audited<'a> {
+    /// `UNVERIFIED`, `VERIFIED_TRUE`, `VERIFIED_FALSE`.
+    #[serde(borrow)]
+    category: Text<'a>,
+    #[serde(borrow)]
+    filename: Text<'a>,
+    /// Its keys are the numbers of the lines.
+    lines: Field<Members<IgnoredAny>>,
+    #[serde(borrow)]
+    secrets: Text<'a>,
+    #[serde(borrow)]
+    types: Texts<'a>,
+}
+
 impl Format for DetectSecrets {
     fn name(&self) -> &'static str {
         "detect-secrets-json"
@@ -48,7 +68,13 @@ impl Format for DetectSecrets {
             "results.*[].line_number",
         ];
         let envelope = ["plugins_used", "filters_used", "generated_at", "results"];
-        (head.count(&envelope) >= 3 || head.count(&record) >= 2).into()
+        let audited = [
+            "results[].category",
+            "results[].types",
+            "results[].lines",
+            "results[].filename",
+        ];
+        (head.count(&envelope) >= 3 || head.count(&record) >= 2 || head.count(&audited) >= 3).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -72,11 +98,52 @@ impl Format for DetectSecrets {
                     })?;
                     Ok(true)
                 })?,
+                ("results", Kind::Array) => {
+                    each(reader, session, "results", |session, element| {
+                        audited(session, &element)
+                    })?;
+                }
                 _ => return Ok(false),
             }
             Ok(true)
         })
     }
+}
+
+fn audited(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
+    let mut repaired = Vec::new();
+    let Some(leak) = element.read_or_lose::<Audited<'_>>(session, &mut repaired) else {
+        return Ok(());
+    };
+    element.tell_wrong(session, wrong!(leak; category, filename, lines, secrets, types));
+    let Some(kind) = leak.types.texts().next() else {
+        session.lose_record("record-without-rule", element, "names no `types`");
+        return Ok(());
+    };
+    let mut finding = FindingBuilder::new("detect-secrets", kind)
+        .message(kind)
+        .severity(secret::FOUND, None)
+        .cwe(secret::CWE)
+        .category("secret");
+    for other in leak.types.texts().skip(1) {
+        finding = finding.tag(&other.to_lowercase());
+    }
+    let audited = match leak.category.text() {
+        "VERIFIED_TRUE" => Some("true"),
+        "VERIFIED_FALSE" => Some("false"),
+        _ => None,
+    };
+    if let Some(is_secret) = audited {
+        finding = finding.extra_json("audited-as-secret", is_secret);
+    }
+    let path = secret::without(leak.filename.text(), &[leak.secrets.text()]);
+    let lines = leak.lines.members().iter().map(|(line, _)| line.parse().ok());
+    let lines: Vec<Option<i64>> = lines.collect();
+    for line in lines.iter().copied().chain(lines.is_empty().then_some(None)) {
+        finding = place::at(finding, session, element, &path, Region::line(line), "");
+    }
+    let finding = session.secret(finding, leak.secrets.text());
+    session.emit(finding, element)
 }
 
 fn leak(session: &mut Session<'_>, element: &Element<'_>, file: &str) -> Result<(), Stop> {

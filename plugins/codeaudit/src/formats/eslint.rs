@@ -5,17 +5,17 @@
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
-use tamiz_sdk::json::Kind;
 use tamiz_sdk::json::lenient::{Field, Object, Objects, Text, Whole};
+use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::{
-    Element, Format, Head, Recognition, Session, Source, Stop, each, members, objects, small_text,
+    Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, members, objects, small_text,
 };
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use super::place::Region;
 use super::source::Sources;
-use super::wrong;
+use super::{walk, wrong};
 
 /// As for its SARIF.
 pub(super) const SEVERITIES: SeverityTable = SeverityTable {
@@ -92,33 +92,67 @@ impl Format for Eslint {
             "[].errorCount",
             "[].warningCount",
             "[].suppressedMessages",
+            "[].messages[].ruleId",
+            "[].messages[].severity",
         ];
-        (head.count(&keys) >= 3).into()
+        let within: Vec<String> = keys.iter().map(|key| format!("results{key}")).collect();
+        let within = within.iter().filter(|key| head.has(key)).count();
+        (head.count(&keys) >= 3 || within >= 3).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("eslint", None);
         let mut sources = Sources::default();
+        // `json-with-metadata` puts the array beside the rules.
+        let is_within = source.head().shape() == Shape::Object;
         let mut reader = source.json()?;
-        objects(&mut reader, session, "", |reader, session, name| {
-            // It always stands in front of the messages.
-            let mut file = String::new();
-            members(reader, session, |reader, session, key, kind| {
-                match (key, kind) {
-                    ("filePath", _) => file = small_text(reader)?.unwrap_or_default(),
-                    ("messages" | "suppressedMessages", Kind::Array) => {
-                        let array = format!("{name}.{key}");
-                        each(reader, session, &array, |session, element| {
-                            message(session, &element, &file, &mut sources)
-                        })?;
-                    }
-                    _ => return Ok(false),
+        if is_within {
+            members(&mut reader, session, |reader, session, key, kind| {
+                if (key, kind) != ("results", Kind::Array) {
+                    return Ok(false);
                 }
+                files(reader, session, key, &mut sources)?;
                 Ok(true)
-            })
-        })?;
+            })?;
+        } else {
+            files(&mut reader, session, "", &mut sources)?;
+        }
         Ok(reader.finish()?)
     }
+}
+
+fn files(
+    reader: &mut JsonReader<'_>,
+    session: &mut Session<'_>,
+    array: &str,
+    sources: &mut Sources,
+) -> Result<(), Stop> {
+    objects(reader, session, array, |reader, session, name| {
+        // The tool writes it in front of the messages, which otherwise wait for it.
+        let mut file: Option<String> = None;
+        let mut kept = Vec::new();
+        let end = members(reader, session, |reader, session, key, kind| {
+            match (key, kind, &file) {
+                ("filePath", ..) => file = Some(small_text(reader)?.unwrap_or_default()),
+                ("messages" | "suppressedMessages", Kind::Array, Some(file)) => {
+                    let array = format!("{name}.{key}");
+                    each(reader, session, &array, |session, element| {
+                        message(session, &element, file, sources)
+                    })?;
+                }
+                ("messages" | "suppressedMessages", Kind::Array, None) => {
+                    walk::keep(reader, session, &format!("{name}.{key}"), &mut kept)?;
+                }
+                _ => return Ok(false),
+            }
+            Ok(true)
+        });
+        let file = file.unwrap_or_default();
+        for one in &kept {
+            message(session, &one.element(), &file, sources)?;
+        }
+        end
+    })
 }
 
 fn message(

@@ -1,15 +1,17 @@
-//! Gitleaks' JSON, an array (seen: 8.16.0; the names of version 7, such as `offender`, are known too).
+//! Gitleaks' JSON, an array (seen: 8.16.0; the names of versions 2 to 7, such as `offender`, are known too, and
+//! the objects that those print one after the other).
 //!
 //! Its `Fingerprint` is commit, file, rule and line, so it changes when lines move: it is kept as
-//! `gitleaks-fingerprint`, and the secret's keyed hash is the finding's identity.
+//! `gitleaks-fingerprint`, and the secret's keyed hash is the finding's identity. The commit's message may quote
+//! secrets and is not kept.
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Text, Texts, Whole};
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
 
 use super::place::{self, Region};
-use super::{secret, walk, wrong};
+use super::{secret, wrong};
 
 pub(super) struct Gitleaks;
 
@@ -33,11 +35,14 @@ struct Leak<'a> {
     end_column: Whole,
     #[serde(borrow, alias = "commit")]
     commit: Text<'a>,
+    #[serde(borrow, alias = "author")]
+    author: Text<'a>,
     #[serde(borrow, alias = "date")]
     date: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "leakURL")]
     link: Text<'a>,
-    #[serde(borrow)]
+    /// A list; before version 8 one text with commas.
+    #[serde(borrow, alias = "tags")]
     tags: Texts<'a>,
     #[serde(borrow)]
     fingerprint: Text<'a>,
@@ -53,20 +58,19 @@ impl Format for Gitleaks {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let now = [
-            "[].RuleID",
-            "[].Secret",
-            "[].Match",
-            "[].Fingerprint",
-            "[].StartLine",
-        ];
-        let before = ["[].offender", "[].rule", "[].lineNumber", "[].leakURL"];
-        (head.count(&now) >= 2 || head.count(&before) >= 2).into()
+        let now = ["RuleID", "Secret", "Match", "Fingerprint", "StartLine"];
+        let before = ["offender", "rule", "lineNumber", "leakURL", "commitMessage"];
+        let count = |keys: &[&str], prefix: &str| {
+            let has = |key: &&&str| head.has(&format!("{prefix}{key}"));
+            keys.iter().filter(has).count()
+        };
+        let is_list = count(&now, "[].") >= 2 || count(&before, "[].") >= 2;
+        (is_list || count(&now, "") >= 3 || count(&before, "") >= 3).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("gitleaks", None);
-        walk::list(source, session, |session, element| leak(session, &element))
+        json_lines(source, session, |session, element| leak(session, &element))
     }
 }
 
@@ -90,17 +94,19 @@ fn leak(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         .severity(secret::FOUND, None)
         .cwe(secret::CWE)
         .category("secret")
-        .reference(leak.link.text());
-    for tag in leak.tags.texts() {
+        .reference(&secret::without(leak.link.text(), &[value]));
+    for tag in leak.tags.texts().flat_map(|tags| tags.split(',')) {
         finding = finding.tag(tag);
     }
     for (key, text) in [
         ("commit", leak.commit.text()),
+        ("author", leak.author.text()),
         ("date", leak.date.text()),
         ("gitleaks-fingerprint", leak.fingerprint.text()),
     ] {
-        if !text.is_empty() {
-            finding = finding.extra_text(key, text);
+        // Without a commit the date is the year 1.
+        if !text.is_empty() && !text.starts_with("0001-01-01") {
+            finding = finding.extra_text(key, &secret::without(text, &[value]));
         }
     }
     let region = Region::of(
@@ -110,7 +116,8 @@ fn leak(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         &leak.end_column,
     );
     let snippet = secret::hidden_snippet(leak.quoted.text(), value);
-    let finding = place::at(finding, session, element, leak.file.text(), region, &snippet);
+    let path = secret::without(leak.file.text(), &[value]);
+    let finding = place::at(finding, session, element, &path, region, &snippet);
     let finding = session.secret(finding, value);
     session.emit(finding, element)
 }

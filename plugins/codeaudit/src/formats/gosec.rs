@@ -51,6 +51,7 @@ struct Issue<'a> {
     column: Text<'a>,
     #[serde(borrow)]
     suppressions: Field<Objects<Suppression<'a>>>,
+    nosec: Field<bool>,
     #[serde(borrow)]
     autofix: Text<'a>,
 }
@@ -84,7 +85,14 @@ impl Format for Gosec {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        (head.count(&["Issues", "Golang errors", "Stats", "GosecVersion"]) >= 2).into()
+        let envelope = head.count(&["Issues", "Golang errors", "Stats", "GosecVersion"]) >= 2;
+        let record = [
+            "Issues[].rule_id",
+            "Issues[].details",
+            "Issues[].severity",
+            "Issues[].confidence",
+        ];
+        (envelope || head.count(&record) >= 3).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -164,6 +172,8 @@ fn issue(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
             })
             .collect();
         finding = finding.extra_json("suppressions", &serde_json::json!(said).to_string());
+    } else if issue.nosec.get() == Some(&true) {
+        finding = finding.extra_json("suppressed", "true");
     }
     let line = issue.line.text();
     let (first, last) = line.split_once('-').unwrap_or((line, ""));

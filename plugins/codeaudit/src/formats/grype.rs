@@ -1,11 +1,13 @@
-//! Grype's JSON (the shape of its `presenter/models`, versions 0.50 to 0.90):
-//! `{"matches": [{"vulnerability", "relatedVulnerabilities", "artifact"}], "source", "descriptor"}`.
+//! Grype's JSON (the shape of its `presenter/models`, versions 0.1 to 0.100):
+//! `{"matches": [{"vulnerability", "relatedVulnerabilities", "matchDetails", "artifact"}], "source",
+//! "descriptor"}`. How likely it is that a vulnerability is used (EPSS), and that it is (KEV), are extra.
 //!
 //! `ignoredMatches` are those that its rules take out; they are no findings.
 
 use serde::Deserialize;
+use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::Kind;
-use tamiz_sdk::json::lenient::{Field, Object, Objects, Text, Texts};
+use tamiz_sdk::json::lenient::{Decimal, Field, Object, Objects, Text, Texts};
 use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, each, small_object};
 use tamiz_sdk::vocabulary::{SeverityTable, cwes};
@@ -36,8 +38,26 @@ struct Match<'a> {
     vulnerability: Field<Object<Vulnerability<'a>>>,
     #[serde(borrow)]
     related_vulnerabilities: Field<Objects<Vulnerability<'a>>>,
+    #[serde(borrow, rename = "matchDetails")]
+    details: Field<Objects<Detail<'a>>>,
     #[serde(borrow)]
     artifact: Field<Object<Artifact<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Detail<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    fix: Field<Object<Suggestion<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Suggestion<'a> {
+    #[serde(borrow)]
+    suggested_version: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -50,15 +70,66 @@ struct Vulnerability<'a> {
     #[serde(borrow)]
     severity: Text<'a>,
     #[serde(borrow)]
+    namespace: Text<'a>,
+    /// `links` before version 0.13.
+    #[serde(borrow, alias = "links")]
     urls: Texts<'a>,
     #[serde(borrow)]
     description: Text<'a>,
     #[serde(borrow)]
     cvss: Field<Objects<Score<'a>>>,
+    /// One of each before version 0.13.
+    #[serde(borrow, rename = "cvssV2")]
+    cvss_two: Field<Object<Score<'a>>>,
+    #[serde(borrow, rename = "cvssV3")]
+    cvss_three: Field<Object<Score<'a>>>,
+    #[serde(borrow)]
+    fixed_in_version: Text<'a>,
+    #[serde(borrow)]
+    advisories: Field<Objects<Advisory<'a>>>,
+    #[serde(borrow)]
+    epss: Field<Objects<Forecast<'a>>>,
+    #[serde(borrow)]
+    known_exploited: Field<Objects<Exploit<'a>>>,
+    risk: Field<Decimal>,
     #[serde(borrow)]
     cwes: Field<Objects<Weakness<'a>>>,
     #[serde(borrow)]
     fix: Field<Object<Fix<'a>>>,
+}
+
+/// Of a distribution: `{"id": "RHSA-2024:1", "link"}`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Advisory<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    link: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Forecast<'a> {
+    #[serde(borrow)]
+    cve: Text<'a>,
+    epss: Field<Decimal>,
+    percentile: Field<Decimal>,
+    #[serde(borrow)]
+    date: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Exploit<'a> {
+    #[serde(borrow)]
+    cve: Text<'a>,
+    #[serde(borrow)]
+    date_added: Text<'a>,
+    #[serde(borrow)]
+    required_action: Text<'a>,
+    #[serde(borrow)]
+    known_ransomware_campaign_use: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -95,6 +166,8 @@ struct Artifact<'a> {
     kind: Text<'a>,
     #[serde(borrow)]
     purl: Text<'a>,
+    #[serde(borrow)]
+    language: Text<'a>,
     #[serde(borrow)]
     locations: Field<Objects<Place<'a>>>,
 }
@@ -170,12 +243,11 @@ fn found(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         session.lose_record("record-without-rule", element, "has no `vulnerability.id`");
         return Ok(());
     }
-    let fix = own.fix.object();
-    let versions: Vec<&str> = fix.map(|fix| fix.versions.texts().collect()).unwrap_or_default();
     let package = Package {
         name: artifact.name.text(),
         version: artifact.version.text(),
-        fixed: &versions.join(", "),
+        ecosystem: artifact.kind.text(),
+        fixed: &found.fixed(own),
         url: artifact.purl.text(),
     };
     let all = || [own].into_iter().chain(found.related_vulnerabilities.objects());
@@ -188,33 +260,113 @@ fn found(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         .finding("grype", id, id)
         .message(description.unwrap_or_default())
         .severity(severity, raw)
-        .tag(artifact.kind.text());
-    if let Some(fix) = fix {
-        finding = finding.extra_text("fix-state", fix.state.text());
+        .tag(artifact.kind.text())
+        .tag(artifact.language.text());
+    let state = own.fix.object().map_or("", |fix| fix.state.text());
+    let kind = found
+        .details
+        .objects()
+        .first()
+        .map_or("", |detail| detail.kind.text());
+    for (key, text) in [
+        ("fix-state", state),
+        ("namespace", own.namespace.text()),
+        ("match-type", kind),
+    ] {
+        if !text.is_empty() {
+            finding = finding.extra_text(key, text);
+        }
     }
     let mut vectors = Vectors::default();
     for one in all() {
-        finding = finding.reference(one.data_source.text());
-        for address in one.urls.texts() {
-            finding = finding.reference(address);
-        }
-        for score in one.cvss.objects() {
-            vectors.add(score.vector.text());
-        }
-        for number in one
-            .cwes
-            .objects()
-            .iter()
-            .flat_map(|weakness| cwes(weakness.cwe.text()))
-        {
-            finding = finding.cwe(number);
-        }
+        finding = one.put(finding, &mut vectors);
     }
     finding = advisories(finding, all().map(|one| one.id.text()));
-    finding = vectors.put(finding);
+    finding = advisories(
+        finding,
+        own.advisories.objects().iter().map(|advisory| advisory.id.text()),
+    );
+    finding = own.outlook(vectors.put(finding));
     for location in artifact.locations.objects() {
-        let path = location.path.text().trim_start_matches('/');
+        let path = location.path.text();
         finding = place::at(finding, session, element, path, Region::default(), "");
     }
     session.emit(finding, element)
+}
+
+impl Match<'_> {
+    /// The versions without the problem. The one that the tool suggests for this package stands first.
+    fn fixed(&self, own: &Vulnerability<'_>) -> String {
+        let suggested = self
+            .details
+            .objects()
+            .iter()
+            .filter_map(|detail| detail.fix.object());
+        let listed = own.fix.object().into_iter().flat_map(|fix| fix.versions.texts());
+        let all = suggested
+            .map(|suggestion| suggestion.suggested_version.text())
+            .chain(listed)
+            .chain([own.fixed_in_version.text()]);
+        let mut versions: Vec<&str> = Vec::new();
+        for version in all {
+            if !version.is_empty() && !versions.contains(&version) {
+                versions.push(version);
+            }
+        }
+        versions.join(", ")
+    }
+}
+
+impl Vulnerability<'_> {
+    /// Writes what one database says into a finding: addresses, vectors, weaknesses.
+    fn put(&self, mut finding: FindingBuilder, vectors: &mut Vectors) -> FindingBuilder {
+        finding = finding.reference(self.data_source.text());
+        let links = self
+            .advisories
+            .objects()
+            .iter()
+            .map(|advisory| advisory.link.text());
+        for address in self.urls.texts().chain(links) {
+            finding = finding.reference(address);
+        }
+        let older = [&self.cvss_three, &self.cvss_two];
+        let older = older.iter().filter_map(|score| score.object());
+        for score in self.cvss.objects().iter().chain(older) {
+            vectors.add(score.vector.text());
+        }
+        let weaknesses = self.cwes.objects().iter();
+        for number in weaknesses.flat_map(|weakness| cwes(weakness.cwe.text())) {
+            finding = finding.cwe(number);
+        }
+        finding
+    }
+
+    /// How likely its use is, and whether it is known.
+    fn outlook(&self, mut finding: FindingBuilder) -> FindingBuilder {
+        let number = |field: &Field<Decimal>| field.get().map(|number| number.0);
+        if let Some(forecast) = self.epss.objects().first() {
+            let forecast = serde_json::json!({
+                "cve": forecast.cve.text(),
+                "epss": number(&forecast.epss),
+                "percentile": number(&forecast.percentile),
+                "date": forecast.date.text(),
+            });
+            finding = finding.extra_json("epss", &forecast.to_string());
+        }
+        if let Some(exploit) = self.known_exploited.objects().first() {
+            let known = serde_json::json!({
+                "cve": exploit.cve.text(),
+                "date-added": exploit.date_added.text(),
+                "required-action": exploit.required_action.text(),
+                "ransomware": exploit.known_ransomware_campaign_use.text(),
+            });
+            finding = finding
+                .extra_json("known-exploited", &known.to_string())
+                .tag("known-exploited");
+        }
+        if let Some(risk) = number(&self.risk) {
+            finding = finding.extra_json("risk", &serde_json::json!(risk).to_string());
+        }
+        finding
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::json::Kind;
 use tamiz_sdk::json::lenient::{Text, Whole};
 use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop};
@@ -62,7 +63,8 @@ impl Format for Hadolint {
             "[].message",
         ];
         let others = ["[].endLine", "[].endColumn", "[].fix", "[].path", "[].filename"];
-        (head.count(&keys) >= 5 && !head.has_any(&others)).into()
+        let is_shellcheck = head.kind("[].code") == Some(Kind::Number);
+        (head.count(&keys) >= 5 && !head.has_any(&others) && !is_shellcheck).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {

@@ -1,16 +1,19 @@
-//! Kingfisher's JSON (seen: 2.14.0): `{"findings": [{"rule", "finding"}], "metadata"}`, and its JSON lines,
-//! which are the same records.
+//! Kingfisher's JSON (seen: 1.112.0 to 2.14.0): `{"findings": [{"rule", "finding"}], "access_map", "audit",
+//! "metadata"}`, one such object or one per repository, and its JSON lines, which are the same records with
+//! `access_map` and `audit` on lines of their own at the end.
 //!
-//! `snippet` is the secret itself; `validate_command`, `blast_radius_command` and `dependent_captures`
-//! quote secrets too and are not read.
+//! `snippet` is the secret itself; `validate_command`, `blast_radius_command`, `validation.response` and
+//! `dependent_captures` quote secrets too and are not kept.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::Kind;
-use tamiz_sdk::json::lenient::{Field, Object, Text, Whole};
+use tamiz_sdk::json::lenient::{Field, Members, Object, Text, Whole};
+use tamiz_sdk::model::Span;
 use tamiz_sdk::redact;
 use tamiz_sdk::report::{
-    Element, Format, Head, Recognition, Session, Source, Stop, each, json_lines, small_object,
+    Element, Format, Head, Recognition, Session, Source, Stop, each, json_lines, small_object, span_since,
 };
 use tamiz_sdk::vocabulary::confidence;
 
@@ -55,6 +58,8 @@ struct Leak<'a> {
     column_end: Whole,
     #[serde(borrow)]
     path: Text<'a>,
+    #[serde(borrow)]
+    git_metadata: Field<Object<History<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -62,6 +67,67 @@ struct Leak<'a> {
 struct Validation<'a> {
     #[serde(borrow)]
     status: Text<'a>,
+    #[serde(borrow)]
+    outcome: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct History<'a> {
+    #[serde(borrow)]
+    repository_url: Text<'a>,
+    #[serde(borrow)]
+    commit: Field<Object<Commit<'a>>>,
+    #[serde(borrow)]
+    file: Field<Object<File<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Commit<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    date: Text<'a>,
+    #[serde(borrow)]
+    committer: Field<Object<Person<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Person<'a> {
+    #[serde(borrow)]
+    email: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct File<'a> {
+    #[serde(borrow)]
+    url: Text<'a>,
+}
+
+/// What stands alone on the last lines: no records.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tail {
+    audit: Field<Object<Audit>>,
+}
+
+/// How the scan of each repository went.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Audit {
+    summary: Field<Object<Summary>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Summary {
+    fetch_failed: Whole,
+    scan_partial: Whole,
+    scan_failed: Whole,
+    pending: Whole,
 }
 
 impl Format for Kingfisher {
@@ -85,16 +151,17 @@ impl Format for Kingfisher {
             let found = keys.iter().filter(|key| head.has(&format!("{prefix}{key}")));
             found.count() >= 3
         };
-        let named = head.has("metadata.kingfisher_version");
+        let schema = head.text("audit.schema").unwrap_or_default();
+        let named = head.has("metadata.kingfisher_version") || schema.starts_with("kingfisher.");
         (named || has_record("findings[].") || has_record("[].") || has_record("")).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("kingfisher", None);
         if !source.head().has_any(&["findings", "metadata"]) {
-            return json_lines(source, session, |session, element| record(session, &element));
+            return json_lines(source, session, |session, element| line(session, &element));
         }
-        walk::object(source, session, |reader, session, key, kind| {
+        walk::objects_in_a_row(source, session, |reader, session, key, kind| {
             match (key, kind) {
                 ("findings", Kind::Array) => {
                     each(reader, session, "findings", |session, element| {
@@ -105,10 +172,52 @@ impl Format for Kingfisher {
                     let metadata = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
                     session.tool_is("kingfisher", Some(walk::text(&metadata, "kingfisher_version")));
                 }
+                ("audit", Kind::Object) => {
+                    let start = reader.offset();
+                    let audit = small_object::<Audit>(reader)?.unwrap_or_default();
+                    audit.tell(session, span_since(reader, start));
+                }
                 _ => return Ok(false),
             }
             Ok(true)
         })
+    }
+}
+
+/// A line of its JSON lines: a record, or what the run says at its end.
+fn line(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
+    let members: Field<Members<IgnoredAny>> = serde_json::from_slice(element.bytes()).unwrap_or_default();
+    let mut keys = members.members().iter().map(|(key, _)| key.as_str());
+    let is_tail = keys.len() == 1 && keys.all(|key| matches!(key, "audit" | "access_map"));
+    if !is_tail {
+        return record(session, element);
+    }
+    let mut repaired = Vec::new();
+    if let Ok(Tail {
+        audit: Field::Present(Object(audit)),
+    }) = element.read(session, &mut repaired)
+    {
+        audit.tell(session, element.span);
+    }
+    Ok(())
+}
+
+impl Audit {
+    /// What it did not look at.
+    fn tell(&self, session: &mut Session<'_>, at: Span) {
+        let none = Summary::default();
+        let summary = self.summary.object().unwrap_or(&none);
+        for (said, count) in [
+            ("could not be fetched", &summary.fetch_failed),
+            ("could not be scanned", &summary.scan_failed),
+            ("was scanned in part", &summary.scan_partial),
+            ("was not scanned", &summary.pending),
+        ] {
+            if let Some(count) = count.get().filter(|count| **count > 0) {
+                let message = format!("the tool says of {count} repositories: {said}");
+                session.gap("tool-failed", &message, Some(at));
+            }
+        }
     }
 }
 
@@ -130,11 +239,11 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         ("", name) => name,
         (id, _) => id,
     };
-    let status = leak
-        .validation
-        .object()
-        .map_or("", |validation| validation.status.text());
-    let works = status.eq_ignore_ascii_case("active credential");
+    let unknown = Validation::default();
+    let validation = leak.validation.object().unwrap_or(&unknown);
+    let works = validation.status.text().eq_ignore_ascii_case("active credential")
+        || validation.outcome.text() == "verified_active";
+    let value = leak.snippet.text();
     let severity = if works { secret::VERIFIED } else { secret::FOUND };
     let mut finding = FindingBuilder::new("kingfisher", id)
         .rule_name(rule.name.text())
@@ -146,14 +255,16 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         finding = finding.confidence(confidence);
     }
     for (key, text) in [
-        ("validation", status),
+        ("validation", validation.status.text()),
         ("kingfisher-fingerprint", leak.fingerprint.text()),
     ] {
         if !text.is_empty() {
             finding = finding.extra_text(key, text);
         }
     }
-    let value = leak.snippet.text();
+    if let Some(history) = leak.git_metadata.object() {
+        finding = history.put(finding, value);
+    }
     let region = Region {
         line: leak.line.get().copied(),
         column: leak.column_start.get().copied(),
@@ -169,7 +280,29 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
     } else {
         redact(value)
     };
-    let finding = place::at(finding, session, element, leak.path.text(), region, &snippet);
+    let path = secret::without(leak.path.text(), &[value]);
+    let finding = place::at(finding, session, element, &path, region, &snippet);
     let finding = session.secret(finding, value);
     session.emit(finding, element)
+}
+
+impl History<'_> {
+    /// Writes where in a repository's history a secret was found into a finding.
+    fn put(&self, mut finding: FindingBuilder, secret: &str) -> FindingBuilder {
+        let none = Commit::default();
+        let commit = self.commit.object().unwrap_or(&none);
+        let committer = commit.committer.object().map_or("", |person| person.email.text());
+        for (key, text) in [
+            ("repository", self.repository_url.text()),
+            ("commit", commit.id.text()),
+            ("date", commit.date.text()),
+            ("author", committer),
+        ] {
+            if !text.is_empty() {
+                finding = finding.extra_text(key, &secret::without(text, &[secret]));
+            }
+        }
+        let address = self.file.object().map_or("", |file| file.url.text());
+        finding.reference(&secret::without(address, &[secret]))
+    }
 }

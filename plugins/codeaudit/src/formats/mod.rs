@@ -10,6 +10,7 @@ mod source;
 mod walk;
 
 mod bandit;
+mod bandit_csv;
 mod bandit_xml;
 mod betterleaks;
 mod cargo_audit;
@@ -26,14 +27,19 @@ mod kingfisher;
 mod njsscan;
 mod npm_audit;
 mod npm_audit_six;
+mod osv_affected;
 mod osv_scanner;
 mod pip_audit;
 mod ruff;
+mod semgrep_supply_chain;
 mod shellcheck;
 mod trivy;
 mod trivy_records;
 mod trufflehog;
+mod trufflehog_place;
+mod trufflehog_three;
 mod trufflehog_two;
+mod yarn_audit;
 mod zizmor;
 
 use tamiz_sdk::report::{EmptyList, Format};
@@ -42,7 +48,7 @@ use tamiz_sdk::vocabulary::SeverityTable;
 use crate::convert::{Sarif, Semgrep};
 use crate::vocabulary;
 
-pub(crate) use place::Region;
+pub(crate) use place::{Region, numbered_lines};
 pub(crate) use secret::{hidden_snippet, is_secret_scanner};
 pub(crate) use source::Sources;
 
@@ -50,12 +56,15 @@ pub(crate) use source::Sources;
 pub(crate) const FORMATS: &[&dyn Format] = &[
     &Sarif,
     &Semgrep,
+    &semgrep_supply_chain::SemgrepSupplyChain,
     &bandit::Bandit,
     &bandit_xml::BanditXml,
+    &bandit_csv::BanditCsv,
     &betterleaks::Betterleaks,
     &gitleaks::Gitleaks,
     &trufflehog::Trufflehog,
     &trufflehog_two::TrufflehogTwo,
+    &trufflehog_three::TrufflehogThree,
     &kingfisher::Kingfisher,
     &detect_secrets::DetectSecrets,
     &njsscan::Njsscan,
@@ -66,6 +75,7 @@ pub(crate) const FORMATS: &[&dyn Format] = &[
     &pip_audit::PipAudit,
     &npm_audit::NpmAudit,
     &npm_audit_six::NpmAuditSix,
+    &yarn_audit::YarnAudit,
     &cargo_audit::CargoAudit,
     &gosec::Gosec,
     &cppcheck::Cppcheck,
@@ -99,6 +109,7 @@ pub(crate) const SEVERITIES: &[&SeverityTable] = &[
     &secret::SEVERITIES,
     &shellcheck::SEVERITIES,
     &trivy::SEVERITIES,
+    &trufflehog_three::SEVERITIES,
     &zizmor::SEVERITIES,
 ];
 

@@ -12,10 +12,11 @@ use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::{
     Element, Format, Head, Recognition, Session, Source, Stop, members, small_text, span_since,
 };
-use tamiz_sdk::vocabulary::{SeverityTable, cwes, owasp};
+use tamiz_sdk::vocabulary::{SeverityTable, owasp};
 
 use super::place::{self, Region};
 use super::{walk, wrong};
+use crate::weaknesses::Weaknesses;
 
 pub(super) const SEVERITIES: SeverityTable = SeverityTable {
     tool: "njsscan, mobsfscan",
@@ -35,8 +36,7 @@ struct Metadata<'a> {
     description: Text<'a>,
     #[serde(borrow)]
     severity: Text<'a>,
-    #[serde(borrow)]
-    cwe: Text<'a>,
+    cwe: Field<Weaknesses>,
     #[serde(borrow)]
     owasp: Text<'a>,
     #[serde(borrow)]
@@ -108,7 +108,8 @@ impl Format for Njsscan {
                     session.tool_is(tool, version.as_deref());
                 }
                 ("errors", Kind::Array) => walk::gaps(reader, session, "errors", |error| {
-                    walk::text(error, "message").trim().to_owned()
+                    let said = error.as_str().unwrap_or_else(|| walk::text(error, "message"));
+                    said.trim().to_owned()
                 })?,
                 ("nodejs" | "templates" | "results", Kind::Object) => {
                     members(reader, session, |reader, session, name, _| {
@@ -218,7 +219,7 @@ impl Metadata<'_> {
             .severity(severity, raw)
             .category("security")
             .reference(self.reference.text());
-        for number in cwes(self.cwe.text()) {
+        for &number in self.cwe.get().map_or(&[][..], |cwe| cwe.numbers.as_slice()) {
             finding = finding.cwe(number);
         }
         for text in [&self.owasp, &self.owasp_web, &self.owasp_mobile] {

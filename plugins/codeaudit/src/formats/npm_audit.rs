@@ -2,12 +2,13 @@
 //! "nodes": […]}}, "metadata"}`.
 //!
 //! Each advisory in a package's `via` is a record. A package that is only affected through others has
-//! their names there, and is one record, too. Not here: npm 6, see [`super::npm_audit_six`].
+//! their names there, and is one record, too. What it prints when the audit failed (`{"error": {"summary",
+//! "detail"}}`, of any version) is a report of nothing. Not here: npm 6, see [`super::npm_audit_six`].
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
-use tamiz_sdk::json::lenient::{Field, Object, Text, Texts};
-use tamiz_sdk::json::{JsonReader, Kind};
+use tamiz_sdk::json::lenient::{Field, Object, Text, Texts, Whole};
+use tamiz_sdk::json::{JsonReader, Kind, Located};
 use tamiz_sdk::limits::LIST_ENTRIES;
 use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::{
@@ -15,6 +16,7 @@ use tamiz_sdk::report::{
 };
 use tamiz_sdk::vocabulary::{SeverityTable, advisories as advisories_in, cvss_vector, cwes};
 
+use super::package::Package as Dependency;
 use super::place::{self, Region};
 use super::{walk, wrong};
 
@@ -30,6 +32,9 @@ pub(super) const SEVERITIES: SeverityTable = SeverityTable {
     ],
 };
 
+/// `true` and `false`.
+const WORD_BYTES: usize = 8;
+
 /// What a package is filed under that is affected through others.
 const THROUGH_OTHERS: &str = "vulnerable-dependency";
 
@@ -41,11 +46,14 @@ struct Package {
     range: String,
     nodes: Vec<String>,
     fix: String,
+    /// The version of this very package that is to be taken.
+    fixed: String,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Advisory<'a> {
+    source: Whole,
     #[serde(borrow)]
     title: Text<'a>,
     #[serde(borrow)]
@@ -83,26 +91,52 @@ impl Format for NpmAudit {
             "vulnerabilities.*.fixAvailable",
         ];
         let named = head.has_all(&["auditReportVersion", "vulnerabilities"]);
-        (named || head.count(&record) >= 2).into()
+        let refused = head.has_all(&["message", "method", "uri", "statusCode"]);
+        let failed = head.has_all(&["error.summary", "error.detail"]) || refused;
+        (named || failed || head.count(&record) >= 2).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("npm audit", None);
-        walk::object(source, session, |reader, session, key, kind| {
-            if (key, kind) != ("vulnerabilities", Kind::Object) {
-                return Ok(false);
+        // The refusal of the registry and the error that npm makes of it are two objects.
+        walk::objects_in_a_row(source, session, |reader, session, key, kind| {
+            match (key, kind) {
+                ("vulnerabilities", Kind::Object) => members(reader, session, |reader, session, name, _| {
+                    package(reader, session, name)?;
+                    Ok(true)
+                })?,
+                ("error", Kind::Object) => failure(reader, session)?,
+                ("message", Kind::String) => {
+                    let start = reader.offset();
+                    let message = format!("the audit failed: {}", small_text(reader)?.unwrap_or_default());
+                    session.gap("tool-failed", &message, Some(span_since(reader, start)));
+                }
+                _ => return Ok(false),
             }
-            members(reader, session, |reader, session, name, _| {
-                package(reader, session, name)?;
-                Ok(true)
-            })?;
             Ok(true)
         })
     }
 }
 
+/// What npm says about its own failure.
+fn failure(reader: &mut JsonReader<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+    let start = reader.offset();
+    let error = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
+    let said = ["code", "summary", "detail"].map(|key| walk::text(&error, key));
+    let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
+    let said = if said.is_empty() {
+        "no reason is given".to_owned()
+    } else {
+        said.join(": ")
+    };
+    let message = format!("the audit failed: {said}");
+    session.gap("tool-failed", &message, Some(span_since(reader, start)));
+    Ok(())
+}
+
 /// One package. Its `via` waits for the `nodes` behind it, or for the input's early end.
 fn package(reader: &mut JsonReader<'_>, session: &mut Session<'_>, name: &str) -> Result<(), Stop> {
+    let package_name = name;
     let start = reader.offset();
     let place = format!("vulnerabilities[{name:?}]");
     if reader.kind()? != Kind::Object {
@@ -119,13 +153,24 @@ fn package(reader: &mut JsonReader<'_>, session: &mut Session<'_>, name: &str) -
             ("range", _) => package.range = small_text(reader)?.unwrap_or_default(),
             ("via", Kind::Array) => walk::keep(reader, session, &format!("{place}.via"), &mut via)?,
             ("nodes", Kind::Array) => package.nodes(reader)?,
+            ("fixAvailable", Kind::Word) => {
+                let is_available = reader.value(WORD_BYTES)?;
+                if matches!(is_available, Located::Whole { bytes: b"true", .. }) {
+                    "An update within the allowed ranges is available: `npm audit fix`."
+                        .clone_into(&mut package.fix);
+                }
+            }
             ("fixAvailable", Kind::Object) => {
                 let fix = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
-                package.fix = format!(
-                    "Update {} to {}.",
-                    walk::text(&fix, "name"),
-                    walk::text(&fix, "version")
-                );
+                let (name, version) = (walk::text(&fix, "name"), walk::text(&fix, "version"));
+                let is_major = fix.get("isSemVerMajor") == Some(&serde_json::Value::Bool(true));
+                let warning = if is_major { " This is a major change." } else { "" };
+                package.fix = format!("Update {name} to {version}.{warning}");
+                package.fixed = if package_name == name {
+                    version.to_owned()
+                } else {
+                    String::new()
+                };
             }
             _ => return Ok(false),
         }
@@ -201,6 +246,9 @@ fn advisory(
         .object()
         .and_then(|score| cvss_vector(score.vector_string.text()));
     finding = finding.cvss_vector(vector.unwrap_or_default());
+    if let Some(number) = found.source.get() {
+        finding = finding.extra_json("npm-advisory", &number.to_string());
+    }
     let finding = package.put(finding, session, element, name);
     session.emit(finding, element)
 }
@@ -223,11 +271,15 @@ impl Package {
         element: &Element<'_>,
         name: &str,
     ) -> FindingBuilder {
-        let mut finding = finding
-            .category("dependency")
-            .tag("npm")
-            .extra_text("package", name)
-            .extra_text("version", &self.range)
+        let dependency = Dependency {
+            name,
+            ecosystem: "npm",
+            fixed: &self.fixed,
+            ..Dependency::default()
+        };
+        let mut finding = dependency
+            .put(finding.category("dependency").tag("npm"))
+            .extra_text("vulnerable-versions", &self.range)
             .remediation(&self.fix);
         for node in &self.nodes {
             finding = place::at(finding, session, element, node, Region::default(), "");

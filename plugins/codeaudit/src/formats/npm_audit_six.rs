@@ -1,24 +1,29 @@
-//! `npm audit --json` of npm 6: `{"actions", "advisories": {NUMBER: {…}}, "muted", "metadata"}`.
+//! `npm audit --json` of npm 6, and that of pnpm and yarn 2 and 3: `{"actions", "advisories": {NUMBER: {…}},
+//! "muted", "metadata"}`.
 //!
-//! Each advisory is a record; the paths that lead to its package (`a>b>c`) are its extra `paths`.
+//! Each advisory is a record; the paths that lead to its package (`a>b>c`) are its extra `paths`. Yarn 1 has
+//! the same advisories on lines: see [`super::yarn_audit`].
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Object, Objects, Text, Texts, Whole};
 use tamiz_sdk::json::{JsonReader, Kind, Located};
-use tamiz_sdk::limits::{LIST_ENTRIES, RECORD_BYTES};
+use tamiz_sdk::limits::{EXTRA_BYTES, RECORD_BYTES};
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, members, span_since};
 use tamiz_sdk::vocabulary::{advisories as advisories_in, cvss_vector, cwes};
 
 use super::npm_audit::SEVERITIES;
-use super::package::advisories;
+use super::package::{Package, addresses, advisories};
 use super::{walk, wrong};
 
 pub(super) struct NpmAuditSix;
 
+/// Paths that are kept: half of one extra, for quotes in them take two bytes.
+const PATHS_BYTES: usize = EXTRA_BYTES / 2;
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Advisory<'a> {
+pub(super) struct Advisory<'a> {
     id: Whole,
     #[serde(borrow)]
     title: Text<'a>,
@@ -72,12 +77,14 @@ impl Format for NpmAuditSix {
     }
 
     fn tools(&self) -> &'static [&'static str] {
-        &["npm audit"]
+        &["npm audit", "pnpm audit", "yarn npm audit"]
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
         let envelope = head.count(&["actions", "advisories", "muted", "metadata", "runId"]) >= 3;
-        (head.has("advisories") && (envelope || head.has("advisories.*.module_name"))).into()
+        let counts = head.has_all(&["metadata.vulnerabilities", "metadata.totalDependencies"]);
+        let record = head.has("advisories.*.module_name");
+        (head.has("advisories") && (envelope || counts || record)).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -116,12 +123,19 @@ fn advisory(reader: &mut JsonReader<'_>, session: &mut Session<'_>, number: &str
         session,
         wrong!(found; id, title, module_name, findings, severity, overview, cwe),
     );
-    let finding = found.finding(session, &element, number);
+    let finding = found.finding("npm audit", session, &element, number);
     session.emit(finding, &element)
 }
 
 impl Advisory<'_> {
-    fn finding(&self, session: &mut Session<'_>, element: &Element<'_>, number: &str) -> FindingBuilder {
+    /// A finding of a tool; `number` is what the advisory is filed under.
+    pub(super) fn finding(
+        &self,
+        tool: &str,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+        number: &str,
+    ) -> FindingBuilder {
         let ids = || {
             [self.github_advisory_id.text()]
                 .into_iter()
@@ -131,7 +145,23 @@ impl Advisory<'_> {
         let raw = self.severity.get().map(AsRef::as_ref);
         let severity = session.severity(&SEVERITIES, raw, element);
         let (name, title) = (self.module_name.text(), self.title.text());
-        let mut finding = FindingBuilder::new("npm audit", if rule.is_empty() { "advisory" } else { rule })
+        let places = self.findings.objects();
+        let version = places.first().map_or("", |place| place.version.text());
+        // No version at all is written as one that cannot be.
+        let fixed = match self.patched_versions.text() {
+            "<0.0.0" => "",
+            versions => versions,
+        };
+        let package = Package {
+            name,
+            version,
+            ecosystem: "npm",
+            fixed,
+            ..Package::default()
+        };
+        let rule = if rule.is_empty() { "advisory" } else { rule };
+        let mut finding = package
+            .put(FindingBuilder::new(tool, rule))
             .title(&format!("{name}: {title}"))
             .message(match self.overview.text() {
                 "" => title,
@@ -141,19 +171,16 @@ impl Advisory<'_> {
             .category("dependency")
             .tag("npm")
             .remediation(self.recommendation.text())
-            .reference(self.url.text())
-            .extra_text("package", name);
-        for (key, text) in [
-            ("vulnerable-versions", self.vulnerable_versions.text()),
-            ("fixed-version", self.patched_versions.text()),
-        ] {
-            if !text.is_empty() {
-                finding = finding.extra_text(key, text);
-            }
+            .reference(self.url.text());
+        if !self.vulnerable_versions.text().is_empty() {
+            finding = finding.extra_text("vulnerable-versions", self.vulnerable_versions.text());
         }
-        // One text of several lines, each an address in a list.
-        for word in self.references.text().split_whitespace() {
-            finding = finding.reference(word);
+        if let Some(number) = self.id.get() {
+            finding = finding.extra_json("npm-advisory", &number.to_string());
+        }
+        // One text: a list of addresses, or of Markdown's links.
+        for address in addresses(self.references.text()) {
+            finding = finding.reference(address);
         }
         for number in self.cwe.texts().flat_map(cwes) {
             finding = finding.cwe(number);
@@ -164,19 +191,28 @@ impl Advisory<'_> {
             .object()
             .and_then(|score| cvss_vector(score.vector_string.text()));
         finding = finding.cvss_vector(vector.unwrap_or_default());
-        let places = self.findings.objects();
-        if let Some(place) = places.first() {
-            finding = finding.extra_text("version", place.version.text());
-        }
-        let paths: Vec<_> = places
-            .iter()
-            .flat_map(|place| place.paths.texts())
-            .take(LIST_ENTRIES)
-            .collect();
-        if paths.is_empty() {
-            finding
-        } else {
-            finding.extra_json("paths", &serde_json::json!(paths).to_string())
+        let all = places.iter().flat_map(|place| place.paths.texts());
+        put_paths(finding, all)
+    }
+}
+
+/// The paths that lead to the package, as many as there is room for.
+fn put_paths<'a>(finding: FindingBuilder, all: impl Iterator<Item = &'a str>) -> FindingBuilder {
+    let (mut paths, mut room, mut count) = (Vec::new(), PATHS_BYTES, 0_u32);
+    for path in all {
+        count += 1;
+        if let Some(rest) = room.checked_sub(path.len() + 3) {
+            room = rest;
+            paths.push(path);
         }
     }
+    if paths.is_empty() {
+        return finding;
+    }
+    let finding = if paths.len() < count as usize {
+        finding.extra_json("paths-in-all", &count.to_string())
+    } else {
+        finding
+    };
+    finding.extra_json("paths", &serde_json::json!(paths).to_string())
 }

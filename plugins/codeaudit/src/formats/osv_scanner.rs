@@ -1,10 +1,11 @@
 //! OSV-Scanner's JSON (the shape of its `pkg/models/results.go`, versions 1 and 2):
 //! `{"results": [{"source": {"path"}, "packages": [{"package", "vulnerabilities": […], "groups": […]}]}]}`.
 //!
-//! Each vulnerability of each package is a record. Its severity is its database's word, else its CVSS
-//! vector's score.
+//! Each vulnerability of each package is a record, and so is each licence that was not allowed. A
+//! vulnerability's severity is its database's word, else its CVSS vector's score.
 
 use serde::Deserialize;
+use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Object, Objects, Text, Texts};
 use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::model::Severity;
@@ -14,12 +15,22 @@ use tamiz_sdk::report::{
 use tamiz_sdk::vocabulary::{SeverityTable, cwes};
 
 use super::cvss::Vectors;
+use super::osv_affected::{About, Entries, Weakness};
 use super::package::{Package, advisories};
 use super::place::{self, Region};
 use super::{walk, wrong};
 
 /// What a vulnerability means that has neither a word nor a vector.
 const UNGRADED: &str = "(not graded)";
+
+/// What a package means that was made to do harm.
+const MALICIOUS: &str = "(malicious package)";
+
+/// What a notice means, such as that nobody maintains a package.
+const INFORMATIONAL: &str = "(informational)";
+
+/// What a licence means that was not allowed.
+const LICENSE: &str = "(licence not allowed)";
 
 pub(super) const SEVERITIES: SeverityTable = SeverityTable {
     tool: "osv-scanner",
@@ -32,6 +43,9 @@ pub(super) const SEVERITIES: SeverityTable = SeverityTable {
         ("NEGLIGIBLE", Severity::Info),
         ("UNKNOWN", Severity::Medium),
         (UNGRADED, Severity::Medium),
+        (MALICIOUS, Severity::Critical),
+        (LICENSE, Severity::Low),
+        (INFORMATIONAL, Severity::Info),
     ],
 };
 
@@ -41,6 +55,8 @@ pub(super) struct OsvScanner;
 #[derive(Default)]
 struct Context {
     path: String,
+    /// What the path is: `lockfile`, `sbom`, `docker`, `git`.
+    kind: String,
     package: serde_json::Value,
 }
 
@@ -51,6 +67,11 @@ struct Vulnerability<'a> {
     id: Text<'a>,
     #[serde(borrow)]
     aliases: Texts<'a>,
+    /// The advisories that a distribution's one is about.
+    #[serde(borrow)]
+    upstream: Texts<'a>,
+    #[serde(borrow)]
+    related: Texts<'a>,
     #[serde(borrow)]
     summary: Text<'a>,
     #[serde(borrow)]
@@ -58,7 +79,7 @@ struct Vulnerability<'a> {
     #[serde(borrow)]
     severity: Field<Objects<Score<'a>>>,
     #[serde(borrow)]
-    affected: Field<Objects<Affected<'a>>>,
+    affected: Field<Entries<'a>>,
     #[serde(borrow)]
     references: Field<Objects<Reference<'a>>>,
     #[serde(borrow)]
@@ -86,40 +107,8 @@ struct Database<'a> {
     severity: Text<'a>,
     #[serde(borrow)]
     cwe_ids: Texts<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Affected<'a> {
     #[serde(borrow)]
-    package: Field<Object<Name<'a>>>,
-    #[serde(borrow)]
-    severity: Field<Objects<Score<'a>>>,
-    #[serde(borrow)]
-    ranges: Field<Objects<Range<'a>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Name<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Range<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
-    #[serde(borrow)]
-    events: Field<Objects<RangeEvent<'a>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RangeEvent<'a> {
-    #[serde(borrow)]
-    fixed: Text<'a>,
+    cwes: Field<Objects<Weakness<'a>>>,
 }
 
 impl Format for OsvScanner {
@@ -137,8 +126,11 @@ impl Format for OsvScanner {
             "results[].packages",
             "experimental_config",
             "results[].source.path",
+            "results[].packages[].package.ecosystem",
+            "results[].packages[].vulnerabilities",
         ];
-        (head.has("results") && (head.count(&keys) >= 2 || head.has("experimental_config"))).into()
+        let named = head.has_any(&["experimental_config", "experimental_generic_findings"]);
+        (head.has("results") && (head.count(&keys) >= 2 || named)).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -157,9 +149,11 @@ fn result(reader: &mut JsonReader<'_>, session: &mut Session<'_>, name: &str) ->
     let mut context = Context::default();
     members(reader, session, |reader, session, key, kind| {
         match (key, kind) {
-            ("source", Kind::Object) => {
+            // `packageSource` before version 1.
+            ("source" | "packageSource", Kind::Object) => {
                 let source = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
                 walk::text(&source, "path").clone_into(&mut context.path);
+                walk::text(&source, "type").clone_into(&mut context.kind);
             }
             ("packages", Kind::Array) => {
                 objects(
@@ -186,13 +180,19 @@ fn package(
 ) -> Result<(), Stop> {
     members(reader, session, |reader, session, key, kind| {
         match (key, kind) {
-            ("package", Kind::Object) => {
+            ("package" | "Package", Kind::Object) => {
                 context.package = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
             }
             ("vulnerabilities", Kind::Array) => {
                 let array = format!("{name}.vulnerabilities");
                 each(reader, session, &array, |session, element| {
                     vulnerability(session, &element, context)
+                })?;
+            }
+            ("license_violations", Kind::Array) => {
+                let array = format!("{name}.license_violations");
+                each(reader, session, &array, |session, element| {
+                    license(session, &element, context)
                 })?;
             }
             _ => return Ok(false),
@@ -215,21 +215,19 @@ fn vulnerability(session: &mut Session<'_>, element: &Element<'_>, context: &Con
         session.lose_record("record-without-rule", element, "has no `id`");
         return Ok(());
     }
-    let name = walk::text(&context.package, "name");
+    let package = context.package();
+    let none = Entries::default();
+    let entries = found.affected.get().unwrap_or(&none);
+    let about = entries.about(package.name, package.ecosystem);
     let package = Package {
-        name,
-        version: walk::text(&context.package, "version"),
-        fixed: &found.fixed(name),
-        url: "",
+        fixed: &about.fixed.join(", "),
+        ..package
     };
-    let vectors = found.vectors();
-    let database = found.database_specific.object();
-    let raw = database
-        .map(|database| database.severity.text())
-        .filter(|word| !word.is_empty());
+    let vectors = found.vectors(&about);
+    let raw = found.word();
     let severity = match (raw, vectors.severity()) {
         (None, Some(severity)) => severity,
-        _ => session.severity(&SEVERITIES, raw.or(Some(UNGRADED)), element),
+        _ => session.severity(&SEVERITIES, raw.or(Some(found.unsaid(&about))), element),
     };
     let mut finding = package
         .finding("osv-scanner", id, found.summary.text())
@@ -238,59 +236,108 @@ fn vulnerability(session: &mut Session<'_>, element: &Element<'_>, context: &Con
             details => details,
         })
         .severity(severity, raw)
-        .tag(&walk::text(&context.package, "ecosystem").to_lowercase());
-    finding = advisories(finding, [id].into_iter().chain(found.aliases.texts()));
-    for number in database
-        .into_iter()
-        .flat_map(|database| database.cwe_ids.texts().flat_map(cwes))
-    {
+        .tag(&package.ecosystem.to_lowercase());
+    let ids = [id].into_iter().chain(found.aliases.texts());
+    finding = advisories(finding, ids.chain(found.upstream.texts()));
+    for number in found.cwes().chain(about.cwes.iter().copied()) {
         finding = finding.cwe(number);
     }
     for reference in found.references.objects() {
         finding = finding.reference(reference.url.text());
+    }
+    let related: Vec<&str> = found.related.texts().collect();
+    for (key, text) in [
+        ("related", related.join(", ").as_str()),
+        ("informational", about.informational.as_str()),
+        ("source", context.kind.as_str()),
+        ("commit", walk::text(&context.package, "commit")),
+    ] {
+        if !text.is_empty() {
+            finding = finding.extra_text(key, text);
+        }
     }
     finding = vectors.put(finding);
     let finding = place::at(finding, session, element, &context.path, Region::default(), "");
     session.emit(finding, element)
 }
 
+/// A licence that the tool was told not to allow: a text.
+fn license(session: &mut Session<'_>, element: &Element<'_>, context: &Context) -> Result<(), Stop> {
+    let Ok(name) = serde_json::from_slice::<String>(element.bytes()) else {
+        session.lose_record(
+            "record-unreadable",
+            element,
+            "could not be read: it is not a text",
+        );
+        return Ok(());
+    };
+    let package = context.package();
+    let severity = session.severity(&SEVERITIES, Some(LICENSE), element);
+    let finding = FindingBuilder::new("osv-scanner", &format!("license-{name}"))
+        .title(&format!("{} {} is under {name}", package.name, package.version))
+        .severity(severity, None)
+        .category("license")
+        .tag(&package.ecosystem.to_lowercase());
+    let finding = package.put(finding);
+    let finding = place::at(finding, session, element, &context.path, Region::default(), "");
+    session.emit(finding, element)
+}
+
+impl Context {
+    fn package(&self) -> Package<'_> {
+        Package {
+            name: walk::text(&self.package, "name"),
+            version: walk::text(&self.package, "version"),
+            ecosystem: walk::text(&self.package, "ecosystem"),
+            ..Package::default()
+        }
+    }
+}
+
 impl Vulnerability<'_> {
-    fn vectors(&self) -> Vectors {
+    /// The database's word, or that of the one score that is a word (Ubuntu's).
+    fn word(&self) -> Option<&str> {
+        let database = self
+            .database_specific
+            .object()
+            .map(|database| database.severity.text());
+        let scores = self.severity.objects().iter().map(|score| score.score.text());
+        database
+            .filter(|word| !word.is_empty())
+            .or_else(|| scores.into_iter().find(|word| SEVERITIES.get(word).is_some()))
+    }
+
+    /// What it is when nothing grades it.
+    fn unsaid(&self, about: &About) -> &'static str {
+        if self.id.text().starts_with("MAL-") {
+            MALICIOUS
+        } else if about.informational.is_empty() {
+            UNGRADED
+        } else {
+            INFORMATIONAL
+        }
+    }
+
+    fn vectors(&self, about: &About) -> Vectors {
         let mut vectors = Vectors::default();
-        let affected = self
-            .affected
-            .objects()
-            .iter()
-            .flat_map(|affected| affected.severity.objects());
-        for score in self.severity.objects().iter().chain(affected) {
+        for score in self.severity.objects() {
             vectors.add(score.score.text());
+        }
+        for text in &about.vectors {
+            vectors.add(text);
         }
         vectors
     }
 
-    /// The versions of this package that are said to be fixed; those of git are commits.
-    fn fixed(&self, package: &str) -> String {
-        let same = |affected: &&Affected<'_>| {
-            affected
-                .package
-                .object()
-                .is_none_or(|name| name.name.text() == package)
-        };
-        let ranges = self
-            .affected
-            .objects()
-            .iter()
-            .filter(same)
-            .flat_map(|affected| affected.ranges.objects());
-        let events = ranges
-            .filter(|range| range.kind.text() != "GIT")
-            .flat_map(|range| range.events.objects());
-        let mut versions: Vec<&str> = Vec::new();
-        for version in events.map(|event| event.fixed.text()) {
-            if !version.is_empty() && !versions.contains(&version) {
-                versions.push(version);
-            }
-        }
-        versions.join(", ")
+    fn cwes(&self) -> impl Iterator<Item = u32> {
+        let database = self.database_specific.object().into_iter();
+        database.flat_map(|database| {
+            let listed = database
+                .cwes
+                .objects()
+                .iter()
+                .map(|weakness| weakness.cwe_id.text());
+            database.cwe_ids.texts().chain(listed).flat_map(cwes)
+        })
     }
 }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use tamiz_sdk::json::lenient::{Text, Texts};
 use tamiz_sdk::json::{JsonReader, Kind};
-use tamiz_sdk::model::Severity;
+use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::report::{
     Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, members, objects, small_text,
     span_since,
@@ -14,6 +14,7 @@ use tamiz_sdk::report::{
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use super::package::{Package, advisories};
+use super::walk::keep;
 use super::wrong;
 
 /// Of what is not graded.
@@ -56,9 +57,11 @@ impl Format for PipAudit {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let within = head.has("dependencies[].vulns") || head.has_all(&["dependencies", "fixes"]);
-        let listed = head.count(&["[].vulns", "[].name", "[].version"]) == 3;
-        (within || listed).into()
+        let own = |key: &str| format!("{key}.vulns");
+        let skipped = |key: &str| head.has_all(&[&format!("{key}.name"), &format!("{key}.skip_reason")]);
+        let within = head.has(&own("dependencies[]")) || head.has_all(&["dependencies", "fixes"]);
+        let listed = head.has_all(&[&own("[]"), "[].name", "[].version"]);
+        (within || listed || skipped("dependencies[]") || skipped("[]")).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -69,10 +72,11 @@ impl Format for PipAudit {
             objects(&mut reader, session, "", dependency)?;
         } else {
             members(&mut reader, session, |reader, session, key, kind| {
-                if (key, kind) != ("dependencies", Kind::Array) {
-                    return Ok(false);
+                match (key, kind) {
+                    ("dependencies", Kind::Array) => objects(reader, session, key, dependency)?,
+                    ("fixes", Kind::Array) => objects(reader, session, key, fix)?,
+                    _ => return Ok(false),
                 }
-                objects(reader, session, key, dependency)?;
                 Ok(true)
             })?;
         }
@@ -80,9 +84,11 @@ impl Format for PipAudit {
     }
 }
 
+/// One dependency. Vulnerabilities that stand in front of its name wait for it.
 fn dependency(reader: &mut JsonReader<'_>, session: &mut Session<'_>, place: &str) -> Result<(), Stop> {
     let mut own = Dependency::default();
-    members(reader, session, |reader, session, key, kind| {
+    let mut waiting = Vec::new();
+    let end = members(reader, session, |reader, session, key, kind| {
         match (key, kind) {
             ("name", _) => own.name = small_text(reader)?.unwrap_or_default(),
             ("version", _) => own.version = small_text(reader)?.unwrap_or_default(),
@@ -93,14 +99,41 @@ fn dependency(reader: &mut JsonReader<'_>, session: &mut Session<'_>, place: &st
                 session.gap("file-skipped", &message, Some(span_since(reader, start)));
             }
             ("vulns", Kind::Array) => {
-                each(reader, session, &format!("{place}.vulns"), |session, element| {
-                    vulnerability(session, &element, &own)
-                })?;
+                let array = format!("{place}.vulns");
+                if own.name.is_empty() || own.version.is_empty() {
+                    keep(reader, session, &array, &mut waiting)?;
+                } else {
+                    each(reader, session, &array, |session, element| {
+                        vulnerability(session, &element, &own)
+                    })?;
+                }
             }
             _ => return Ok(false),
         }
         Ok(true)
-    })
+    });
+    for kept in &waiting {
+        vulnerability(session, &kept.element(), &own)?;
+    }
+    end
+}
+
+/// What it did about a vulnerability when it was asked to: only what it did not do is told.
+fn fix(reader: &mut JsonReader<'_>, session: &mut Session<'_>, _: &str) -> Result<(), Stop> {
+    let (mut name, mut why) = (String::new(), String::new());
+    members(reader, session, |reader, _, key, _| {
+        match key {
+            "name" => name = small_text(reader)?.unwrap_or_default(),
+            "skip_reason" => why = small_text(reader)?.unwrap_or_default(),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    if !why.is_empty() {
+        let message = format!("the tool did not update `{name}`: {why}");
+        session.tell(LogLevel::Info, "fix-skipped", &message, None);
+    }
+    Ok(())
 }
 
 fn vulnerability(
@@ -122,6 +155,7 @@ fn vulnerability(
     let package = Package {
         name: &dependency.name,
         version: &dependency.version,
+        ecosystem: "PyPI",
         fixed: &versions.join(", "),
         url: "",
     };

@@ -70,7 +70,7 @@ pub(super) fn at(
 
 /// The lines of a quoted excerpt that belong to the finding itself. Tools put each line's number in
 /// front of it (`17 text`, `17: text`), and lines around it; both would change when lines move.
-pub(super) fn numbered_lines(excerpt: &str, region: &Region) -> String {
+pub(crate) fn numbered_lines(excerpt: &str, region: &Region) -> String {
     let Some(first) = region.line else {
         return excerpt.to_owned();
     };

@@ -1,4 +1,5 @@
-//! Ruff's JSON, an array (seen: 0.17.5; older ones have no `severity` and no `name`).
+//! Ruff's JSON, an array, or a line each (seen: 0.0.292 to 0.17.6; older ones have no `severity` and no
+//! `name`).
 //!
 //! A file that could not be parsed is a record without a code, or with `invalid-syntax`: a gap.
 
@@ -6,12 +7,12 @@ use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Object, Text, Whole};
 use tamiz_sdk::model::Severity;
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use super::place::Region;
 use super::source::Sources;
-use super::{walk, wrong};
+use super::wrong;
 
 /// What versions without severities mean.
 const UNSAID: &str = "(not said)";
@@ -77,20 +78,21 @@ impl Format for Ruff {
 
     fn recognise(&self, head: &Head) -> Recognition {
         let keys = [
-            "[].code",
-            "[].filename",
-            "[].location.row",
-            "[].end_location.row",
-            "[].noqa_row",
-            "[].url",
+            "code",
+            "filename",
+            "location.row",
+            "end_location.row",
+            "noqa_row",
+            "url",
         ];
-        (head.count(&keys) >= 4).into()
+        let listed = keys.iter().filter(|key| head.has(&format!("[].{key}"))).count();
+        (listed >= 4 || head.count(&keys) >= 4).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("ruff", None);
         let mut sources = Sources::default();
-        walk::list(source, session, |session, element| {
+        json_lines(source, session, |session, element| {
             issue(session, &element, &mut sources)
         })
     }

@@ -1,4 +1,4 @@
-//! `ShellCheck`'s two JSON formats (seen: 0.9.0): `json1` is `{"comments": […]}`, `json` the array alone.
+//! `ShellCheck`'s two JSON formats (seen: 0.9.0 to 0.11; before 0.5 without the ends and `fix`): `json1` is `{"comments": […]}`, `json` the array alone.
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
@@ -56,8 +56,11 @@ impl Format for Shellcheck {
             .iter()
             .filter(|key| head.has(&format!("comments[].{key}")))
             .count();
+        // Before 0.5 it had nothing but what hadolint has, too, whose codes are texts.
+        let oldest = head.has_all(&["[].file", "[].line", "[].level", "[].message"])
+            && head.kind("[].code") == Some(Kind::Number);
         let empty = head.kind("comments") == Some(Kind::Array) && !head.has("comments[]");
-        (listed >= 5 || within >= 4 || empty).into()
+        (listed >= 5 || oldest || within >= 4 || empty).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {

@@ -91,6 +91,17 @@ impl Sources {
         ))
     }
 
+    /// How many characters stand in front of a byte; nothing without the file, or inside a character.
+    pub(crate) fn characters(
+        &mut self,
+        session: &mut Session<'_>,
+        label: &str,
+        bytes: usize,
+    ) -> Option<usize> {
+        let file = self.file(session, label)?;
+        file.text.get(..bytes).map(|before| before.chars().count())
+    }
+
     fn file(&mut self, session: &mut Session<'_>, label: &str) -> Option<&File> {
         if label.is_empty() || self.misses >= MISSES_MAX {
             return None;

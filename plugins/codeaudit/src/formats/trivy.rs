@@ -1,18 +1,20 @@
 //! Trivy's JSON (the shape of its `pkg/types/report.go`, schema 2, and the array of schema 1):
 //! `{"SchemaVersion", "ArtifactName", "Results": [{"Target", "Class", "Type", "Vulnerabilities": […],
 //! "Misconfigurations": […], "Secrets": […], "Licenses": […]}]}`, and of `trivy k8s` the same under
-//! `Resources[].Results`.
+//! `Resources[].Results`, in its summary under `Findings`, and before 0.43 under `Vulnerabilities` and
+//! `Misconfigurations`.
 //!
 //! Not here: what one record becomes, see [`super::trivy_records`].
 
 use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::report::{
-    Format, Head, Recognition, Session, Shape, Source, Stop, each, members, objects, small_text,
+    Format, Head, Recognition, Session, Shape, Source, Stop, each, members, objects, small_text, span_since,
 };
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use super::trivy_records as records;
+use super::walk::{Kept, keep};
 
 pub(super) const SEVERITIES: SeverityTable = SeverityTable {
     tool: "trivy",
@@ -33,7 +35,12 @@ pub(super) struct Target {
     pub(super) path: String,
     pub(super) class: String,
     pub(super) kind: String,
+    /// Of a cluster: the object that was looked at, such as `default/Deployment/shop`.
+    pub(super) object: String,
 }
+
+/// The lists of a cluster's objects.
+const CLUSTER_LISTS: [&str; 4] = ["Resources", "Findings", "Vulnerabilities", "Misconfigurations"];
 
 impl Format for Trivy {
     fn name(&self) -> &'static str {
@@ -53,14 +60,16 @@ impl Format for Trivy {
             "Trivy",
         ];
         let listed = [
-            "[].Target",
             "[].Vulnerabilities",
             "[].Misconfigurations",
+            "[].Secrets",
             "[].Class",
+            "[].Type",
         ];
-        let cluster = ["ClusterName", "Resources", "Resources[].Results"];
-        let is_object = head.count(&envelope) >= 3 || head.count(&cluster) >= 2;
-        (is_object || head.count(&listed) >= 2 || head.has_all(&["Results", "Results[].Target"])).into()
+        let is_list = head.has("[].Target") && head.has_any(&listed);
+        let is_cluster = head.has("ClusterName") && head.has_any(&CLUSTER_LISTS);
+        let is_object = head.count(&envelope) >= 3 || head.has_all(&["Results", "Results[].Target"]);
+        (is_object || is_cluster || is_list).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -70,13 +79,14 @@ impl Format for Trivy {
         let mut seen = false;
         if is_list {
             seen = true;
-            results(&mut reader, session, "")?;
+            results(&mut reader, session, "", "")?;
         } else {
             members(&mut reader, session, |reader, session, key, kind| {
                 match (key, kind) {
-                    ("Results", Kind::Array) => results(reader, session, "Results")?,
-                    ("Resources" | "Vulnerabilities" | "Misconfigurations", Kind::Array) => {
-                        resources(reader, session, key)?;
+                    ("Results", Kind::Array) => results(reader, session, "Results", "")?,
+                    (key, Kind::Array) if CLUSTER_LISTS.contains(&key) => resources(reader, session, key)?,
+                    (key, Kind::Word) if CLUSTER_LISTS.contains(&key) => {
+                        reader.skip()?;
                     }
                     _ => return Ok(false),
                 }
@@ -95,40 +105,79 @@ impl Format for Trivy {
 /// Of a cluster: each object of it has results.
 fn resources(reader: &mut JsonReader<'_>, session: &mut Session<'_>, array: &str) -> Result<(), Stop> {
     objects(reader, session, array, |reader, session, name| {
+        let mut object: Vec<String> = Vec::new();
         members(reader, session, |reader, session, key, kind| {
-            if (key, kind) != ("Results", Kind::Array) {
-                return Ok(false);
+            match (key, kind) {
+                ("Namespace" | "Kind" | "Name", Kind::String) => {
+                    object.extend(small_text(reader)?.filter(|text| !text.is_empty()));
+                }
+                ("Error", Kind::String) => {
+                    let start = reader.offset();
+                    let why = small_text(reader)?.unwrap_or_default();
+                    if !why.is_empty() {
+                        let message = format!("the tool reports of `{}`: {why}", object.join("/"));
+                        session.gap("tool-error", &message, Some(span_since(reader, start)));
+                    }
+                }
+                ("Results", Kind::Array) => {
+                    let array = format!("{name}.Results");
+                    results(reader, session, &array, &object.join("/"))?;
+                }
+                _ => return Ok(false),
             }
-            results(reader, session, &format!("{name}.Results"))?;
             Ok(true)
         })
     })
 }
 
-fn results(reader: &mut JsonReader<'_>, session: &mut Session<'_>, array: &str) -> Result<(), Stop> {
+/// Each result's records. Those that stand in front of its `Target`, as in a file with sorted keys, wait
+/// for it.
+fn results(
+    reader: &mut JsonReader<'_>,
+    session: &mut Session<'_>,
+    array: &str,
+    object: &str,
+) -> Result<(), Stop> {
     objects(reader, session, array, |reader, session, name| {
-        let mut target = Target::default();
-        members(reader, session, |reader, session, key, kind| {
-            let list = format!("{name}.{key}");
+        let mut target = Target {
+            object: object.to_owned(),
+            ..Target::default()
+        };
+        let mut has_path = false;
+        let mut waiting: Vec<(records::Kind, Vec<Kept>)> = Vec::new();
+        let end = members(reader, session, |reader, session, key, kind| {
             match (key, kind) {
-                ("Target", _) => target.path = small_text(reader)?.unwrap_or_default(),
+                ("Target", _) => {
+                    target.path = small_text(reader)?.unwrap_or_default();
+                    has_path = true;
+                }
                 ("Class", _) => target.class = small_text(reader)?.unwrap_or_default(),
                 ("Type", _) => target.kind = small_text(reader)?.unwrap_or_default(),
-                ("Vulnerabilities", Kind::Array) => each(reader, session, &list, |session, element| {
-                    records::vulnerability(session, &element, &target)
-                })?,
-                ("Misconfigurations", Kind::Array) => each(reader, session, &list, |session, element| {
-                    records::misconfiguration(session, &element, &target)
-                })?,
-                ("Secrets", Kind::Array) => each(reader, session, &list, |session, element| {
-                    records::secret(session, &element, &target)
-                })?,
-                ("Licenses", Kind::Array) => each(reader, session, &list, |session, element| {
-                    records::license(session, &element, &target)
-                })?,
+                (key, Kind::Array) => {
+                    let Some(kind) = records::Kind::of(key) else {
+                        return Ok(false);
+                    };
+                    let list = format!("{name}.{key}");
+                    if has_path {
+                        each(reader, session, &list, |session, element| {
+                            kind.convert(session, &element, &target)
+                        })?;
+                    } else {
+                        let mut kept = Vec::new();
+                        let end = keep(reader, session, &list, &mut kept);
+                        waiting.push((kind, kept));
+                        end?;
+                    }
+                }
                 _ => return Ok(false),
             }
             Ok(true)
-        })
+        });
+        for (kind, kept) in &waiting {
+            for element in kept {
+                kind.convert(session, &element.element(), &target)?;
+            }
+        }
+        end
     })
 }

@@ -14,6 +14,50 @@ use super::place::{self, Region};
 use super::trivy::{SEVERITIES, Target};
 use super::wrong;
 
+/// Which of a result's lists a record is of.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Vulnerability,
+    Misconfiguration,
+    Secret,
+    License,
+    /// What the tool's rules take out, listed on request.
+    Suppressed,
+}
+
+impl Kind {
+    /// Of the list with a name; none for one that holds no records, such as `Packages`.
+    pub(super) fn of(list: &str) -> Option<Self> {
+        Some(match list {
+            "Vulnerabilities" => Self::Vulnerability,
+            "Misconfigurations" => Self::Misconfiguration,
+            "Secrets" => Self::Secret,
+            "Licenses" => Self::License,
+            "ModifiedFindings" | "ExperimentalModifiedFindings" => Self::Suppressed,
+            _ => return None,
+        })
+    }
+
+    /// Makes a finding of one record.
+    pub(super) fn convert(
+        self,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+        target: &Target,
+    ) -> Result<(), Stop> {
+        match self {
+            Self::Vulnerability => vulnerability(session, element, target),
+            Self::Misconfiguration => misconfiguration(session, element, target),
+            Self::Secret => secret(session, element, target),
+            Self::License => license(session, element, target),
+            Self::Suppressed => {
+                session.leave_out_record("finding-suppressed", element, "is taken out by the tool's rules");
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Lines of one snippet.
 const LINES_MAX: usize = 20;
 
@@ -27,6 +71,8 @@ struct Vulnerability<'a> {
     id: Text<'a>,
     #[serde(borrow, rename = "VendorIDs")]
     vendor_ids: Texts<'a>,
+    #[serde(borrow)]
+    fingerprint: Text<'a>,
     #[serde(borrow)]
     pkg_name: Text<'a>,
     #[serde(borrow)]
@@ -73,11 +119,7 @@ struct Score<'a> {
     two: Text<'a>,
 }
 
-pub(super) fn vulnerability(
-    session: &mut Session<'_>,
-    element: &Element<'_>,
-    target: &Target,
-) -> Result<(), Stop> {
+fn vulnerability(session: &mut Session<'_>, element: &Element<'_>, target: &Target) -> Result<(), Stop> {
     let mut repaired = Vec::new();
     let Some(found) = element.read_or_lose::<Vulnerability<'_>>(session, &mut repaired) else {
         return Ok(());
@@ -94,6 +136,7 @@ pub(super) fn vulnerability(
     let package = Package {
         name: found.pkg_name.text(),
         version: found.installed_version.text(),
+        ecosystem: &target.kind,
         fixed: found.fixed_version.text(),
         url: found
             .pkg_identifier
@@ -110,6 +153,7 @@ pub(super) fn vulnerability(
         })
         .severity(severity, raw)
         .tag(&target.kind)
+        .tool_fingerprint(found.fingerprint.text())
         .reference(found.primary_url.text());
     for address in found.references.texts() {
         finding = finding.reference(address);
@@ -126,8 +170,21 @@ pub(super) fn vulnerability(
         "" => target.path.as_str(),
         path => path,
     };
+    let finding = target.put(finding);
     let finding = place::at(finding, session, element, path, Region::default(), "");
     session.emit(finding, element)
+}
+
+impl Target {
+    /// Writes what of the target is no place into a finding.
+    fn put(&self, mut finding: FindingBuilder) -> FindingBuilder {
+        for (key, text) in [("class", &self.class), ("kubernetes-object", &self.object)] {
+            if !text.is_empty() {
+                finding = finding.extra_text(key, text);
+            }
+        }
+        finding
+    }
 }
 
 impl Vulnerability<'_> {
@@ -185,6 +242,23 @@ struct Cause<'a> {
     end_line: Whole,
     #[serde(borrow)]
     code: Field<Object<Code<'a>>>,
+    #[serde(borrow)]
+    occurrences: Field<Objects<Occurrence<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Occurrence<'a> {
+    #[serde(borrow)]
+    filename: Text<'a>,
+    location: Field<Object<Lines>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Lines {
+    start_line: Whole,
+    end_line: Whole,
 }
 
 #[derive(Default, Deserialize)]
@@ -202,11 +276,7 @@ struct Line<'a> {
     is_cause: Field<bool>,
 }
 
-pub(super) fn misconfiguration(
-    session: &mut Session<'_>,
-    element: &Element<'_>,
-    target: &Target,
-) -> Result<(), Stop> {
+fn misconfiguration(session: &mut Session<'_>, element: &Element<'_>, target: &Target) -> Result<(), Stop> {
     let mut repaired = Vec::new();
     let Some(found) = element.read_or_lose::<Misconfiguration<'_>>(session, &mut repaired) else {
         return Ok(());
@@ -254,27 +324,35 @@ pub(super) fn misconfiguration(
     if !cause.resource.text().is_empty() {
         finding = finding.extra_text("resource", cause.resource.text());
     }
-    let code = cause.code.object();
-    let finding = place::at(
-        finding,
-        session,
-        element,
-        &target.path,
-        cause.region(),
-        &snippet(code),
-    );
+    let snippet = snippet(cause.code.object());
+    let mut finding = target.put(finding);
+    finding = place::at(finding, session, element, &target.path, cause.region(), &snippet);
+    // Where the module is used that has the cause in it.
+    for used in cause.occurrences.objects() {
+        let none = Lines::default();
+        let region = region(used.location.object().unwrap_or(&none));
+        finding = place::at(finding, session, element, used.filename.text(), region, "");
+    }
     session.emit(finding, element)
 }
 
 impl Cause<'_> {
-    /// Line 0 says that there is none.
     fn region(&self) -> Region {
-        let line = |line: &Whole| line.get().copied().filter(|line| *line != 0);
-        Region {
-            line: line(&self.start_line),
-            end_line: line(&self.end_line),
-            ..Region::default()
-        }
+        region_of(&self.start_line, &self.end_line)
+    }
+}
+
+fn region(lines: &Lines) -> Region {
+    region_of(&lines.start_line, &lines.end_line)
+}
+
+/// Line 0 says that there is none.
+fn region_of(start: &Whole, end: &Whole) -> Region {
+    let line = |line: &Whole| line.get().copied().filter(|line| *line != 0);
+    Region {
+        line: line(start),
+        end_line: line(end),
+        ..Region::default()
     }
 }
 
@@ -303,7 +381,7 @@ struct Secret<'a> {
     censored: Text<'a>,
 }
 
-pub(super) fn secret(session: &mut Session<'_>, element: &Element<'_>, target: &Target) -> Result<(), Stop> {
+fn secret(session: &mut Session<'_>, element: &Element<'_>, target: &Target) -> Result<(), Stop> {
     let mut repaired = Vec::new();
     let Some(found) = element.read_or_lose::<Secret<'_>>(session, &mut repaired) else {
         return Ok(());
@@ -324,17 +402,14 @@ pub(super) fn secret(session: &mut Session<'_>, element: &Element<'_>, target: &
         .category("secret")
         .tag(&found.category.text().to_lowercase())
         .cwe(super::secret::CWE);
-    let region = Region {
-        line: found.start_line.get().copied(),
-        end_line: found.end_line.get().copied(),
-        ..Region::default()
-    };
+    let region = region_of(&found.start_line, &found.end_line);
     // Only what has trivy's stars is known to be without the secret.
     let shown = if found.censored.text().contains("***") {
         found.censored.text()
     } else {
         ""
     };
+    let finding = target.put(finding);
     let finding = place::at(finding, session, element, &target.path, region, shown);
     session.emit(finding, element)
 }
@@ -356,7 +431,7 @@ struct License<'a> {
     link: Text<'a>,
 }
 
-pub(super) fn license(session: &mut Session<'_>, element: &Element<'_>, target: &Target) -> Result<(), Stop> {
+fn license(session: &mut Session<'_>, element: &Element<'_>, target: &Target) -> Result<(), Stop> {
     let mut repaired = Vec::new();
     let Some(found) = element.read_or_lose::<License<'_>>(session, &mut repaired) else {
         return Ok(());
@@ -369,18 +444,22 @@ pub(super) fn license(session: &mut Session<'_>, element: &Element<'_>, target: 
     let raw = found.severity.get().map(AsRef::as_ref);
     let severity = session.severity(&SEVERITIES, raw, element);
     let (package, name) = (found.pkg_name.text(), found.name.text());
-    let title = format!("{package} is under {name} ({})", found.category.text());
-    let finding = FindingBuilder::new("trivy", &format!("license-{name}"))
-        .title(title.trim())
-        .severity(severity, raw)
-        .category("license")
-        .tag(found.category.text())
-        .reference(found.link.text())
-        .extra_text("package", package);
     let path = match found.file_path.text() {
         "" => target.path.as_str(),
         path => path,
     };
+    let subject = if package.is_empty() { path } else { package };
+    let title = format!("{subject} is under {name} ({})", found.category.text());
+    let mut finding = FindingBuilder::new("trivy", &format!("license-{name}"))
+        .title(&title)
+        .severity(severity, raw)
+        .category("license")
+        .tag(found.category.text())
+        .reference(found.link.text());
+    if !package.is_empty() {
+        finding = finding.extra_text("package", package);
+    }
+    let finding = target.put(finding);
     let finding = place::at(finding, session, element, path, Region::default(), "");
     session.emit(finding, element)
 }

@@ -2,16 +2,19 @@
 //! of them JSON too (`{"level", "ts", "logger", "msg"}`). The shape is that of its `pkg/output/json.go` and of
 //! `source_metadata.proto`: where a secret was found stands under `SourceMetadata.Data.SOURCE`.
 //!
-//! An array of the same records, as scripts make one, is read too. Not here: version 2, see
-//! [`super::trufflehog_two`].
+//! An array of the same records, as scripts make one, is read too. `Redacted`, `ExtraData`,
+//! `StructuredData` and `SecretParts` show too much of some secrets and are not kept, the address of the
+//! rotation guide aside. Not here: version 2, see [`super::trufflehog_two`], and where a secret was found,
+//! see [`super::trufflehog_place`].
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Members, Object, Text, Whole};
 use tamiz_sdk::model::{Confidence, LogLevel};
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
 
-use super::place::{self, Region};
+use super::trufflehog_place::Found;
 use super::{secret, wrong};
 
 pub(super) struct Trufflehog;
@@ -23,6 +26,7 @@ struct Leak<'a> {
     source_metadata: Field<Object<Metadata<'a>>>,
     #[serde(borrow)]
     detector_name: Text<'a>,
+    detector_type: Whole,
     #[serde(borrow)]
     detector_description: Text<'a>,
     #[serde(borrow)]
@@ -34,6 +38,8 @@ struct Leak<'a> {
     raw: Text<'a>,
     #[serde(borrow)]
     raw_v2: Text<'a>,
+    #[serde(borrow)]
+    extra_data: Field<Object<Extra<'a>>>,
     /// What a line of the log has.
     #[serde(borrow, rename = "level")]
     level: Text<'a>,
@@ -46,29 +52,16 @@ struct Leak<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Metadata<'a> {
-    /// One member: `Git`, `Filesystem`, `Github`, `S3` and two dozen more.
+    /// One member: `Git`, `Filesystem`, `Github`, `S3` and three dozen more.
     #[serde(borrow)]
-    data: Field<Members<Field<Object<Place<'a>>>>>,
+    data: Field<Members<&'a RawValue>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Place<'a> {
+struct Extra<'a> {
     #[serde(borrow)]
-    file: Text<'a>,
-    line: Whole,
-    #[serde(borrow)]
-    commit: Text<'a>,
-    #[serde(borrow)]
-    repository: Text<'a>,
-    #[serde(borrow)]
-    timestamp: Text<'a>,
-    #[serde(borrow)]
-    link: Text<'a>,
-    #[serde(borrow)]
-    bucket: Text<'a>,
-    #[serde(borrow)]
-    image: Text<'a>,
+    rotation_guide: Text<'a>,
 }
 
 impl Format for Trufflehog {
@@ -115,21 +108,25 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         session,
         wrong!(leak; source_metadata, detector_name, verified, raw),
     );
-    if leak.detector_name.text().is_empty() {
-        session.lose_record(
-            "record-without-rule",
-            element,
-            "names no detector in `DetectorName`",
-        );
-        return Ok(());
-    }
-    let finding = leak.finding(session, element);
+    let rule = match (leak.detector_name.text(), leak.detector_type.get()) {
+        ("", Some(number)) => format!("detector-{number}"),
+        ("", None) => {
+            let why = "names no detector in `DetectorName`";
+            session.lose_record("record-without-rule", element, why);
+            return Ok(());
+        }
+        (name, _) => name.to_owned(),
+    };
+    let finding = leak.finding(&rule, session, element);
     session.emit(finding, element)
 }
 
 fn log_line(session: &mut Session<'_>, element: &Element<'_>, leak: &Leak<'_>) {
     let message = format!("{} {}", leak.log_message.text(), leak.log_error.text());
-    if leak.level.text().starts_with("error") {
+    let is_failure = ["error", "fatal", "panic"]
+        .iter()
+        .any(|level| leak.level.text().starts_with(level));
+    if is_failure {
         let message = format!("the tool reports: {}", message.trim());
         session.gap("tool-error", &message, Some(element.span));
     } else {
@@ -138,16 +135,16 @@ fn log_line(session: &mut Session<'_>, element: &Element<'_>, leak: &Leak<'_>) {
 }
 
 impl Leak<'_> {
-    fn finding(&self, session: &mut Session<'_>, element: &Element<'_>) -> FindingBuilder {
+    fn finding(&self, rule: &str, session: &mut Session<'_>, element: &Element<'_>) -> FindingBuilder {
         let is_verified = self.verified.get() == Some(&true);
         let (severity, said) = if is_verified {
             (secret::VERIFIED, "verified")
         } else {
             (secret::FOUND, "not verified")
         };
-        let name = self.detector_name.text();
-        let mut finding = FindingBuilder::new("trufflehog", name)
-            .title(&format!("{name} secret, {said}"))
+        let secrets = [self.raw_v2.text(), self.raw.text()];
+        let mut finding = FindingBuilder::new("trufflehog", rule)
+            .title(&format!("{rule} secret, {said}"))
             .message(self.detector_description.text())
             .severity(severity, None)
             .cwe(secret::CWE)
@@ -155,45 +152,29 @@ impl Leak<'_> {
         if is_verified {
             finding = finding.confidence(Confidence::High);
         }
-        let metadata = self.source_metadata.object();
-        let place = metadata
-            .and_then(|metadata| metadata.data.members().first())
-            .and_then(|(kind, place)| Some((kind, place.object()?)));
-        if let Some((kind, place)) = place {
-            for (key, text) in [
-                ("source", kind.as_str()),
-                ("commit", place.commit.text()),
-                ("date", place.timestamp.text()),
-                ("repository", place.repository.text()),
-                ("bucket", place.bucket.text()),
-                ("image", place.image.text()),
-            ] {
-                if !text.is_empty() {
-                    finding = finding.extra_text(key, text);
-                }
-            }
-            finding = finding.reference(place.link.text());
-            let region = Region::line(place.line.get().copied().filter(|line| *line != 0));
-            finding = place::at(finding, session, element, place.file.text(), region, "");
-        }
         for (key, text) in [
             ("decoder", self.decoder_name.text()),
             ("verification-error", self.verification_error.text()),
         ] {
-            if !text.is_empty() && text != "PLAIN" && !self.is_quoted_in(text) {
-                finding = finding.extra_text(key, text);
+            if !text.is_empty() && text != "PLAIN" {
+                finding = finding.extra_text(key, &secret::without(text, &secrets));
             }
         }
+        let guide = self
+            .extra_data
+            .object()
+            .map_or("", |extra| extra.rotation_guide.text());
+        if !guide.is_empty() {
+            finding = finding
+                .remediation(&format!("Rotate the secret: {guide}"))
+                .reference(guide);
+        }
+        let metadata = self.source_metadata.object();
+        let source = metadata.and_then(|metadata| metadata.data.members().first());
+        let found = source.map(|(kind, raw)| Found::read(kind, raw));
+        finding = found.unwrap_or_default().put(finding, session, element, &secrets);
         // Several parts, such as an id and its key, are one secret: `RawV2` has both.
-        let value = match self.raw_v2.text() {
-            "" => self.raw.text(),
-            both => both,
-        };
-        session.secret(finding, value)
-    }
-
-    fn is_quoted_in(&self, text: &str) -> bool {
-        let raw = self.raw.text();
-        !raw.is_empty() && text.contains(raw)
+        let value = secrets.into_iter().find(|value| !value.is_empty());
+        session.secret(finding, value.unwrap_or_default())
     }
 }

@@ -71,9 +71,12 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         session.lose_record("record-without-rule", element, "says no `reason`");
         return Ok(());
     }
-    let values: Vec<&str> = leak.strings_found.texts().collect();
+    // The order of the strings is that of a set.
+    let mut values: Vec<&str> = leak.strings_found.texts().collect();
+    values.sort_unstable();
+    let path = secret::without(leak.path.text(), &values);
     let mut finding = FindingBuilder::new("trufflehog", rule)
-        .title(&format!("{rule} in {}", leak.path.text()))
+        .title(&format!("{rule} in {path}"))
         .severity(secret::FOUND, None)
         .cwe(secret::CWE)
         .category("secret")
@@ -87,7 +90,7 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
             finding = finding.extra_text(key, text);
         }
     }
-    let finding = place::at(finding, session, element, leak.path.text(), Region::default(), "");
+    let finding = place::at(finding, session, element, &path, Region::default(), "");
     let finding = session.secret(finding, &values.join("\n"));
     session.emit(finding, element)
 }

@@ -1,6 +1,6 @@
 //! Short ways through documents that are one object or one array.
 
-use tamiz_sdk::json::{JsonReader, Kind};
+use tamiz_sdk::json::{JsonError, JsonReader, Kind};
 use tamiz_sdk::limits::RECORD_BYTES;
 use tamiz_sdk::model::Span;
 use tamiz_sdk::report::{Element, Session, Source, Stop, each, members};
@@ -14,6 +14,23 @@ pub(super) fn object(
     let mut reader = source.json()?;
     members(&mut reader, session, handle)?;
     Ok(reader.finish()?)
+}
+
+/// One object after the other, as tools write that append a report per repository or file.
+pub(super) fn objects_in_a_row(
+    source: Source<'_>,
+    session: &mut Session<'_>,
+    mut handle: impl FnMut(&mut JsonReader<'_>, &mut Session<'_>, &str, Kind) -> Result<bool, Stop>,
+) -> Result<(), Stop> {
+    let mut reader = source.json()?;
+    loop {
+        members(&mut reader, session, &mut handle)?;
+        match reader.finish() {
+            Ok(()) => return Ok(()),
+            Err(JsonError::Trailing { .. }) if reader.kind()? == Kind::Object => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// A document that is one array of records.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tamiz_sdk::json::{JsonReader, Kind, Located};
-use tamiz_sdk::limits::{PATH_BYTES, RECORD_BYTES};
+use tamiz_sdk::limits::{MESSAGE_BYTES, PATH_BYTES, RECORD_BYTES};
 
 use super::rules::{Component, Rule, Rules};
 use super::shapes::{Artifact, ArtifactLocation, RuleShape, UriBase};
@@ -120,7 +120,7 @@ impl RunHead {
             let Some(base) = id.and_then(|id| self.bases.get(id)) else {
                 break;
             };
-            let own = base.uri.as_deref().unwrap_or_default();
+            let own = base.uri.as_deref().unwrap_or_default().trim();
             let slash = if own.is_empty() || own.ends_with('/') {
                 ""
             } else {
@@ -180,6 +180,7 @@ impl RunHead {
                 ("semanticVersion", _) => semantic_version = small_text(reader)?,
                 ("version", _) => version = small_text(reader)?,
                 ("rules", Kind::Array) => self.rules(reader, &mut component, budget)?,
+                ("globalMessageStrings", Kind::Object) => messages(reader, &mut component, budget)?,
                 _ => {
                     reader.skip()?;
                 }
@@ -219,6 +220,11 @@ impl RunHead {
             }
         }
         Ok(())
+    }
+
+    /// Whether the file table was read and has something in it.
+    pub(super) fn knows_files(&self) -> bool {
+        !self.files.is_empty()
     }
 
     fn bases(&mut self, reader: &mut JsonReader<'_>, budget: &mut TextBudget) -> Result<(), Stop> {
@@ -270,6 +276,28 @@ impl RunHead {
         }
         Ok(())
     }
+}
+
+/// Texts that results refer to by id.
+fn messages(
+    reader: &mut JsonReader<'_>,
+    component: &mut Component,
+    budget: &mut TextBudget,
+) -> Result<(), Stop> {
+    reader.enter_object()?;
+    while let Some(id) = reader.next_key()? {
+        let text = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
+        let text = text
+            .get("text")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
+        let text = tamiz_sdk::clean_text(text, MESSAGE_BYTES).text;
+        let bytes = id.len() + text.len() + 2 * size_of::<String>();
+        if component.messages.len() < ENTRIES_MAX && budget.take(bytes) {
+            component.messages.push((id, text));
+        }
+    }
+    Ok(())
 }
 
 /// `Semgrep OSS` and its JSON's `semgrep` are one tool, and so are opengrep's two names.

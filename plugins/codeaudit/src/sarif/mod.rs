@@ -11,7 +11,9 @@
 //!
 //! Not here: SARIF 1.0, and results that lie in external property files (told, not fetched).
 
+mod extras;
 mod head;
+mod places;
 mod region;
 mod result;
 mod rules;
@@ -23,7 +25,7 @@ use tamiz_sdk::model::LogLevel;
 use crate::formats::Sources;
 use head::{RunHead, TextBudget};
 use result::ResultReader;
-use shapes::{ExternalFiles, Invocation};
+use shapes::{ExternalFiles, Invocation, ResultShape};
 use tamiz_sdk::report as record;
 use tamiz_sdk::report::{Notes, Session, Stop};
 
@@ -48,6 +50,9 @@ pub(crate) struct SarifWalk {
     tool: Option<String>,
     tool_version: Option<String>,
     notes: Notes,
+    /// The last run's, for results that stand outside of the runs.
+    last_head: RunHead,
+    inline_done: bool,
 }
 
 /// How a run's members are read.
@@ -115,8 +120,47 @@ impl SarifWalk {
             run_recognized: self.run_recognized,
             tool: self.tool,
             tool_version: self.tool_version,
+            inline_done: self.inline_done,
             ..Self::default()
         }
+    }
+
+    /// `runs` is null: as the standard has it, the tool failed to find out what they are.
+    pub(crate) fn no_runs(&mut self) {
+        self.runs_seen = true;
+        let message = || "the report's runs are null: it says nothing about the target".to_owned();
+        self.notes.add_gap("nothing-scanned", message, None);
+    }
+
+    /// Results that a run refers to and that stand beside the runs. They are read with the rules of the
+    /// last run in front of them.
+    pub(crate) fn inline(
+        &mut self,
+        reader: &mut JsonReader<'_>,
+        session: &mut Session<'_>,
+    ) -> Result<(), Stop> {
+        if std::mem::replace(&mut self.inline_done, true) {
+            reader.skip()?;
+            return Ok(());
+        }
+        record::objects(
+            reader,
+            session,
+            "inlineExternalProperties",
+            |reader, session, name| {
+                record::members(reader, session, |reader, session, key, kind| {
+                    if (key, kind) != ("results", Kind::Array) {
+                        return Ok(false);
+                    }
+                    let results = ResultReader::new(&self.last_head);
+                    let mut sources = Sources::default();
+                    record::each(reader, session, &format!("{name}.results"), |session, element| {
+                        results.read(session, &element, &mut sources)
+                    })?;
+                    Ok(true)
+                })
+            },
+        )
     }
 
     /// Converts all runs.
@@ -191,6 +235,7 @@ impl SarifWalk {
             session.tell(LogLevel::Warn, "rules-limit", &message, None);
         }
         self.notes.tell(session);
+        self.last_head = run.head;
         self.runs_done = index + 1;
         Ok(())
     }
@@ -213,6 +258,15 @@ impl SarifWalk {
             ("results", Kind::Array) => {
                 run.results_seen = true;
                 self.results(run, reader, session)
+            }
+            // `null` says that the tool did not come so far; anything else hides what it should say.
+            ("results", kind) if kind != Kind::Word => {
+                run.results_seen = true;
+                let start = reader.offset();
+                reader.skip()?;
+                let message = format!("runs[{}].results is {}, not an array", run.index, kind.noun());
+                session.lose("record-unreadable", &message, record::span_since(reader, start));
+                Ok(())
             }
             ("invocations", Kind::Array) => self.invocations(run.index, reader),
             ("externalPropertyFileReferences", Kind::Object) => {
@@ -242,12 +296,21 @@ impl SarifWalk {
         reader: &mut JsonReader<'_>,
         session: &mut Session<'_>,
     ) -> Result<(), Stop> {
-        if !run.tool_seen && self.surveyed.is_none() {
+        let needs_files = !run.head.knows_files() && names_files_by_number(reader.ahead(FIRST_RESULT_BYTES)?);
+        if (!run.tool_seen || needs_files) && self.surveyed.is_none() {
             if reader.rewind().is_ok() {
                 self.survey_wanted = true;
                 return Err(Stop::Again);
             }
-            run.rules_missing = true;
+            run.rules_missing = !run.tool_seen;
+            if needs_files {
+                let message = format!(
+                    "runs[{}] has its file table behind its results, and the input cannot be read twice: places \
+                     that only it names are missing",
+                    run.index
+                );
+                session.tell(LogLevel::Warn, "files-after-results", &message, None);
+            }
         }
         if run.rules_missing {
             let message = format!(
@@ -292,6 +355,24 @@ impl SarifWalk {
         }
         Ok(())
     }
+}
+
+/// How far into the results is looked for the first one.
+const FIRST_RESULT_BYTES: usize = 64 * 1024;
+
+/// Whether the first of the results that come next names its file only by its number in the file
+/// table, which may stand behind them.
+fn names_files_by_number(ahead: &[u8]) -> bool {
+    let Some(list) = ahead.trim_ascii_start().strip_prefix(b"[") else {
+        return false;
+    };
+    let mut results = serde_json::Deserializer::from_slice(list).into_iter::<ResultShape<'_>>();
+    let Some(Ok(result)) = results.next() else {
+        return false;
+    };
+    let places = result.locations.objects().iter();
+    let mut files = places.filter_map(|place| place.physical.object()?.artifact_location.object());
+    files.any(|file| file.uri.text().is_empty() && file.index.get().is_some())
 }
 
 fn survey_runs(

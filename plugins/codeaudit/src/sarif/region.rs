@@ -1,11 +1,13 @@
 //! A SARIF region: lines and columns, or only how many characters or bytes stand in front of it.
 
 use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::json::lenient::Whole;
 use tamiz_sdk::model::{Position, position};
 use tamiz_sdk::report::Session;
 
 use super::shapes::Region;
 use crate::formats::{Region as Lines, Sources};
+use crate::vocabulary::unless_placeholder;
 
 /// The lines of a region, for its snippet.
 pub(super) fn lines(region: &Region<'_>) -> Lines {
@@ -39,10 +41,11 @@ pub(super) fn by_offset(
     sources: &mut Sources,
     label: &str,
 ) -> (Option<Position>, String) {
-    let characters = region
-        .char_offset
-        .get()
-        .and_then(|offset| usize::try_from(*offset).ok());
+    let number = |number: &Whole| number.get().and_then(|number| usize::try_from(*number).ok());
+    let characters = match (number(&region.char_offset), number(&region.byte_offset)) {
+        (None, Some(bytes)) => sources.characters(session, label, bytes),
+        (characters, _) => characters,
+    };
     let Some((line, column)) = characters.and_then(|offset| sources.position(session, label, offset)) else {
         return (None, String::new());
     };
@@ -55,6 +58,33 @@ pub(super) fn by_offset(
         sources.lines(session, label, &place),
     )
 }
+
+/// The lines of a region as the region around it quotes them; empty when it does not.
+pub(super) fn context_lines(region: &Region<'_>, around: &Region<'_>) -> String {
+    let quoted = around
+        .snippet
+        .object()
+        .map_or("", |snippet| unless_placeholder(snippet.plain()));
+    let line = |region: &Region<'_>| region.start_line.get().copied();
+    let (Some(first), Some(top)) = (line(region), line(around)) else {
+        return String::new();
+    };
+    let last = region.end_line.get().copied().unwrap_or(first).max(first);
+    let count = |lines: i64| usize::try_from(lines).unwrap_or(0);
+    let kept = quoted.lines().skip(count(first.saturating_sub(top)));
+    let kept = kept.take(
+        count(last.saturating_sub(first))
+            .saturating_add(1)
+            .min(CONTEXT_LINES_MAX),
+    );
+    if first < top {
+        return String::new();
+    }
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+/// Lines of one snippet, as for those from the source.
+const CONTEXT_LINES_MAX: usize = 20;
 
 /// A region's two ends; without its own line the end is on the start's.
 pub(super) fn positions(region: &Region<'_>) -> (Option<Position>, Option<Position>) {

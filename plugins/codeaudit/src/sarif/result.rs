@@ -5,11 +5,13 @@ use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::{FindingBuilder, hide};
 
+use super::extras::{Fix, fingerprint, offender};
 use super::head::RunHead;
-use super::region::{by_offset, lines, offsets, positions};
-use super::rules::{Rule, rule_id};
-use super::shapes::{Location, Message, Properties, ResultShape};
-use crate::formats::{Sources, hidden_snippet, is_secret_scanner};
+use super::places::{logical_places, step, target};
+use super::region::{by_offset, context_lines, lines, offsets, positions};
+use super::rules::{Rule, Rules, rule_id};
+use super::shapes::{Location, Message, Properties, Reference, ResultShape};
+use crate::formats::{Sources, hidden_snippet, is_secret_scanner, numbered_lines};
 use crate::semgrep;
 use crate::vocabulary::{self, Label, unless_placeholder};
 use tamiz_sdk::report::Element;
@@ -26,6 +28,8 @@ pub(super) struct ResultReader<'run> {
     head: &'run RunHead,
     /// Its snippets are secrets.
     quotes_secrets: bool,
+    /// Its snippets have each line's number in front of it, and lines around.
+    numbers_lines: bool,
     /// The report ends before it names its tool: its snippets may be secrets.
     may_quote_secrets: bool,
 }
@@ -35,6 +39,7 @@ impl<'run> ResultReader<'run> {
         Self {
             head,
             quotes_secrets: is_secret_scanner(head.tool_name()),
+            numbers_lines: head.tool_name() == "gosec",
             may_quote_secrets: head.tool.is_empty(),
         }
     }
@@ -86,21 +91,25 @@ impl<'run> ResultReader<'run> {
         };
 
         let secret = self.secret(result);
-        let message = hide(&message_text(result, rule), secret);
+        let message = hide(&message_text(result, rule, &self.head.rules), secret);
         let mut finding = FindingBuilder::new(tool, own_id).message(&message);
         if own_id != raw_id {
             finding = finding.extra_text("check-id", raw_id);
         }
         let (severity, raw_severity) = severity(result, rule, session, element);
         finding = finding.severity(severity, raw_severity.as_deref());
-        if vocabulary::is_advisory(raw_id) {
-            finding = finding.cve(raw_id);
+        for id in vocabulary::advisories(raw_id) {
+            finding = finding.cve(id);
         }
         finding = describe(finding, result, rule, &message, raw_id);
         finding = labels(finding, result, rule);
         for location in result.locations.objects() {
-            finding = self.place(finding, location, session, sources);
+            finding = self.place(finding, location, offender(result), session, sources);
         }
+        if result.locations.objects().is_empty() {
+            finding = target(self.head, finding, result, session);
+        }
+        finding = logical_places(finding, result.locations.objects());
         finding = fingerprint(finding, result);
         // After the report's own fingerprint: a secret's identity is its keyed hash.
         finding = session.secret(finding, secret);
@@ -111,33 +120,33 @@ impl<'run> ResultReader<'run> {
         &self,
         finding: FindingBuilder,
         location: &Location<'_>,
+        offender: &str,
         session: &mut Session<'_>,
         sources: &mut Sources,
     ) -> FindingBuilder {
         let physical = location.physical.object();
         let artifact = physical.and_then(|physical| physical.artifact_location.object());
         let label = artifact.and_then(|artifact| self.head.path(artifact, session.root()));
-        let Some(label) = label else {
-            let logical = location.logical.objects().first();
-            let name = logical.map_or("", |logical| match logical.fully_qualified_name.text() {
-                "" => logical.name.text(),
-                name => name,
-            });
-            return if name.is_empty() {
-                finding
-            } else {
-                finding.extra_text("logical-location", name)
-            };
-        };
+        let Some(label) = label else { return finding };
         let region = physical.and_then(|physical| physical.region.object());
         let (start, end) = region.map_or((None, None), positions);
         let quoted = region
             .and_then(|region| region.snippet.object())
             .map_or("", |snippet| unless_placeholder(snippet.plain()));
+        let around = physical.and_then(|physical| physical.context_region.object());
+        let own_lines = match (region, around) {
+            (Some(region), _) if self.numbers_lines => numbered_lines(quoted, &lines(region)),
+            (Some(region), Some(around)) if quoted.is_empty() => context_lines(region, around),
+            _ => String::new(),
+        };
+        let quoted = if own_lines.is_empty() { quoted } else { &own_lines };
         let mut finding = finding;
         let (start, snippet) = match (region, start) {
             _ if self.may_quote_secrets => (start, String::new()),
-            _ if self.quotes_secrets => (start, hidden_snippet(quoted, quoted)),
+            _ if self.quotes_secrets => {
+                let secret = if offender.is_empty() { quoted } else { offender };
+                (start, hidden_snippet(quoted, secret))
+            }
             (Some(_), Some(_)) if !quoted.is_empty() => (start, quoted.to_owned()),
             (Some(region), Some(_)) => (start, sources.lines(session, &label.path, &lines(region))),
             (Some(region), None) => {
@@ -171,10 +180,11 @@ impl<'run> ResultReader<'run> {
             .objects()
             .iter()
             .filter_map(|place| place.physical.object());
-        let mut quoted = physical
+        let quoted = physical
             .filter_map(|physical| physical.region.object()?.snippet.object())
             .map(Message::plain);
-        quoted.find(|text| !text.is_empty()).unwrap_or_default()
+        let mut said = [offender(result)].into_iter().chain(quoted);
+        said.find(|text| !text.is_empty()).unwrap_or_default()
     }
 
     /// What has no field of its own.
@@ -210,6 +220,13 @@ impl<'run> ResultReader<'run> {
         if !suppressions.is_empty() {
             finding = finding.extra_json("suppressions", &json!(suppressions).to_string());
         }
+        let related = result.related_locations.objects().iter().take(FLOW_STEPS_MAX);
+        let related: Vec<_> = related
+            .map(|location| step(self.head, location, session))
+            .collect();
+        if !related.is_empty() {
+            finding = finding.extra_json("related", &json!(related).to_string());
+        }
         self.flow(finding, result, session, element)
     }
 
@@ -229,26 +246,12 @@ impl<'run> ResultReader<'run> {
         let Some(locations) = flow.map(|flow| &flow.locations) else {
             return finding;
         };
-        let root = session.root();
         let steps: Vec<_> = locations
             .objects()
             .iter()
             .take(FLOW_STEPS_MAX)
             .filter_map(|step| step.location.object())
-            .map(|location| {
-                let physical = location.physical.object();
-                let artifact = physical.and_then(|physical| physical.artifact_location.object());
-                let label = artifact.and_then(|artifact| self.head.path(artifact, root));
-                let start = physical
-                    .and_then(|physical| physical.region.object())
-                    .and_then(|region| positions(region).0);
-                let text = location.message.object().map_or("", Message::plain);
-                json!({
-                    "path": label.map(|label| label.path),
-                    "line": start.map(|start| start.line),
-                    "message": tamiz_sdk::clean_line(text, WORD_BYTES).text,
-                })
-            })
+            .map(|location| step(self.head, location, session))
             .collect();
         if locations.objects().len() > FLOW_STEPS_MAX || locations.is_cut() {
             let message = format!(
@@ -288,13 +291,16 @@ fn tell_oddities(result: &ResultShape<'_>, session: &mut Session<'_>, element: &
 }
 
 /// The result's own text, or its rule's text that it names, with the arguments filled in.
-fn message_text(result: &ResultShape<'_>, rule: Option<&Rule>) -> String {
+fn message_text(result: &ResultShape<'_>, rule: Option<&Rule>, rules: &Rules) -> String {
     let message = result.message.object();
     let own = message.map_or("", Message::plain);
     if !own.is_empty() {
         return filled(own, message);
     }
-    let named = message.and_then(|message| rule?.message(message.id.text()));
+    let id = message.map_or("", |message| message.id.text());
+    let named = rule
+        .and_then(|rule| rule.message(id))
+        .or_else(|| rules.message(id));
     if let Some(text) = named {
         return filled(text, message);
     }
@@ -318,9 +324,16 @@ fn filled(text: &str, message: Option<&Message<'_>>) -> String {
     }
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        filled.push_str(&rest[..open]);
-        rest = &rest[open..];
+    while let Some(brace) = rest.find(['{', '}']) {
+        filled.push_str(&rest[..brace]);
+        rest = &rest[brace..];
+        // Doubled, they are the braces themselves.
+        let doubled = ["{{", "}}"].iter().find(|doubled| rest.starts_with(**doubled));
+        if doubled.is_some() || rest.starts_with('}') {
+            filled.push_str(&rest[..1]);
+            rest = &rest[doubled.map_or(1, |doubled| doubled.len())..];
+            continue;
+        }
         let argument = rest[1..]
             .split_once('}')
             .and_then(|(number, after)| Some((arguments.get(number.parse::<usize>().ok()?)?, after)));
@@ -343,11 +356,8 @@ fn severity(
     session: &mut Session<'_>,
     element: &Element<'_>,
 ) -> (Severity, Option<String>) {
-    let own_score = result
-        .properties
-        .object()
-        .and_then(|properties| properties.security_severity.get());
-    let score = own_score.map(|score| score.0).or_else(|| rule?.security_severity);
+    let own_score = result.properties.object().and_then(Properties::score);
+    let score = own_score.or_else(|| rule?.security_severity);
     if let Some((score, severity)) = score.and_then(|score| Some((score, vocabulary::score_severity(score)?)))
     {
         return (severity, Some(score.to_string()));
@@ -386,39 +396,60 @@ fn describe(
         .fixes
         .objects()
         .iter()
-        .find_map(|fix| fix.description.object())
-        .map_or("", Message::plain);
+        .map(Fix::text)
+        .find(|text| !text.is_empty())
+        .unwrap_or_default();
+    let vector = result.properties.object().map_or("", Properties::vector);
+    finding = finding.cvss_vector(vector);
+    if let Some(own) = result.properties.object() {
+        for address in own.reference.texts().chain(own.references.texts()) {
+            finding = finding.reference(address);
+        }
+    }
     let Some(rule) = rule else {
         return finding.remediation(fix);
     };
+    if vector.is_empty() {
+        finding = finding.cvss_vector(&rule.vector);
+    }
+    // Snyk has the CVE of its own id there: `(CVE-2019-10744) lodash@4.17.4`.
+    if rule.full.starts_with('(') {
+        for id in vocabulary::advisories(rule.full.split(')').next().unwrap_or_default()) {
+            finding = finding.cve(id);
+        }
+    }
     let help_start = rule.help.trim().lines().next().unwrap_or_default();
     let said = [message, &rule.short, &rule.full]
         .iter()
         .any(|text| text.trim().starts_with(help_start));
-    let help = if said { "" } else { rule.help.as_str() };
+    let help = if said { "" } else { rule.help.trim() };
+    // Dockle's help is an address.
+    let is_address = help.starts_with("https://") && !help.contains(char::is_whitespace);
+    let (help, address) = if is_address { ("", help) } else { (help, "") };
     finding = finding.remediation(if fix.is_empty() { help } else { fix });
     if rule.name != raw_id {
         finding = finding.rule_name(&rule.name);
     }
-    finding.reference(&rule.help_uri)
+    finding.reference(&rule.help_uri).reference(address)
 }
 
 fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&Rule>) -> FindingBuilder {
     let own = result.properties.object();
     let own_labels = own.map(Properties::labels).unwrap_or_default();
-    let taxa = result
-        .taxa
-        .objects()
-        .iter()
-        .map(|entry| vocabulary::label(entry.id.text()));
-    let taxa: Vec<Label> = taxa.collect();
+    let taxa: Vec<Label> = result.taxa.objects().iter().map(Reference::label).collect();
     let rule_labels = rule.map_or(&[][..], |rule| rule.labels.as_slice());
 
     // The result's word before the rule's; a word about confidence before one about precision,
     // which semgrep sets to `very-high` for everything.
     let own_word = own.and_then(|properties| {
-        vocabulary::confidence(properties.confidence.text())
-            .or(vocabulary::confidence(properties.precision.text()))
+        let words = [
+            &properties.confidence,
+            &properties.issue_confidence,
+            &properties.precision,
+        ];
+        words
+            .into_iter()
+            .find_map(|word| vocabulary::confidence(word.text()))
     });
     let mut tagged = None;
     let mut category = own
@@ -449,21 +480,6 @@ fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&R
     finding.category(category.unwrap_or_default())
 }
 
-/// `fingerprints` identify a result by themselves, `partialFingerprints` help to; the first that
-/// says something, in the order of their names, is taken. gitleaks fills them with empty strings.
-fn fingerprint(finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuilder {
-    for list in [&result.fingerprints, &result.partial_fingerprints] {
-        let said = list
-            .members()
-            .iter()
-            .map(|(name, value)| (name, unless_placeholder(value.text())));
-        if let Some((name, value)) = said.filter(|(_, value)| !value.is_empty()).min() {
-            return finding.tool_fingerprint(&format!("{name}:{value}"));
-        }
-    }
-    finding
-}
-
 #[cfg(test)]
 mod tests {
     use super::filled;
@@ -476,6 +492,7 @@ mod tests {
             filled("{0} and {1} and {2} and {x", Some(&message)),
             "one and {0} and {2} and {x"
         );
+        assert_eq!(filled("{{0}} {{{0}}} }", Some(&message)), "{0} {one} }");
         assert_eq!(filled("{0}", None), "{0}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tamiz_sdk::clean_text;
 use tamiz_sdk::limits::{MESSAGE_BYTES, WORD_BYTES};
 
-use super::shapes::{ComponentReference, Properties, ResultShape, RuleShape};
+use super::shapes::{ComponentReference, Message, Properties, Reference, ResultShape, RuleShape};
 use crate::vocabulary::{self, Label};
 
 /// Descriptions and help of one rule that are kept.
@@ -24,6 +24,8 @@ pub(super) struct Rule {
     pub(super) precision: String,
     pub(super) category: String,
     pub(super) security_severity: Option<f64>,
+    /// A CVSS vector.
+    pub(super) vector: String,
     /// Tags, CWE texts, and the taxonomy's entries that it is related to.
     pub(super) labels: Vec<Label>,
     /// Texts that results refer to by id.
@@ -41,7 +43,17 @@ impl Rule {
             .objects()
             .iter()
             .filter_map(|relationship| relationship.target.object());
-        labels.extend(targets.map(|target| vocabulary::label(&word(target.id.text()))));
+        labels.extend(targets.map(Reference::label));
+        let aliases = shape
+            .deprecated_ids
+            .texts()
+            .filter(|id| vocabulary::is_advisory(id));
+        labels.extend(aliases.map(|id| Label::Cve(word(id))));
+        // flawfinder, gcc and others name the class by its address only.
+        let help_uri = shape.help_uri.text();
+        if help_uri.contains("cwe.mitre.org") {
+            labels.extend(vocabulary::weaknesses(help_uri).into_iter().map(Label::Cwe));
+        }
         let messages = shape
             .message_strings
             .members()
@@ -67,9 +79,8 @@ impl Rule {
             ),
             precision: word(properties.map_or("", |properties| properties.precision.text())),
             category: word(properties.map_or("", |properties| properties.category.text())),
-            security_severity: properties
-                .and_then(|properties| properties.security_severity.get())
-                .map(|score| score.0),
+            security_severity: properties.and_then(Properties::score),
+            vector: word(properties.map_or("", Properties::vector)),
             labels,
             messages: messages.collect(),
         }
@@ -97,6 +108,7 @@ impl Rule {
         words.iter().map(|word| word.len()).sum::<usize>()
             + self.precision.len()
             + self.category.len()
+            + self.vector.len()
             + labels.sum::<usize>()
             + messages.sum::<usize>()
     }
@@ -116,6 +128,8 @@ pub(super) struct Component {
     pub(super) name: String,
     pub(super) guid: String,
     pub(super) rules: Vec<Rule>,
+    /// `globalMessageStrings`: texts that any result may refer to by id.
+    pub(super) messages: Vec<(String, String)>,
     by_id: BTreeMap<String, usize>,
 }
 
@@ -166,12 +180,26 @@ impl Rules {
         let indexed = named.unwrap_or(&self.driver).by_index(index);
         match indexed {
             Some(rule) if id.is_empty() || is_or_is_above(&rule.id, id) => Some(rule),
-            _ if id.is_empty() => None,
+            _ if id.is_empty() => self.named_by(result.message.object().map_or("", Message::plain)),
             _ => {
                 let mut all = named.into_iter().chain([&self.driver]).chain(&self.extensions);
                 all.find_map(|component| component.by_id(id))
             }
         }
+    }
+
+    /// gitleaks before version 8 names a result's rule in its message only.
+    fn named_by(&self, message: &str) -> Option<&Rule> {
+        self.driver.by_id(message.strip_suffix(" secret detected")?)
+    }
+
+    /// A text that results of any rule refer to by id.
+    pub(super) fn message(&self, id: &str) -> Option<&str> {
+        let components = [&self.driver].into_iter().chain(&self.extensions);
+        let mut messages = components.flat_map(|component| &component.messages);
+        messages
+            .find(|(known, _)| known == id)
+            .map(|(_, text)| text.as_str())
     }
 
     fn component(&self, named: &ComponentReference<'_>) -> Option<&Component> {

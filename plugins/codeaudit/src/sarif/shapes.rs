@@ -5,7 +5,9 @@ use tamiz_sdk::clean_line;
 use tamiz_sdk::json::lenient::{Decimal, Field, Members, Object, Objects, Text, Texts, Whole};
 use tamiz_sdk::limits::WORD_BYTES;
 
+use super::extras::{Fix, Print, WebRequest};
 use crate::vocabulary::{self, Label};
+use crate::weaknesses::Weaknesses;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,9 +29,15 @@ pub(super) struct ResultShape<'a> {
     #[serde(borrow, default)]
     pub(super) locations: Field<Objects<Location<'a>>>,
     #[serde(borrow, default)]
-    pub(super) fingerprints: Field<Members<Text<'a>>>,
+    pub(super) related_locations: Field<Objects<Location<'a>>>,
     #[serde(borrow, default)]
-    pub(super) partial_fingerprints: Field<Members<Text<'a>>>,
+    pub(super) analysis_target: Field<Object<ArtifactLocation<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) web_request: Field<Object<WebRequest<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) fingerprints: Field<Members<Field<Print<'a>>>>,
+    #[serde(borrow, default)]
+    pub(super) partial_fingerprints: Field<Members<Field<Print<'a>>>>,
     #[serde(borrow, default)]
     pub(super) suppressions: Field<Objects<Suppression<'a>>>,
     #[serde(borrow, default)]
@@ -107,6 +115,8 @@ pub(super) struct PhysicalLocation<'a> {
     pub(super) artifact_location: Field<Object<ArtifactLocation<'a>>>,
     #[serde(borrow, default)]
     pub(super) region: Field<Object<Region<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) context_region: Field<Object<Region<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -183,15 +193,27 @@ pub(super) struct FlowStep<'a> {
 
 /// A reference to a taxonomy's entry.
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Reference<'a> {
     #[serde(borrow, default)]
     pub(super) id: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) tool_component: Field<Object<ComponentReference<'a>>>,
 }
 
-#[derive(Default, Deserialize)]
-pub(super) struct Fix<'a> {
-    #[serde(borrow, default)]
-    pub(super) description: Field<Object<Message<'a>>>,
+impl Reference<'_> {
+    /// What it says. In the taxonomy of that name CWEs are bare numbers (gcc, KICS, the standard itself).
+    pub(super) fn label(&self) -> Label {
+        let id = clean_line(self.id.text(), WORD_BYTES).text;
+        let taxonomy = self.tool_component.object().map_or("", |named| named.name.text());
+        let is_cwe = taxonomy
+            .get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case("cwe"));
+        match vocabulary::weaknesses(&id).first() {
+            Some(number) if is_cwe => Label::Cwe(*number),
+            _ => vocabulary::label(&id),
+        }
+    }
 }
 
 /// The property bag of a result or a rule: the keys that several tools agree on.
@@ -199,20 +221,44 @@ pub(super) struct Fix<'a> {
 pub(super) struct Properties<'a> {
     #[serde(borrow, default)]
     pub(super) tags: Texts<'a>,
-    #[serde(borrow, default)]
-    pub(super) cwe: Texts<'a>,
+    #[serde(default)]
+    pub(super) cwe: Field<Weaknesses>,
+    #[serde(default)]
+    pub(super) cwes: Field<Weaknesses>,
+    #[serde(default, rename = "cweIds")]
+    pub(super) cwe_ids: Field<Weaknesses>,
     #[serde(borrow, default)]
     pub(super) owasp: Texts<'a>,
     #[serde(borrow, default, rename = "owasp-web")]
     pub(super) owasp_web: Texts<'a>,
+    #[serde(borrow, default, rename = "owasp-mobile")]
+    pub(super) owasp_mobile: Texts<'a>,
+    /// Addresses to read more.
+    #[serde(borrow, default)]
+    pub(super) reference: Texts<'a>,
+    #[serde(borrow, default)]
+    pub(super) references: Texts<'a>,
     #[serde(borrow, default)]
     pub(super) category: Text<'a>,
     #[serde(borrow, default)]
     pub(super) precision: Text<'a>,
     #[serde(borrow, default)]
     pub(super) confidence: Text<'a>,
+    /// The secret itself, as gitleaks before version 8 has it beside the line.
+    #[serde(borrow, default)]
+    pub(super) offender: Text<'a>,
+    /// Bandit's, beside the rule's precision.
+    #[serde(borrow, default)]
+    pub(super) issue_confidence: Text<'a>,
     #[serde(default, rename = "security-severity")]
-    pub(super) security_severity: Field<Decimal>,
+    security_severity: Field<Decimal>,
+    /// Snyk's, for its packages.
+    #[serde(default, rename = "cvssv3_baseScore")]
+    cvss_base_score: Field<Decimal>,
+    #[serde(borrow, default, rename = "cvssVector")]
+    cvss_vector: Text<'a>,
+    #[serde(borrow, default)]
+    cvss: Text<'a>,
 }
 
 impl Properties<'_> {
@@ -220,9 +266,30 @@ impl Properties<'_> {
     pub(super) fn labels(&self) -> Vec<Label> {
         let label = |text: &str| vocabulary::label(&clean_line(text, WORD_BYTES).text);
         let owasp = |text: &str| vocabulary::owasp(text).map_or_else(|| label(text), Label::Owasp);
-        let tags = self.cwe.texts().chain(self.tags.texts()).map(label);
-        tags.chain(self.owasp.texts().chain(self.owasp_web.texts()).map(owasp))
-            .collect()
+        let named = [&self.cwe, &self.cwes, &self.cwe_ids];
+        let mut labels = Vec::new();
+        for weaknesses in named.into_iter().filter_map(Field::get) {
+            labels.extend(weaknesses.numbers.iter().map(|number| Label::Cwe(*number)));
+            labels.extend(weaknesses.words.iter().map(|word| label(word)));
+        }
+        labels.extend(self.tags.texts().map(label));
+        let lists = [&self.owasp, &self.owasp_web, &self.owasp_mobile];
+        labels.extend(lists.into_iter().flat_map(Texts::texts).map(owasp));
+        labels
+    }
+
+    /// Its score from 0 to 10.
+    pub(super) fn score(&self) -> Option<f64> {
+        let said = self.security_severity.get().or(self.cvss_base_score.get());
+        said.map(|score| score.0)
+    }
+
+    /// Its CVSS vector; empty when it has none.
+    pub(super) fn vector(&self) -> &str {
+        let said = [&self.cvss_vector, &self.cvss].into_iter();
+        said.map(Text::text)
+            .find_map(vocabulary::cvss_vector)
+            .unwrap_or_default()
     }
 }
 
@@ -247,6 +314,9 @@ pub(super) struct RuleShape<'a> {
     pub(super) message_strings: Field<Members<Field<Object<Message<'a>>>>>,
     #[serde(borrow, default)]
     pub(super) relationships: Field<Objects<Relationship<'a>>>,
+    /// osv-scanner lists an advisory's other ids here.
+    #[serde(borrow, default)]
+    pub(super) deprecated_ids: Texts<'a>,
     #[serde(borrow, default)]
     pub(super) properties: Field<Object<Properties<'a>>>,
 }
@@ -291,7 +361,8 @@ impl ExternalFiles {
         self.results
             .as_ref()
             .and_then(serde_json::Value::as_array)
-            .is_some_and(|files| !files.is_empty())
+            // One without a location stands in this document.
+            .is_some_and(|files| files.iter().any(|file| file.get("location").is_some()))
     }
 }
 
@@ -336,6 +407,8 @@ pub(super) struct Notification {
     descriptor: Option<serde_json::Value>,
     #[serde(default)]
     message: Option<serde_json::Value>,
+    #[serde(default)]
+    locations: Option<serde_json::Value>,
 }
 
 impl Notification {
@@ -363,10 +436,28 @@ impl Notification {
             text.unwrap_or_default().trim().to_owned()
         };
         let level = self.level();
-        let (id, text) = (
+        let (id, mut text) = (
             word(self.descriptor.as_ref(), "id"),
             word(self.message.as_ref(), "text"),
         );
+        // A message may be the name of one, which stands among the tool's notifications.
+        if text.is_empty() {
+            text = word(self.message.as_ref(), "id");
+            let arguments = self.message.as_ref().and_then(|message| message.get("arguments"));
+            let arguments = arguments
+                .and_then(serde_json::Value::as_array)
+                .into_iter()
+                .flatten();
+            for argument in arguments.filter_map(serde_json::Value::as_str) {
+                text = format!("{text} `{argument}`");
+            }
+        }
+        let place = self.locations.as_ref();
+        let place = place.and_then(|places| places.pointer("/0/physicalLocation/artifactLocation"));
+        match word(place, "uri") {
+            uri if uri.is_empty() || text.contains(&uri) => {}
+            uri => text = format!("{text} ({uri})"),
+        }
         let separator = if id.is_empty() || text.is_empty() {
             ""
         } else {

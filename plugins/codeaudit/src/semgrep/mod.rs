@@ -5,6 +5,7 @@
 //!
 //! What the tool left out is in [`reach`].
 
+mod dependency;
 mod reach;
 
 use serde::Deserialize;
@@ -17,6 +18,8 @@ use tamiz_sdk::model::{LogLevel, Position, position};
 
 use crate::formats::{Region, Sources};
 use crate::vocabulary::{self, Label, unless_placeholder};
+use crate::weaknesses::Weaknesses;
+use dependency::Dependency;
 use reach::Reach;
 use tamiz_sdk::report::path;
 use tamiz_sdk::report::{self as record, Element};
@@ -39,6 +42,8 @@ pub(crate) struct SemgrepWalk {
     reach: Reach,
     /// A record with a `check_id` was read.
     record_seen: bool,
+    /// `results` is an empty list.
+    results_empty: bool,
     surveyed: bool,
     /// Only semgrep writes `engine_requested`.
     engine_requested: bool,
@@ -49,7 +54,10 @@ pub(crate) struct SemgrepWalk {
 impl SemgrepWalk {
     /// Whether this is a semgrep report, as far as it was read.
     pub(crate) fn is_recognized(&self) -> bool {
-        self.record_seen || (self.results_seen && (self.version_before_results || self.reach.paths_seen()))
+        let envelope = self.version_before_results || self.reach.paths_seen();
+        // Older ones write nothing but these two when they found nothing.
+        let nothing = self.results_empty && self.reach.errors_seen();
+        self.record_seen || (self.results_seen && envelope) || nothing
     }
 
     /// The tool's name.
@@ -133,9 +141,12 @@ impl SemgrepWalk {
         self.version_before_results |= version_seen;
         let tool = self.tool();
         let mut sources = Sources::default();
+        let before = session.records();
         record::each(reader, session, "results", |session, element| {
             self.result(session, &element, &tool, &mut sources)
-        })
+        })?;
+        self.results_empty = session.records() == before;
+        Ok(())
     }
 
     fn result(
@@ -226,18 +237,23 @@ struct Extra<'a> {
     engine_kind: Text<'a>,
     #[serde(borrow, default)]
     dataflow_trace: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    sca_info: Field<Object<Dependency<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
 struct Metadata<'a> {
     #[serde(borrow, default)]
     category: Text<'a>,
-    #[serde(borrow, default)]
-    cwe: Texts<'a>,
+    #[serde(default)]
+    cwe: Field<Weaknesses>,
     #[serde(borrow, default)]
     owasp: Texts<'a>,
     #[serde(borrow, default)]
     cve: Texts<'a>,
+    /// Of a rule about a package.
+    #[serde(borrow, default, rename = "sca-vuln-database-identifier")]
+    advisory: Texts<'a>,
     #[serde(borrow, default)]
     confidence: Text<'a>,
     #[serde(borrow, default)]
@@ -372,17 +388,21 @@ impl Place {
 
 impl Metadata<'_> {
     fn labels(&self, mut finding: FindingBuilder) -> FindingBuilder {
-        for text in self.cwe.texts() {
-            finding = match vocabulary::cwe(text) {
-                Some(number) => finding.cwe(number),
-                None => finding.tag(text),
-            };
+        if let Some(weaknesses) = self.cwe.get() {
+            for &number in &weaknesses.numbers {
+                finding = finding.cwe(number);
+            }
+            for word in &weaknesses.words {
+                finding = finding.tag(word);
+            }
         }
         for text in self.owasp.texts() {
             finding = finding.tag(vocabulary::owasp(text).as_deref().unwrap_or(text));
         }
-        for text in self.cve.texts().filter(|text| vocabulary::is_advisory(text)) {
-            finding = finding.cve(text);
+        for text in self.cve.texts().chain(self.advisory.texts()) {
+            for id in vocabulary::advisories(text) {
+                finding = finding.cve(id);
+            }
         }
         for text in self.technology.texts().chain(self.vulnerability_class.texts()) {
             finding = match vocabulary::label(text) {
@@ -414,6 +434,9 @@ impl Extra<'_> {
             if !word.is_empty() && word != "NO_VALIDATOR" && word.len() <= WORD_BYTES {
                 finding = finding.extra_text(key, word);
             }
+        }
+        if let Some(dependency) = self.sca_info.object() {
+            finding = dependency.put(finding);
         }
         if self.is_ignored.get() == Some(&true) {
             finding = finding.extra_json("suppressed", "true");

@@ -34,6 +34,7 @@ const CHOSEN_REASONS: [&str; 10] = [
 #[derive(Default)]
 pub(super) struct Reach {
     paths_seen: bool,
+    errors_seen: bool,
     /// Files that were left out as asked for: by reason of [`CHOSEN_REASONS`], with one of them.
     chosen: Vec<(String, u32, String)>,
     notes: Notes,
@@ -43,6 +44,11 @@ impl Reach {
     /// Whether the report has `paths`, which only such a report has.
     pub(super) fn paths_seen(&self) -> bool {
         self.paths_seen
+    }
+
+    /// Whether the report has a list of errors.
+    pub(super) fn errors_seen(&self) -> bool {
+        self.errors_seen
     }
 
     /// Reads a member of the outermost object, if it is about the reach.
@@ -79,6 +85,7 @@ impl Reach {
 
     /// What the tool says went wrong: a rule that did not parse, a file that took too long.
     fn errors(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
+        self.errors_seen = true;
         reader.enter_array()?;
         let mut index = 0_u32;
         while reader.next_element()? {
@@ -176,7 +183,16 @@ struct ToolError {
     #[serde(default)]
     message: Option<serde_json::Value>,
     #[serde(default)]
+    long_msg: Option<serde_json::Value>,
+    #[serde(default)]
+    short_msg: Option<serde_json::Value>,
+    #[serde(default)]
+    rule_id: Option<serde_json::Value>,
+    #[serde(default)]
     path: Option<serde_json::Value>,
+    /// Where versions before 0.10 have everything.
+    #[serde(default)]
+    data: Option<serde_json::Value>,
 }
 
 impl ToolError {
@@ -186,15 +202,32 @@ impl ToolError {
     }
 
     fn describe(&self) -> String {
-        let (kind, message) = (word(self.r#type.as_ref()), word(self.message.as_ref()));
-        let mut text = format!("the tool reports {}: {kind}", word(self.level.as_ref()));
-        if !message.is_empty() && message != kind {
-            text = format!("{text}: {message}");
+        let kind = word(self.r#type.as_ref());
+        let messages = [&self.message, &self.long_msg, &self.short_msg];
+        let mut messages = messages.into_iter().map(|message| word(message.as_ref()));
+        let message = messages.find(|message| !message.is_empty()).unwrap_or_default();
+        let level = match word(self.level.as_ref()) {
+            "" => "error",
+            level => level,
+        };
+        let mut text = format!("the tool reports {level}");
+        for part in [kind, message] {
+            if !part.is_empty() && !text.ends_with(&format!(": {part}")) {
+                text = format!("{text}: {part}");
+            }
         }
-        match word(self.path.as_ref()) {
-            path if path.is_empty() || text.contains(path) => text,
-            path => format!("{text} ({path})"),
+        let data = |key: &str| word(self.data.as_ref().and_then(|data| data.get(key)));
+        for place in [
+            word(self.path.as_ref()),
+            data("path"),
+            data("uri"),
+            word(self.rule_id.as_ref()),
+        ] {
+            if !place.is_empty() && !text.contains(place) {
+                text = format!("{text} ({place})");
+            }
         }
+        text
     }
 }
 

@@ -203,3 +203,37 @@ fn one_secret_has_one_identity_in_every_tool() {
         "{identities:?}"
     );
 }
+
+#[test]
+fn eslints_messages_wait_for_the_file_behind_them() {
+    let bytes = br#"[{"messages":[{"ruleId":"no-eval","severity":2,"message":"eval","line":3,"column":1}],
+        "errorCount":1,"warningCount":0,"filePath":"/src/js/jobs.js"}]"#;
+    let findings = convert(bytes).host.findings;
+    assert_eq!(
+        crate::answer::place(&findings[0]),
+        ("src/js/jobs.js".to_owned(), 3)
+    );
+}
+
+#[test]
+fn a_region_of_bytes_finds_its_line_in_the_source() {
+    let result = r#"{"ruleId":"B","message":{"text":"m"},"locations":[{"physicalLocation":{
+        "artifactLocation":{"uri":"a.py"},"region":{"byteOffset":7,"byteLength":3}}}]}"#;
+    let seeing = with_source(sarif("demo", result), "a.py", "\u{e9}ne\n  two\n")
+        .host
+        .findings;
+    assert_eq!(crate::answer::place(&seeing[0]), ("a.py".to_owned(), 2));
+    assert_eq!(snippet(&seeing[0]), Some("  two"));
+}
+
+#[test]
+fn files_behind_results_are_found_by_a_second_reading_or_missed_aloud() {
+    let bytes = report("sarif/files-behind-results.sarif");
+    let twice = convert(&bytes).host.findings;
+    assert_eq!(crate::answer::place(&twice[0]), ("src/Load.cs".to_owned(), 4));
+    let input = MemoryInput::new("report", bytes).without_rewind();
+    let once = convert_input(input, MemoryHost::default());
+    assert_eq!(crate::answer::place(&once.host.findings[0]), (String::new(), 0));
+    assert_eq!(once.host.findings.len(), twice.len());
+    assert_eq!(once.told("files-after-results").len(), 1);
+}

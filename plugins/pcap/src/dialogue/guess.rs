@@ -1,6 +1,6 @@
 //! Which protocol a connection speaks, told from the first that either side says.
 
-use super::{Dialogue, Side, argument, http, login};
+use super::{Dialogue, Side, argument, http, login, tls};
 use crate::statistics::Protocol;
 
 /// What is looked at before giving up.
@@ -32,7 +32,7 @@ impl Guess {
         if bytes.starts_with(b"SSH-") {
             return Answer::Is(Protocol::Ssh, Dialogue::Over);
         }
-        if is_tls(bytes) {
+        if is_tls(bytes) || tls::Hello2::read(bytes).is_some() {
             return Answer::Is(Protocol::Tls, Dialogue::Tls(Box::default()));
         }
         let answer = match side {

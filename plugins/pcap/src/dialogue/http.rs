@@ -60,6 +60,8 @@ const USER_FIELDS: [&str; 12] = [
     "name",
     "usr",
 ];
+/// A chunk's length, with its extensions.
+const CHUNK_LINE_BYTES: usize = 1024;
 const PROTOCOL: &str = "tcp/http";
 
 /// Whether a client that begins so speaks HTTP.
@@ -80,10 +82,33 @@ struct Body {
     target: String,
 }
 
+/// Where in a body of chunks the next line stands.
+#[derive(Default)]
+struct Chunks {
+    /// Behind the last chunk, which has no bytes.
+    trailing: bool,
+}
+
+impl Chunks {
+    /// The bytes to pass over before the next line; nothing when the body ends, or is none.
+    fn line(&mut self, line: &[u8]) -> Option<u64> {
+        if self.trailing {
+            return (!line.is_empty()).then_some(0);
+        }
+        let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+        let bytes = u64::from_str_radix(str::from_utf8(digits.trim_ascii()).ok()?, 16).ok()?;
+        self.trailing = bytes == 0;
+        // With the line end behind it.
+        Some(if bytes == 0 { 0 } else { bytes.saturating_add(2) })
+    }
+}
+
 /// See the module's description.
 #[derive(Default)]
 pub(crate) struct Http {
     skip: u64,
+    /// A body in chunks, which is passed over.
+    chunks: Option<Chunks>,
     body: Option<Box<Body>>,
 }
 
@@ -102,6 +127,21 @@ impl Http {
                 let skipped = self.skip.min(rest.len() as u64);
                 self.skip -= skipped;
                 taken += skipped as usize;
+                continue;
+            }
+            if let Some(chunks) = &mut self.chunks {
+                let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                    return if rest.len() > CHUNK_LINE_BYTES {
+                        Fed::SideOver
+                    } else {
+                        Fed::Took(taken)
+                    };
+                };
+                taken += end + 1;
+                match chunks.line(rest.get(..end).unwrap_or_default().trim_ascii()) {
+                    Some(skip) => self.skip = skip,
+                    None => self.chunks = None,
+                }
                 continue;
             }
             if let Some(body) = &self.body {
@@ -164,8 +204,8 @@ impl Http {
             }
         }
         if header("transfer-encoding").is_some() {
-            // Chunked requests are rare, and none was seen with a login.
-            return None;
+            self.chunks = Some(Chunks::default());
+            return Some(length);
         }
         let content_length =
             header("content-length").and_then(|value| str::from_utf8(value).ok()?.parse().ok());

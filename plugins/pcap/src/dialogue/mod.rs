@@ -16,7 +16,8 @@ mod tls;
 
 use guess::Guess;
 
-pub(crate) use snmp::community as snmp_community;
+pub(crate) use snmp::{community as snmp_community, is_default as is_default_community};
+pub(crate) use tls::obsolete_version;
 
 use tamiz_sdk::Host;
 
@@ -112,6 +113,20 @@ impl Dialogue {
             Self::Unknown(_) | Self::Over => Fed::Over,
         };
         (fed, found)
+    }
+
+    /// Bytes of a side are missing. Whether what comes behind them can be read.
+    pub(crate) fn leap(&mut self, side: Side) -> bool {
+        match self {
+            // Lines and commands begin anew soon.
+            Self::Unknown(_) | Self::Login(_) | Self::Telnet(_) => true,
+            Self::Http(http) => {
+                *http = http::Http::default();
+                side == Side::Client
+            }
+            // Nobody can tell where the next record begins.
+            Self::Tls(_) | Self::Dns | Self::Over => false,
+        }
     }
 
     /// The connection is over: what waited for an answer gets none.

@@ -16,6 +16,11 @@ pub(crate) struct Community<'packet> {
     pub(crate) is_default: bool,
 }
 
+/// Whether devices are shipped with it.
+pub(crate) fn is_default(community: &[u8]) -> bool {
+    DEFAULTS.contains(&community)
+}
+
 /// Reads version and community; nothing for version 3 and for what is no SNMP.
 pub(crate) fn community(bytes: &[u8]) -> Option<Community<'_>> {
     let (_, message) = Sequence::from_ber(bytes).ok()?;
@@ -32,7 +37,7 @@ pub(crate) fn community(bytes: &[u8]) -> Option<Community<'_>> {
     };
     Some(Community {
         version,
-        is_default: DEFAULTS.contains(&value.as_ref()),
+        is_default: is_default(&value),
         value,
     })
 }

@@ -21,9 +21,55 @@ const MESSAGE_BYTES: usize = 64 * 1024;
 const MESSAGE_HEAD_BYTES: usize = 4;
 const RECORD_HEAD_BYTES: usize = 5;
 const HANDSHAKE: u8 = 22;
+/// Of a hello of SSL 2 without its head.
+const HELLO_2_BYTES_MIN: usize = 9;
 /// A record's payload, by the standard.
 const RECORD_BYTES: usize = (1 << 14) + 256;
 const PROTOCOL: &str = "tcp/tls";
+
+/// An obsolete version's plain name and how bad it is; `SSLv3`, `TLS 1.0`, `TLSv1` and `TLSv11` are all
+/// spellings of tools. Nothing for what is no version or none that is obsolete.
+pub(crate) fn obsolete_version(word: &str) -> Option<(&'static str, Severity)> {
+    let plain: String = word
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|character| character.to_ascii_lowercase())
+        .take(8)
+        .collect();
+    let known = [
+        ("ssl2", "SSL 2.0", Severity::High),
+        ("ssl20", "SSL 2.0", Severity::High),
+        ("ssl3", "SSL 3.0", Severity::High),
+        ("ssl30", "SSL 3.0", Severity::High),
+        ("tls1", "TLS 1.0", Severity::Medium),
+        ("tls10", "TLS 1.0", Severity::Medium),
+        ("tls11", "TLS 1.1", Severity::Medium),
+    ];
+    let plain = plain.replace('v', "");
+    let found = known.into_iter().find(|(spelling, ..)| *spelling == plain);
+    found.map(|(_, name, severity)| (name, severity))
+}
+
+/// A hello in the form of SSL 2, as clients sent it for years to offer all versions at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hello2 {
+    /// With its head.
+    bytes: usize,
+}
+
+impl Hello2 {
+    /// A client's (1) says which version it offers, a server's (4) which it chose.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (high, low) = match bytes {
+            [high, low, 1, 3, 0..=4, ..] | [high, low, 1, 0, 2, ..] | [high, low, 4, 0 | 1, _, 0, 2, ..] => {
+                (*high, *low)
+            }
+            _ => return None,
+        };
+        let length = usize::from(u16::from_be_bytes([high & 0x7f, low]));
+        (high & 0x80 != 0 && length >= HELLO_2_BYTES_MIN).then_some(Self { bytes: 2 + length })
+    }
+}
 
 #[derive(Default)]
 struct Half {
@@ -43,6 +89,13 @@ impl Tls {
         let mut taken = 0;
         while !self.halves[side as usize].over {
             let rest = bytes.get(taken..).unwrap_or_default();
+            if let Some(hello) = Hello2::read(rest) {
+                let Some(end) = self.hello_2(side, hello, rest.len(), scene) else {
+                    return Fed::Took(taken);
+                };
+                taken += end;
+                continue;
+            }
             let Some([kind, 3, _, high, low]) = rest.first_chunk::<RECORD_HEAD_BYTES>() else {
                 if rest.len() < RECORD_HEAD_BYTES {
                     return Fed::Took(taken);
@@ -68,6 +121,31 @@ impl Tls {
         } else {
             Fed::SideOver
         }
+    }
+
+    /// How many bytes the hello has; nothing when they are not all there.
+    fn hello_2(&mut self, side: Side, hello: Hello2, there: usize, scene: &mut Scene<'_>) -> Option<usize> {
+        if there < hello.bytes {
+            return None;
+        }
+        if side == Side::Server {
+            let place = Place {
+                protocol: PROTOCOL,
+                ..scene.place
+            };
+            self.agreed("SSL 2.0", Severity::High, place, scene);
+            self.halves[side as usize].over = true;
+        }
+        Some(hello.bytes)
+    }
+
+    fn agreed(&self, word: &str, severity: Severity, place: Place, scene: &mut Scene<'_>) {
+        let server = self.server_words(place);
+        let message =
+            format!("{server} agreed to {word}, which has known weaknesses and is forbidden by RFC 8996.");
+        let mut sighting = Sighting::new(&rules::TLS_VERSION, place, word, message);
+        sighting.severity = Some(severity);
+        scene.findings.see(sighting);
     }
 
     fn record(&mut self, side: Side, data: &[u8], scene: &mut Scene<'_>) {
@@ -135,19 +213,14 @@ impl Tls {
             }
         }
         let server = self.server_words(place);
-        let obsolete = match version {
-            TlsVersion::Ssl30 => Some(("SSL 3.0", Severity::High)),
-            TlsVersion::Tls10 => Some(("TLS 1.0", Severity::Medium)),
-            TlsVersion::Tls11 => Some(("TLS 1.1", Severity::Medium)),
-            _ => None,
+        let word = match version {
+            TlsVersion::Ssl30 => "SSLv3",
+            TlsVersion::Tls10 => "TLSv1.0",
+            TlsVersion::Tls11 => "TLSv1.1",
+            _ => "",
         };
-        if let Some((word, severity)) = obsolete {
-            let message = format!(
-                "{server} agreed to {word}, which has known weaknesses and is forbidden by RFC 8996."
-            );
-            let mut sighting = Sighting::new(&rules::TLS_VERSION, place, word, message);
-            sighting.severity = Some(severity);
-            scene.findings.see(sighting);
+        if let Some((word, severity)) = obsolete_version(word) {
+            self.agreed(word, severity, place, scene);
         }
         let Some(suite) = hello.cipher.get_ciphersuite() else {
             return;

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tamiz_sdk::report::{Format, Head, Recognition, Session, Source, Stop, json_lines};
 
-use super::{Line, Log, TOOL, line};
+use super::{Line, Log, TOOL, conversation, line};
+use crate::observed::{Observed, completeness};
 
 /// The format.
 pub(crate) struct Json;
@@ -21,24 +22,31 @@ impl Line for Object {
     }
 }
 
+/// A set or a vector, as the tables write one.
+fn texts(entries: &[Value]) -> String {
+    let texts: Vec<&str> = entries.iter().filter_map(Value::as_str).collect();
+    texts.join(",")
+}
+
 impl Object {
     fn new(members: serde_json::Map<String, Value>) -> Self {
         let texts = members.into_iter().filter_map(|(key, value)| match value {
             Value::String(text) => Some((key, text)),
             Value::Number(number) => Some((key, number.to_string())),
             Value::Bool(value) => Some((key, value.to_string())),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
+            Value::Array(entries) => Some((key, texts(&entries))),
+            Value::Null | Value::Object(_) => None,
         });
         Self(texts.collect())
     }
 
     /// Which log it is from.
     fn log(&self) -> (Log, Cow<'_, str>) {
-        let has = |key: &str| self.0.contains_key(key);
         match self.field("_path") {
-            "" if has("note") && has("msg") => (Log::Notice, "notice".into()),
-            "" if has("name") && has("notice") => (Log::Weird, "weird".into()),
-            "" => (Log::Other, "unnamed".into()),
+            "" => {
+                let (log, name) = Log::of_fields(|key| self.0.contains_key(key));
+                (log, name.into())
+            }
             path => (Log::of_path(path), path.into()),
         }
     }
@@ -55,7 +63,19 @@ impl Format for Json {
 
     fn recognise(&self, head: &Head) -> Recognition {
         // Keys with dots in them cannot be asked for; each log has one of these.
-        let keys = ["uid", "note", "fuid", "fingerprint", "_path", "peer", "host"];
+        let keys = [
+            "uid",
+            "uids",
+            "note",
+            "fuid",
+            "fingerprint",
+            "_path",
+            "peer",
+            "host",
+            "sig_id",
+            "node",
+            "id",
+        ];
         let sure = |prefix: &str| {
             let has = |key: &str| head.has(&format!("{prefix}{key}"));
             has("ts") && keys.iter().any(|key| has(key))
@@ -69,7 +89,9 @@ impl Format for Json {
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
-        json_lines(source, session, |session, element| {
+        let input = source.name();
+        let mut observed = Observed::default();
+        let read = json_lines(source, session, |session, element| {
             let mut repaired = Vec::new();
             let members = element.read_or_lose::<serde_json::Map<String, Value>>(session, &mut repaired);
             let Some(members) = members else {
@@ -81,7 +103,12 @@ impl Format for Json {
                 return Ok(());
             }
             let (log, path) = object.log();
+            if log == Log::Conn {
+                observed.flow(&conversation(&object));
+            }
             line(log, &path, &object, session, &element)
-        })
+        });
+        observed.finish(&input, "zeek-json", completeness(&read, session), session);
+        read
     }
 }

@@ -1,9 +1,18 @@
-//! Zeek's logs, as tables of tabs and as JSON lines: notices and oddities are findings.
+//! Zeek's logs, as tables of tabs and as JSON lines.
 //!
-//! All other logs (conn, dns, http, ssl, files, …) say what was seen, not what is wrong: each of their
-//! lines is left out by name. Zeek knows no severities; [`ZEEK`] says what its notices mean.
+//! What becomes of a line, by its log:
+//!
+//! | log | becomes |
+//! | --- | --- |
+//! | `notice`, `weird`, `intel`, `signatures` | a finding |
+//! | `ssl`, `x509`, `ftp`, `http`, `socks`, `snmp`, `ssh`, `kerberos`, `rfb` that show something weak ([`seen`]) | a finding |
+//! | `conn` | counts in the session ([`crate::observed`]), and left out by name |
+//! | all others, such as `dns`, `files`, `smtp`, `software`, `dpd` | left out by name: what was seen, not what is wrong |
+//!
+//! Zeek knows no severities; [`ZEEK`] says what its notices mean.
 
 mod json;
+mod seen;
 mod table;
 
 pub(crate) use json::Json;
@@ -13,6 +22,10 @@ use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::model::{Location, NetworkEndpoint, PacketFlow, Severity};
 use tamiz_sdk::report::{Record, Session, Stop};
 use tamiz_sdk::vocabulary::SeverityTable;
+
+use crate::observed::LoggedFlow;
+use crate::statistics::Amount;
+use crate::time;
 
 /// Notices by name, else by the module that raises them. Notices of other modules are `medium`: a site
 /// chose to be told of them.
@@ -24,6 +37,7 @@ pub(crate) const ZEEK: SeverityTable = SeverityTable {
         ("HTTP::SQL_Injection_Attacker", Severity::High),
         ("HTTP::SQL_Injection_Victim", Severity::High),
         ("Intel", Severity::High),
+        ("Signatures", Severity::Medium),
         ("TeamCymruMalwareHashRegistry", Severity::High),
         ("FTP::Bruteforcing", Severity::Medium),
         ("SSH::Password_Guessing", Severity::Medium),
@@ -52,24 +66,65 @@ const WEAKNESSES: [(&str, u32); 9] = [
 ];
 
 const TOOL: &str = "zeek";
+/// Of one number of a line, so that their sums stay in range.
+const COUNT_MAX: u64 = 1 << 40;
 
 /// A log's kind, by its `#path` or by its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Log {
     Notice,
     Weird,
+    Intel,
+    Signatures,
+    Conn,
+    Ssl,
+    X509,
+    Ftp,
+    Http,
+    Socks,
+    Snmp,
+    Ssh,
+    Kerberos,
+    Rfb,
     /// What was seen.
     Other,
 }
 
+/// Logs by name, and a field or two that only they have.
+const LOGS: [(&str, Log, &[&str]); 14] = [
+    ("notice", Log::Notice, &["note", "msg"]),
+    ("weird", Log::Weird, &["name", "notice"]),
+    ("intel", Log::Intel, &["seen.indicator"]),
+    ("signatures", Log::Signatures, &["sig_id"]),
+    ("conn", Log::Conn, &["conn_state"]),
+    ("ssl", Log::Ssl, &["established", "resumed"]),
+    ("x509", Log::X509, &["certificate.subject"]),
+    ("ftp", Log::Ftp, &["command", "reply_code"]),
+    ("http", Log::Http, &["trans_depth", "status_code"]),
+    ("socks", Log::Socks, &["request_p", "status"]),
+    ("snmp", Log::Snmp, &["get_requests", "version"]),
+    ("ssh", Log::Ssh, &["auth_attempts"]),
+    ("kerberos", Log::Kerberos, &["request_type", "forwardable"]),
+    ("rfb", Log::Rfb, &["authentication_method"]),
+];
+
 impl Log {
     fn of_path(path: &str) -> Self {
-        // A merged or rotated log keeps its kind in front.
-        match path.split(['.', '_', '-']).next() {
-            Some("notice") => Self::Notice,
-            Some("weird") => Self::Weird,
-            _ => Self::Other,
-        }
+        let named = |path: &str| {
+            let found = LOGS.iter().find(|(name, ..)| *name == path);
+            found.map(|(_, log, _)| *log)
+        };
+        // A merged or rotated log keeps its kind in front; `kerberos_x` would be another log.
+        let first = path.split(['.', '-']).next().unwrap_or_default();
+        named(first).unwrap_or(Self::Other)
+    }
+
+    /// Of lines that do not say which log they are of.
+    fn of_fields(has: impl Fn(&str) -> bool) -> (Self, &'static str) {
+        let found = LOGS
+            .iter()
+            .find(|(.., fields)| fields.iter().all(|field| has(field)));
+        found.map_or((Self::Other, "unnamed"), |(name, log, _)| (*log, *name))
     }
 }
 
@@ -90,7 +145,13 @@ fn line(
     match log {
         Log::Notice => notice(line, session, record),
         Log::Weird => weird(line, session, record),
-        Log::Other => {
+        Log::Intel => intel(line, session, record),
+        Log::Signatures => signature(line, session, record),
+        _ => {
+            if let Some(finding) = seen::finding(log, line, session) {
+                let finding = flow(finding, ends(line), line.field("proto"));
+                return session.emit(with_time(finding, line), record);
+            }
             let why = format!("is of the log `{path}`: what was seen, not what is wrong");
             session.leave_out_record("line-not-a-finding", record, &why);
             Ok(())
@@ -123,26 +184,96 @@ fn notice(line: &impl Line, session: &mut Session<'_>, record: &dyn Record) -> R
     if let Some((_, cwe)) = WEAKNESSES.iter().find(|(start, _)| note.starts_with(start)) {
         finding = finding.cwe(*cwe);
     }
-    // A notice about a host without a connection has `src`, `dst` and `p`.
-    let first = |names: [&str; 2]| {
-        names
-            .iter()
-            .map(|name| line.field(name))
-            .find(|text| !text.is_empty())
-    };
-    let source = first(["id.orig_h", "src"]).unwrap_or_default();
-    let destination = first(["id.resp_h", "dst"]).unwrap_or_default();
-    let ports = (
-        line.field("id.orig_p"),
-        first(["id.resp_p", "p"]).unwrap_or_default(),
-    );
-    finding = flow(
-        finding,
-        (source, ports.0),
-        (destination, ports.1),
-        line.field("proto"),
-    );
+    let finding = flow(finding, ends(line), line.field("proto"));
     session.emit(with_time(finding, line), record)
+}
+
+/// Somebody on a list of known threats was seen.
+fn intel(line: &impl Line, session: &mut Session<'_>, record: &dyn Record) -> Result<(), Stop> {
+    let indicator = line.field("seen.indicator");
+    if indicator.is_empty() {
+        session.lose_record(
+            "record-without-rule",
+            record,
+            "is a sighting without `seen.indicator`",
+        );
+        return Ok(());
+    }
+    let kind = line.field("seen.indicator_type").trim_start_matches("Intel::");
+    let message = format!(
+        "{indicator} ({kind}) was seen in {}; it is on the list {}.",
+        line.field("seen.where"),
+        line.field("sources")
+    );
+    let finding = FindingBuilder::new(TOOL, &format!("intel:{}", kind.to_ascii_lowercase()))
+        .title(&format!("Known indicator of a threat seen: {indicator}"))
+        .message(&message)
+        .category("malware")
+        .severity(ZEEK.get("Intel").unwrap_or(Severity::High), None);
+    let finding = flow(finding, ends(line), line.field("proto"));
+    session.emit(with_time(finding, line), record)
+}
+
+fn signature(line: &impl Line, session: &mut Session<'_>, record: &dyn Record) -> Result<(), Stop> {
+    let id = line.field("sig_id");
+    if id.is_empty() {
+        session.lose_record("record-without-rule", record, "is a match without `sig_id`");
+        return Ok(());
+    }
+    let text = line.field("event_msg");
+    let finding = FindingBuilder::new(TOOL, &format!("signature:{id}"))
+        .title(if text.is_empty() { id } else { text })
+        .message(text)
+        .category("security")
+        .severity(ZEEK.get("Signatures").unwrap_or(Severity::Medium), None);
+    let finding = flow(finding, ends(line), line.field("proto"));
+    session.emit(with_time(finding, line), record)
+}
+
+/// Host and port of one end.
+type End<'line> = (&'line str, &'line str);
+
+/// Both ends of what a line is about; a line about a host without a connection names it otherwise.
+fn ends(line: &impl Line) -> (End<'_>, End<'_>) {
+    let first = |names: &[&str]| {
+        let mut texts = names.iter().map(|name| line.field(name));
+        texts.find(|text| !text.is_empty()).unwrap_or_default()
+    };
+    (
+        (
+            first(&["id.orig_h", "src", "src_addr"]),
+            first(&["id.orig_p", "src_port"]),
+        ),
+        (
+            first(&["id.resp_h", "dst", "dst_addr"]),
+            first(&["id.resp_p", "p", "dst_port"]),
+        ),
+    )
+}
+
+/// A line of `conn` as a conversation.
+fn conversation(line: &impl Line) -> LoggedFlow<'_> {
+    let number = |name: &str| line.field(name).parse::<u64>().unwrap_or(0).min(COUNT_MAX);
+    let ((client, client_port), (server, server_port)) = ends(line);
+    let on_wire = number("orig_ip_bytes") + number("resp_ip_bytes");
+    let begin = time::nanoseconds(line.field("ts"));
+    let lasts = time::nanoseconds(line.field("duration")).unwrap_or(0);
+    LoggedFlow {
+        client: (client, client_port.parse().unwrap_or(0)),
+        server: (server, server_port.parse().unwrap_or(0)),
+        transport: line.field("proto"),
+        protocol: line.field("service"),
+        amount: Amount {
+            packets: number("orig_pkts") + number("resp_pkts"),
+            bytes: if on_wire > 0 {
+                on_wire
+            } else {
+                number("orig_bytes") + number("resp_bytes")
+            },
+        },
+        begin,
+        end: begin.map(|begin| begin.saturating_add(lasts)),
+    }
 }
 
 fn weird(line: &impl Line, session: &mut Session<'_>, record: &dyn Record) -> Result<(), Stop> {
@@ -162,16 +293,13 @@ fn weird(line: &impl Line, session: &mut Session<'_>, record: &dyn Record) -> Re
         .message(&message)
         .category("anomaly")
         .severity(Severity::Info, None);
-    let source = (line.field("id.orig_h"), line.field("id.orig_p"));
-    let destination = (line.field("id.resp_h"), line.field("id.resp_p"));
-    let finding = flow(finding, source, destination, line.field("source"));
+    let finding = flow(finding, ends(line), line.field("source"));
     session.emit(with_time(finding, line), record)
 }
 
 fn flow(
     finding: FindingBuilder,
-    source: (&str, &str),
-    destination: (&str, &str),
+    (source, destination): (End<'_>, End<'_>),
     protocol: &str,
 ) -> FindingBuilder {
     if source.0.is_empty() && destination.0.is_empty() {

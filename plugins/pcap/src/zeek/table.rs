@@ -13,7 +13,8 @@
 
 use tamiz_sdk::report::{Format, Head, Recognition, Session, Source, Stop, TextLine, lines};
 
-use super::{Line, Log, TOOL, line};
+use super::{Line, Log, TOOL, conversation, line};
+use crate::observed::{Observed, completeness};
 
 /// Fields of one log; Zeek's widest has about 30, and sites add some.
 const FIELDS_MAX: usize = 512;
@@ -94,8 +95,10 @@ impl Format for Table {
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
+        let input = source.name();
         let mut layout = Layout::default();
-        lines(source, session, |session, text| {
+        let mut observed = Observed::default();
+        let read = lines(source, session, |session, text| {
             let content = text.text();
             // Zeek ends every line; whether the last one is whole cannot be told otherwise.
             if !text.ended && !content.starts_with("#close") {
@@ -109,8 +112,10 @@ impl Format for Table {
                 .split(layout.separator.as_str())
                 .take(FIELDS_MAX)
                 .collect();
-            row(&layout, values, &text, session)
-        })
+            row(&layout, values, &text, session, &mut observed)
+        });
+        observed.finish(&input, "zeek-tsv", completeness(&read, session), session);
+        read
     }
 }
 
@@ -119,6 +124,7 @@ fn row(
     values: Vec<&str>,
     text: &TextLine<'_>,
     session: &mut Session<'_>,
+    observed: &mut Observed,
 ) -> Result<(), Stop> {
     if values.len() != layout.fields.len() {
         let why = format!(
@@ -130,7 +136,11 @@ fn row(
         return Ok(());
     }
     let row = Row { layout, values };
-    line(Log::of_path(&layout.path), &layout.path, &row, session, text)
+    let log = Log::of_path(&layout.path);
+    if log == Log::Conn {
+        observed.flow(&conversation(&row));
+    }
+    line(log, &layout.path, &row, session, text)
 }
 
 /// `\x09` as the character that it stands for.

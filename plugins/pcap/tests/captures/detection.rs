@@ -250,3 +250,102 @@ fn two_captures_have_a_session_each_and_foreign_input_is_told() {
     assert_eq!(answer.sessions[1]["capture"], "two");
     assert_eq!(answer.codes(), ["input-unrecognized"]);
 }
+
+#[test]
+fn a_log_of_conversations_has_a_session_too() {
+    let log = |folder: &str| {
+        let path = format!("{}/tests/reports/cases/{folder}", env!("CARGO_MANIFEST_DIR"));
+        run(folder, &std::fs::read(path).expect("a case"))
+    };
+    let eve = log("eve/ftp-login.eve.jsonl");
+    let session = &eve.sessions[0];
+    assert_eq!(
+        (&session["packet_count"], &session["flow_count"]),
+        (&88.into(), &5.into())
+    );
+    assert_eq!(session["protocol_stats"]["tcp"]["packets"], 88);
+    assert_eq!(session["top_flows"][0]["server_port"], 21);
+    let zeek = log("zeek/rotated.log");
+    let session = &zeek.sessions[0];
+    assert_eq!(
+        (&session["packet_count"], &session["flow_count"]),
+        (&22.into(), &2.into())
+    );
+    assert_eq!(session["protocol_stats"]["icmp"]["packets"], 4);
+    assert_eq!(session["top_flows"][0]["protocol"], "ftp");
+    assert_eq!(session["first_time"], 1_700_000_000_000_000_000_i64);
+    assert!(log("zeek/notice.log").sessions.is_empty());
+}
+
+#[test]
+fn what_is_said_behind_the_limit_of_a_stream_is_told_as_unread() {
+    let mut said: Vec<(bool, &[u8])> = vec![(false, b"220 FTP\r\n")];
+    let line = [&[b'x'; 1000][..], b"\r\n"].concat();
+    said.extend((0..300).map(|_| (true, &line[..])));
+    said.push((true, b"USER alice\r\nPASS hunter2\r\n"));
+    let answer = talk(21, &said);
+    assert!(answer.findings.is_empty());
+    assert_eq!(answer.codes(), ["stream-limit"]);
+    assert!(answer.diagnostics[0].message.contains("first 256 KiB"));
+}
+
+#[test]
+fn a_login_behind_a_lost_packet_is_found_and_the_gap_told() {
+    let mut forge = Forge::new();
+    let server = (HOST, 21);
+    forge.tcp(CLIENT, server, 2, 1000, b"");
+    forge.tcp(server, CLIENT, 18, 2000, b"");
+    forge.tcp(server, CLIENT, 24, 2001, b"220 FTP\r\n");
+    // Ten bytes of the client are not in the capture.
+    forge.tcp(CLIENT, server, 24, 1011, b"USER alice\r\n");
+    forge.tcp(CLIENT, server, 24, 1023, b"PASS hunter2\r\n");
+    let answer = run("gap", forge.bytes());
+    assert_eq!(
+        answer.of("cleartext-credentials-ftp").len(),
+        1,
+        "{:?}",
+        answer.titles()
+    );
+    assert_eq!(answer.codes(), ["reassembly-gap"]);
+}
+
+#[test]
+fn a_request_behind_a_body_in_chunks_is_read() {
+    let answer = talk(
+        80,
+        &[
+            (
+                true,
+                b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=1\r\nab\r\nc",
+            ),
+            (
+                true,
+                b"\r\n0\r\nX: y\r\n\r\nGET /b HTTP/1.1\r\nAuthorization: Basic YWxpY2U6aHVudGVyMg==\r\n\r\n",
+            ),
+        ],
+    );
+    let rules: Vec<&str> = answer.titles().into_iter().map(|(rule, _)| rule).collect();
+    assert_eq!(rules, ["cleartext-credentials-http-basic"]);
+}
+
+#[test]
+fn a_hello_in_the_form_of_ssl_2_leads_to_the_versions_that_follow() {
+    let old = b"\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10";
+    let client = [&old[..], &[7; 37]].concat();
+    // A ServerHello of SSL 3.0 with 3DES.
+    let hello = [
+        &b"\x16\x03\x00\x00\x2a\x02\x00\x00\x26\x03\x00"[..],
+        &[1; 32],
+        b"\x00\x00\x0a\x00",
+    ]
+    .concat();
+    let answer = talk(443, &[(true, &client), (false, &hello)]);
+    let rules: Vec<&str> = answer.titles().into_iter().map(|(rule, _)| rule).collect();
+    assert_eq!(rules, ["tls-obsolete-version", "tls-weak-cipher"]);
+    let server = [&b"\x80\x20\x04\x00\x01\x00\x02"[..], &[7; 27]].concat();
+    let answer = talk(443, &[(true, &client), (false, &server)]);
+    assert_eq!(
+        answer.titles(),
+        [("tls-obsolete-version", "Obsolete TLS version negotiated: SSL 2.0")]
+    );
+}

@@ -1,6 +1,8 @@
-//! Reports about captures: Suricata's EVE and Zeek's logs, with the checks that all plugins share.
+//! Reports about captures: Suricata's EVE, Zeek's logs and tshark's JSON, with the checks that all plugins
+//! share.
 //!
-//! Suricata's are real; Zeek's are written here after its documentation, with the captures' own data.
+//! Suricata's and tshark's are real; Zeek's are written here after its documentation, with the captures'
+//! own data.
 
 use std::collections::BTreeMap;
 
@@ -58,18 +60,25 @@ fn the_documented_severities_are_the_real_ones() {
     Kit::new::<tamiz_pcap::Pcap>(env!("CARGO_MANIFEST_DIR")).check_severities("pcap", tamiz_pcap::SEVERITIES);
 }
 
-/// `alert` and `anomaly` events of the counts are findings, and no other.
+/// `alert` and `anomaly` events of the counts are findings of their own.
 #[test]
-fn alerts_and_anomalies_are_findings_and_nothing_else() {
+fn every_alert_and_every_anomaly_is_a_finding() {
     let kit = kit();
-    for row in kit.count_rows().iter().filter(|row| row.name.starts_with("eve/")) {
+    for row in kit
+        .count_rows()
+        .iter()
+        .filter(|row| row.name.starts_with("eve/") && !row.detail.contains_key("drop"))
+    {
         let answer = kit.convert(&kit.report(&row.name));
         let mut found: BTreeMap<&str, usize> = BTreeMap::new();
         for finding in &answer.host.findings {
-            let anomaly = finding.rule_id.starts_with("anomaly:");
-            *found
-                .entry(if anomaly { "anomaly" } else { "alert" })
-                .or_default() += 1;
+            // A signature is `gid:sid`; other events keep the rule that a raw capture would break.
+            let kind = match finding.rule_id.split_once(':') {
+                Some(("anomaly", _)) => "anomaly",
+                Some(_) => "alert",
+                None => "weak",
+            };
+            *found.entry(kind).or_default() += 1;
         }
         for kind in ["alert", "anomaly"] {
             let counted = row.detail.get(kind).copied().unwrap_or(0);
@@ -114,5 +123,87 @@ fn notices_tell_what_they_are_about() {
             .map(|finding| finding.cwe.clone())
             .collect();
         assert_eq!(cwe, [vec![295], vec![298], vec![200], vec![89], vec![]], "{name}");
+    }
+}
+
+/// Rule and severity of each finding, in order.
+fn rules(report: &str) -> Vec<String> {
+    let kit = kit();
+    let answer = kit.convert(&kit.report(report));
+    let findings = answer.host.findings.iter();
+    findings.map(|finding| finding.rule_id.clone()).collect()
+}
+
+#[test]
+fn what_is_weak_in_other_events_is_found_under_the_rules_of_raw_captures() {
+    assert_eq!(
+        rules("zeek/weak-protocols.json.log"),
+        [
+            "tls-obsolete-version",
+            "tls-certificate-untrusted",
+            "tls-certificate-expired",
+            "cleartext-credentials-ftp",
+            "ftp-anonymous-login",
+            "cleartext-credentials-http-basic",
+            "snmp-default-community",
+            "ssh-obsolete-version",
+            "cleartext-credentials-socks",
+            "kerberos-weak-encryption",
+            "vnc-without-authentication",
+            "intel:domain",
+            "signature:shop-php-upload",
+        ]
+    );
+    assert_eq!(
+        rules("zeek/rotated.log"),
+        [
+            "cleartext-credentials-ftp",
+            "cleartext-credentials-ftp",
+            "tls-certificate-weak-signature",
+        ]
+    );
+    let eve = rules("eve/weak-protocols.eve.jsonl");
+    for rule in [
+        "cleartext-credentials-ftp",
+        "cleartext-credentials-mqtt",
+        "cleartext-credentials-postgresql",
+        "cleartext-community-snmp",
+        "snmp-default-community",
+        "ssh-obsolete-version",
+        "smb-obsolete-version",
+        "vnc-without-authentication",
+        "kerberos-weak-encryption",
+        "1:9000100",
+    ] {
+        assert!(eve.iter().any(|known| known == rule), "{rule} is not in {eve:?}");
+    }
+}
+
+#[test]
+fn tshark_adds_passwords_of_protocols_that_are_not_read_otherwise() {
+    assert_eq!(
+        rules("tshark/fields.json"),
+        [
+            "cleartext-credentials-ldap",
+            "cleartext-credentials-mqtt",
+            "cleartext-credentials-postgresql",
+            "cleartext-credentials-socks",
+            "cleartext-credentials-irc",
+        ]
+    );
+    assert_eq!(rules("tshark/whole.json"), ["cleartext-credentials-ldap"]);
+    assert!(rules("tshark/nothing.json").is_empty());
+}
+
+/// The passwords of the cases stand in them, and in nothing that is made of them.
+#[test]
+fn no_password_of_a_report_is_kept() {
+    let kit = kit();
+    for row in kit.count_rows() {
+        let answer = kit.convert(&kit.report(&row.name));
+        let kept = format!("{:?} {:?}", answer.host.findings, answer.host.diagnostics);
+        for secret in ["hunter2", "s3cr3t", "wonderland"] {
+            assert!(!kept.contains(secret), "`{secret}` of {} is kept", row.name);
+        }
     }
 }

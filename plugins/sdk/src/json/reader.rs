@@ -75,7 +75,7 @@ pub struct JsonReader<'input> {
     ended: bool,
     /// For each level that was entered: whether a member was seen already.
     levels: Vec<bool>,
-    trailing_commas: bool,
+    loose_ends: bool,
 }
 
 impl<'input> JsonReader<'input> {
@@ -92,7 +92,7 @@ impl<'input> JsonReader<'input> {
             window_offset: 0,
             ended: false,
             levels: Vec::new(),
-            trailing_commas: false,
+            loose_ends: false,
         };
         reader.start()?;
         Ok(reader)
@@ -111,9 +111,10 @@ impl<'input> JsonReader<'input> {
         self.start()
     }
 
-    /// Takes a comma in front of a closing bracket of the envelope, which some tools write.
-    pub fn allow_trailing_commas(&mut self) {
-        self.trailing_commas = true;
+    /// Takes what a tool writes that puts its envelope together by hand: a comma in front of the first
+    /// member or behind the last, and an object where a key should be, which ends the one before it.
+    pub fn allow_loose_ends(&mut self) {
+        self.loose_ends = true;
     }
 
     /// The offset of the next byte.
@@ -171,7 +172,12 @@ impl<'input> JsonReader<'input> {
         if !self.next_member(b'}', "`,` or `}`")? {
             return Ok(None);
         }
-        if self.peek()? != b'"' {
+        let byte = self.peek()?;
+        if byte == b'{' && self.loose_ends {
+            self.levels.pop();
+            return Ok(None);
+        }
+        if byte != b'"' {
             return Err(self.syntax("a key"));
         }
         let offset = self.offset();
@@ -312,17 +318,18 @@ impl<'input> JsonReader<'input> {
             self.levels.pop();
             return Ok(false);
         }
-        if seen {
+        if seen || (self.loose_ends && byte == b',') {
             if byte != b',' {
                 return Err(self.syntax(expected));
             }
             self.position += 1;
-            if self.trailing_commas && self.peek()? == close {
+            if self.loose_ends && self.peek()? == close {
                 self.position += 1;
                 self.levels.pop();
                 return Ok(false);
             }
-        } else if let Some(level) = self.levels.last_mut() {
+        }
+        if let Some(level) = self.levels.last_mut() {
             *level = true;
         }
         Ok(true)
@@ -517,6 +524,38 @@ mod tests {
     use super::{JsonReader, Kind, Located};
     use crate::json::JsonError;
     use crate::memory::MemoryInput;
+
+    #[test]
+    fn an_envelope_with_loose_ends_is_read_where_that_is_allowed() {
+        let text = br#"{"a":[1,2,],{"b":[,3,],}{"c":4}"#;
+        let mut input = MemoryInput::new("report", &text[..]).with_chunk_bytes(3);
+        let mut reader = JsonReader::open(&mut input).expect("text");
+        reader.allow_loose_ends();
+        let mut seen = Vec::new();
+        while reader.kind().is_ok() {
+            reader.enter_object().expect("an object");
+            while let Some(key) = reader.next_key().expect("a key or the end") {
+                seen.push(key);
+                if reader.kind().expect("a value") != Kind::Array {
+                    reader.skip().expect("a number");
+                    continue;
+                }
+                reader.enter_array().expect("an array");
+                while reader.next_element().expect("a number or the end") {
+                    let span = reader.skip().expect("a number");
+                    seen.push(span.offset.to_string());
+                }
+            }
+        }
+        assert_eq!(seen, ["a", "6", "8", "b", "19", "c"]);
+
+        let mut input = MemoryInput::new("report", &text[..]);
+        let mut reader = JsonReader::open(&mut input).expect("text");
+        reader.enter_object().expect("an object");
+        reader.next_key().expect("a key");
+        reader.skip().expect("an array, or so it seems");
+        assert!(matches!(reader.next_key(), Err(JsonError::Syntax { .. })));
+    }
 
     /// Reads an array of objects and answers each element's text, or what was wrong.
     fn elements(text: &[u8], chunk_bytes: usize, limit_bytes: usize) -> Result<Vec<String>, JsonError> {

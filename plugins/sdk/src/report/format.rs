@@ -67,6 +67,11 @@ impl<'input> Source<'input> {
         self.head
     }
 
+    /// What its uploader or its tool calls it.
+    pub fn name(&self) -> String {
+        self.input.name()
+    }
+
     /// As one JSON document; see [`super::members`], [`super::each`] and [`super::objects`]. JSON lines
     /// have [`super::json_lines`].
     ///

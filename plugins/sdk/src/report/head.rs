@@ -177,7 +177,10 @@ impl Head {
 
     /// Whether it is a JSON object or array with nothing in it.
     pub fn is_empty(&self) -> bool {
-        matches!(self.shape, Shape::Object | Shape::Array) && self.complete && self.paths.is_empty()
+        matches!(self.shape, Shape::Object | Shape::Array)
+            && self.complete
+            && self.problem.is_none()
+            && self.paths.is_empty()
     }
 
     /// The name of an XML document's root element; empty for other documents.
@@ -205,9 +208,10 @@ impl Head {
         &self.first_line
     }
 
-    /// The first lines, as far as they are looked at.
+    /// The first lines, as far as they are looked at, without a byte-order mark.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        let lines = self.start.split(|&byte| byte == b'\n');
+        let start = self.start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.start);
+        let lines = start.split(|&byte| byte == b'\n');
         lines.map_while(|line| str::from_utf8(line).ok())
     }
 

@@ -18,7 +18,9 @@ pub fn is_advisory(text: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b':')
     });
-    known && rest_fits && count >= 2 && text.bytes().any(|byte| byte.is_ascii_digit())
+    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit()) || text.starts_with("GHSA-");
+    // Red Hat's, Alma's and Rocky's have a colon for the second dash: `RHSA-2020:1234`.
+    known && rest_fits && (count >= 2 || text.contains(':')) && has_digit
 }
 
 /// The ids of advisories in a text: an address, a title, a list.
@@ -67,6 +69,8 @@ mod tests {
             "CVE-2021-44228",
             "RUSTSEC-2020-0071",
             "PYSEC-2021-1",
+            "RHSA-2020:1234",
+            "GHSA-cfgh-jmpq-rvwx",
         ] {
             assert!(is_advisory(id), "{id}");
         }

@@ -1,10 +1,15 @@
 //! Certificates as sslyze tells them: whether they are trusted, and what they are made of.
 //!
 //! No clock is asked: a certificate is expired when it was so at the end of the scan, which sslyze
-//! writes behind all results, or in front of them where it sorts its keys.
+//! writes behind all results. Versions before 5 do not write it: there it is expired when the trust stores
+//! said so.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
-use tamiz_sdk::json::lenient::{Field, Object, Objects, Text, Whole};
+use serde::de::MapAccess;
+use serde::de::value::MapAccessDeserializer;
+use tamiz_sdk::json::lenient::{Decimal, Field, Lenient, Object, Objects, Text};
 use tamiz_sdk::model::Span;
 use tamiz_sdk::report::{Element, Session, Stop};
 
@@ -16,13 +21,13 @@ use crate::weakness::{self, Weakness};
 const WAITING_MAX: usize = 1000;
 
 /// RSA keys below this many bits can be broken.
-const KEY_BITS_MIN: i64 = 2048;
+const KEY_BITS_MIN: f64 = 2048.0;
 
 #[derive(Deserialize)]
 struct Deployment<'a> {
     #[serde(borrow, default)]
     received_certificate_chain: Field<Objects<Certificate<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "path_validation_result_list")]
     path_validation_results: Field<Objects<Validation<'a>>>,
     #[serde(default)]
     leaf_certificate_subject_matches_hostname: Field<bool>,
@@ -30,54 +35,77 @@ struct Deployment<'a> {
     received_chain_has_valid_order: Field<bool>,
 }
 
+/// The other names are those of versions 1 to 3.
 #[derive(Deserialize)]
 struct Certificate<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "notBefore")]
     not_valid_before: Text<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "notAfter")]
     not_valid_after: Text<'a>,
     #[serde(borrow, default)]
-    subject: Field<Object<Name<'a>>>,
+    subject: Field<Name<'a>>,
     #[serde(borrow, default)]
-    issuer: Field<Object<Name<'a>>>,
-    #[serde(borrow, default)]
-    signature_hash_algorithm: Field<Object<Hash<'a>>>,
-    #[serde(borrow, default)]
+    issuer: Field<Name<'a>>,
+    #[serde(borrow, default, alias = "signatureAlgorithm")]
+    signature_hash_algorithm: Field<Name<'a>>,
+    #[serde(borrow, default, alias = "publicKey")]
     public_key: Field<Object<Key<'a>>>,
 }
 
+/// A text alone, or in an object.
+struct Name<'a>(Cow<'a, str>);
+
 #[derive(Deserialize)]
-struct Name<'a> {
-    #[serde(borrow, default, alias = "rfc4514")]
+struct Named<'a> {
+    #[serde(borrow, default, alias = "rfc4514", alias = "name")]
     rfc4514_string: Text<'a>,
 }
 
-#[derive(Deserialize)]
-struct Hash<'a> {
-    #[serde(borrow, default)]
-    name: Text<'a>,
+impl<'de: 'a, 'a> Lenient<'de> for Name<'a> {
+    fn from_str(text: Cow<'de, str>) -> Field<Self> {
+        Field::Present(Self(text))
+    }
+
+    fn from_map<A: MapAccess<'de>>(members: A) -> Result<Field<Self>, A::Error> {
+        let named = Named::deserialize(MapAccessDeserializer::new(members))?;
+        Ok(match named.rfc4514_string {
+            Field::Present(text) => Field::Present(Self(text)),
+            Field::Absent => Field::Absent,
+            Field::Wrong => Field::Wrong,
+        })
+    }
 }
 
 #[derive(Deserialize)]
 struct Key<'a> {
     #[serde(borrow, default)]
     algorithm: Text<'a>,
-    #[serde(default)]
-    key_size: Whole,
+    #[serde(default, alias = "size")]
+    key_size: Field<Decimal>,
 }
 
 #[derive(Deserialize)]
 struct Validation<'a> {
     #[serde(default)]
     was_validation_successful: Field<bool>,
-    #[serde(borrow, default, alias = "openssl_error_string")]
+    #[serde(borrow, default, alias = "openssl_error_string", alias = "verify_string")]
     validation_error: Text<'a>,
+}
+
+impl Validation<'_> {
+    /// Versions before 5 only say what went wrong.
+    fn is_trusted(&self) -> bool {
+        let error = self.validation_error.text();
+        let said = self.was_validation_successful.get().copied();
+        said.unwrap_or(matches!(error, "" | "ok"))
+    }
 }
 
 /// Certificates whose dates wait for the date of the scan.
 #[derive(Default)]
 pub(super) struct Expiries {
     now: Option<String>,
+    undated: bool,
     waiting: Vec<Dates>,
 }
 
@@ -86,6 +114,9 @@ struct Dates {
     subject: String,
     before: String,
     after: String,
+    /// Whether a trust store said that it is expired, or not valid yet.
+    said_expired: bool,
+    said_early: bool,
 }
 
 impl Expiries {
@@ -103,8 +134,14 @@ impl Expiries {
         Ok(())
     }
 
+    /// Versions before 5 never tell the date.
+    pub(super) fn expect_no_date(&mut self) {
+        self.undated = true;
+    }
+
     fn add(&mut self, session: &mut Session<'_>, dates: Dates, element: &Element<'_>) -> Result<(), Stop> {
         match &self.now {
+            _ if self.undated => return dates.emit(session, dates.said_expired, dates.said_early, element),
             Some(now) => return dates.tell(session, now, element),
             None if self.waiting.len() < WAITING_MAX => self.waiting.push(dates),
             None => {}
@@ -115,11 +152,23 @@ impl Expiries {
 
 impl Dates {
     fn tell(&self, session: &mut Session<'_>, now: &str, element: &Element<'_>) -> Result<(), Stop> {
-        if seconds_text(&self.after).is_some_and(|after| after < now) {
+        let is_expired = seconds_text(&self.after).is_some_and(|after| after < now);
+        let is_early = seconds_text(&self.before).is_some_and(|before| before > now);
+        self.emit(session, is_expired, is_early, element)
+    }
+
+    fn emit(
+        &self,
+        session: &mut Session<'_>,
+        is_expired: bool,
+        is_early: bool,
+        element: &Element<'_>,
+    ) -> Result<(), Stop> {
+        if is_expired {
             let what = format!("{} was valid until {}", self.subject, self.after);
             session.emit(weakness::EXPIRED.finding(TOOL, &self.server, &what), element)?;
         }
-        if seconds_text(&self.before).is_some_and(|before| before > now) {
+        if is_early {
             let what = format!("{} is valid from {}", self.subject, self.before);
             session.emit(weakness::NOT_YET.finding(TOOL, &self.server, &what), element)?;
         }
@@ -158,19 +207,24 @@ pub(super) fn deployment(
     let mut tell =
         |weakness: &Weakness, what: &str| session.emit(weakness.finding(TOOL, server, what), element);
     let leaf = deployment.received_certificate_chain.objects().first();
-    let name = |name: Option<&Field<Object<Name<'_>>>>| {
-        let name = name.and_then(Field::object);
-        name.map_or_else(String::new, |name| name.rfc4514_string.text().to_owned())
+    let name = |name: Option<&Field<Name<'_>>>| {
+        let name = name.and_then(Field::get);
+        name.map_or_else(String::new, |name| name.0.clone().into_owned())
     };
     let (subject, issuer) = (
         name(leaf.map(|leaf| &leaf.subject)),
         name(leaf.map(|leaf| &leaf.issuer)),
     );
     let validations = deployment.path_validation_results.objects();
-    let is_trusted = |validation: &Validation<'_>| validation.was_validation_successful.get() != Some(&false);
+    let said = |words: &str| {
+        let mut errors = validations
+            .iter()
+            .map(|validation| validation.validation_error.text());
+        errors.any(|error| error.contains(words))
+    };
     if !subject.is_empty() && subject == issuer {
         tell(&weakness::SELF_SIGNED, &subject)?;
-    } else if !validations.is_empty() && !validations.iter().any(is_trusted) {
+    } else if !validations.is_empty() && !validations.iter().any(Validation::is_trusted) {
         let errors = validations
             .iter()
             .map(|validation| validation.validation_error.text());
@@ -187,25 +241,27 @@ pub(super) fn deployment(
         tell(&weakness::WRONG_ORDER, "")?;
     }
     let Some(leaf) = leaf else { return Ok(()) };
-    let hash = leaf.signature_hash_algorithm.object();
-    let hash = hash.map_or("", |hash| hash.name.text());
+    let hash = leaf.signature_hash_algorithm.get();
+    let hash = hash.map_or("", |hash| hash.0.as_ref());
     if matches!(hash, "md2" | "md5" | "sha1") {
         tell(&weakness::WEAK_SIGNATURE, hash)?;
     }
     if let Some(key) = leaf.public_key.object()
         && let Some(bits) = key.key_size.get()
-        && *bits < KEY_BITS_MIN
+        && bits.0 < KEY_BITS_MIN
         && ["RSA", "DSA"]
             .iter()
             .any(|kind| key.algorithm.text().contains(kind) && !key.algorithm.text().contains("EC"))
     {
-        tell(&weakness::WEAK_KEY, &format!("{bits} bits"))?;
+        tell(&weakness::WEAK_KEY, &format!("{} bits", bits.0))?;
     }
     let dates = Dates {
         server: server.clone(),
         subject,
         before: leaf.not_valid_before.text().to_owned(),
         after: leaf.not_valid_after.text().to_owned(),
+        said_expired: said("has expired"),
+        said_early: said("not yet valid"),
     };
     expiries.add(session, dates, element)
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tamiz_sdk::json::Located;
 use tamiz_sdk::json::lenient::{Field, Object, Text, Whole};
 use tamiz_sdk::json::{JsonReader, Kind};
+use tamiz_sdk::limits::RECORD_BYTES;
 use tamiz_sdk::model::{Severity, Span};
 use tamiz_sdk::report::{Element, Session, Stop, each, members, small_object, small_text, span_since};
 
@@ -16,7 +17,7 @@ use crate::weakness::{self, Weakness, of_protocol};
 /// Bytes of `true`, or of a word.
 const WORD_BYTES: usize = 256;
 
-/// A command, such as `heartbleed` or `tls_1_0_cipher_suites`.
+/// A command, such as `heartbleed` or `tls_1_0_cipher_suites`; up to version 2 `tlsv1`.
 pub(super) struct Command<'a> {
     name: &'a str,
     place: &'a str,
@@ -35,6 +36,7 @@ struct Accepted<'a> {
     cipher_suite: Field<Object<CipherSuite<'a>>>,
 }
 
+/// Up to version 2 the suite stands in the list itself.
 #[derive(Deserialize)]
 struct CipherSuite<'a> {
     #[serde(borrow, default)]
@@ -66,12 +68,16 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Reads the command, with the results in it (2 to 4) or in its `result` (5 and later).
+    /// Reads the command, with the results in it (1 to 4) or in its `result` (5 and later).
     pub(super) fn read(
         &mut self,
         reader: &mut JsonReader<'_>,
         session: &mut Session<'_>,
     ) -> Result<(), Stop> {
+        // Up to version 2 the only chain is told beside what is said of it.
+        if self.name == "certinfo" {
+            return self.certificate(reader, session);
+        }
         members(reader, session, |reader, session, key, kind| match (key, kind) {
             ("result", Kind::Object) => {
                 members(reader, session, |reader, session, key, kind| {
@@ -83,7 +89,9 @@ impl<'a> Command<'a> {
                 self.failed = small_text(reader)?.is_some_and(|status| status == "ERROR");
                 Ok(true)
             }
-            ("error_reason", Kind::String) => {
+            ("error_reason" | "error_message", Kind::String) => {
+                // Version 2 has no status: what failed has only this.
+                self.failed |= key == "error_message";
                 self.reason = small_text(reader)?.unwrap_or_default();
                 Ok(true)
             }
@@ -114,7 +122,9 @@ impl<'a> Command<'a> {
         kind: Kind,
     ) -> Result<bool, Stop> {
         match (key, kind) {
-            ("accepted_cipher_suites", Kind::Array) => self.suites(reader, session)?,
+            ("accepted_cipher_suites" | "accepted_cipher_list", Kind::Array) => {
+                self.suites(reader, session, key)?;
+            }
             ("certificate_deployments", Kind::Array) => {
                 let array = format!("{}.{key}", self.place);
                 each(reader, session, &array, |session, element| {
@@ -131,15 +141,40 @@ impl<'a> Command<'a> {
         Ok(true)
     }
 
-    fn suites(&mut self, reader: &mut JsonReader<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+    fn certificate(&mut self, reader: &mut JsonReader<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        match reader.value(RECORD_BYTES)? {
+            Located::Whole { bytes, span } => {
+                let element = Element::named(self.place, bytes, span);
+                certificate::deployment(session, &element, self.server, self.expiries)
+            }
+            Located::TooLarge { span } | Located::TooDeep { span } => {
+                let message = format!("{} could not be read: it is too large or too deep", self.place);
+                session.gap("record-unreadable", &message, Some(span));
+                Ok(())
+            }
+        }
+    }
+
+    fn suites(
+        &mut self,
+        reader: &mut JsonReader<'_>,
+        session: &mut Session<'_>,
+        key: &str,
+    ) -> Result<(), Stop> {
         let start = reader.offset();
-        let array = format!("{}.accepted_cipher_suites", self.place);
+        let array = format!("{}.{key}", self.place);
         let mut count = 0_u32;
-        let version = self.name.strip_suffix("_cipher_suites").unwrap_or(self.name);
-        let version = version.to_ascii_uppercase();
+        let version = version_name(self.name);
         each(reader, session, &array, |session, element| {
             count = count.saturating_add(1);
-            suite(session, &element, &version, self.server)
+            if key == "accepted_cipher_list" {
+                let mut repaired = Vec::new();
+                return match element.read_or_lose::<CipherSuite<'_>>(session, &mut repaired) {
+                    Some(cipher) => suite(session, &element, &cipher, &version, self.server),
+                    None => Ok(()),
+                };
+            }
+            accepted(session, &element, &version, self.server)
         })?;
         if count > 0 {
             self.accepted = Some(span_since(reader, start));
@@ -185,13 +220,30 @@ impl<'a> Command<'a> {
             ("is_vulnerable_to_client_renegotiation_dos" | "accepts_client_renegotiation", "true") => {
                 Some(&weakness::RENEGOTIATION_DOS)
             }
-            ("supports_early_data", "true") => Some(&weakness::EARLY_DATA),
+            ("supports_early_data" | "is_early_data_supported", "true") => Some(&weakness::EARLY_DATA),
+            ("compression_name", name) if !matches!(name, "" | "null") => Some(&weakness::COMPRESSION),
             _ => None,
         }
     }
 }
 
-fn suite(
+/// `tls_1_2_cipher_suites`, up to version 2 `tlsv1_2`, as `TLS_1_2`.
+fn version_name(command: &str) -> String {
+    match command {
+        "sslv2" => "SSL_2_0".to_owned(),
+        "sslv3" => "SSL_3_0".to_owned(),
+        "tlsv1" => "TLS_1_0".to_owned(),
+        "tlsv1_1" => "TLS_1_1".to_owned(),
+        "tlsv1_2" => "TLS_1_2".to_owned(),
+        "tlsv1_3" => "TLS_1_3".to_owned(),
+        other => other
+            .strip_suffix("_cipher_suites")
+            .unwrap_or(other)
+            .to_ascii_uppercase(),
+    }
+}
+
+fn accepted(
     session: &mut Session<'_>,
     element: &Element<'_>,
     version: &str,
@@ -205,6 +257,16 @@ fn suite(
         session.lose_record("record-unreadable", element, "has no `cipher_suite`");
         return Ok(());
     };
+    suite(session, element, cipher, version, server)
+}
+
+fn suite(
+    session: &mut Session<'_>,
+    element: &Element<'_>,
+    cipher: &CipherSuite<'_>,
+    version: &str,
+    server: &Endpoint,
+) -> Result<(), Stop> {
     let fields = [
         ("name", cipher.name.is_wrong()),
         ("key_size", cipher.key_size.is_wrong()),

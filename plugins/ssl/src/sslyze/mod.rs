@@ -1,12 +1,12 @@
-//! sslyze's JSON: 2 to 4 (`scan_commands_results`, keys sorted) and 5 to 6 (`scan_result`, each command
-//! with its `status`).
+//! sslyze's JSON: 1 and 2 (`accepted_targets`), 3 and 4 (`scan_commands_results`), 5 and 6 (`scan_result`,
+//! each command with its `status`). Keys are sorted up to version 4.
 //!
 //! A record is what the server accepts: a cipher suite, an outdated protocol version, and each weakness
 //! that a command shows. Commands that are passed are none. Shape:
 //! <https://nabla-c0d3.github.io/sslyze/documentation/json-output.html>.
 //!
 //! A dead target has an entry without results (`connectivity_status` is `ERROR`), or stands in
-//! `server_connectivity_errors`; a report without another one is refused.
+//! `server_connectivity_errors`, earlier in `invalid_targets`; a report without another one is refused.
 
 mod certificate;
 mod command;
@@ -60,20 +60,34 @@ impl Format for Sslyze {
             "server_scan_results[].scan_result",
             "server_scan_results[].scan_commands_results",
         ];
-        (head.has("server_scan_results") && head.count(&keys) + head.count(&inner) >= 2).into()
+        let early = [
+            "accepted_targets",
+            "invalid_targets",
+            "sslyze_version",
+            "sslyze_url",
+        ];
+        let early = head.has("accepted_targets[].commands_results") || head.count(&early) >= 3;
+        let late = head.has("server_scan_results") && head.count(&keys) + head.count(&inner) >= 2;
+        (late || early).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
-        session.tool_is(TOOL, source.head().text("sslyze_version"));
+        let head = source.head();
+        session.tool_is(TOOL, head.text("sslyze_version"));
         let mut reader = source.json()?;
         let keys = ["server_location", "server_info"];
+        let list = if head.has("accepted_targets") {
+            "accepted_targets"
+        } else {
+            "server_scan_results"
+        };
         let mut reading = Reading {
-            servers: ahead::members_of(&mut reader, "server_scan_results", &keys)?,
+            servers: ahead::members_of(&mut reader, list, &keys)?,
             ..Reading::default()
         };
         members(&mut reader, session, |reader, session, key, kind| {
             match (key, kind) {
-                ("server_scan_results", Kind::Array) => {
+                ("server_scan_results" | "accepted_targets", Kind::Array) => {
                     objects(reader, session, key, |reader, session, name| {
                         reading.one_server(reader, session, name)
                     })?;
@@ -84,6 +98,16 @@ impl Format for Sslyze {
                         let text = |key: &str| ahead::text(value.get(key));
                         let problem = format!("{}: {}", text("server_string"), text("error_message"));
                         reading.missed(session, &problem);
+                        Ok(())
+                    })?;
+                }
+                ("invalid_targets", Kind::Array) => {
+                    each(reader, session, key, |session, element| {
+                        let targets: Members = serde_json::from_slice(element.bytes()).unwrap_or_default();
+                        for (server, error) in &targets {
+                            let problem = format!("{server}: {}", ahead::text(Some(error)));
+                            reading.missed(session, &problem);
+                        }
                         Ok(())
                     })?;
                 }
@@ -138,8 +162,11 @@ impl Reading {
         let (mut trace, mut dead) = (String::new(), false);
         members(reader, session, |reader, session, key, kind| {
             match (key, kind) {
-                ("scan_result" | "scan_commands_results", Kind::Object) => {
+                ("scan_result" | "scan_commands_results" | "commands_results", Kind::Object) => {
                     self.contact = true;
+                    if key != "scan_result" {
+                        self.expiries.expect_no_date();
+                    }
                     self.commands(reader, session, name)?;
                 }
                 ("scan_commands_errors", Kind::Object) => {
@@ -189,12 +216,12 @@ impl Reading {
     }
 }
 
-/// The server of a result: `server_location`, or in versions 2 to 4 `server_info.server_location`.
+/// The server of a result: `server_location`, in versions 3 and 4 `server_info.server_location`, before
+/// them `server_info`.
 fn endpoint(members: &Members) -> Endpoint {
-    let info = members
-        .get("server_info")
-        .and_then(|info| info.get("server_location"));
-    let location = members.get("server_location").or(info);
+    let info = members.get("server_info");
+    let inner = info.and_then(|info| info.get("server_location"));
+    let location = members.get("server_location").or(inner).or(info);
     let member = |key: &str| ahead::text(location.and_then(|location| location.get(key)));
     let host = match member("hostname") {
         name if name.is_empty() => member("ip_address"),

@@ -1,4 +1,4 @@
-//! testssl.sh's reports (2.9 to 3.2): JSON flat and pretty, and CSV.
+//! testssl.sh's reports (2.8 to 3.2): JSON flat and pretty, and CSV.
 //!
 //! One entry per check, also for those that are passed: `OK` and `INFO` are findings of severity `info`,
 //! so that every entry is one. Shape: <https://github.com/testssl/testssl.sh>, `doc/testssl.1.md`.
@@ -35,6 +35,8 @@ pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
         ("HIGH", Severity::High),
         ("MEDIUM", Severity::Medium),
         ("LOW", Severity::Low),
+        // Version 2.8, which knew no degrees.
+        ("NOT OK", Severity::High),
         ("WARN", Severity::Info),
         ("INFO", Severity::Info),
         ("OK", Severity::Info),

@@ -27,6 +27,10 @@ impl Format for Table {
         let read = rows(&mut table, session, |session, row| {
             let server = server(&row.get("fqdn/ip"), &row.get("port"));
             let severity = row.get("severity");
+            // Tables of several targets, one after the other.
+            if row.get("id") == "id" && severity == "severity" {
+                return Ok(());
+            }
             let entry = Entry {
                 id: &row.get("id"),
                 severity: (!severity.is_empty()).then_some(severity.as_ref()),

@@ -1,4 +1,4 @@
-//! nikto's reports, 2.1 to 2.5: XML, JSON and CSV.
+//! nikto's reports, 2.1 to 2.6: XML, JSON and CSV.
 //!
 //! Shapes: <https://github.com/sullo/nikto>, `program/templates/xml_*.tmpl` and
 //! `program/plugins/nikto_report_*.plugin`. Of a target that is dead nikto writes an envelope without a
@@ -28,6 +28,9 @@ pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
     words: &[("(no word)", Severity::Low)],
 };
 
+/// How the messages begin that are about nikto's own troubles.
+const FAILURES: [&str; 2] = ["ERROR: ", "No web server found on "];
+
 /// One item, whatever the format.
 #[derive(Default)]
 struct Item<'a> {
@@ -46,11 +49,14 @@ fn emit(session: &mut Session<'_>, record: &dyn Record, item: &Item<'_>) -> Resu
         session.lose_record("record-unreadable", record, "says nothing");
         return Ok(());
     }
+    if FAILURES.iter().any(|start| message.starts_with(start)) {
+        session.lose_record("tool-error", record, &format!("tells of a failure: {message}"));
+        return Ok(());
+    }
     // Some messages begin with the path, which is the place.
-    let title = match message.strip_prefix(item.path) {
-        Some(rest) if !item.path.is_empty() && rest.starts_with(": ") => &rest[2..],
-        _ => message,
-    };
+    let title = Some(message.strip_prefix(item.path).unwrap_or(message))
+        .and_then(|rest| rest.strip_prefix(':'))
+        .map_or(message, str::trim_start);
     let rule = if item.id.is_empty() { "item" } else { item.id };
     let mut finding = FindingBuilder::new(TOOL, rule)
         .title(title)
@@ -58,8 +64,8 @@ fn emit(session: &mut Session<'_>, record: &dyn Record, item: &Item<'_>) -> Resu
         .severity(Severity::Low, None)
         .category("security")
         .location(place::at(item.url, item.method, "", ""));
-    let osvdb = item.osvdb.trim_start_matches("OSVDB-");
-    if !matches!(osvdb, "" | "0") {
+    let osvdb = item.osvdb.trim_start_matches("OSVDB-").trim_start_matches('0');
+    if !osvdb.is_empty() {
         finding = finding.extra_text("osvdb", osvdb);
     }
     for id in advisories(message).chain(advisories(item.references)) {

@@ -1,9 +1,11 @@
 //! The API's answers: parts of data, each with a type of content.
 
 use serde::Deserialize;
+use serde::de::{MapAccess, SeqAccess};
 use serde_json::value::RawValue;
-use tamiz_sdk::json::Kind;
-use tamiz_sdk::json::lenient::{Field, Members, Object, Text, Texts, Whole};
+use tamiz_sdk::json::lenient::{Field, Lenient, Members, Object, Objects, Text, Texts, Whole};
+use tamiz_sdk::json::{Kind, Located};
+use tamiz_sdk::limits::RECORD_BYTES;
 use tamiz_sdk::model::LogLevel;
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, members};
 
@@ -48,7 +50,31 @@ struct Injection<'a> {
     #[serde(borrow, default)]
     dbms: Texts<'a>,
     #[serde(borrow, default)]
-    data: Field<Members<Field<Object<Technique<'a>>>>>,
+    data: Field<Techniques<'a>>,
+}
+
+/// By number, or since 1.10 a list.
+struct Techniques<'a>(Vec<Technique<'a>>);
+
+impl<'de: 'a, 'a> Lenient<'de> for Techniques<'a> {
+    fn from_seq<A: SeqAccess<'de>>(list: A) -> Result<Field<Self>, A::Error> {
+        Ok(match Objects::from_seq(list)? {
+            Field::Present(objects) => Field::Present(Self(objects.entries)),
+            _ => Field::Wrong,
+        })
+    }
+
+    fn from_map<A: MapAccess<'de>>(members: A) -> Result<Field<Self>, A::Error> {
+        let members = Members::<Field<Object<Technique<'a>>>>::from_map(members)?;
+        let Field::Present(Members(members)) = members else {
+            return Ok(Field::Wrong);
+        };
+        let objects = members.into_iter().filter_map(|(_, technique)| match technique {
+            Field::Present(Object(technique)) => Some(technique),
+            _ => None,
+        });
+        Ok(Field::Present(Self(objects.collect())))
+    }
 }
 
 #[derive(Deserialize)]
@@ -57,6 +83,12 @@ struct Technique<'a> {
     title: Text<'a>,
     #[serde(borrow, default)]
     payload: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow, default)]
+    sqlmap_version: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +131,13 @@ impl Format for SqlmapApi {
                         reached = true;
                         part(session, &element, &mut url)
                     })?;
+                }
+                ("meta", Kind::Object) => {
+                    if let Located::Whole { bytes, .. } = reader.value(RECORD_BYTES)? {
+                        let meta: Meta<'_> = serde_json::from_slice(bytes).unwrap_or_default();
+                        let version = meta.sqlmap_version.text().trim_start_matches("sqlmap/");
+                        session.tool_is(TOOL, version.split('#').next());
+                    }
                 }
                 ("log", Kind::Array) => each(reader, session, key, |_, element| {
                     let line: Option<LogLine<'_>> = serde_json::from_slice(element.bytes()).ok();
@@ -186,10 +225,7 @@ fn points(
                 ("data", injection.data.is_wrong()),
             ],
         );
-        let techniques = injection.data.members().iter();
-        let techniques: Vec<_> = techniques
-            .filter_map(|(_, technique)| technique.object())
-            .collect();
+        let techniques = injection.data.get().map_or(&[][..], |list| &list.0);
         let point = Point {
             url,
             place: injection.place.text(),

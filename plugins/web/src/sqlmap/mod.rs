@@ -1,13 +1,15 @@
-//! sqlmap's reports, 1.x: the answers of its API, and its table of results.
+//! sqlmap's reports, 1.x: the answers of its API (and `--report-json`, 1.10), its table of results, its log.
 //!
 //! Shapes: <https://github.com/sqlmapproject/sqlmap>, `lib/utils/api.py` (`/scan/ID/data` and
 //! `/scan/ID/log`, joined or not) and `lib/controller/controller.py` (`--results-file`). What it read
 //! out of a database is data of the target, and is not taken over.
 
 mod api;
+mod log;
 mod table;
 
 pub(crate) use api::SqlmapApi;
+pub(crate) use log::SqlmapLog;
 pub(crate) use table::SqlmapTable;
 
 use tamiz_sdk::FindingBuilder;

@@ -7,7 +7,7 @@ use tamiz_sdk::json::{JsonReader, Kind, Located};
 use tamiz_sdk::limits::RECORD_BYTES;
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, each, members};
 
-use super::{Class, Flaw, TOOL, emit, refuse_silence};
+use super::{Class, Flaw, TOOL, emit, judge_silence};
 use crate::words::{Word, word};
 
 /// Classes whose texts are kept; wapiti has about forty.
@@ -54,6 +54,8 @@ struct Entry<'a> {
     #[serde(borrow, default)]
     http_request: Text<'a>,
     #[serde(borrow, default)]
+    curl_command: Text<'a>,
+    #[serde(borrow, default)]
     wstg: Texts<'a>,
 }
 
@@ -62,6 +64,8 @@ struct Walk {
     target: String,
     crawled: Option<i64>,
     classes: Vec<Class>,
+    /// Whether the document was gone through for what stands behind the flaws.
+    surveyed: bool,
 }
 
 impl Format for WapitiJson {
@@ -102,20 +106,33 @@ impl Format for WapitiJson {
         };
         let mut reader = source.json()?;
         if walk.target.is_empty() {
-            // A report that is cut has no target; its flaws are read all the same.
-            let _ = walk.document(&mut reader, session, false);
-            reader.rewind()?;
+            walk.survey(&mut reader, session)?;
         }
-        walk.document(&mut reader, session, true)?;
+        match walk.document(&mut reader, session, true) {
+            Err(Stop::Again) => {
+                reader.rewind()?;
+                walk.survey(&mut reader, session)?;
+                walk.document(&mut reader, session, true)?;
+            }
+            end => end?,
+        }
         reader.finish()?;
-        if session.records() == before && walk.crawled.unwrap_or(0) < 1 {
-            return Err(refuse_silence());
+        if session.records() == before {
+            return judge_silence(session, walk.crawled);
         }
         Ok(())
     }
 }
 
 impl Walk {
+    /// Reads what stands behind the flaws and is needed for them, and goes back.
+    fn survey(&mut self, reader: &mut JsonReader<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
+        self.surveyed = true;
+        // A report that is cut has no target; its flaws are read all the same.
+        let _ = self.document(reader, session, false);
+        Ok(reader.rewind()?)
+    }
+
     fn document(
         &mut self,
         reader: &mut JsonReader<'_>,
@@ -129,6 +146,10 @@ impl Walk {
                     self.classifications(reader, session)?;
                 }
                 ("vulnerabilities" | "anomalies" | "additionals", Kind::Object) if with_flaws => {
+                    // The texts of the classes stand in front, unless somebody sorted the keys.
+                    if self.classes.is_empty() && !self.surveyed {
+                        return Err(Stop::Again);
+                    }
                     self.section(reader, session, key)?;
                 }
                 _ => return Ok(false),
@@ -235,6 +256,7 @@ fn entry(
         info: entry.info.text(),
         module: entry.module.text(),
         request: entry.http_request.text(),
+        curl: entry.curl_command.text(),
         codes: entry.wstg.texts().collect(),
     };
     emit(session, element, target, class, &flaw)

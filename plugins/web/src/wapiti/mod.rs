@@ -1,8 +1,8 @@
-//! wapiti's reports, 3.x: JSON and XML.
+//! wapiti's reports, 2.3 and later: JSON and XML.
 //!
 //! Shapes: <https://github.com/wapiti-scanner/wapiti>, `wapitiCore/report/`. What an entry's class means
-//! (description, solution, references) stands once per class. A report that counts no crawled page and
-//! no entry is that of a dead target, and refused.
+//! (description, solution, references) stands once per class. A report without an entry that counts no
+//! crawled page is that of a dead target, and refused; versions before 3.0.5 do not count.
 
 mod json;
 mod xml;
@@ -15,6 +15,7 @@ use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::{Record, Session, Stop};
 use tamiz_sdk::vocabulary::{SeverityTable, cwes};
 
+use crate::html;
 use crate::place;
 
 const TOOL: &str = "wapiti";
@@ -53,6 +54,8 @@ struct Flaw<'a> {
     info: &'a str,
     module: &'a str,
     request: &'a str,
+    /// Has the whole address, where the report does not name the target.
+    curl: &'a str,
     codes: Vec<&'a str>,
 }
 
@@ -74,7 +77,8 @@ fn emit(
     } else {
         format!("{info}\n\n{}", class.description)
     };
-    let url = place::join(target, flaw.path);
+    let base = html::addresses(flaw.curl).next().filter(|_| target.is_empty());
+    let url = place::join(base.unwrap_or(target), flaw.path);
     let evidence = place::request_line(flaw.request);
     let mut finding = FindingBuilder::new(
         TOOL,
@@ -114,7 +118,18 @@ fn emit(
     session.emit(finding, record)
 }
 
-/// Nobody answered.
-fn refuse_silence() -> Stop {
-    Stop::Broken("wapiti crawled no page: the target did not answer".to_owned())
+/// For a report without an entry.
+fn judge_silence(session: &mut Session<'_>, crawled: Option<i64>) -> Result<(), Stop> {
+    match crawled {
+        Some(pages) if pages > 0 => {}
+        Some(_) => {
+            let problem = "wapiti crawled no page: the target did not answer";
+            return Err(Stop::Broken(problem.to_owned()));
+        }
+        None => {
+            let message = "wapiti lists nothing and counts no pages: nothing shows that the target answered";
+            session.gap("no-contact-shown", message, None);
+        }
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use tamiz_sdk::report::{Event, Format, Head, Recognition, Session, Source, Stop, XmlRecord, walk};
 
-use super::{Class, Flaw, TOOL, emit, refuse_silence};
+use super::{Class, Flaw, TOOL, emit, judge_silence};
 
 /// References of a class that are kept; wapiti has three or four.
 const REFERENCES_MAX: usize = 32;
@@ -12,7 +12,7 @@ pub(crate) struct WapitiXml;
 #[derive(Default)]
 struct Walk {
     target: String,
-    crawled: u64,
+    crawled: Option<i64>,
     section: &'static str,
     class: Class,
     /// Pages that were crawled are called entries, too.
@@ -55,8 +55,8 @@ impl Format for WapitiXml {
             }
             Ok(())
         })?;
-        if session.records() == before && state.crawled == 0 {
-            return Err(refuse_silence());
+        if session.records() == before {
+            return judge_silence(session, state.crawled);
         }
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Walk {
         let text = node.text();
         match (node.name(), node.attribute("name").unwrap_or_default()) {
             ("info", "target") => self.target = text.into_owned(),
-            ("info", "crawledPages") => self.crawled = text.parse().unwrap_or(0),
+            ("info", "crawledPages") => self.crawled = text.trim().parse().ok(),
             ("info", "generatorVersion") => {
                 session.tool_is(TOOL, Some(text.strip_prefix("Wapiti ").unwrap_or(&text)));
             }
@@ -107,7 +107,7 @@ impl Walk {
         let text = |name: &str| node.child_text(name);
         let (method, path, level) = (text("method"), text("path"), text("level"));
         let (parameter, info, module) = (text("parameter"), text("info"), text("module"));
-        let request = text("http_request");
+        let (request, curl) = (text("http_request"), text("curl_command"));
         let flaw = Flaw {
             section: self.section,
             method: &method,
@@ -117,6 +117,7 @@ impl Walk {
             info: &info,
             module: &module,
             request: &request,
+            curl: &curl,
             codes: Vec::new(),
         };
         emit(session, record, &self.target, &self.class, &flaw)

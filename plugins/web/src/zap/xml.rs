@@ -48,6 +48,12 @@ fn alert(session: &mut Session<'_>, record: &XmlRecord<'_>) -> Result<(), Stop> 
     let (plugin, reference) = (text("pluginid"), text("alertRef"));
     let (alert, name) = (text("alert"), text("name"));
     let (risk, confidence) = (text("riskcode"), text("confidence"));
+    // Up to 2.3 it was called so.
+    let confidence = if confidence.is_empty() {
+        text("reliability")
+    } else {
+        confidence
+    };
     let (description, other, solution) = (text("desc"), text("otherinfo"), text("solution"));
     let (references, cwe, wasc) = (text("reference"), text("cweid"), text("wascid"));
     let tags: Vec<_> = node
@@ -62,9 +68,8 @@ fn alert(session: &mut Session<'_>, record: &XmlRecord<'_>) -> Result<(), Stop> 
         .flat_map(|list| list.all("instance"))
         .map(instance)
         .collect();
-    // 2.6 and earlier have the one place in the alert itself.
-    if instances.is_none() && node.child("uri").is_some() {
-        places.push(instance(node));
+    if instances.is_none() {
+        places = places_of(node);
     }
     let item = Alert {
         plugin: &plugin,
@@ -82,6 +87,28 @@ fn alert(session: &mut Session<'_>, record: &XmlRecord<'_>) -> Result<(), Stop> 
         places,
     };
     emit(session, record, &item)
+}
+
+/// Old versions have the places of an alert in the alert itself: each `uri` begins one.
+fn places_of(alert: Node<'_>) -> Vec<Location> {
+    let mut places: Vec<[String; 5]> = Vec::new();
+    for node in alert.children() {
+        let fields = ["uri", "method", "param", "evidence", "attack"];
+        let Some(index) = fields.iter().position(|name| *name == node.name()) else {
+            continue;
+        };
+        if index == 0 {
+            places.push(Default::default());
+        }
+        if let Some(field) = places.last_mut().and_then(|place| place.get_mut(index)) {
+            *field = node.text().into_owned();
+        }
+    }
+    let location = |[uri, method, parameter, evidence, attack]: &[String; 5]| {
+        let evidence = if evidence.is_empty() { attack } else { evidence };
+        place::at(uri, method, parameter, evidence)
+    };
+    places.iter().map(location).collect()
 }
 
 fn instance(node: Node<'_>) -> Location {

@@ -23,7 +23,6 @@ fn refused(name: &str, words: &str) {
 
 #[test]
 fn a_dead_target_is_no_clean_one() {
-    refused("ffuf/refused.json", "no proof that the target answered");
     refused("wapiti/refused-3.2.3.json", "did not answer");
     refused("wapiti/dead-3.2.xml", "did not answer");
     refused("whatweb/refused.json", "without a target that answered");
@@ -34,8 +33,24 @@ fn a_dead_target_is_no_clean_one() {
     refused("zap/no-site.json", "reached none");
     refused("zap/no-site.xml", "reached none");
     refused("nmap/nobody-answers.xml", "dead or filtered");
-    refused("dirsearch/nothing.json", "no proof that the target answered");
-    refused("burp/without-issues.xml", "no issue");
+    refused("nikto/unresolvable-2.1.6.json", "reached no target");
+    refused("nikto/no-server-2.1.6.json", "reached no target");
+}
+
+#[test]
+fn a_report_that_lists_nothing_and_shows_no_contact_is_a_partial_one() {
+    for name in [
+        "ffuf/refused.json",
+        "dirsearch/nothing.json",
+        "burp/without-issues.xml",
+        "wapiti/nothing-2.3.xml",
+    ] {
+        let answer = read(name);
+        let outcome = answer.outcome.as_ref().expect(name);
+        assert_eq!(outcome.completeness, Completeness::Partial, "{name}");
+        assert_eq!((outcome.records, outcome.findings), (0, 0), "{name}");
+        assert_eq!(answer.told("no-contact-shown").len(), 1, "{name}");
+    }
 }
 
 #[test]
@@ -108,6 +123,9 @@ fn secrets_are_redacted_and_known_by_their_hash() {
         ("zap/shop-2.15.json", "hunter2"),
         ("wapiti/vulnweb-3.2.3.json", "session=0001"),
         ("burp/shop-2024.xml", "UE9TVCAvbG9naW4"),
+        ("wfuzz/requests.json", "hunter2"),
+        ("wapiti/shop-2.3.xml", "a=secret"),
+        ("wpscan/themes-3.8.json", "correct horse"),
     ] {
         let answer = read(name);
         let text = format!("{:?}{:?}", answer.host.findings, answer.host.diagnostics);
@@ -141,6 +159,71 @@ fn nikto_2_1_writes_commas_behind_last_entries_and_zeros_in_front_of_numbers() {
     assert_eq!((outcome.records, outcome.findings), (3, 3));
     assert_eq!(answer.host.findings[1].rule_id, "001805");
     assert_eq!(answer.host.findings[2].cve, ["CVE-2004-2320"]);
+}
+
+#[test]
+fn nikto_2_1_forgets_ends_and_commas_between_targets() {
+    for (name, records, lost, last) in [
+        (
+            "nikto/targets-2.1.6-first.json",
+            3,
+            1,
+            "https://other.example.test:8443/icons/README",
+        ),
+        (
+            "nikto/targets-2.1.6-second.json",
+            3,
+            0,
+            "http://other.example.test:80/b",
+        ),
+        (
+            "nikto/pretty-2.6.json",
+            2,
+            0,
+            "http://shop.example.test:8080/x.ico",
+        ),
+    ] {
+        let answer = read(name);
+        let outcome = answer.outcome.as_ref().expect(name);
+        assert_eq!((outcome.records, outcome.skipped), (records, lost), "{name}");
+        let finding = answer.host.findings.last().expect(name);
+        let Some(Location::Url(place)) = finding.locations.first() else {
+            panic!("{name} has no address");
+        };
+        assert_eq!(place.url, last, "{name}");
+    }
+}
+
+#[test]
+fn zap_2_3_has_the_places_of_an_alert_in_the_alert() {
+    let finding = &read("zap/several-places-2.3.xml").host.findings[0];
+    assert_eq!(
+        (finding.locations.len(), finding.confidence),
+        (2, Confidence::Medium)
+    );
+}
+
+#[test]
+fn what_a_template_extracts_tells_equal_places_apart() {
+    let answer = read("nuclei/places.jsonl");
+    let findings = &answer.host.findings;
+    assert_eq!(findings[0].references.len(), 2);
+    assert_eq!(findings[1].locations, findings[2].locations);
+    assert!(findings[1].extra != findings[2].extra);
+    assert_eq!(findings[1].cwe, [200, 522]);
+    assert!(matches!(&findings[3].locations[..], [Location::File(place)] if place.path == "src/app.js"));
+}
+
+#[test]
+fn vulnerabilities_in_the_text_of_nmaps_scripts_are_records() {
+    let answer = read("nmap/scripts-of-all-kinds.xml");
+    let of = |script: &str| {
+        let findings = answer.host.findings.iter();
+        findings
+            .filter(|finding| finding.rule_name.as_deref() == Some(script))
+            .count()
+    };
+    assert_eq!((of("vulners"), of("vulscan")), (4, 2));
 }
 
 #[test]

@@ -182,6 +182,7 @@ pub(crate) fn findings(count: u32) -> Vec<StoredFinding> {
         .map(|number| StoredFinding {
             id: FindingId::fresh(),
             fingerprint: Fingerprint([u8::try_from(number % 256).unwrap(); 32]),
+            cvss_score: None,
             finding: finding_of(number),
         })
         .collect()

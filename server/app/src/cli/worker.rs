@@ -154,13 +154,8 @@ fn tools_table(inventory: &Inventory) -> String {
     let here = inventory.available.iter().map(|tool| {
         let entry = &tool.entry;
         let place = tool.binary.display().to_string();
-        (
-            entry.scan_types.join(","),
-            0,
-            &entry.name,
-            tool.version.clone(),
-            place,
-        )
+        let version = tool.version.clone().unwrap_or_else(|| "(untold)".to_owned());
+        (entry.scan_types.join(","), 0, &entry.name, version, place)
     });
     let missing = inventory.missing.iter().map(|tool| {
         let types = tool.scan_types.join(",");

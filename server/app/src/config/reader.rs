@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::layers::{Problem, Setting};
+use super::layers::{Origin, Problem, Setting};
 use super::target::{NetworkAllowance, Resolver, TargetSettings};
 use super::typed::{
     ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,
@@ -85,7 +85,13 @@ impl Reader<'_> {
     }
 
     fn target(&mut self) -> TargetSettings {
+        let named = self
+            .setting("target_resolvers")
+            .and_then(|setting| setting.layers.last());
+        let resolvers_are_named =
+            named.is_some_and(|(origin, text)| *origin != Origin::Default && !text.is_empty());
         TargetSettings {
+            resolvers_are_named,
             networks_allowed: self
                 .optional("target_networks_allowed", listed::<NetworkAllowance>)
                 .unwrap_or_default(),

@@ -15,6 +15,8 @@ pub struct TargetSettings {
     pub networks_allowed: Vec<NetworkAllowance>,
     /// name servers that DNS tools ask, in their order
     pub resolvers: Vec<SocketAddr>,
+    /// whether the operator named them: then they are asked for the addresses of targets, too
+    pub resolvers_are_named: bool,
 }
 
 impl TargetSettings {
@@ -123,5 +125,17 @@ mod tests {
         assert_eq!(texts, ["10.0.0.53:53", "[::1]:5353", "[::1]:53"]);
         assert!(resolvers("dns.example").is_err());
         assert!(resolvers("").unwrap().config.target.resolvers.is_empty());
+    }
+
+    #[test]
+    fn name_servers_are_named_by_the_operator_or_the_machines_own() {
+        for (key, value, named) in [
+            ("target_resolvers", "10.0.0.53", true),
+            ("target_resolvers", "", false),
+            ("listen", "127.0.0.1:1", false),
+        ] {
+            let target = resolve(given(key, value)).unwrap().config.target;
+            assert_eq!(target.resolvers_are_named, named, "{key} = {value:?}");
+        }
     }
 }

@@ -9,14 +9,13 @@ use tamiz_core::summary::Summary;
 use tamiz_core::{ProjectId, TaskId, TaskStatus};
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::attempt::{self, Ending, Fence};
-use tamiz_store::finding::StoredFinding;
 use tamiz_store::pcap_session::{self, NewPcapSession};
 use tamiz_store::tool_execution::ToolExecution;
 use tamiz_store::{Store, TenantScope, artifact, finding, scan_result, tool_execution};
 use tokio::sync::mpsc;
 
 use super::FlowError;
-use crate::spool;
+use crate::spool::{self, Batch};
 
 /// Batches read ahead of the database: enough to keep it busy, little enough to stay small.
 const BATCHES_AHEAD: usize = 2;
@@ -83,15 +82,20 @@ pub async fn finish_attempt(
     }
     if let Some(results) = &yielded.results {
         let mut batches = read_ahead(results.spool.clone());
-        let mut stored = 0;
+        let mut stored = (0, 0);
         while let Some(batch) = batches.recv().await {
-            let batch = batch.map_err(|error| FlowError::fault("reading the findings back", error))?;
-            stored += finding::insert(&mut tx, of.project, of.task, batch).await?;
+            let Batch {
+                findings,
+                occurrences,
+            } = batch.map_err(|error| FlowError::fault("reading the findings back", error))?;
+            if !findings.is_empty() {
+                stored.0 += finding::insert(&mut tx, of.project, of.task, findings).await?;
+            }
+            if !occurrences.is_empty() {
+                stored.1 += finding::insert_occurrences(&mut tx, &occurrences).await?;
+            }
         }
-        if stored != u64::from(results.summary.findings) {
-            let message = format!("{stored} findings were stored of {}", results.summary.findings);
-            return Err(FlowError::fault("storing the findings", message));
-        }
+        check_stored(stored, &results.summary)?;
         scan_result::create(&mut tx, of.task, &results.summary, results.report_path.as_deref()).await?;
         if let Some(session) = &results.session {
             pcap_session::create(&mut tx, of.task, session).await?;
@@ -104,8 +108,21 @@ pub async fn finish_attempt(
     Ok(Some(ended))
 }
 
+/// All that the totals speak of must be there.
+fn check_stored((findings, occurrences): (u64, u64), summary: &Summary) -> Result<(), FlowError> {
+    let told = (u64::from(summary.findings), u64::from(summary.occurrences));
+    if (findings, occurrences) == told {
+        return Ok(());
+    }
+    let message = format!(
+        "{findings} findings and {occurrences} occurrences were stored of {} and {}",
+        told.0, told.1
+    );
+    Err(FlowError::fault("storing the findings", message))
+}
+
 /// Parses the spool on a blocking thread, a few batches ahead of the database.
-fn read_ahead(path: PathBuf) -> mpsc::Receiver<std::io::Result<Vec<StoredFinding>>> {
+fn read_ahead(path: PathBuf) -> mpsc::Receiver<std::io::Result<Batch>> {
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     tokio::task::spawn_blocking(move || {
         let batches = match spool::read(&path, finding::ROWS_PER_INSERT) {

@@ -67,7 +67,7 @@ impl Script {
             .tool("script")
             .unwrap_or_else(|| panic!("{:?}", inventory.missing))
             .clone();
-        assert_eq!(tool.version, "1.0");
+        assert_eq!(tool.version.as_deref(), Some("1.0"));
         fs::create_dir(folder.path().join("target")).expect("target");
         fs::write(folder.path().join("target/file"), "text").expect("file");
         Self {

@@ -115,6 +115,8 @@ pub(super) struct BoxPlan<'a> {
     pub(super) rules: Option<&'a Path>,
     /// A folder of the catalogue's settings for the tool.
     pub(super) settings: Option<&'a Path>,
+    /// Files of the target in the box, and what is mounted over each.
+    pub(super) masks: &'a [(PathBuf, PathBuf)],
     /// Each output's name and the file on the host that it becomes.
     pub(super) outputs: &'a [(String, PathBuf)],
     /// The folder of its door, with the settings in it.
@@ -189,6 +191,7 @@ impl Bubblewrap {
             target: None,
             rules: None,
             settings: None,
+            masks: &[],
             outputs: &[],
             door: door.map(|(folder, _)| folder),
             limits: &limits,
@@ -343,6 +346,9 @@ impl Bubblewrap {
         if let Some(target) = plan.target {
             let place = if target.is_file() { CAPTURE } else { TARGET };
             mounts.extend(mount("--ro-bind", target, OsStr::new(place)));
+        }
+        for (place, own) in plan.masks {
+            mounts.extend(mount("--ro-bind", own, place.as_os_str()));
         }
         if let Some(rules) = plan.rules {
             mounts.extend(mount("--ro-bind", rules, OsStr::new(rules_place(rules))));

@@ -93,6 +93,10 @@ pub struct ToolEntry {
     /// settings in the upload.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// Files that the tree has in the box with these texts instead of its own, by file name, wherever
+    /// they lie; for tools that can be told of no other settings.
+    #[serde(default)]
+    pub masks: BTreeMap<String, String>,
     /// What of the network it may use.
     pub network: Network,
     /// How much of it, for tools that may.
@@ -257,6 +261,13 @@ impl ToolEntry {
         }
         if !self.settings.keys().all(|name| is_word(name)) {
             return Err("a name in settings is not a plain word");
+        }
+        if !self
+            .masks
+            .keys()
+            .all(|name| is_word(name.trim_start_matches('.')))
+        {
+            return Err("a name in masks is not a plain file name");
         }
         if self.targets.is_empty() || !self.targets.iter().all(|kind| TARGETS.contains(&kind.as_str())) {
             return Err("targets is empty or has a word that is no kind of target");

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::boxed;
 use super::catalogue::{Network, is_word};
 use super::door::outside::Outside;
 use super::door::{self, Reach};
@@ -87,6 +88,50 @@ pub(super) fn write_settings(tool: &Tool, scratch: &Path) -> Result<Option<PathB
         source,
     })?;
     Ok(Some(folder))
+}
+
+/// Masks of one tree; a box with thousands of mounts takes seconds to make.
+const MASKS_MAX: usize = 1000;
+
+/// For each file of the tree that the tool must not see: where it is in the box, and what is seen there.
+pub(super) async fn prepare_masks(
+    tool: &Tool,
+    request: ToolRequest<'_>,
+) -> Result<Vec<(PathBuf, PathBuf)>, ToolError> {
+    let Some(tree) = request.target.filter(|target| target.is_dir()) else {
+        return Ok(Vec::new());
+    };
+    let masks = &tool.entry.masks;
+    if masks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let system = |source| ToolError::System {
+        tool: tool.entry.name.clone(),
+        doing: "masking the upload's settings",
+        source,
+    };
+    let folder = request.scratch.join("masks");
+    std::fs::create_dir(&folder).map_err(system)?;
+    for (name, text) in masks {
+        std::fs::write(folder.join(name), text).map_err(system)?;
+    }
+    let (tree, globs) = (tree.to_owned(), masks.keys().cloned().collect::<Vec<_>>());
+    let found = tokio::task::spawn_blocking(move || files::find(&tree, &globs)).await;
+    let found = found
+        .map_err(io::Error::other)
+        .and_then(|found| found.map_err(io::Error::other))
+        .map_err(system)?;
+    if found.is_cut || found.files.len() > MASKS_MAX {
+        return Err(ToolError::TooManySettings {
+            tool: tool.entry.name.clone(),
+        });
+    }
+    let places = found.files.iter().map(PathBuf::from);
+    let pairs = places.filter_map(|place| {
+        let own = folder.join(place.file_name()?);
+        Some((Path::new(boxed::TARGET).join(place.strip_prefix(".").ok()?), own))
+    });
+    Ok(pairs.collect())
 }
 
 /// A door that is open, and its folder.

@@ -3,9 +3,10 @@
 //! A tool counts as available when its program answers the version question inside a box: what only
 //! works outside is of no use. All tools are asked at once, each for a bounded time.
 //!
-//! A tool's program is looked up in the configured folders first, then in every `.tools/*/bin` (where
-//! `scripts/setup` installs) above the working folder and above the server's own program, then in
-//! `PATH`; the first that answers is taken.
+//! A tool's program is looked up in the configured folders first, then in `.tools/NAME/bin` (where
+//! `scripts/setup` and `scripts/tools` install it) above the working folder and above the server's own
+//! program, then in `PATH`; the first that answers is taken. What another tool brought along, such as
+//! the semgrep inside njsscan, is not looked at.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -39,8 +40,8 @@ pub struct Tool {
     pub entry: ToolEntry,
     /// Its program.
     pub binary: PathBuf,
-    /// As it answered.
-    pub version: String,
+    /// As it answered; none if it has no word for it.
+    pub version: Option<String>,
     pub(super) boxed: Bubblewrap,
     /// What `${install}` stands for.
     install: Option<PathBuf>,
@@ -87,8 +88,10 @@ impl Inventory {
 /// Where programs are looked up, in order.
 #[derive(Debug, Clone, Default)]
 pub struct ToolFolders {
-    /// Named by the operator or made by `scripts/setup`: what is around them is the tool's.
-    own: Vec<PathBuf>,
+    /// Named by the operator: what is around them is the tool's.
+    configured: Vec<PathBuf>,
+    /// Folders called `.tools`, with a folder for each tool.
+    installed: Vec<PathBuf>,
     /// Of `PATH`: what is around them may be anyone's, a home folder for one.
     shared: Vec<PathBuf>,
 }
@@ -113,19 +116,12 @@ impl ToolFolders {
         Self::new(configured, &roots, path.as_deref())
     }
 
-    /// `configured`, then `.tools/*/bin` below each of `roots`, then `path`.
+    /// `configured`, then `.tools/NAME/bin` below each of `roots`, then `path`.
     pub fn new(configured: Option<&OsStr>, roots: &[PathBuf], path: Option<&OsStr>) -> Self {
         let split = |list: Option<&OsStr>| -> Vec<PathBuf> {
             list.map(|list| env::split_paths(list).collect())
                 .unwrap_or_default()
         };
-        let mut own = split(configured);
-        for root in roots {
-            let tools = fs::read_dir(root.join(".tools")).into_iter().flatten().flatten();
-            let mut found: Vec<PathBuf> = tools.map(|tool| tool.path().join("bin")).collect();
-            found.sort();
-            own.extend(found);
-        }
         let mut seen = BTreeSet::new();
         let mut real = |folders: Vec<PathBuf>| -> Vec<PathBuf> {
             // Only folders are resolved: a program that is a link may look at its own name.
@@ -133,22 +129,25 @@ impl ToolFolders {
             real.filter(|folder| seen.insert(folder.clone())).collect()
         };
         Self {
-            own: real(own),
+            configured: real(split(configured)),
+            installed: real(roots.iter().map(|root| root.join(".tools")).collect()),
             shared: real(split(path)),
         }
     }
 
-    /// The programs called `name`, in the order in which they are tried.
-    fn programs(&self, name: &str) -> Vec<Program> {
-        let own = self.own.iter().map(|folder| Program {
-            path: folder.join(name),
+    /// The programs called `program` of the tool `tool`, in the order in which they are tried.
+    fn programs(&self, tool: &str, program: &str) -> Vec<Program> {
+        let installed = self.installed.iter().map(|tools| tools.join(tool).join("bin"));
+        let own = self.configured.iter().cloned().chain(installed);
+        let own = own.map(|folder| Program {
+            path: folder.join(program),
             install: folder
                 .parent()
                 .filter(|above| !holds_a_home(above))
                 .map(Path::to_owned),
         });
         let shared = self.shared.iter().map(|folder| Program {
-            path: folder.join(name),
+            path: folder.join(program),
             install: None,
         });
         let programs = own.chain(shared).filter(|program| program.path.is_file());
@@ -197,11 +196,11 @@ async fn ask(
     }
     let mut reason = format!("no program {} was found", entry.binary);
     let names = std::iter::once(&entry.binary).chain(&entry.other_binaries);
-    for program in names.flat_map(|name| folders.programs(name)) {
+    for program in names.flat_map(|name| folders.programs(&entry.name, name)) {
         let mut tool = Tool {
             entry: entry.clone(),
             binary: program.path,
-            version: String::new(),
+            version: None,
             boxed: boxed.clone(),
             install: program.install,
         };
@@ -236,7 +235,7 @@ impl Tool {
             .collect()
     }
 
-    async fn ask_version(&self) -> Result<String, String> {
+    async fn ask_version(&self) -> Result<Option<String>, String> {
         let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
         let limits = Limits {
             wall_seconds: VERSION_SECONDS_MAX,
@@ -251,6 +250,7 @@ impl Tool {
             target: None,
             rules: None,
             settings: None,
+            masks: &[],
             outputs: &[],
             door: None,
             limits: &limits,
@@ -269,7 +269,7 @@ impl Tool {
         }
         if self.entry.version.untold {
             return match answer.end {
-                ToolEnd::Exited(0) => Ok("unknown".to_owned()),
+                ToolEnd::Exited(0) => Ok(None),
                 end => Err(end.to_string()),
             };
         }
@@ -277,6 +277,7 @@ impl Tool {
         [&answer.stdout, &answer.stderr]
             .into_iter()
             .find_map(|stream| version_in(&text_of(stream), &self.entry.version.after))
+            .map(Some)
             .ok_or_else(|| format!("{}, and its answer holds no version", answer.end))
     }
 }
@@ -322,7 +323,13 @@ mod tests {
     #[test]
     fn folders_are_configured_ones_first_then_the_checkout_then_path() {
         let root = tempfile::tempdir().expect("root");
-        for folder in ["mine", ".tools/b/bin", ".tools/a/bin", "system"] {
+        for folder in [
+            "mine",
+            ".tools/other/bin",
+            "below/.tools/scan/bin",
+            ".tools/scan/bin",
+            "system",
+        ] {
             fs::create_dir_all(root.path().join(folder)).expect("folder");
             fs::write(root.path().join(folder).join("scanner"), "").expect("program");
         }
@@ -330,16 +337,17 @@ mod tests {
         let path = root.path().join("system");
         let folders = ToolFolders::new(
             list.ok().as_deref(),
-            &[root.path().to_owned()],
+            &[root.path().join("below"), root.path().to_owned()],
             Some(path.as_os_str()),
         );
-        let programs = folders.programs("scanner");
+        let programs = folders.programs("scan", "scanner");
         let found = programs.iter().map(|program| program.path.clone());
-        let expected = ["mine", ".tools/a/bin", ".tools/b/bin", "system"];
+        let expected = ["mine", "below/.tools/scan/bin", ".tools/scan/bin", "system"];
         let expected = expected.map(|folder| root.path().join(folder).join("scanner"));
         assert_eq!(found.collect::<Vec<_>>(), expected);
         let installs = programs.iter().map(|program| program.install.clone());
-        let expected = [".", ".tools/a", ".tools/b"].map(|folder| Some(root.path().join(folder)));
+        let expected = [".", "below/.tools/scan", ".tools/scan"];
+        let expected = expected.map(|folder| Some(root.path().join(folder).components().collect()));
         assert_eq!(installs.collect::<Vec<_>>(), [&expected[..], &[None]].concat());
     }
 

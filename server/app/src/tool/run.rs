@@ -22,7 +22,9 @@ use super::boxed::{self, BoxPlan, Bubblewrap};
 use super::capture::Streams;
 use super::catalogue::Limits;
 use super::door::NetworkTarget;
-use super::groundwork::{Door, OUTPUTS_MAX, STDOUT, find_files, open_door, prepare_outputs, write_settings};
+use super::groundwork::{
+    Door, OUTPUTS_MAX, STDOUT, find_files, open_door, prepare_masks, prepare_outputs, write_settings,
+};
 use super::outcome::{Captured, OutputFile, OutputPart, ToolEnd, ToolOutcome, Verdict, Written, verdict};
 use super::probe::Tool;
 use super::spawn::spawn;
@@ -100,6 +102,12 @@ pub enum ToolError {
         /// The catalogue's globs.
         wanted: String,
     },
+    /// The tree has more files that steer the tool than can be masked.
+    #[error("the upload has too many files that would steer {tool}, more than can be kept from it")]
+    TooManySettings {
+        /// The tool.
+        tool: String,
+    },
     /// The box could not be made.
     #[error("the box for {tool} could not be made: {complaint}")]
     Box {
@@ -131,6 +139,7 @@ pub async fn run(tool: &Tool, request: ToolRequest<'_>) -> Result<ToolOutcome, T
     let found = find_files(tool, request).await?;
     let outputs = prepare_outputs(name, request).await?;
     let settings = write_settings(tool, request.scratch)?;
+    let masks = prepare_masks(tool, request).await?;
     let door = open_door(tool, request)?;
     let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
     let places = Places {
@@ -155,6 +164,7 @@ pub async fn run(tool: &Tool, request: ToolRequest<'_>) -> Result<ToolOutcome, T
         target: request.target,
         rules: request.rules,
         settings: settings.as_deref(),
+        masks: &masks,
         outputs: &outputs,
         door: door.as_ref().map(|door| door.folder.as_path()),
         limits: &tool.entry.limits,

@@ -256,8 +256,8 @@ async fn scan_tree(
 /// A capture is read as it is; tools that are here read it, too.
 async fn scan_capture(bench: &mut Bench, task: &Task, upload: UploadId) -> Result<Vec<Report>, Failure> {
     let capture = report(bench, upload, CAPTURE_KIND).await?;
-    let mut runs = plan(bench, task, TargetKind::Capture, String::new()).await?;
-    runs.retain(|run| bench.inventory.tool(&run.tool).is_some());
+    let runs = plan(bench, task, TargetKind::Capture, String::new()).await?;
+    let runs = scan::those_here(bench, runs);
     let mut reports = vec![capture.clone()];
     if !runs.is_empty() {
         let target = Target {

@@ -8,14 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tamiz_core::fingerprint::Occurrences;
+use tamiz_core::cvss::Scores;
+use tamiz_core::fingerprint::Fingerprints;
+use tamiz_core::occurrence::{Record, Records};
 use tamiz_core::progress::Phase;
 use tamiz_core::summary::{self, Summary};
-use tamiz_core::{Diagnostic, Finding, LogLevel, Refusal, RefusalCode};
+use tamiz_core::{Diagnostic, Finding, FindingId, LogLevel, Refusal, RefusalCode};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
     Input, Plugin, Progress, RunLimits, SinkError, StoredArtifact,
 };
+use tamiz_store::finding::NewOccurrence;
 use tamiz_store::pcap_session::NewPcapSession;
 use tamiz_store::secret_key;
 
@@ -130,7 +133,7 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
         }
         Err(failure) => {
             summary.completeness = summary::Completeness::Partial;
-            summary.records = summary.findings;
+            summary.records = summary.findings + summary.occurrences;
             summary.note(Diagnostic {
                 level: LogLevel::Error,
                 code: failure.code().to_owned(),
@@ -258,11 +261,14 @@ struct OpenArtifact {
     size_bytes: u64,
 }
 
-/// Writes findings to the spool, counts them, gives them their identity.
+/// Tells findings from occurrences, writes both to the spool, counts them, gives findings their identity
+/// and their score.
 struct SpoolSink {
     writer: SpoolWriter,
     spool: PathBuf,
-    occurrences: Occurrences,
+    records: Records<FindingId>,
+    fingerprints: Fingerprints,
+    scores: Scores,
     summary: Summary,
     reporter: Reporter,
     open: HashMap<ArtifactHandle, OpenArtifact>,
@@ -279,13 +285,39 @@ impl SpoolSink {
         Ok(Self {
             writer: SpoolWriter::create(&spool)?,
             spool,
-            occurrences: Occurrences::default(),
+            records: Records::default(),
+            fingerprints: Fingerprints::default(),
+            scores: Scores::default(),
             summary,
             reporter: bench.reporter.clone(),
             open: HashMap::new(),
             finished: Vec::new(),
             plugin_log: tracing::info_span!("plugin", task = %bench.of.task),
         })
+    }
+
+    fn add(&mut self, mut finding: Finding) -> std::io::Result<()> {
+        match self.records.add(&mut finding, FindingId::fresh)? {
+            Record::Finding(id) => {
+                let fingerprint = self.fingerprints.next(&finding);
+                let (cvss_score, note) = self.scores.of(&finding);
+                if let Some(note) = note {
+                    self.summary.note(note);
+                }
+                self.summary.count(&finding);
+                self.writer
+                    .finding(id, &fingerprint, cvss_score, self.records.said())
+            }
+            Record::Occurrence { of, ordinal } => {
+                self.summary.occurrences += 1;
+                self.writer.occurrence(NewOccurrence {
+                    of,
+                    ordinal,
+                    locations: finding.locations,
+                    origin: finding.origin,
+                })
+            }
+        }
     }
 
     fn artifact(&mut self, handle: ArtifactHandle) -> Result<&mut OpenArtifact, SinkError> {
@@ -297,12 +329,8 @@ impl SpoolSink {
 
 impl ConvertSink for SpoolSink {
     fn findings(&mut self, batch: Vec<Finding>) -> Result<(), SinkError> {
-        for finding in &batch {
-            let fingerprint = self.occurrences.fingerprint(finding);
-            self.writer.push(finding, &fingerprint).map_err(SinkError::new)?;
-            self.summary.count(finding);
-        }
-        Ok(())
+        let mut batch = batch.into_iter();
+        batch.try_for_each(|finding| self.add(finding).map_err(SinkError::new))
     }
 
     fn diagnostic(&mut self, diagnostic: Diagnostic) -> Result<(), SinkError> {

@@ -66,7 +66,7 @@ pub(crate) async fn run_tools(
         };
         bench.reporter.phase(
             Phase::Scanning,
-            format!("running {} {}{count}", run.tool, tool.version),
+            format!("running {}{count}", named(&run.tool, tool)),
         );
         if let Some(called) = target.network {
             judge_again(bench, called).await?;
@@ -106,6 +106,12 @@ pub(crate) async fn run_tools(
     Ok(reports)
 }
 
+/// A tool's name and its version, if it tells one.
+fn named(name: &str, tool: &Tool) -> String {
+    let version = tool.version.iter().map(|version| format!(" {version}"));
+    std::iter::once(name.to_owned()).chain(version).collect()
+}
+
 /// The planned runs whose tools are here. The others are told, or refused if there is none.
 fn available<'a>(bench: &mut Bench, runs: &'a [ToolRun]) -> Result<Vec<(Tool, &'a ToolRun)>, Failure> {
     let mut planned = Vec::new();
@@ -114,9 +120,7 @@ fn available<'a>(bench: &mut Bench, runs: &'a [ToolRun]) -> Result<Vec<(Tool, &'
         if let Some(tool) = bench.inventory.tool(&run.tool) {
             planned.push((tool.clone(), run));
         } else {
-            let reason = bench.inventory.missing(&run.tool);
-            let reason = reason.map_or("the catalogue does not have it", |tool| &tool.reason);
-            missing.push(format!("{} cannot run on this worker: {reason}", run.tool));
+            missing.push(absence(bench, run));
         }
     }
     if planned.is_empty() {
@@ -133,6 +137,30 @@ fn available<'a>(bench: &mut Bench, runs: &'a [ToolRun]) -> Result<Vec<(Tool, &'
             .push(diagnostic(LogLevel::Warn, "tool-unavailable", message));
     }
     Ok(planned)
+}
+
+fn absence(bench: &Bench, run: &ToolRun) -> String {
+    let reason = bench.inventory.missing(&run.tool);
+    let reason = reason.map_or("the catalogue does not have it", |tool| &tool.reason);
+    format!("{} cannot run on this worker: {reason}", run.tool)
+}
+
+/// Of runs that only add to what is read anyway, those whose tools are here; the others are told.
+pub(crate) fn those_here(bench: &mut Bench, mut runs: Vec<ToolRun>) -> Vec<ToolRun> {
+    let mut missing = Vec::new();
+    runs.retain(|run| {
+        let is_here = bench.inventory.tool(&run.tool).is_some();
+        if !is_here {
+            missing.push(absence(bench, run));
+        }
+        is_here
+    });
+    for message in missing {
+        bench
+            .notes
+            .push(diagnostic(LogLevel::Info, "tool-unavailable", message));
+    }
+    runs
 }
 
 /// What became of one planned run.
@@ -194,6 +222,7 @@ fn wrong_run(name: &str, error: ToolError) -> Failure {
         | ToolError::Outputs { .. }
         | ToolError::NoTarget { .. }
         | ToolError::NothingToRead { .. } => Failure::refused(RefusalCode::PluginFailed, error.to_string()),
+        ToolError::TooManySettings { .. } => Failure::refused(RefusalCode::ToolFailed, error.to_string()),
         ToolError::Box { .. } | ToolError::System { .. } => {
             tracing::error!(
                 tool = name,
@@ -336,7 +365,7 @@ async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<V
         task_id: bench.of.task,
         attempt: bench.of.attempt,
         tool: name.clone(),
-        tool_version: Some(tool.version.clone()),
+        tool_version: tool.version.clone(),
         args: outcome.argv.clone(),
         exit_code,
         ended_by: ended_by.to_owned(),

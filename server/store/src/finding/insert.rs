@@ -18,6 +18,8 @@ pub struct StoredFinding {
     pub id: FindingId,
     /// Its content identity.
     pub fingerprint: Fingerprint,
+    /// What its CVSS vector comes to.
+    pub cvss_score: Option<f64>,
     /// The finding.
     pub finding: Finding,
 }
@@ -36,6 +38,7 @@ struct Columns {
     cwe: Vec<String>,
     cve: Vec<String>,
     cvss_vector: Vec<Option<String>>,
+    cvss_score: Vec<Option<f64>>,
     title: Vec<String>,
     message: Vec<String>,
     remediation: Vec<Option<String>>,
@@ -86,6 +89,7 @@ impl Columns {
         self.confidence.push(finding.confidence.rank());
         self.category.push(finding.category);
         self.cvss_vector.push(finding.cvss_vector);
+        self.cvss_score.push(stored.cvss_score);
         self.title.push(finding.title);
         self.message.push(finding.message);
         self.remediation.push(finding.remediation);
@@ -114,18 +118,19 @@ pub async fn insert(
             (tenant_id, project_id, task_id, fingerprint_version, id, source_tool, rule_id, rule_name,
              severity, severity_raw, confidence, category, cwe, cve, cvss_vector, title, message, remediation,
              location_kind, location_label, file_path, line, locations, refs, tags, fingerprint,
-             tool_fingerprint, extra)
+             tool_fingerprint, extra, cvss_score)
         select $1, $2, $3, $4, x.id, x.tool, x.rule_id, x.rule_name, x.severity, x.severity_raw, x.confidence,
                x.category, x.cwe::int[], x.cve::text[], x.cvss_vector, x.title, x.message, x.remediation,
                x.location_kind, x.location_label, x.file_path, x.line, x.locations::jsonb, x.refs::jsonb,
-               x.tags::jsonb, x.fingerprint, x.tool_fingerprint, x.extra::jsonb
+               x.tags::jsonb, x.fingerprint, x.tool_fingerprint, x.extra::jsonb,
+               x.cvss_score::numeric(3, 1)
         from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::smallint[], $10::text[],
                     $11::smallint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
                     $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::int[], $23::text[],
-                    $24::text[], $25::text[], $26::bytea[], $27::text[], $28::text[])
+                    $24::text[], $25::text[], $26::bytea[], $27::text[], $28::text[], $29::float8[])
              x(id, tool, rule_id, rule_name, severity, severity_raw, confidence, category, cwe, cve,
                cvss_vector, title, message, remediation, location_kind, location_label, file_path, line,
-               locations, refs, tags, fingerprint, tool_fingerprint, extra)
+               locations, refs, tags, fingerprint, tool_fingerprint, extra, cvss_score)
         "#,
         tx.tenant(),
         project.uuid(),
@@ -154,14 +159,15 @@ pub async fn insert(
         &columns.tags,
         &columns.fingerprint,
         &columns.tool_fingerprint as &[Option<String>],
-        &columns.extra
+        &columns.extra,
+        &columns.cvss_score as &[Option<f64>]
     )
     .execute(tx.connection())
     .await?;
     Ok(done.rows_affected())
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     let text = serde_json::to_string(value)
         .map_err(|error| StoreError::unreadable("finding", &error.to_string()))?;
     // jsonb cannot hold U+0000 (PostgreSQL manual, 8.14); it carries no meaning in a finding

@@ -91,6 +91,8 @@ pub struct FindingRow {
     pub cve: Vec<String>,
     /// As it stood.
     pub cvss_vector: Option<String>,
+    /// What it comes to.
+    pub cvss_score: Option<f64>,
     /// One line.
     pub title: String,
     /// The whole explanation.
@@ -136,9 +138,9 @@ impl FindingRow {
 }
 
 pub(super) const COLUMNS: &str = "id, project_id, task_id, source_tool, rule_id, rule_name, severity, severity_raw, \
-    confidence, category, cwe, cve, cvss_vector, title, message, remediation, location_kind, location_label, \
-    file_path, line, locations, refs, tags, fingerprint, fingerprint_version, tool_fingerprint, extra, \
-    created_at";
+    confidence, category, cwe, cve, cvss_vector, cvss_score::float8 as cvss_score, title, message, remediation, \
+    location_kind, location_label, file_path, line, locations, refs, tags, fingerprint, fingerprint_version, \
+    tool_fingerprint, extra, created_at";
 
 /// One page of findings.
 ///

@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod calling_targets;
 mod command_line;
 mod graphql;
 mod hostile_archives;
@@ -21,6 +22,7 @@ mod hostile_reports;
 mod hostile_tools;
 mod isolation;
 mod killed_workers;
+mod occurrences;
 mod queue;
 mod restarts;
 mod silencing;

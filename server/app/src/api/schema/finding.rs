@@ -10,6 +10,7 @@ use tamiz_store::StoreError;
 use tamiz_store::finding::{self, FindingRow};
 
 use super::answer_bytes::paid;
+use super::occurrence::{OccurrenceConnection, OccurrencesCount};
 use super::project::Project;
 use super::session::Session;
 use super::task::Task;
@@ -106,6 +107,12 @@ impl Finding {
         self.0.cvss_vector.as_deref()
     }
 
+    /// What the vector comes to, 0.0 to 10.0: the base score of versions 2 and 3, of version 4 the score of
+    /// the whole vector. Null without one that can be read.
+    async fn cvss_score(&self) -> Option<f64> {
+        self.0.cvss_score
+    }
+
     /// One line.
     async fn title(&self) -> &str {
         &self.0.title
@@ -162,6 +169,24 @@ impl Finding {
         let all = serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))?;
         paid(context, &all)?;
         Ok(all)
+    }
+
+    /// How many further records of the report say the same.
+    async fn occurrence_count(&self, context: &Context<'_>) -> Result<i64, ApiError> {
+        OccurrencesCount(self.0.id.into())
+            .count(Session::of(context)?)
+            .await
+    }
+
+    /// The further records of the report that say the same, in its order. The first record is the finding.
+    async fn occurrences(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<OccurrenceConnection, ApiError> {
+        let session = Session::of(context)?;
+        OccurrenceConnection::of(session, self.0.id.into(), first, after.as_deref()).await
     }
 
     /// To read more; labels, never fetched.

@@ -13,6 +13,7 @@ mod words;
 mod artifact;
 mod finding;
 mod finding_page;
+mod occurrence;
 mod project;
 mod scan_result;
 mod target;

@@ -47,7 +47,12 @@ impl ScanResult {
         self.0.summary.findings
     }
 
-    /// Records the reports held.
+    /// Further records that say what one of the findings says.
+    async fn occurrences(&self) -> u32 {
+        self.0.summary.occurrences
+    }
+
+    /// Records the reports held: findings, occurrences and the skipped ones together.
     async fn records(&self) -> u32 {
         self.0.summary.records
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_graphql::Context;
 use futures_util::future::BoxFuture;
 use tamiz_core::budget::ByteBudget;
-use tamiz_core::{ArtifactId, ProjectId, TaskId};
+use tamiz_core::{ArtifactId, FindingId, ProjectId, TaskId};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
 use tamiz_store::pcap_session::{self, PcapSession};
@@ -27,6 +27,7 @@ use tokio::sync::Mutex;
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::Batch;
 use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
+use super::occurrence::{OccurrencePage, OccurrencePageKey};
 use super::task::{TaskPage, TaskPageKey, TasksCountKey, by};
 use super::task_event::{EventsKey, TaskEvent};
 use crate::api::errors::ApiError;
@@ -53,6 +54,8 @@ pub(super) struct Session {
     severities_of: Batch<ProjectId, [i64; 5]>,
     pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
     pub(super) finding_counts: Batch<FindingsCountKey, i64>,
+    pub(super) occurrence_pages: Batch<OccurrencePageKey, Arc<OccurrencePage>>,
+    pub(super) occurrence_counts: Batch<FindingId, i64>,
     pub(super) task_pages: Batch<TaskPageKey, Arc<TaskPage>>,
     pub(super) task_counts: Batch<TasksCountKey, i64>,
 }
@@ -78,6 +81,8 @@ impl Session {
             severities_of: Batch::default(),
             finding_pages: Batch::default(),
             finding_counts: Batch::default(),
+            occurrence_pages: Batch::default(),
+            occurrence_counts: Batch::default(),
             task_pages: Batch::default(),
             task_counts: Batch::default(),
         }
@@ -146,6 +151,8 @@ impl Session {
         self.severities_of.clear();
         self.finding_pages.clear();
         self.finding_counts.clear();
+        self.occurrence_pages.clear();
+        self.occurrence_counts.clear();
         self.task_pages.clear();
         self.task_counts.clear();
     }

@@ -56,7 +56,9 @@ impl ToolExecution {
         self.0.exit_code
     }
 
-    /// `exited`, `timed_out`, `output_limit`, `cancelled` or `killed`.
+    /// By itself: `exited`. By a signal: `killed`. At one of its limits: `timed_out`, `output_limit`,
+    /// `memory_limit`, `process_limit`, `traffic_limit` (bytes exchanged with its target). With its task:
+    /// `cancelled`.
     async fn ended_by(&self) -> &str {
         &self.0.ended_by
     }

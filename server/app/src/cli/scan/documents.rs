@@ -52,7 +52,8 @@ query($id: UUID!, $first: Int!, $after: String) {
     error { code message }
     findings(first: $first, after: $after, orderBy: SEVERITY_DESC) {
       nodes {
-        id severity ruleId title message file line endLine location cwe cve tool confidence fingerprint
+        id severity ruleId title message file line endLine location cwe cve cvssScore tool confidence
+        fingerprint occurrenceCount
       }
       pageInfo { hasNextPage endCursor }
       totalCount

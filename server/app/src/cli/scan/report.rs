@@ -29,9 +29,14 @@ pub(in crate::cli) struct Finding {
     #[serde(deserialize_with = "cwe")]
     pub(in crate::cli) cwe: Vec<u32>,
     pub(in crate::cli) cve: Vec<String>,
+    #[serde(default)]
+    pub(in crate::cli) cvss_score: Option<f64>,
     pub(in crate::cli) tool: String,
     pub(in crate::cli) confidence: Option<String>,
     pub(in crate::cli) fingerprint: String,
+    /// further records of the report that say the same
+    #[serde(default)]
+    pub(in crate::cli) occurrence_count: u64,
 }
 
 fn severity<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Severity, D::Error> {
@@ -152,7 +157,13 @@ impl Report {
             .count()
     }
 
-    /// `3 findings: 0 critical, 1 high, 2 medium, 0 low, 0 info`.
+    /// Records that say what one of the findings says.
+    fn occurrences(&self) -> u64 {
+        self.findings.iter().map(|finding| finding.occurrence_count).sum()
+    }
+
+    /// `3 findings: 0 critical, 1 high, 2 medium, 0 low, 0 info`; `3 findings, 2 more at the same place: …`
+    /// where the report says some again.
     pub(in crate::cli) fn summary(&self) -> String {
         let counts: Vec<String> = Severity::ALL
             .into_iter()
@@ -160,8 +171,12 @@ impl Report {
             .map(|severity| format!("{} {severity}", self.count(severity)))
             .collect();
         let total = self.findings.len();
+        let more = match self.occurrences() {
+            0 => String::new(),
+            more => format!(", {more} more at the same place"),
+        };
         format!(
-            "{total} {}: {}",
+            "{total} {}{more}: {}",
             if total == 1 { "finding" } else { "findings" },
             counts.join(", ")
         )
@@ -177,7 +192,7 @@ impl Report {
             "version": JSON_VERSION,
             "task": { "id": self.task, "status": self.status },
             "project": { "id": self.project.id, "name": self.project.name },
-            "summary": { "total": self.findings.len(), "bySeverity": counts },
+            "summary": { "total": self.findings.len(), "occurrences": self.occurrences(), "bySeverity": counts },
             "findings": self.findings,
         })
     }
@@ -205,8 +220,8 @@ pub(in crate::cli) mod tests {
             finding(json!({
                 "id": "f2", "severity": "CRITICAL", "ruleId": "py.eval", "title": "Eval \u{1b}[31mred\u{1b}[0m",
                 "message": "eval of\ninput \u{202e}evil", "file": "a.py", "line": 10, "endLine": null,
-                "cwe": ["CWE-95", "CWE-94"], "cve": ["CVE-2020-1"], "tool": "semgrep", "confidence": null,
-                "fingerprint": "bb"
+                "cwe": ["CWE-95", "CWE-94"], "cve": ["CVE-2020-1"], "cvssScore": 9.8, "tool": "semgrep", "confidence": null,
+                "fingerprint": "bb", "occurrenceCount": 2
             })),
             finding(json!({
                 "id": "f3", "severity": "INFO", "ruleId": "dep.old", "title": "Old dependency", "message": "old",
@@ -230,7 +245,7 @@ pub(in crate::cli) mod tests {
         assert_eq!(ids, ["f2", "f1", "f3"]);
         assert_eq!(
             report.summary(),
-            "3 findings: 1 critical, 0 high, 1 medium, 0 low, 1 info"
+            "3 findings, 2 more at the same place: 1 critical, 0 high, 1 medium, 0 low, 1 info"
         );
         assert_eq!(
             (report.at_least(Severity::High), report.at_least(Severity::Info)),

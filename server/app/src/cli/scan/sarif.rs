@@ -1,5 +1,6 @@
 //! The findings as SARIF 2.1.0 (OASIS), the way code hosts read it: one run per tool, rules by id,
-//! our fingerprint as a partial fingerprint, `security-severity` as a number.
+//! our fingerprint as a partial fingerprint, `security-severity` as a number: the CVSS score where there is
+//! one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -31,9 +32,9 @@ pub(in crate::cli) fn render(report: &Report) -> Value {
 }
 
 fn run(report: &Report, tool: &str, findings: &[&Finding]) -> Value {
-    let mut rules: BTreeMap<&str, &Finding> = BTreeMap::new();
+    let mut rules: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
     for finding in findings {
-        rules.entry(finding.rule_id.as_str()).or_insert(finding);
+        rules.entry(finding.rule_id.as_str()).or_default().push(finding);
     }
     let index: BTreeMap<&str, usize> = rules
         .keys()
@@ -50,14 +51,21 @@ fn run(report: &Report, tool: &str, findings: &[&Finding]) -> Value {
         })
         .collect();
     json!({
-        "tool": { "driver": { "name": tool, "rules": rules.values().map(|finding| rule(finding)).collect::<Vec<_>>() } },
+        "tool": { "driver": { "name": tool, "rules": rules.values().filter_map(|findings| rule(findings)).collect::<Vec<_>>() } },
         "automationDetails": { "id": format!("tamiz/{}/{}", report.project.name, report.task) },
         "columnKind": "unicodeCodePoints",
         "results": results,
     })
 }
 
-fn rule(finding: &Finding) -> Value {
+/// What is said of a rule by its findings, of which the first is the worst.
+fn rule(findings: &[&Finding]) -> Option<Value> {
+    let finding = findings.first()?;
+    let scores = findings.iter().filter_map(|finding| finding.cvss_score);
+    let score = scores.reduce(f64::max).map_or_else(
+        || score(finding.severity).to_owned(),
+        |score| format!("{score:.1}"),
+    );
     // The standard wants each tag once.
     let mut tags: Vec<String> = finding
         .cwe
@@ -66,12 +74,12 @@ fn rule(finding: &Finding) -> Value {
         .collect();
     tags.sort();
     tags.dedup();
-    json!({
+    Some(json!({
         "id": finding.rule_id,
         "shortDescription": { "text": non_empty(&finding.title, &finding.rule_id) },
         "defaultConfiguration": { "level": level(finding.severity) },
-        "properties": { "security-severity": score(finding.severity), "tags": tags },
-    })
+        "properties": { "security-severity": score, "tags": tags },
+    }))
 }
 
 fn result(finding: &Finding, rule_index: usize) -> Value {
@@ -87,8 +95,12 @@ fn result(finding: &Finding, rule_index: usize) -> Value {
             "confidence": finding.confidence,
             "cwe": finding.cwe,
             "cve": finding.cve,
+            "cvssScore": finding.cvss_score,
         },
     });
+    if finding.occurrence_count > 0 {
+        result["occurrenceCount"] = json!(finding.occurrence_count + 1);
+    }
     if let Some(file) = &finding.file {
         let mut location = json!({ "artifactLocation": { "uri": uri_of(file) } });
         if let Some(line) = finding.line.filter(|line| *line > 0) {

@@ -175,3 +175,27 @@ async fn a_tool_that_is_not_here_is_missing_with_a_reason_that_says_what_to_do()
         reasons[1]
     );
 }
+
+#[tokio::test]
+async fn a_tool_sees_our_settings_in_place_of_the_uploads_wherever_they_lie() {
+    let mut script = Script::new("cat .scanner sub/.scanner sub/scanner", &[]).await;
+    script.tool.entry.masks = [(".scanner".to_owned(), "ours\n".to_owned())].into();
+    let tree = script.folder.path().join("target");
+    fs::create_dir(tree.join("sub")).expect("folder");
+    for path in [".scanner", "sub/.scanner", "sub/scanner"] {
+        fs::write(tree.join(path), "theirs\n").expect("file");
+    }
+    let outcome = script.run().await;
+    assert_eq!(text(&outcome.stdout), "ours\nours\ntheirs\n");
+    // more than can be masked are no reason to show any
+    for number in 0..1000 {
+        let folder = tree.join(number.to_string());
+        fs::create_dir(&folder).expect("folder");
+        fs::write(folder.join(".scanner"), "theirs\n").expect("file");
+    }
+    let refused = script.try_run(&[], &["report"]).await;
+    assert!(
+        matches!(refused, Err(ToolError::TooManySettings { .. })),
+        "{refused:?}"
+    );
+}

@@ -18,7 +18,7 @@ const PAGE_ROWS: usize = 100;
 const TASK: &str = "query($id: UUID!) { task(id: $id) {
     id status phase attempt retries lastEventSeq isImport error { code message }
     scanResult {
-      findings records skipped completeness formats byRule byFile
+      findings occurrences records skipped completeness formats byRule byFile
       bySeverity { info low medium high critical } diagnostics { level code message }
     }
     findings(first: 1) { totalCount }

@@ -13,9 +13,15 @@ pub(crate) fn semgrep(findings: usize) -> Vec<u8> {
 
 /// The same with texts that name their owner.
 pub(crate) fn named_semgrep(word: &str, findings: usize) -> Vec<u8> {
+    repeated(word, findings, 1)
+}
+
+/// The same with each record so many times, in rounds.
+pub(crate) fn repeated(word: &str, findings: usize, times: usize) -> Vec<u8> {
     let mut text = String::from(r#"{"version": "1.182.0", "results": ["#);
-    for number in 0..findings {
-        let (comma, line) = (if number == 0 { "" } else { "," }, number + 1);
+    for index in 0..findings * times {
+        let number = index % findings;
+        let (comma, line) = (if index == 0 { "" } else { "," }, number + 1);
         let severity = ["INFO", "WARNING", "ERROR"][number % 3];
         write!(
             text,

@@ -21,15 +21,44 @@ pub(crate) enum Tools {
     None,
     /// The bundled catalogue.
     Bundled,
-    /// A shell script called `semgrep`.
+    /// A shell script called `semgrep`, or another tool.
     Script(Script),
 }
 
 /// A tool that does as a test wants. Inside its box, `$install` is a folder that the test writes to.
 pub(crate) struct Script {
+    /// Its entry in the catalogue, up to its limits.
+    entry: &'static str,
     body: String,
     limits: BTreeMap<&'static str, u64>,
 }
+
+/// A tool of trees, with the arguments that codeaudit plans.
+const SEMGREP: &str = r#"name = "semgrep"
+scan_types = ["codeaudit"]
+targets = ["tree"]
+network = "none"
+exit_codes = { ran = [0, 1], partly = [2], input = [7] }
+arguments = { flags = ["--json"], paths = ["--output", "--config"], positional = true }
+"#;
+/// A tool that calls a web address, with the arguments that web plans. It gets 1 MiB through the door.
+const WHATWEB: &str = r#"name = "whatweb"
+scan_types = ["web"]
+targets = ["url"]
+network = "target"
+door = { bytes = 1048576, connections = 8 }
+exit_codes = { ran = [0] }
+arguments = { paths = ["--log-json="], values = ["-a"], positional = true }
+"#;
+
+/// A tool of captures, with the arguments that pcap plans.
+const SURICATA: &str = r#"name = "suricata"
+scan_types = ["pcap"]
+targets = ["capture"]
+network = "none"
+exit_codes = { ran = [0] }
+arguments = { paths = ["-r"] }
+"#;
 
 /// Writes the report that the test put beside it.
 pub(crate) const WRITE_REPORT: &str = "cat \"$install/report.json\" > /out/report";
@@ -39,6 +68,20 @@ pub(crate) const WAIT_FOR_GO: &str =
 
 impl Script {
     pub(crate) fn new(body: &str) -> Self {
+        Self::of(SEMGREP, body)
+    }
+
+    /// A tool called `whatweb`, which finds its target as the last argument, `$url`.
+    pub(crate) fn whatweb(body: &str) -> Self {
+        Self::of(WHATWEB, &format!("url=\"${{@: -1}}\"\n{body}"))
+    }
+
+    /// A tool called `suricata`, which finds the capture as `$capture`.
+    pub(crate) fn suricata(body: &str) -> Self {
+        Self::of(SURICATA, &format!("capture=\"${{@: -1}}\"\n{body}"))
+    }
+
+    fn of(entry: &'static str, body: &str) -> Self {
         let limits = [
             ("wall_seconds", 120),
             ("cpu_seconds", 60),
@@ -51,6 +94,7 @@ impl Script {
             ("processes", 24),
         ];
         Self {
+            entry,
             body: body.to_owned(),
             limits: limits.into(),
         }
@@ -78,11 +122,10 @@ impl Script {
             .map(|(name, value)| format!("{name} = {value}"))
             .collect();
         let catalogue = format!(
-            "[[tool]]\nname = \"semgrep\"\nbinary = \"stand-in\"\ninstall = \"a test writes it\"\n\
-             scan_types = [\"codeaudit\"]\nversion = {{ args = [\"--version\"], after = \"stand-in\" }}\n\
-             read_only = [\"${{install}}\"]\nnetwork = \"none\"\ntargets = [\"tree\"]\nexit_codes = {{ ran = [0, 1], partly = [2], input = [7] }}\n\
-             [tool.arguments]\nflags = [\"--json\"]\npaths = [\"--output\", \"--config\"]\npositional = true\n\
-             [tool.limits]\n{}\n",
+            "[[tool]]\nbinary = \"stand-in\"\ninstall = \"a test writes it\"\n\
+             version = {{ args = [\"--version\"], after = \"stand-in\" }}\n\
+             read_only = [\"${{install}}\"]\n{}[tool.limits]\n{}\n",
+            self.entry,
             limits.join("\n")
         );
         fs::write(folder.join("tools.toml"), catalogue).expect("a catalogue");

@@ -58,6 +58,8 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("CreateProjectInput.name", Chosen),
     ("EndpointInput.host", Nothing),
     ("EndpointInput.port", Nothing),
+    ("Finding.occurrences.after", Cursor),
+    ("Finding.occurrences.first", Number(3)),
     ("FindingFilter.file", File),
     ("FindingFilter.rule", Rule),
     ("FindingFilter.severity", Nothing),

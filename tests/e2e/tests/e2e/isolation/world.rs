@@ -22,7 +22,7 @@ const SCRIPT: &str = "cat \"$install/owner\"; cat \"$install/owner\" >&2\n\
 
 const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name } pageInfo { endCursor } }
   tasks { nodes { id uploadId artifacts { id } toolExecutions { id tool } scanResult { id }
-    findings(first: 2) { nodes { id file ruleId } } } pageInfo { endCursor } }
+    findings(first: 2) { nodes { id file ruleId occurrences { pageInfo { endCursor } } } } } pageInfo { endCursor } }
   worst: findings { pageInfo { endCursor } } byFile: findings(orderBy: FILE) { pageInfo { endCursor } }
   newest: findings(orderBy: CREATED_DESC) { pageInfo { endCursor } } }";
 
@@ -141,6 +141,13 @@ impl Tenant {
         own.cursors = ["projects", "tasks", "worst", "byFile", "newest"]
             .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
             .to_vec();
+        let tasks = rows(&data["tasks"]["nodes"]);
+        let mut findings = tasks.iter().flat_map(|task| rows(&task["findings"]["nodes"]));
+        let again = findings.find_map(|finding| {
+            let cursor = &finding["occurrences"]["pageInfo"]["endCursor"];
+            cursor.as_str().map(str::to_owned)
+        });
+        own.cursors.push(again.expect("something comes again"));
         assert_eq!(own.ids.len(), 9, "{word} has things of all kinds: {:#?}", own.ids);
         Self { client, own }
     }
@@ -190,7 +197,7 @@ async fn stock(app: &App, word: &str) -> Client {
     app.says(&["tenant", "create", word]);
     let client = app.token(word, &["--role", "owner"]);
     let project = client.project(&format!("{word} shop")).await;
-    let import = report::named_semgrep(word, 3);
+    let import = report::repeated(word, 3, 2);
     let import = client.import(&project, &format!("{word}-1.json"), import).await;
     client.ends_as(&import, "COMPLETED").await;
     let stand_in = install(app.folder());

@@ -1,0 +1,77 @@
+//! Places beside a result's own: what explains it, what was looked at, and what has no file.
+
+use serde_json::json;
+use tamiz_sdk::FindingBuilder;
+use tamiz_sdk::limits::WORD_BYTES;
+use tamiz_sdk::model::{Location as Place, UrlLocation};
+use tamiz_sdk::report::Session;
+
+use super::head::RunHead;
+use super::region::positions;
+use super::shapes::{Location, Message, ResultShape};
+
+/// Of a result without places: what was looked at, or what was asked of a web server.
+pub(super) fn target(
+    head: &RunHead,
+    finding: FindingBuilder,
+    result: &ResultShape<'_>,
+    session: &Session<'_>,
+) -> FindingBuilder {
+    let target = result.analysis_target.object();
+    if let Some(label) = target.and_then(|target| head.path(target, session.root())) {
+        return finding.file(&label.path, None, None, "");
+    }
+    let Some(request) = result.web_request.object() else {
+        return finding;
+    };
+    match request.target.text() {
+        url if url.starts_with("http") => finding.location(Place::Url(UrlLocation {
+            url: url.to_owned(),
+            method: request.method.get().map(ToString::to_string),
+            parameter: None,
+            evidence: None,
+        })),
+        _ => finding,
+    }
+}
+
+/// A place that explains a result.
+pub(super) fn step(head: &RunHead, location: &Location<'_>, session: &Session<'_>) -> serde_json::Value {
+    let physical = location.physical.object();
+    let artifact = physical.and_then(|physical| physical.artifact_location.object());
+    let label = artifact.and_then(|artifact| head.path(artifact, session.root()));
+    let start = physical
+        .and_then(|physical| physical.region.object())
+        .and_then(|region| positions(region).0);
+    let text = location.message.object().map_or("", Message::plain);
+    json!({
+        "path": label.map(|label| label.path),
+        "line": start.map(|start| start.line),
+        "message": tamiz_sdk::clean_line(text, WORD_BYTES).text,
+    })
+}
+
+/// The names of what is no file: an assembly's method, a package, a cloud resource, each once. They stand
+/// instead of a file or say more about one.
+pub(super) fn logical_places(finding: FindingBuilder, locations: &[Location<'_>]) -> FindingBuilder {
+    let logical = locations
+        .iter()
+        .filter_map(|location| location.logical.objects().first());
+    let mut names: Vec<&str> = Vec::new();
+    for logical in logical {
+        let name = match logical.fully_qualified_name.text() {
+            "" => logical.name.text(),
+            name => name,
+        };
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    match names.as_slice() {
+        [] => finding,
+        [name] => finding.extra_text("logical-location", name),
+        [name, ..] => finding
+            .extra_text("logical-location", name)
+            .extra_json("logical-locations", &json!(names).to_string()),
+    }
+}

@@ -1,0 +1,150 @@
+//! Occurrences of findings, and pages of them: those of many findings in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::{Context, Object};
+use serde_json::Value;
+use tamiz_core::{FindingId, Location};
+use tamiz_store::finding::{self, OccurrenceRow};
+use tamiz_store::page::{Page, PageLimit};
+
+use super::answer_bytes::paid;
+use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::session::Session;
+use super::task::by;
+use crate::api::errors::ApiError;
+
+const ORDER: &str = "occurrences";
+
+/// A further record of the report that says what its finding says.
+#[derive(Clone)]
+pub(crate) struct Occurrence(Arc<OccurrenceRow>);
+
+/// A further record of the report that says what its finding says.
+#[Object]
+impl Occurrence {
+    /// Its number among those of the finding, from 1, in the order of the report.
+    async fn ordinal(&self) -> i32 {
+        self.0.ordinal
+    }
+
+    /// Its primary place in one word.
+    fn location(&self, context: &Context<'_>) -> Result<Option<String>, ApiError> {
+        let label = self.0.locations.0.first().map(Location::label);
+        paid(context, &label)?;
+        Ok(label)
+    }
+
+    /// All its places, each an object with a `kind`.
+    fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+        let all = serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))?;
+        paid(context, &all)?;
+        Ok(all)
+    }
+
+    /// The byte of the report that it begins with; null where the converter does not say.
+    async fn report_offset(&self) -> Option<i64> {
+        self.0.report_offset
+    }
+
+    /// Its length in the report, in bytes.
+    async fn report_length(&self) -> Option<i64> {
+        self.0.report_length
+    }
+}
+
+/// What a cursor holds: the finding and the ordinal of a row. Ordinals alone would fit any finding.
+type Key = (FindingId, i32);
+
+/// One page of one finding's occurrences.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct OccurrencePageKey {
+    finding: FindingId,
+    /// The last ordinal of the page before; 0 for the first page.
+    after: i32,
+    limit: PageLimit,
+}
+
+/// Shared rows of a page.
+pub(super) type OccurrencePage = Page<Arc<OccurrenceRow>>;
+
+/// How many occurrences a finding has.
+pub(super) struct OccurrencesCount(pub(super) FindingId);
+
+impl OccurrencesCount {
+    pub(super) async fn count(&self, session: &Session) -> Result<i64, ApiError> {
+        let fetch = async |findings: Vec<FindingId>| {
+            session
+                .read(|tx| Box::pin(async move { finding::occurrence_counts_of(tx, &findings).await }))
+                .await
+        };
+        Ok(session.occurrence_counts.load(self.0, fetch).await?.unwrap_or(0))
+    }
+}
+
+connection!(
+    /// A page of occurrences.
+    OccurrenceConnection, OccurrenceEdge, Occurrence, OccurrencesCount
+);
+
+impl OccurrenceConnection {
+    pub(super) async fn of(
+        session: &Session,
+        finding: FindingId,
+        first: Option<i32>,
+        after: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        let after: Option<Key> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        if after.is_some_and(|(of, _)| of != finding) {
+            return Err(bad_cursor().into());
+        }
+        let key = OccurrencePageKey {
+            finding,
+            after: after.map_or(0, |(_, ordinal)| ordinal),
+            limit: limit(session, first)?,
+        };
+        let page = session
+            .occurrence_pages
+            .load(key, async |keys| pages(session, keys).await)
+            .await?;
+        let (rows, has_next) = page.map_or_else(Default::default, |page| (page.rows.clone(), page.has_next));
+        let listed = |row: Arc<OccurrenceRow>| {
+            let key: Key = (finding, row.ordinal);
+            (encode(ORDER, key), Occurrence(row))
+        };
+        Ok(Self {
+            listed: Listed {
+                rows: rows.into_iter().map(listed).collect(),
+                has_next,
+                has_previous: after.is_some(),
+            },
+            counted: OccurrencesCount(finding),
+        })
+    }
+}
+
+async fn pages(
+    session: &Session,
+    keys: Vec<OccurrencePageKey>,
+) -> Result<HashMap<OccurrencePageKey, Arc<OccurrencePage>>, ApiError> {
+    let mut pages = HashMap::new();
+    for ((after, limit), findings) in by(keys, |key| ((key.after, key.limit), key.finding)) {
+        let found = session
+            .read(|tx| {
+                Box::pin(async move { finding::occurrence_pages_of(tx, &findings, after, limit).await })
+            })
+            .await?;
+        pages.extend(found.into_iter().map(|(finding, page)| {
+            let key = OccurrencePageKey {
+                finding,
+                after,
+                limit,
+            };
+            let rows = page.rows.into_iter().map(Arc::new).collect();
+            let has_next = page.has_next;
+            (key, Arc::new(Page { rows, has_next }))
+        }));
+    }
+    Ok(pages)
+}
