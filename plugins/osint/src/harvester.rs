@@ -95,9 +95,11 @@ impl Format for Json {
         session.tool_is(TOOL, None);
         let mut reader = source.json()?;
         members(&mut reader, session, |reader, session, key, kind| {
-            let what = LISTS.iter().find(|(list, _)| *list == key);
-            let what = what.map_or(What::Other, |(_, what)| *what);
+            let known = LISTS.iter().find(|(list, _)| *list == key);
+            let what = known.map_or(What::Other, |(_, what)| *what);
             match kind {
+                // A later version's own business.
+                Kind::Object if known.is_none() => return Ok(false),
                 Kind::Array => each(reader, session, key, |session, element| {
                     read(session, &element, key, what)
                 })?,
@@ -146,6 +148,7 @@ fn read(session: &mut Session<'_>, element: &Element<'_>, list: &str, what: What
     match what {
         What::Person | What::Takeover | What::Other if is_table => entry(session, element, what, &text, list),
         What::Shodan if is_table => entry(session, element, What::Other, &text, list),
+        What::Other => Ok(()),
         _ => {
             session.lose_record(
                 "record-unreadable",

@@ -179,30 +179,35 @@ fn banner(session: &mut Session<'_>, element: &Element<'_>, host: &str) -> Resul
         found.entry(id).or_insert(vulnerability);
     }
     let port = if ports.len() > 1 { None } else { first };
-    for (id, vulnerability) in &found {
-        let details = vulnerability.object();
-        let score = details
-            .and_then(|details| details.cvss.get())
-            .map(|score| score.0);
-        let raw = score.map(|score| score.to_string());
-        let severity = score.and_then(score_severity).unwrap_or(Severity::Info);
-        let verified = details.is_some_and(|details| details.verified.get() == Some(&true));
-        let sure = [Confidence::Low, Confidence::High][usize::from(verified)];
-        let mut finding = FindingBuilder::new(TOOL, id)
-            .title(&format!("{id} in {}", product.trim()))
-            .message(details.map_or("", |details| details.summary.text()))
-            .severity(severity, raw.as_deref())
-            .confidence(sure)
-            .category("vulnerability")
-            .cwe(1395)
-            .cve(id)
-            .remediation("update the product");
-        for address in details.iter().flat_map(|details| details.references.texts()) {
-            finding = finding.reference(address);
-        }
+    for (id, details) in &found {
+        let finding = vulnerability(id, details.object(), product.trim());
         session.emit(place(finding, port), element)?;
     }
     Ok(())
+}
+
+/// What Shodan says of one id.
+fn vulnerability(id: &str, details: Option<&Vulnerability<'_>>, product: &str) -> FindingBuilder {
+    let score = details
+        .and_then(|details| details.cvss.get())
+        .map(|score| score.0);
+    let raw = score.map(|score| score.to_string());
+    let severity = score.and_then(score_severity).unwrap_or(Severity::Info);
+    let verified = details.is_some_and(|details| details.verified.get() == Some(&true));
+    let sure = [Confidence::Low, Confidence::High][usize::from(verified)];
+    let mut finding = FindingBuilder::new(TOOL, id)
+        .title(&format!("{id} in {product}"))
+        .message(details.map_or("", |details| details.summary.text()))
+        .severity(severity, raw.as_deref())
+        .confidence(sure)
+        .category("vulnerability")
+        .cwe(1395)
+        .cve(id)
+        .remediation("update the product");
+    for address in details.iter().flat_map(|details| details.references.texts()) {
+        finding = finding.reference(address);
+    }
+    finding
 }
 
 /// Ports of a host that is told without its banners.

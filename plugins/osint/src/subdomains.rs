@@ -61,9 +61,19 @@ impl Format for Subfinder {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        let keys = ["host", "input", "source", "sources"];
-        let named = keys.iter().filter(|key| has(head, key)).count() >= 2;
-        let more = ["url", "port", "ip_str", "status_code", "status-code", "timestamp"];
+        let source = has(head, "source") || has(head, "sources");
+        let named = has(head, "host") && has(head, "ip")
+            || (has(head, "host") || has(head, "input")) && source
+            || has(head, "host") && has(head, "input");
+        let more = [
+            "url",
+            "name",
+            "port",
+            "ip_str",
+            "status_code",
+            "status-code",
+            "timestamp",
+        ];
         (named && !more.iter().any(|key| has(head, key))).into()
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Analysis {
     flows: Flows,
     fragments: Fragments,
     watch: Watch,
+    /// The last packets' link type, and how many they are.
+    link: Option<(LinkType, u64)>,
     links: BTreeMap<LinkType, u64>,
 }
 
@@ -43,6 +45,7 @@ impl Analysis {
                 dns: DnsWatch::new(),
                 budget: Budget::default(),
             },
+            link: None,
             links: BTreeMap::new(),
         }
     }
@@ -64,10 +67,9 @@ impl Analysis {
             self.time = time;
             statistics.time(time);
         }
-        if let Some(count) = self.links.get_mut(&record.link) {
-            *count += 1;
-        } else if self.links.len() < LINKS_MAX {
-            self.links.insert(record.link, 1);
+        match &mut self.link {
+            Some((link, count)) if *link == record.link => *count += 1,
+            _ => self.change_link(record.link),
         }
         if !packet::is_decoded(record.link) {
             return;
@@ -95,6 +97,23 @@ impl Analysis {
         self.flows.packet(&packet, amount, moment, &mut self.watch, host);
     }
 
+    /// Packets of one link type mostly come in a row: only a change is looked up.
+    fn change_link(&mut self, link: LinkType) {
+        self.count_links();
+        self.link = Some((link, 1));
+    }
+
+    fn count_links(&mut self) {
+        let Some((link, count)) = self.link.take() else {
+            return;
+        };
+        if let Some(known) = self.links.get_mut(&link) {
+            *known += count;
+        } else if self.links.len() < LINKS_MAX {
+            self.links.insert(link, count);
+        }
+    }
+
     /// Takes packets that were put together.
     fn joined(&mut self, joined: &[Joined], host: &mut dyn Host) {
         for joined in joined {
@@ -117,7 +136,8 @@ impl Analysis {
     }
 
     /// Packets whose link type is not taken apart, by type.
-    pub(crate) fn undecoded(&self) -> Vec<(u32, u64)> {
+    pub(crate) fn undecoded(&mut self) -> Vec<(u32, u64)> {
+        self.count_links();
         let links = self.links.iter();
         links
             .filter(|(link, _)| !packet::is_decoded(**link))
@@ -127,6 +147,7 @@ impl Analysis {
 
     /// What the end of the capture tells: findings, the session, and which bounds were reached.
     pub(crate) fn finish(mut self, host: &mut dyn Host) -> Ended {
+        self.count_links();
         let incomplete = self.fragments.finish();
         self.joined(&incomplete, host);
         let Self {

@@ -138,10 +138,10 @@ fn parse(line: &str) -> Option<Answer<'_>> {
     let number = |start: &str| between(start)?.parse().ok();
     if found.starts_with("[Status=") {
         return Some(Answer {
-            name: found.rsplit_once("] ")?.1.trim(),
+            name: found.split(" [-->").next()?.rsplit_once("] ")?.1.trim(),
             status: Some(number("[Status=")?),
             length: number("[Length="),
-            redirect: "",
+            redirect: between("[-->").unwrap_or_default(),
         });
     }
     let (name, status) = if let Some((name, rest)) = found.split_once("(Status: ") {
@@ -160,7 +160,8 @@ fn parse(line: &str) -> Option<Answer<'_>> {
     })
 }
 
-/// The name in `Found: a.b`, `Found: a.b [192.0.2.1,192.0.2.2]`, as `dns` writes them.
+/// The name in `Found: a.b`, `Found: a.b [192.0.2.1,192.0.2.2]`, `Found: a.b IPs: 192.0.2.1 CNAME: c.d`, as
+/// versions of `dns` write them.
 fn name_found(line: &str) -> Option<&str> {
     let found = line.strip_prefix("Found: ")?;
     let (name, rest) = found.split_once(' ').unwrap_or((found, ""));
@@ -171,7 +172,8 @@ fn name_found(line: &str) -> Option<&str> {
         && name
             .chars()
             .all(|letter| letter.is_alphanumeric() || matches!(letter, '.' | '-' | '_' | '*'));
-    (is_name && (rest.is_empty() || is_list || is_address)).then_some(name)
+    let is_named = rest.starts_with("IPs: ") || rest.starts_with("CNAME: ");
+    (is_name && (rest.is_empty() || is_list || is_address || is_named)).then_some(name)
 }
 
 /// Lines that the terminal shows around the results.
@@ -236,6 +238,13 @@ mod tests {
             Some(9),
             "",
         );
+        check(
+            "[Status=301] [Length=0] [Word=x] http://a.test/x [--> /y]",
+            "http://a.test/x",
+            Some(301),
+            Some(0),
+            "/y",
+        );
         for line in ["a line", "Found: a.test", "(Status: x)", "/a (Status: 200", ""] {
             assert!(parse(line).is_none(), "{line}");
         }
@@ -247,6 +256,10 @@ mod tests {
             ("Found: a.test", Some("a.test")),
             ("Found: a.test [192.0.2.1,192.0.2.2]", Some("a.test")),
             ("Found: a.test [2001:db8::1]", Some("a.test")),
+            (
+                "Found: a.test IPs: 192.0.2.1,2001:db8::1 CNAME: b.test",
+                Some("a.test"),
+            ),
             ("Found: a.test Status: 200 [Size: 3]", None),
             ("Found: it", None),
             ("a.test", None),

@@ -17,6 +17,10 @@ pub struct NewPcapSession {
     pub packet_count: u64,
     /// Packets and bytes by protocol.
     pub protocol_stats: Map<String, Value>,
+    /// Conversations.
+    pub flow_count: u64,
+    /// The largest of them: a list of objects.
+    pub flows: Vec<Value>,
 }
 
 /// What the capture of a task held.
@@ -30,6 +34,10 @@ pub struct PcapSession {
     pub packet_count: u64,
     /// Packets and bytes by protocol.
     pub protocol_stats: Value,
+    /// Conversations.
+    pub flow_count: u64,
+    /// The largest of them: a list of objects.
+    pub flows: Value,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
 }
@@ -40,13 +48,16 @@ pub struct PcapSession {
 /// [`StoreError`] when the database does not take it.
 pub async fn create(tx: &mut TenantTx, task: TaskId, new: &NewPcapSession) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into tenant.pcap_session (tenant_id, task_id, capture_ref, packet_count, protocol_stats)
-         values ($1, $2, $3, $4, $5)",
+        "insert into tenant.pcap_session
+             (tenant_id, task_id, capture_ref, packet_count, protocol_stats, flow_count, flows)
+         values ($1, $2, $3, $4, $5, $6, $7)",
         tx.tenant(),
         task.uuid(),
         new.capture.map(ArtifactId::uuid),
         i64::try_from(new.packet_count).unwrap_or(i64::MAX),
-        Value::Object(new.protocol_stats.clone())
+        Value::Object(new.protocol_stats.clone()),
+        i64::try_from(new.flow_count).unwrap_or(i64::MAX),
+        Value::Array(new.flows.clone())
     )
     .execute(tx.connection())
     .await?;
@@ -77,7 +88,8 @@ pub async fn clear(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
 pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<PcapSession>, StoreError> {
     let tasks: Vec<Uuid> = tasks.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
-        "select task_id, capture_ref, packet_count, protocol_stats, created_at from tenant.pcap_session
+        "select task_id, capture_ref, packet_count, protocol_stats, flow_count, flows, created_at
+         from tenant.pcap_session
          where tenant_id = $1 and task_id = any($2)",
         tx.tenant(),
         &tasks
@@ -91,6 +103,8 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<PcapSes
             capture: row.capture_ref.map(ArtifactId::from),
             packet_count: row.packet_count.cast_unsigned(),
             protocol_stats: row.protocol_stats,
+            flow_count: row.flow_count.cast_unsigned(),
+            flows: row.flows,
             created_at: row.created_at,
         })
         .collect())

@@ -34,6 +34,7 @@ mod ruff;
 mod semgrep_supply_chain;
 mod shellcheck;
 mod trivy;
+mod trivy_operator;
 mod trivy_records;
 mod trufflehog;
 mod trufflehog_place;
@@ -70,6 +71,7 @@ pub(crate) const FORMATS: &[&dyn Format] = &[
     &njsscan::Njsscan,
     &checkov::Checkov,
     &trivy::Trivy,
+    &trivy_operator::TrivyOperator,
     &grype::Grype,
     &osv_scanner::OsvScanner,
     &pip_audit::PipAudit,

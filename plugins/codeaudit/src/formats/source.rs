@@ -1,4 +1,4 @@
-//! Snippets from the scanned source itself, for tools that quote none.
+//! Snippets from the scanned source itself, for tools that quote none, and hashes of the code around a place.
 //!
 //! Open-source semgrep prints the words "requires login" where the lines should be, and linters quote
 //! nothing. The platform offers the unpacked upload; without one nothing is added, and nothing is said.
@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use sha2::{Digest, Sha256};
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::limits::READ_BYTES;
 use tamiz_sdk::report::{Record, Session, path};
@@ -21,6 +22,12 @@ const FILES_KEPT: usize = 8;
 
 /// Lines of one snippet.
 const LINES_MAX: usize = 20;
+
+/// Lines in front of a place, and behind it, that its context hash covers.
+const CONTEXT_LINES: usize = 3;
+
+/// Bytes of the context hash that are kept: it tells places of one file apart, it keeps no secret.
+const CONTEXT_HASH_BYTES: usize = 16;
 
 /// Files in a row that are not there, after which there is no tree to ask.
 const MISSES_MAX: u32 = 64;
@@ -49,10 +56,11 @@ impl Sources {
         region: Region,
         snippet: &str,
     ) -> FindingBuilder {
+        let label = path::label(raw_path, session.root());
+        let finding = self.context(finding, session, &label.path, &region);
         if !snippet.is_empty() {
             return place::at(finding, session, record, raw_path, region, snippet);
         }
-        let label = path::label(raw_path, session.root());
         let lines = self.lines(session, &label.path, &region);
         place::at(finding, session, record, raw_path, region, &lines)
     }
@@ -69,6 +77,39 @@ impl Sources {
             return String::new();
         };
         file.range(first, count).trim_end().to_owned()
+    }
+
+    /// Adds, as `context-hash`, the hash of a region with the lines around it, white space left aside: what
+    /// stays equal when the code moves and its indentation changes. Nothing is added without the file.
+    pub(crate) fn context(
+        &mut self,
+        finding: FindingBuilder,
+        session: &mut Session<'_>,
+        label: &str,
+        region: &Region,
+    ) -> FindingBuilder {
+        let number = |line: Option<i64>| line.and_then(|line| usize::try_from(line).ok());
+        let Some(first) = number(region.line).and_then(|line| line.checked_sub(1)) else {
+            return finding;
+        };
+        let last = number(region.end_line).unwrap_or(0).max(first.saturating_add(1));
+        let Some(file) = self.file(session, label) else {
+            return finding;
+        };
+        let from = first.saturating_sub(CONTEXT_LINES);
+        let around = last.saturating_add(CONTEXT_LINES).saturating_sub(from);
+        let text = file.range(from, around.min(LINES_MAX + 2 * CONTEXT_LINES));
+        let mut hash = Sha256::new();
+        for word in text.split_whitespace() {
+            hash.update(word.as_bytes());
+            hash.update(b" ");
+        }
+        let hash = hash.finalize();
+        let digits = hash
+            .iter()
+            .take(CONTEXT_HASH_BYTES)
+            .map(|byte| format!("{byte:02x}"));
+        finding.extra_text("context-hash", &digits.collect::<String>())
     }
 
     /// Line and column, both from 1, of a character counted from 0; nothing without the file.
@@ -171,6 +212,10 @@ mod tests {
         let mut host = MemoryHost::default();
         host.sources
             .insert("a.py".to_owned(), b"one\n  two\nthree".to_vec());
+        let moved = b"\n\none\ntwo\n  three\n".to_vec();
+        host.sources.insert("moved.py".to_owned(), moved);
+        host.sources
+            .insert("other.py".to_owned(), b"one\n  two\nfour".to_vec());
         let mut session = Session::new(&mut host, Options::default(), None);
         let mut sources = Sources::default();
         let mut lines = |path: &str, line, end_line| {
@@ -188,6 +233,22 @@ mod tests {
         assert_eq!(lines("a.py", Some(0), None), "");
         assert_eq!(lines("a.py", Some(-1), Some(i64::MAX)), "");
         assert_eq!(lines("b.py", Some(1), None), "");
+        let mut context = |path: &str, line| {
+            let region = Region {
+                line,
+                ..Region::default()
+            };
+            let finding = tamiz_sdk::FindingBuilder::new("tool", "rule").title("a title");
+            sources
+                .context(finding, &mut session, path, &region)
+                .build()
+                .0
+                .extra
+        };
+        assert_eq!(context("a.py", Some(2)), context("moved.py", Some(4)));
+        assert_ne!(context("a.py", Some(2)), context("other.py", Some(2)));
+        assert_eq!(context("a.py", Some(2)).len(), 1);
+        assert_eq!(context("b.py", Some(1)), []);
         assert_eq!(sources.position(&mut session, "a.py", 6), Some((2, 3)));
         assert_eq!(sources.position(&mut session, "a.py", 99), None);
     }

@@ -110,7 +110,7 @@ struct Identifier<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct Score<'a> {
+pub(super) struct Score<'a> {
     #[serde(borrow, rename = "V40Vector")]
     four: Text<'a>,
     #[serde(borrow, rename = "V3Vector")]
@@ -187,6 +187,15 @@ impl Target {
     }
 }
 
+impl Score<'_> {
+    /// The vectors of one vendor, the newest first.
+    pub(super) fn add_to(&self, vectors: &mut Vectors) {
+        for text in [&self.four, &self.three, &self.two] {
+            vectors.add(text.text());
+        }
+    }
+}
+
 impl Vulnerability<'_> {
     fn vectors(&self) -> Vectors {
         let scores = self.scores.members();
@@ -195,9 +204,8 @@ impl Vulnerability<'_> {
             .filter_map(|scorer| scores.iter().find(|(name, _)| name == scorer));
         let mut vectors = Vectors::default();
         for (_, score) in first.chain(scores) {
-            let Some(score) = score.object() else { continue };
-            for text in [&score.four, &score.three, &score.two] {
-                vectors.add(text.text());
+            if let Some(score) = score.object() {
+                score.add_to(&mut vectors);
             }
         }
         vectors

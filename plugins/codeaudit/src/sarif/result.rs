@@ -108,8 +108,8 @@ impl<'run> ResultReader<'run> {
         }
         finding = describe(finding, result, rule, &message, raw_id);
         finding = labels(finding, result, rule);
-        for location in result.locations.objects() {
-            finding = self.place(finding, location, offender(result), session, sources);
+        for (index, location) in result.locations.objects().iter().enumerate() {
+            finding = self.place(finding, location, index == 0, offender(result), session, sources);
         }
         if result.locations.objects().is_empty() {
             finding = target(self.head, finding, result, session);
@@ -125,6 +125,7 @@ impl<'run> ResultReader<'run> {
         &self,
         finding: FindingBuilder,
         location: &Location<'_>,
+        is_first: bool,
         offender: &str,
         session: &mut Session<'_>,
         sources: &mut Sources,
@@ -145,7 +146,13 @@ impl<'run> ResultReader<'run> {
             _ => String::new(),
         };
         let quoted = if own_lines.is_empty() { quoted } else { &own_lines };
-        let mut finding = finding;
+        let is_secret = self.may_quote_secrets || self.quotes_secrets;
+        let mut finding = match region {
+            Some(region) if is_first && !is_secret => {
+                sources.context(finding, session, &label.path, &lines(region))
+            }
+            _ => finding,
+        };
         let (start, snippet) = match (region, start) {
             _ if self.may_quote_secrets => (start, Cow::Borrowed("")),
             _ if self.quotes_secrets => {

@@ -334,13 +334,14 @@ impl Record<'_> {
         }
         let (start, end) = (self.start.object(), self.end.object());
         let quoted = unless_placeholder(extra.lines.text());
+        let line = |place: Option<&Place>| place.and_then(|place| place.line.get().copied());
+        let region = Region {
+            line: line(start),
+            end_line: line(end),
+            ..Region::default()
+        };
+        let finding = sources.context(finding, session, &label.path, &region);
         let from_source = if quoted.is_empty() {
-            let line = |place: Option<&Place>| place.and_then(|place| place.line.get().copied());
-            let region = Region {
-                line: line(start),
-                end_line: line(end),
-                ..Region::default()
-            };
             sources.lines(session, &label.path, &region)
         } else {
             String::new()

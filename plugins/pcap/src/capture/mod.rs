@@ -1,8 +1,8 @@
 //! The two file formats of captures, as a stream of packet records.
 //!
-//! The record layouts are read by the `pcap-parser` crate; its own readers are not used, because they
-//! buffer by a fixed capacity and cannot tell a record that is cut short from one that lies about its
-//! length. Lengths are looked at before anything is asked of the window, so that a length of four
+//! Heads and pcapng's blocks are read by the `pcap-parser` crate, the four numbers in front of a pcap
+//! packet here. The crate's own readers are not used, because they buffer by a fixed capacity and cannot
+//! tell a record that is cut short from one that lies about its length. Lengths are looked at before anything is asked of the window, so that a length of four
 //! gigabytes costs nothing.
 //!
 //! Not here: what is inside a packet (see [`crate::packet`]).

@@ -1,7 +1,7 @@
 //! Classic pcap: one head, then records. Both byte orders, micro- and nanoseconds, and Kuznetzov's
 //! modified form with its longer record heads.
 
-use pcap_parser::{LegacyPcapBlock, PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header};
+use pcap_parser::{PcapHeader, parse_pcap_header};
 
 use super::{Damage, LinkType, Oddities, PACKET_BYTES_MAX, Record, Window, nanoseconds};
 
@@ -11,8 +11,6 @@ const RECORD_HEAD_BYTES: usize = 16;
 const MODIFIED_HEAD_BYTES: usize = 24;
 /// The upper bits of the link-type field hold the length of a frame check sequence.
 const LINK_TYPE_MASK: u32 = 0x03ff_ffff;
-/// Where captured and original length stand in a record.
-const CAPTURED_AT: usize = 8;
 
 /// How files begin, as little-endian numbers: micro- and nanoseconds in both byte orders, and the
 /// modified form.
@@ -69,45 +67,34 @@ impl Reader {
                 Err(Damage::CutShort("a record's head"))
             };
         }
-        let captured = window
-            .bytes()
-            .get(CAPTURED_AT..)
-            .and_then(|rest| rest.first_chunk());
-        let captured = captured.map_or(0, |bytes| self.number(*bytes)) as usize;
-        if captured > PACKET_BYTES_MAX {
+        let Some(head) = window.bytes().first_chunk::<RECORD_HEAD_BYTES>() else {
+            return Err(Damage::CutShort("a record's head"));
+        };
+        let (numbers, _) = head.as_chunks::<4>();
+        let number = |index: usize| numbers.get(index).map_or(0, |bytes| self.number(*bytes));
+        let (seconds, part, captured, original) = (number(0), number(1), number(2), number(3));
+        if captured as usize > PACKET_BYTES_MAX {
             return Err(Damage::Broken(format!("a record claims {captured} bytes")));
         }
-        let record_bytes = self.head_bytes + captured;
+        let record_bytes = self.head_bytes + captured as usize;
         if !window.need(record_bytes)? {
             return Err(Damage::CutShort("a packet"));
         }
-        let parsed = if self.big_endian {
-            parse_pcap_frame_be(window.bytes())
-        } else {
-            parse_pcap_frame(window.bytes())
-        };
-        let Ok((_, frame)) = parsed else {
-            return Err(Damage::CutShort("a packet"));
-        };
-        Ok(Some(self.record(&frame, record_bytes)))
-    }
-
-    fn record(&mut self, frame: &LegacyPcapBlock<'_>, record_bytes: usize) -> Record {
-        let part = i64::from(frame.ts_usec) * self.part_nanoseconds;
-        if self.snap_bytes > 0 && frame.caplen > self.snap_bytes {
+        let part = i64::from(part) * self.part_nanoseconds;
+        if self.snap_bytes > 0 && captured > self.snap_bytes {
             self.oddities.over_snap_length += 1;
         }
-        if frame.caplen > frame.origlen {
+        if captured > original {
             self.oddities.over_original += 1;
         }
-        Record {
+        Ok(Some(Record {
             link: self.link,
-            time: Some(nanoseconds(i64::from(frame.ts_sec), part, &mut self.oddities)),
-            original_bytes: frame.origlen.max(frame.caplen),
+            time: Some(nanoseconds(i64::from(seconds), part, &mut self.oddities)),
+            original_bytes: original.max(captured),
             data_start: self.head_bytes,
-            data_bytes: frame.caplen as usize,
+            data_bytes: captured as usize,
             whole_bytes: record_bytes,
-        }
+        }))
     }
 
     fn number(&self, bytes: [u8; 4]) -> u32 {

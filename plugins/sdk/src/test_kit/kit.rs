@@ -91,6 +91,15 @@ impl Kit {
         self.convert_input(MemoryInput::new("report", bytes), MemoryHost::default())
     }
 
+    /// Converts an input that is made while it is read.
+    pub(super) fn convert_made(
+        &self,
+        input: Box<dyn Input>,
+        host: &mut dyn Host,
+    ) -> Result<Outcome, ConvertError> {
+        (self.convert)(vec![input], &self.options, host)
+    }
+
     /// Converts one input with a host.
     pub fn convert_input(&self, input: MemoryInput, mut host: MemoryHost) -> Answer {
         host.sources.extend(self.sources.clone());

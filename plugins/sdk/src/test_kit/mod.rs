@@ -57,10 +57,12 @@ mod answer;
 mod cases;
 mod damage;
 mod faults;
+mod growth;
 mod json_fields;
 mod kit;
 mod text_fields;
 
 pub use answer::{Answer, counted, place};
 pub use cases::CountRow;
+pub use growth::CountingAllocator;
 pub use kit::Kit;

@@ -52,6 +52,28 @@ struct Certificate<'a> {
     public_key: Field<Object<Key<'a>>>,
 }
 
+impl Certificate<'_> {
+    /// What it is made of that is too weak.
+    fn weaknesses(&self) -> Vec<(&'static Weakness, String)> {
+        let mut found: Vec<(&Weakness, String)> = Vec::new();
+        let hash = self.signature_hash_algorithm.get();
+        let hash = hash.map_or("", |hash| hash.0.as_ref());
+        if matches!(hash, "md2" | "md5" | "sha1") {
+            found.push((&weakness::WEAK_SIGNATURE, hash.to_owned()));
+        }
+        if let Some(key) = self.public_key.object()
+            && let Some(bits) = key.key_size.get()
+            && bits.0 < KEY_BITS_MIN
+            && ["RSA", "DSA"]
+                .iter()
+                .any(|kind| key.algorithm.text().contains(kind) && !key.algorithm.text().contains("EC"))
+        {
+            found.push((&weakness::WEAK_KEY, format!("{} bits", bits.0)));
+        }
+        found
+    }
+}
+
 /// A text alone, or in an object.
 struct Name<'a>(Cow<'a, str>);
 
@@ -241,19 +263,8 @@ pub(super) fn deployment(
         tell(&weakness::WRONG_ORDER, "")?;
     }
     let Some(leaf) = leaf else { return Ok(()) };
-    let hash = leaf.signature_hash_algorithm.get();
-    let hash = hash.map_or("", |hash| hash.0.as_ref());
-    if matches!(hash, "md2" | "md5" | "sha1") {
-        tell(&weakness::WEAK_SIGNATURE, hash)?;
-    }
-    if let Some(key) = leaf.public_key.object()
-        && let Some(bits) = key.key_size.get()
-        && bits.0 < KEY_BITS_MIN
-        && ["RSA", "DSA"]
-            .iter()
-            .any(|kind| key.algorithm.text().contains(kind) && !key.algorithm.text().contains("EC"))
-    {
-        tell(&weakness::WEAK_KEY, &format!("{} bits", bits.0))?;
+    for (weakness, what) in leaf.weaknesses() {
+        tell(weakness, &what)?;
     }
     let dates = Dates {
         server: server.clone(),

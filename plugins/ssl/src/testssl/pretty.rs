@@ -7,7 +7,11 @@ use tamiz_sdk::report::{
 
 use super::flat::check;
 use super::{Entry, Reading, TOOL};
+use crate::ahead::{self, Members};
 use crate::endpoint::Endpoint;
+
+/// What says where a target is; testssl.sh writes it in front of the checks.
+const PLACE: [&str; 3] = ["targetHost", "ip", "port"];
 
 pub(crate) struct Pretty;
 
@@ -36,11 +40,13 @@ impl Format for Pretty {
         session.tool_is(TOOL, version.split_whitespace().next());
         let mut reading = Reading::default();
         let mut reader = source.json()?;
+        let mut targets = ahead::members_of(&mut reader, "scanResult", &PLACE)?.into_iter();
         let mut read = members(&mut reader, session, |reader, session, key, kind| {
             match (key, kind) {
                 ("scanResult", Kind::Array) => {
                     objects(reader, session, key, |reader, session, name| {
-                        target(&mut reading, reader, session, name)
+                        let place = targets.next().unwrap_or_default();
+                        target(&mut reading, reader, session, name, &place)
                     })?;
                     Ok(true)
                 }
@@ -66,10 +72,11 @@ fn target(
     reader: &mut JsonReader<'_>,
     session: &mut Session<'_>,
     name: &str,
+    place: &Members,
 ) -> Result<(), Stop> {
     let start = reader.offset();
-    let mut texts: [(&str, String); 6] =
-        ["targetHost", "ip", "port", "id", "severity", "finding"].map(|key| (key, String::new()));
+    let mut texts: [(&str, String); 6] = ["targetHost", "ip", "port", "id", "severity", "finding"]
+        .map(|key| (key, ahead::text(place.get(key))));
     members(reader, session, |reader, session, key, kind| {
         if kind == Kind::Array {
             let server = Endpoint::new(host(&texts), text(&texts, "port"));

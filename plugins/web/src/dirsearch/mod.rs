@@ -16,7 +16,6 @@ use tamiz_sdk::report::{
 };
 
 use crate::discovery::{self, Hit};
-use crate::place;
 
 const TOOL: &str = "dirsearch";
 
@@ -122,7 +121,7 @@ fn entry(session: &mut Session<'_>, element: &Element<'_>, site: &str) -> Result
     );
     let (url, path) = (entry.url.text(), entry.path.text());
     let url = if url.is_empty() && !path.is_empty() {
-        place::join(site, path)
+        below(site, path)
     } else {
         url.to_owned()
     };
@@ -136,4 +135,9 @@ fn entry(session: &mut Session<'_>, element: &Element<'_>, site: &str) -> Result
         ..Hit::default()
     };
     discovery::emit(session, element, &hit)
+}
+
+/// The address of a path, which is below that of the site and has a slash in front or not.
+fn below(site: &str, path: &str) -> String {
+    format!("{}/{}", site.trim_end_matches('/'), path.trim_start_matches('/'))
 }

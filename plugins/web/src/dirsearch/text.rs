@@ -5,9 +5,8 @@ use tamiz_sdk::report::{
     Event, Format, Head, Recognition, Session, Shape, Source, Stop, TextLine, lines, rows, walk,
 };
 
-use super::TOOL;
+use super::{TOOL, below};
 use crate::discovery::{self, Hit};
-use crate::place;
 
 /// What stands in front of a redirect's address.
 const REDIRECT: &str = "-> ";
@@ -65,7 +64,7 @@ impl Format for DirsearchXml {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        (head.root() == "dirsearchscan").into()
+        head.root().eq_ignore_ascii_case("dirsearchscan").into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -90,7 +89,7 @@ impl Format for DirsearchXml {
                     let path = node.attribute("path").unwrap_or_default();
                     let url = match node.attribute("url") {
                         Some(url) => url.to_owned(),
-                        None => place::join(&site, path),
+                        None => below(&site, path),
                     };
                     let length = ["contentLength", "content-length"].map(|name| node.child_text(name));
                     let hit = Hit {

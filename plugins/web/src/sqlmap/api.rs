@@ -122,7 +122,7 @@ impl Format for SqlmapApi {
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
         let mut url = String::new();
-        let mut reached = false;
+        let (mut reached, mut logged) = (false, false);
         let mut reader = source.json()?;
         members(&mut reader, session, |reader, session, key, kind| {
             match (key, kind) {
@@ -140,6 +140,7 @@ impl Format for SqlmapApi {
                     }
                 }
                 ("log", Kind::Array) => each(reader, session, key, |_, element| {
+                    logged = true;
                     let line: Option<LogLine<'_>> = serde_json::from_slice(element.bytes()).ok();
                     let message = line.as_ref().map_or("", |line| line.message.text());
                     reached |= CONTACT.iter().any(|words| message.contains(words));
@@ -150,7 +151,10 @@ impl Format for SqlmapApi {
             Ok(true)
         })?;
         reader.finish()?;
-        if !reached {
+        if !reached && !logged {
+            let message = "sqlmap has no data and no log: nothing shows that the target answered";
+            session.gap("no-contact-shown", message, None);
+        } else if !reached {
             let problem =
                 "sqlmap says nothing of a target that answered: it has no data, and its log no test";
             return Err(Stop::Broken(problem.to_owned()));

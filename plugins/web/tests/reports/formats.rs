@@ -44,6 +44,7 @@ fn a_report_that_lists_nothing_and_shows_no_contact_is_a_partial_one() {
         "dirsearch/nothing.json",
         "burp/without-issues.xml",
         "wapiti/nothing-2.3.xml",
+        "sqlmap/nothing-1.10.json",
     ] {
         let answer = read(name);
         let outcome = answer.outcome.as_ref().expect(name);

@@ -1,6 +1,7 @@
 //! `tamiz plugin`: what is installed, and what one component says about itself.
 
 mod run;
+mod unpacked;
 
 use std::path::PathBuf;
 
@@ -33,6 +34,7 @@ Examples:
 Examples:
   tamiz plugin run semgrep.json
   tamiz plugin run nikto.xml --format json
+  tamiz plugin run traffic.pcap.gz
   tamiz plugin run report.json --plugin ./hello.wasm --options '{\"strict\":true}'
   tamiz plugin run semgrep.json --source ~/src/shop --format sarif > findings.sarif")]
     Run(run::RunArgs),

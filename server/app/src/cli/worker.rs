@@ -171,16 +171,16 @@ fn tools_table(inventory: &Inventory) -> String {
 }
 
 fn serving_table(serving: &BTreeMap<&str, Vec<&str>>) -> String {
-    let mut table = "SCANS      ARE SERVED WITH\n".to_owned();
-    for (scan_type, tools) in serving {
+    let line = |(scan_type, tools): (&&str, &Vec<&str>)| {
         let with = if tools.is_empty() {
             "nothing: finished reports can be imported, nothing can be scanned".to_owned()
         } else {
             tools.join(", ")
         };
-        table += &format!("{scan_type:<10} {with}\n");
-    }
-    table
+        format!("{scan_type:<10} {with}\n")
+    };
+    let head = "SCANS      ARE SERVED WITH\n".to_owned();
+    std::iter::once(head).chain(serving.iter().map(line)).collect()
 }
 
 fn what_next(inventory: &Inventory) -> String {

@@ -36,6 +36,8 @@ use crate::tool::Inventory;
 const DATABASE_PATIENCE: Duration = Duration::from_mins(2);
 /// The kind of artifact that a capture's own bytes are.
 pub(crate) const CAPTURE_KIND: &str = "capture";
+/// A pcap file without a packet. Suricata waits a minute for the first one, and fails.
+const CAPTURE_HEAD_BYTES: u64 = 24;
 /// Between two tries.
 const DATABASE_PAUSE: Duration = Duration::from_millis(300);
 
@@ -257,7 +259,11 @@ async fn scan_tree(
 async fn scan_capture(bench: &mut Bench, task: &Task, upload: UploadId) -> Result<Vec<Report>, Failure> {
     let capture = report(bench, upload, CAPTURE_KIND).await?;
     let runs = plan(bench, task, TargetKind::Capture, String::new()).await?;
-    let runs = scan::those_here(bench, runs);
+    let runs = if std::fs::metadata(&capture.path)?.len() > CAPTURE_HEAD_BYTES {
+        scan::those_here(bench, runs)
+    } else {
+        Vec::new()
+    };
     let mut reports = vec![capture.clone()];
     if !runs.is_empty() {
         let target = Target {

@@ -20,6 +20,10 @@ const SESSION_BYTES_MAX: u64 = 1024 * 1024;
 struct Written {
     packet_count: u64,
     protocol_stats: Map<String, Value>,
+    #[serde(default)]
+    flow_count: u64,
+    #[serde(default)]
+    top_flows: Vec<Value>,
 }
 
 /// Reads the artifact; the error is for the reader of the task.
@@ -35,13 +39,20 @@ pub(crate) fn read(path: &Path) -> Result<NewPcapSession, String> {
     }
     let written: Written = serde_json::from_slice(&text)
         .map_err(|error| format!("the plugin's session is not understood: {error}"))?;
-    if !is_storable_object(&written.protocol_stats) || i64::try_from(written.packet_count).is_err() {
+    let counts = [written.packet_count, written.flow_count];
+    let is_storable = |flow: &Value| flow.as_object().is_some_and(is_storable_object);
+    if !is_storable_object(&written.protocol_stats)
+        || !written.top_flows.iter().all(is_storable)
+        || counts.iter().any(|count| i64::try_from(*count).is_err())
+    {
         return Err("the plugin's session holds what the database cannot".to_owned());
     }
     Ok(NewPcapSession {
         capture: None,
         packet_count: written.packet_count,
         protocol_stats: written.protocol_stats,
+        flow_count: written.flow_count,
+        flows: written.top_flows,
     })
 }
 
@@ -58,8 +69,14 @@ mod tests {
 
     #[test]
     fn a_session_is_read_and_what_else_it_says_is_left() {
-        let session = of(r#"{"packet_count": 88, "bytes": 7, "protocol_stats": {"tcp": {"packets": 88}}}"#);
+        let session = of(
+            r#"{"packet_count": 88, "bytes": 7, "protocol_stats": {"tcp": {"packets": 88}}, "flow_count": 3,
+                "top_flows": [{"client": "10.0.0.1"}]}"#,
+        );
         let session = session.unwrap();
+        assert_eq!((session.flow_count, session.flows.len()), (3, 1));
+        let without = of(r#"{"packet_count": 1, "protocol_stats": {}}"#).unwrap();
+        assert_eq!((without.flow_count, without.flows.len()), (0, 0));
         assert_eq!(session.packet_count, 88);
         assert_eq!(session.protocol_stats["tcp"]["packets"], 88);
     }
@@ -77,6 +94,8 @@ mod tests {
             r#"{"packet_count": 18446744073709551615, "protocol_stats": {}}"#,
             r#"{"packet_count": 1, "protocol_stats": []}"#,
             r#"{"packet_count": 1, "protocol_stats": {"a\u0000": 1}}"#,
+            r#"{"packet_count": 1, "protocol_stats": {}, "top_flows": [1]}"#,
+            r#"{"packet_count": 1, "protocol_stats": {}, "top_flows": [{"a": "\u0000"}]}"#,
             &long,
         ] {
             assert!(of(bad).is_err(), "{}", &bad[..bad.len().min(80)]);

@@ -11,8 +11,9 @@ use std::net::Ipv4Addr;
 use local::{Names, Page};
 use serde_json::{Value, json};
 
-use crate::harness::tool::{Script, Tools};
-use crate::harness::{App, Client, Plan, text};
+use crate::harness::tool::{Script, Tools, install};
+use crate::harness::wait::SOON;
+use crate::harness::{App, Client, Plan, text, until};
 
 /// Gets the page and reports its server and title, as whatweb does.
 const LOOK: &str = r#"
@@ -62,7 +63,7 @@ async fn a_tool_finds_its_target_through_the_door_and_nothing_else() {
     );
     let (app, acme, project) = app(Script::whatweb(&script), |plan| plan).await;
     let api = app.address().rsplit(':').next().unwrap().to_owned();
-    std::fs::write(crate::harness::tool::install(app.folder()).join("api"), api).unwrap();
+    std::fs::write(install(app.folder()).join("api"), api).unwrap();
     let task = scan(&acme, &project, &page.url()).await;
     let done = acme.ends_as(&task, "COMPLETED").await;
     assert_eq!(done["findings"]["totalCount"], 1, "{done:#}");
@@ -147,6 +148,30 @@ async fn a_name_that_moves_is_called_where_it_was_pinned() {
     assert_eq!(refused["errors"][0]["code"], "TARGET_FORBIDDEN", "{refused:#}");
     assert_eq!(app.sql("select count(*) from tenant.webscan_target"), "1");
     assert_eq!(app.sql("select count(*) from control.ticket"), "0");
+}
+
+/// What is pinned changes while the first of two tools runs: the second one is not started.
+#[tokio::test]
+async fn a_target_is_judged_again_before_each_tool() {
+    let page = Page::serve(Ipv4Addr::LOCALHOST).await;
+    let script = format!("{LOOK}\nuntil [ -e \"$install/go\" ]; do sleep 0.05; done");
+    let (app, acme, project) = app(Script::whatweb(&script).and_wafw00f(), |plan| plan).await;
+    let task = scan(&acme, &project, &page.url()).await;
+    until("the first tool's call", SOON, async || {
+        (page.calls() >= 2).then_some(())
+    })
+    .await;
+    app.sql("update tenant.webscan_target set addresses = '{10.0.0.1}'");
+    std::fs::write(install(app.folder()).join("go"), "").unwrap();
+    let failed = acme.ends_as(&task, "FAILED").await;
+    assert!(
+        ["TARGET_FORBIDDEN", "TARGET_UNRESOLVED"].contains(&text(&failed["error"]["code"]).as_str()),
+        "{failed:#}"
+    );
+    let runs = failed["toolExecutions"].as_array().unwrap();
+    let ran: Vec<&str> = runs.iter().filter_map(|run| run["tool"].as_str()).collect();
+    assert_eq!(ran, ["whatweb"], "{failed:#}");
+    assert_eq!(failed["findings"]["totalCount"], 0, "{failed:#}");
 }
 
 /// The real scanners, those of the catalogue that are installed; where none is, the task waits and says

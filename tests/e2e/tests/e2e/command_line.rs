@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -178,4 +178,34 @@ fn the_committed_schema_is_what_the_program_prints() {
         output.stdout == checkout::read("schema.graphql"),
         "schema.graphql is out of date: `tamiz schema > schema.graphql`"
     );
+}
+
+#[tokio::test]
+async fn a_command_whose_reader_has_seen_enough_ends_quietly() {
+    let app = App::start().await;
+    for words in [
+        &["schema"][..],
+        &["config", "check"],
+        &["plugin", "list"],
+        &["tenant", "list"],
+        &["worker", "--check"],
+        &["--help"],
+    ] {
+        let mut command = app.tamiz();
+        command.args(words).stdin(Stdio::null());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("runs");
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().expect("ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!said.contains("panicked"), "{words:?}: {said}");
+        // A worker without tools fails, and says so.
+        assert!(
+            ended.status.success() || words[0] == "worker",
+            "{words:?}: {said}"
+        );
+    }
 }

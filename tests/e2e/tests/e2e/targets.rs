@@ -38,7 +38,7 @@ async fn guarded() -> (App, TempDir) {
 }
 
 const SESSION: &str = "query($id: UUID!) { task(id: $id) {
-    pcapSession { packetCount protocolStats capture { kind name } } } }";
+    pcapSession { packetCount protocolStats flowCount flows capture { kind name } } } }";
 
 fn of(project: &str, target: Value) -> Value {
     json!({ "projectId": project, "scanType": "codeaudit", "target": target })
@@ -278,6 +278,10 @@ async fn a_capture_is_read_and_its_session_is_shown() {
         let session = &shown["task"]["pcapSession"];
         assert_eq!(session["packetCount"], PACKETS, "{session:#}");
         assert_eq!(session["protocolStats"]["tcp"]["packets"], PACKETS, "{session:#}");
+        assert_eq!(
+            (&session["flowCount"], &session["flows"][0]["server_port"]),
+            (&json!(1), &json!(25))
+        );
         assert_eq!(session["capture"]["kind"], kind, "{session:#}");
         assert_eq!(session["capture"]["name"], "traffic.pcap");
         let seen = other.data(SESSION, json!({ "id": task })).await;
@@ -295,4 +299,53 @@ async fn a_capture_is_read_and_its_session_is_shown() {
         events[0]["message"], "waiting for a worker with semgrep",
         "{events:#?}"
     );
+}
+
+/// What a tool finds in a capture comes beside what is read from it anyway.
+#[tokio::test]
+async fn a_capture_is_read_beside_the_tool_that_the_worker_has() {
+    // Its report says how many bytes it was given.
+    let body = "size=$(stat -c %s \"$capture\")\ncat > /out/report <<END\n{\"timestamp\":\"2026-11-21T09:48:47+0000\",\
+        \"event_type\":\"alert\",\"src_ip\":\"10.0.0.1\",\"dest_ip\":\"10.0.0.9\",\"proto\":\"TCP\",\"alert\":\
+        {\"gid\":1,\"signature_id\":7,\"signature\":\"$size bytes\",\"severity\":1}}\nEND";
+    let app = Plan::new()
+        .tools(Tools::Script(Script::suricata(body)))
+        .start()
+        .await;
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    let capture = checkout::read("plugins/pcap/cases/captures/smtp-auth-plain.pcap");
+    let bytes = capture.len();
+    let upload = acme.upload(&project, "traffic.pcap", capture).await;
+    let order = |profile: &str| json!({ "projectId": project, "scanType": "pcap", "uploadId": upload, "profile": profile });
+    for (profile, tools) in [
+        ("QUICK", vec![]),
+        ("STANDARD", vec!["suricata"]),
+        ("DEEP", vec!["suricata"]),
+    ] {
+        let task = started(&acme, order(profile)).await;
+        let done = acme.ends_as(&task, "COMPLETED").await;
+        let ran: Vec<&Value> = done["toolExecutions"].as_array().unwrap().iter().collect();
+        assert_eq!(ran.len(), tools.len(), "{profile}: {done:#}");
+        let shown = acme.data(SESSION, json!({ "id": task })).await;
+        assert_eq!(shown["task"]["pcapSession"]["packetCount"], PACKETS, "{shown:#}");
+        let mut titles: Vec<String> = acme
+            .findings(&task)
+            .await
+            .iter()
+            .map(|finding| text(&finding["title"]))
+            .collect();
+        titles.sort();
+        let own = "Mail password sent in clear text (SMTP): alice@shop.test".to_owned();
+        let mut expected = vec![own];
+        expected.extend((!tools.is_empty()).then(|| format!("{bytes} bytes")));
+        expected.sort();
+        assert_eq!(titles, expected, "{profile}");
+        let told = done["scanResult"]["diagnostics"].to_string();
+        assert_eq!(
+            told.contains("tshark cannot run on this worker"),
+            profile == "DEEP",
+            "{told}"
+        );
+    }
 }

@@ -154,6 +154,18 @@ impl PcapSession {
         &self.0.protocol_stats
     }
 
+    /// Conversations over TCP and UDP.
+    async fn flow_count(&self) -> BigInt {
+        self.0.flow_count.into()
+    }
+
+    /// The largest conversations, at most 50: `[{"client": "10.0.0.1", "client_port": 40000, "server":
+    /// "10.0.0.9", "server_port": 80, "transport": "tcp", "protocol": "http", "packets": 8, "bytes": 703,
+    /// "first_packet": 1, "seconds": 0.07}]`.
+    async fn flows(&self) -> &Value {
+        &self.0.flows
+    }
+
     /// The capture itself.
     async fn capture(&self, context: &Context<'_>) -> Result<Option<Artifact>, ApiError> {
         match self.0.capture {

@@ -1,7 +1,8 @@
 //! `tamiz plugin run`: converts reports on this machine, through the real host and no server.
 //!
-//! What a task would store is printed instead: findings with our fingerprints, equal records as
-//! occurrences of one finding, diagnostics. Artifacts are measured and thrown away.
+//! A report may be packed by gzip. What a task would store is printed instead: findings with our
+//! fingerprints, equal records as occurrences of one finding, diagnostics. Artifacts are measured and
+//! thrown away.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use super::super::scan::documents::Project;
 use super::super::scan::report::{self, Report};
 use super::super::scan::{sarif, table};
 use super::super::{CliError, answer, open};
+use super::unpacked::unpacked;
 use crate::config::Config;
 use crate::services::PluginServices;
 
@@ -138,7 +140,7 @@ fn plugins(args: &RunArgs, config: &Config) -> Result<Vec<Arc<Plugin>>, CliError
 fn request(args: &RunArgs, config: &Config) -> Result<ConvertRequest, CliError> {
     let mut inputs = Vec::new();
     for path in &args.files {
-        let file = open_file(path)?;
+        let file = unpacked(open_file(path)?).map_err(|error| unreadable(path, &error))?;
         let size_bytes = file.metadata().map_err(|error| CliError::failed(&error))?.len();
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         inputs.push(Input::seekable(name.as_ref(), file).with_size_bytes(size_bytes));

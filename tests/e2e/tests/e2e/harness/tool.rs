@@ -27,8 +27,8 @@ pub(crate) enum Tools {
 
 /// A tool that does as a test wants. Inside its box, `$install` is a folder that the test writes to.
 pub(crate) struct Script {
-    /// Its entry in the catalogue, up to its limits.
-    entry: &'static str,
+    /// Its entries in the catalogue, up to their limits.
+    entries: Vec<&'static str>,
     body: String,
     limits: BTreeMap<&'static str, u64>,
 }
@@ -51,6 +51,25 @@ exit_codes = { ran = [0] }
 arguments = { paths = ["--log-json="], values = ["-a"], positional = true }
 "#;
 
+/// The other tool of a quick web scan.
+const WAFW00F: &str = r#"name = "wafw00f"
+scan_types = ["web"]
+targets = ["url"]
+network = "target"
+door = { bytes = 1048576, connections = 8 }
+exit_codes = { ran = [0] }
+arguments = { paths = ["-o"], values = ["-f"], positional = true }
+"#;
+
+/// A tool of captures, with the arguments that pcap plans.
+const SURICATA: &str = r#"name = "suricata"
+scan_types = ["pcap"]
+targets = ["capture"]
+network = "none"
+exit_codes = { ran = [0] }
+arguments = { paths = ["-r"] }
+"#;
+
 /// Writes the report that the test put beside it.
 pub(crate) const WRITE_REPORT: &str = "cat \"$install/report.json\" > /out/report";
 /// Waits until the test says go, and then writes the report.
@@ -67,6 +86,11 @@ impl Script {
         Self::of(WHATWEB, &format!("url=\"${{@: -1}}\"\n{body}"))
     }
 
+    /// A tool called `suricata`, which finds the capture as `$capture`.
+    pub(crate) fn suricata(body: &str) -> Self {
+        Self::of(SURICATA, &format!("capture=\"${{@: -1}}\"\n{body}"))
+    }
+
     fn of(entry: &'static str, body: &str) -> Self {
         let limits = [
             ("wall_seconds", 120),
@@ -80,10 +104,16 @@ impl Script {
             ("processes", 24),
         ];
         Self {
-            entry,
+            entries: vec![entry],
             body: body.to_owned(),
             limits: limits.into(),
         }
+    }
+
+    /// It is called `wafw00f`, too, which comes after `whatweb`.
+    pub(crate) fn and_wafw00f(mut self) -> Self {
+        self.entries.push(WAFW00F);
+        self
     }
 
     pub(crate) fn limit(mut self, name: &'static str, value: u64) -> Self {
@@ -107,13 +137,15 @@ impl Script {
             .iter()
             .map(|(name, value)| format!("{name} = {value}"))
             .collect();
-        let catalogue = format!(
-            "[[tool]]\nbinary = \"stand-in\"\ninstall = \"a test writes it\"\n\
-             version = {{ args = [\"--version\"], after = \"stand-in\" }}\n\
-             read_only = [\"${{install}}\"]\n{}[tool.limits]\n{}\n",
-            self.entry,
-            limits.join("\n")
-        );
+        let entry = |entry: &&str| {
+            format!(
+                "[[tool]]\nbinary = \"stand-in\"\ninstall = \"a test writes it\"\n\
+                 version = {{ args = [\"--version\"], after = \"stand-in\" }}\n\
+                 read_only = [\"${{install}}\"]\n{entry}[tool.limits]\n{}\n",
+                limits.join("\n")
+            )
+        };
+        let catalogue: String = self.entries.iter().map(entry).collect();
         fs::write(folder.join("tools.toml"), catalogue).expect("a catalogue");
     }
 }

@@ -1,0 +1,1 @@
+../../server/app/src/tool/unpack.rs
