@@ -112,7 +112,8 @@ unsafe impl GlobalAlloc for SmallBlocks {
         block.cast()
     }
 
-    #[inline]
+    // Once: values are dropped in more places than they are made.
+    #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(list) = list(layout) else {
             // SAFETY: it came from there: the layout is the same.

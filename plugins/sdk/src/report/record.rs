@@ -177,17 +177,16 @@ impl<'reader> Element<'reader> {
         session: &mut Session<'_>,
         repaired: &'record mut Vec<u8>,
     ) -> Result<T, String> {
-        match object(self.bytes) {
-            Ok(value) => Ok(value),
-            Err(problem) => {
-                *repaired = repair(self.bytes).ok_or(problem)?;
-                let value = object(repaired)?;
-                session.partial = true;
-                let message = format!("{}: characters that are not Unicode were replaced", self.name());
-                session.tell(LogLevel::Warn, "text-not-unicode", &message, Some(self.span));
-                Ok(value)
-            }
-        }
+        let problem = match unicode(self.bytes).and_then(object) {
+            Ok(value) => return Ok(value),
+            Err(problem) => problem,
+        };
+        *repaired = repair(self.bytes).ok_or(problem)?;
+        let value = unicode(repaired).and_then(object)?;
+        session.partial = true;
+        let message = format!("{}: characters that are not Unicode were replaced", self.name());
+        session.tell(LogLevel::Warn, "text-not-unicode", &message, Some(self.span));
+        Ok(value)
     }
 
     /// As [`Element::read`]; a record that cannot be read is lost and told.
@@ -228,13 +227,13 @@ impl<'reader> Element<'reader> {
     }
 }
 
-fn object<'record, T: Deserialize<'record>>(bytes: &'record [u8]) -> Result<T, String> {
-    // Text that is known to be Unicode as a whole need not be looked at string by string.
-    let read = match str::from_utf8(bytes) {
-        Ok(text) => serde_json::from_str::<Field<Object<T>>>(text),
-        Err(_) => serde_json::from_slice(bytes),
-    };
-    match read {
+fn unicode(bytes: &[u8]) -> Result<&str, String> {
+    str::from_utf8(bytes).map_err(|_| "it is not Unicode".to_owned())
+}
+
+/// From text, so that its strings need not be looked at one by one whether they are Unicode.
+fn object<'record, T: Deserialize<'record>>(text: &'record str) -> Result<T, String> {
+    match serde_json::from_str::<Field<Object<T>>>(text) {
         Ok(Field::Present(Object(value))) => Ok(value),
         Ok(Field::Absent | Field::Wrong) => Err("it is not an object".to_owned()),
         Err(error) => Err(without_place(&error)),
@@ -265,7 +264,7 @@ pub fn small_text(reader: &mut JsonReader<'_>) -> Result<Option<String>, Stop> {
 /// [`Stop`] of the reading.
 pub fn small_object<T: for<'any> Deserialize<'any>>(reader: &mut JsonReader<'_>) -> Result<Option<T>, Stop> {
     match reader.value(RECORD_BYTES)? {
-        Located::Whole { bytes, .. } => Ok(object(bytes).ok()),
+        Located::Whole { bytes, .. } => Ok(object(&String::from_utf8_lossy(bytes)).ok()),
         Located::TooLarge { .. } | Located::TooDeep { .. } => Ok(None),
     }
 }
