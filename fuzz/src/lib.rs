@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use unpack::UnpackLimits;
 
 /// A file of the scanned upload, whose path the cases name, so that sources are opened too.
-const SOURCE: (&str, &[u8]) = ("app.py", b"import os\n\n\ndef run(command):\n    os.system(command)\n");
+const SOURCE: (&str, &[u8]) = (
+    "app.py",
+    b"import os\n\n\ndef run(command):\n    os.system(command)\n",
+);
 
 /// One of so many inputs is converted again in small pieces, which must change nothing.
 const AGAIN_EVERY: usize = 8;
@@ -46,8 +49,14 @@ pub fn convert<S: Scanner>(bytes: &[u8]) {
     if bytes.len() % AGAIN_EVERY == 0 {
         let again = answer_in_pieces::<S>(bytes);
         assert_eq!(format!("{:?}", again.outcome), format!("{:?}", answer.outcome));
-        assert!(again.host.findings == answer.host.findings, "other findings in pieces");
-        assert!(again.host.diagnostics == answer.host.diagnostics, "other diagnostics in pieces");
+        assert!(
+            again.host.findings == answer.host.findings,
+            "other findings in pieces"
+        );
+        assert!(
+            again.host.diagnostics == answer.host.diagnostics,
+            "other diagnostics in pieces"
+        );
     }
 }
 
@@ -92,5 +101,8 @@ fn answer<S: Scanner>(input: MemoryInput) -> Answer {
     let mut host = MemoryHost::default();
     host.sources.insert(SOURCE.0.to_owned(), SOURCE.1.to_vec());
     let inputs: Vec<Box<dyn Input>> = vec![Box::new(input)];
-    Answer { outcome: S::convert(inputs, "{}", &mut host), host }
+    Answer {
+        outcome: S::convert(inputs, "{}", &mut host),
+        host,
+    }
 }
