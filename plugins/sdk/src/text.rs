@@ -94,9 +94,11 @@ fn is_block_plain(block: &[u8; BLOCK_BYTES], lines: bool) -> bool {
 /// Bytes that need no second look. The lead bytes 0xC2 and 0xE2 may start a C1 control or a
 /// direction override, so they take the slow way.
 const fn is_plain(byte: u8, lines: bool) -> bool {
-    let is_break = (byte == b'\n') | (byte == b'\t');
-    let is_odd = (byte == 0x7f) | (byte == 0xc2) | (byte == 0xe2);
-    ((byte >= 0x20) | (is_break & lines)) & !is_odd
+    match byte {
+        b'\n' | b'\t' => lines,
+        0x7f | 0xc2 | 0xe2 => false,
+        _ => byte >= 0x20,
+    }
 }
 
 fn is_direction_override(character: char) -> bool {

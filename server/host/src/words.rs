@@ -22,14 +22,12 @@ pub(crate) fn is_word(text: &str) -> bool {
 /// The common case, decided bytewise: nothing for `printable` to take out. Without a branch for each
 /// byte, so that many are looked at together.
 pub(crate) fn is_plain(text: &str) -> bool {
-    none(text, |byte| {
-        !matches!(byte, b' '..=b'~') & (byte != b'\n') & (byte != b'\t')
-    })
+    none(text, |byte| !matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
 }
 
 /// Whether a text stands on one line: nothing that would have to become a space.
 pub(crate) fn is_line(text: &str) -> bool {
-    none(text, |byte| (byte == b'\n') | (byte == b'\t'))
+    none(text, |byte| matches!(byte, b'\n' | b'\t'))
 }
 
 fn none(text: &str, odd: impl Fn(u8) -> bool) -> bool {

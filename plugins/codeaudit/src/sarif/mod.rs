@@ -13,6 +13,7 @@
 
 mod extras;
 mod head;
+mod message;
 mod places;
 mod region;
 mod result;

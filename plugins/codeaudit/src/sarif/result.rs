@@ -9,9 +9,10 @@ use tamiz_sdk::{FindingBuilder, hide};
 
 use super::extras::{Fix, fingerprint, offender};
 use super::head::RunHead;
+use super::message::message_text;
 use super::places::{logical_places, step, target};
 use super::region::{by_offset, context_lines, lines, offsets, positions};
-use super::rules::{Rule, Rules, rule_id};
+use super::rules::{Rule, rule_id};
 use super::shapes::{Location, Message, Properties, Reference, ResultShape};
 use crate::formats::{Sources, hidden_snippet, is_secret_scanner, numbered_lines};
 use crate::semgrep;
@@ -305,66 +306,6 @@ fn tell_oddities(result: &ResultShape<'_>, session: &mut Session<'_>, element: &
     }
 }
 
-/// The result's own text, or its rule's text that it names, with the arguments filled in.
-fn message_text<'text>(
-    result: &'text ResultShape<'_>,
-    rule: Option<&'text Rule>,
-    rules: &'text Rules,
-) -> Cow<'text, str> {
-    let message = result.message.object();
-    let own = message.map_or("", Message::plain);
-    if !own.is_empty() {
-        return filled(own, message);
-    }
-    let id = message.map_or("", |message| message.id.text());
-    let named = rule
-        .and_then(|rule| rule.message(id))
-        .or_else(|| rules.message(id));
-    if let Some(text) = named {
-        return filled(text, message);
-    }
-    let texts = rule.map_or([""; 3], |rule| {
-        [rule.full.as_str(), rule.short.as_str(), rule.name.as_str()]
-    });
-    let said = texts.into_iter().find(|text| !text.is_empty());
-    Cow::Borrowed(said.unwrap_or_default())
-}
-
-/// Replaces `{0}`, `{1}`… by the message's arguments; a number without one stays.
-fn filled<'text>(text: &'text str, message: Option<&Message<'_>>) -> Cow<'text, str> {
-    let arguments: Vec<&str> = message
-        .map(|message| message.arguments.texts().collect())
-        .unwrap_or_default();
-    if arguments.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(brace) = rest.find(['{', '}']) {
-        filled.push_str(&rest[..brace]);
-        rest = &rest[brace..];
-        // Doubled, they are the braces themselves.
-        let doubled = ["{{", "}}"].iter().find(|doubled| rest.starts_with(**doubled));
-        if doubled.is_some() || rest.starts_with('}') {
-            filled.push_str(&rest[..1]);
-            rest = &rest[doubled.map_or(1, |doubled| doubled.len())..];
-            continue;
-        }
-        let argument = rest[1..]
-            .split_once('}')
-            .and_then(|(number, after)| Some((arguments.get(number.parse::<usize>().ok()?)?, after)));
-        if let Some((argument, after)) = argument {
-            filled.push_str(argument);
-            rest = after;
-        } else {
-            filled.push('{');
-            rest = &rest[1..];
-        }
-    }
-    filled.push_str(rest);
-    Cow::Owned(filled)
-}
-
 /// A score beats a level; a missing level is the rule's, then the standard's default.
 fn severity(
     result: &ResultShape<'_>,
@@ -494,21 +435,4 @@ fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&R
         finding = finding.confidence(word);
     }
     finding.category(category.unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::filled;
-    use crate::sarif::shapes::Message;
-
-    #[test]
-    fn arguments_fill_their_places() {
-        let message: Message<'_> = serde_json::from_str(r#"{"arguments":["one","{0}"]}"#).expect("a message");
-        assert_eq!(
-            filled("{0} and {1} and {2} and {x", Some(&message)),
-            "one and {0} and {2} and {x"
-        );
-        assert_eq!(filled("{{0}} {{{0}}} }", Some(&message)), "{0} {one} }");
-        assert_eq!(filled("{0}", None), "{0}");
-    }
 }
