@@ -179,10 +179,10 @@ fn row(format: &Format, plugin: &Plugin, args: &Args, folder: &Path) -> Outcome<
     std::fs::remove_file(&path)?;
 
     let megabytes = bytes as f64 / 1e6;
-    let speed = |all: &[Took], seconds: fn(&Took) -> f64| {
+    let median_speed = |all: &[Took], seconds: fn(&Took) -> f64| {
         megabytes / median(&mut all.iter().map(seconds).collect::<Vec<_>>())
     };
-    let speeds = |seconds: fn(&Took) -> f64| (speed(&wasm, seconds), speed(&native, seconds));
+    let speeds = |seconds: fn(&Took) -> f64| (median_speed(&wasm, seconds), median_speed(&native, seconds));
     let (wasm_speed, native_speed) = speeds(|took| took.seconds);
     let (wasm_processor, native_processor) = speeds(|took| took.processor_seconds);
     let ratio = wasm_speed / native_speed;
@@ -392,7 +392,7 @@ impl ConvertSink for Counter {
     fn artifact_finish(&mut self, _handle: ArtifactHandle) -> Result<StoredArtifact, SinkError> {
         let hash = std::mem::take(&mut self.artifact).finalize();
         Ok(StoredArtifact {
-            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex::encode(hash),
             size_bytes: self.artifact_bytes,
         })
     }

@@ -124,7 +124,7 @@ fn natively<S: Scanner>(input: Box<dyn tamiz_sdk::Input>, host: &mut CountingHos
 fn case(name: &str) -> Outcome<Vec<u8>> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins")).join(name);
     let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if !name.ends_with(".gz") {
+    if path.extension().is_none_or(|extension| extension != "gz") {
         return Ok(bytes);
     }
     let mut plain = Vec::new();
