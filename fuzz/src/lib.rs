@@ -11,6 +11,7 @@
 mod unpack;
 
 use std::io::Write;
+use std::mem::discriminant;
 
 use tamiz_sdk::memory::{MemoryHost, MemoryInput};
 use tamiz_sdk::test_kit::Answer;
@@ -48,7 +49,11 @@ pub fn convert<S: Scanner>(bytes: &[u8]) {
     answer.check_sound("fuzzed");
     if bytes.len() % AGAIN_EVERY == 0 {
         let again = answer_in_pieces::<S>(bytes);
-        assert_eq!(format!("{:?}", again.outcome), format!("{:?}", answer.outcome));
+        match (&again.outcome, &answer.outcome) {
+            // How far a broken document was read ahead of its break shows in the message alone.
+            (Err(again), Err(error)) => assert_eq!(discriminant(again), discriminant(error)),
+            (again, outcome) => assert_eq!(format!("{again:?}"), format!("{outcome:?}")),
+        }
         assert!(
             again.host.findings == answer.host.findings,
             "other findings in pieces"

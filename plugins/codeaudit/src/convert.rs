@@ -178,18 +178,22 @@ impl Walk {
         Ok(())
     }
 
-    /// Starts over after a survey; what was told and emitted stays told and emitted.
+    /// Starts over after a survey of what asked for one. The other keeps what it knows, so that a document
+    /// that is half of each is not surveyed in turns for ever.
     fn survey(self, reader: &mut JsonReader<'_>) -> Result<Self, Stop> {
-        let surveyed = if self.sarif.wants_survey() {
-            Self {
-                sarif: self.sarif.survey(reader),
-                ..Self::default()
-            }
-        } else {
-            Self {
-                semgrep: SemgrepWalk::survey(reader),
-                ..Self::default()
-            }
+        let is_sarif = self.sarif.wants_survey();
+        let surveyed = Self {
+            semgrep: if is_sarif {
+                self.semgrep.again()
+            } else {
+                self.semgrep.survey(reader)
+            },
+            sarif: if is_sarif {
+                self.sarif.survey(reader)
+            } else {
+                self.sarif
+            },
+            version: None,
         };
         reader.rewind()?;
         Ok(surveyed)

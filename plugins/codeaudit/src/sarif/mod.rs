@@ -117,6 +117,7 @@ impl SarifWalk {
         let _ = survey_runs(reader, &mut heads, &mut budget);
         Self {
             surveyed: Some(heads),
+            survey_wanted: false,
             runs_done: self.runs_done,
             run_recognized: self.run_recognized,
             tool: self.tool,

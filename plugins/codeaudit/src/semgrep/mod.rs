@@ -47,6 +47,8 @@ pub(crate) struct SemgrepWalk {
     /// `results` is an empty list.
     results_empty: bool,
     surveyed: bool,
+    /// The results were read before the walk started over.
+    results_done: bool,
     /// Only semgrep writes `engine_requested`.
     engine_requested: bool,
     /// Opengrep writes it, and so did semgrep for some years, beside the other.
@@ -70,11 +72,9 @@ impl SemgrepWalk {
 
     /// Looks through the document for the keys that stand behind the results. Whatever is wrong with
     /// it will be found again by the walk.
-    pub(crate) fn survey(reader: &mut JsonReader<'_>) -> Self {
-        let mut walk = Self {
-            surveyed: true,
-            ..Self::default()
-        };
+    pub(crate) fn survey(self, reader: &mut JsonReader<'_>) -> Self {
+        let mut walk = self.again();
+        walk.surveyed = true;
         let mut look = || -> Result<(), Stop> {
             reader.enter_object()?;
             while let Some(key) = reader.next_key()? {
@@ -88,6 +88,15 @@ impl SemgrepWalk {
         walk
     }
 
+    /// The walk starts over; what was read of results stays read.
+    pub(crate) fn again(self) -> Self {
+        Self {
+            results_done: self.results_seen,
+            reach: Reach::default(),
+            ..self
+        }
+    }
+
     /// Reads a member of the outermost object, if it is one that matters.
     pub(crate) fn member(
         &mut self,
@@ -98,6 +107,9 @@ impl SemgrepWalk {
     ) -> Result<bool, Stop> {
         self.note_key(key);
         match (key, reader.kind()?) {
+            ("results", Kind::Array) if self.results_done => {
+                reader.skip()?;
+            }
             ("results", Kind::Array) => self.results(reader, session, version_seen)?,
             ("results", kind) => {
                 return Err(Stop::Unrecognized(format!(

@@ -237,3 +237,22 @@ fn files_behind_results_are_found_by_a_second_reading_or_missed_aloud() {
     assert_eq!(once.host.findings.len(), twice.len());
     assert_eq!(once.told("files-after-results").len(), 1);
 }
+
+/// Each half asks for the keys behind its results, which the other's starting over must not forget.
+#[test]
+fn a_document_that_is_half_semgrep_and_half_sarif_is_read_once() {
+    let document = br#"{
+        "results": [{"check_id": "r", "path": "a.py", "start": {"line": 1, "col": 1}, "end": {"line": 1, "col": 2},
+            "extra": {"message": "m", "severity": "ERROR", "is_ignored": false, "engine_kind": "OSS"}}],
+        "runs": [{"results": [{"ruleId": "s", "message": {"text": "t"}}], "tool": {"driver": {"name": "d"}}}],
+        "version": "2.1.0", "engine_requested": "OSS", "interfile_languages_used": [], "paths": {"scanned": []}
+    }"#;
+    let answer = convert(document);
+    let rules: Vec<_> = answer
+        .host
+        .findings
+        .iter()
+        .map(|found| found.rule_id.as_str())
+        .collect();
+    assert_eq!(rules, ["r", "s"], "{:?}", answer.outcome);
+}
