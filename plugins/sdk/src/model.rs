@@ -38,7 +38,7 @@ pub fn position(line: Option<i64>, column: Option<i64>) -> Option<Position> {
 /// Builds a [`Finding`] whose texts are clean and within [`crate::limits`].
 ///
 /// What had to be cut or dropped is counted in [`FindingBuilder::build`]'s second answer, for a diagnostic.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FindingBuilder {
     /// Boxed, because it moves through every call of a chain, and half a kilobyte each time showed.
     finding: Box<Finding>,
@@ -143,6 +143,10 @@ impl FindingBuilder {
 
     fn place(mut self, location: Location) -> Self {
         if self.finding.locations.len() < LIST_ENTRIES {
+            // Most findings have one place, which is large.
+            self.finding
+                .locations
+                .reserve_exact(usize::from(self.finding.locations.is_empty()));
             self.finding.locations.push(location);
         } else {
             self.cut.push("locations");

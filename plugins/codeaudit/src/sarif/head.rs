@@ -1,5 +1,6 @@
 //! Everything of a run but its results: the tool, its rules, the folders and the file table.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use tamiz_sdk::json::{JsonReader, Kind, Located};
@@ -100,14 +101,16 @@ impl RunHead {
             let file = self.files.get(index)?;
             (uri, base) = (&file.uri, &file.base);
         }
-        let joined = format!(
-            "{}{uri}",
-            if path::is_relative(uri) {
-                self.base_uri(base)
-            } else {
-                String::new()
-            }
-        );
+        let folder = if path::is_relative(uri) {
+            self.base_uri(base)
+        } else {
+            String::new()
+        };
+        let joined = if folder.is_empty() {
+            Cow::Borrowed(uri)
+        } else {
+            Cow::Owned(folder + uri)
+        };
         let label = path::label_of_uri(&joined, root, &self.roots);
         (!label.path.is_empty()).then_some(label)
     }

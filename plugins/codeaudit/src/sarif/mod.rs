@@ -11,6 +11,7 @@
 //!
 //! Not here: SARIF 1.0, and results that lie in external property files (told, not fetched).
 
+mod common;
 mod extras;
 mod head;
 mod message;

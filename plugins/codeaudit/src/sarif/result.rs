@@ -7,16 +7,16 @@ use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::{FindingBuilder, hide};
 
+use super::common::Beginnings;
 use super::extras::{Fix, fingerprint, offender};
 use super::head::RunHead;
 use super::message::message_text;
 use super::places::{logical_places, step, target};
 use super::region::{by_offset, context_lines, lines, offsets, positions};
 use super::rules::{Rule, rule_id};
-use super::shapes::{Location, Message, Properties, Reference, ResultShape};
+use super::shapes::{Location, Message, Properties, ResultShape};
 use crate::formats::{Sources, hidden_snippet, is_secret_scanner, numbered_lines};
-use crate::semgrep;
-use crate::vocabulary::{self, Label, unless_placeholder};
+use crate::vocabulary::{self, unless_placeholder};
 use tamiz_sdk::report::Element;
 use tamiz_sdk::report::{Session, Stop};
 
@@ -35,6 +35,7 @@ pub(super) struct ResultReader<'run> {
     numbers_lines: bool,
     /// The report ends before it names its tool: its snippets may be secrets.
     may_quote_secrets: bool,
+    beginnings: Beginnings,
 }
 
 impl<'run> ResultReader<'run> {
@@ -44,6 +45,7 @@ impl<'run> ResultReader<'run> {
             quotes_secrets: is_secret_scanner(head.tool_name()),
             numbers_lines: head.tool_name() == "gosec",
             may_quote_secrets: head.tool.is_empty(),
+            beginnings: Beginnings::default(),
         }
     }
 
@@ -87,28 +89,18 @@ impl<'run> ResultReader<'run> {
             ("", _) => NO_RULE_ID,
             (id, _) => id,
         };
-        let own_id = if matches!(tool, "semgrep" | "opengrep") {
-            semgrep::rule_id(raw_id, "")
-        } else {
-            raw_id
-        };
-
         let secret = self.secret(result);
         let mut message = message_text(result, rule, &self.head.rules);
         if !secret.is_empty() {
             message = Cow::Owned(hide(&message, secret));
         }
-        let mut finding = FindingBuilder::new(tool, own_id).message(&message);
-        if own_id != raw_id {
-            finding = finding.extra_text("check-id", raw_id);
-        }
         let (severity, raw_severity) = severity(result, rule, session, element);
-        finding = finding.severity(severity, raw_severity.as_deref());
-        for id in vocabulary::advisories(raw_id) {
-            finding = finding.cve(id);
-        }
-        finding = describe(finding, result, rule, &message, raw_id);
-        finding = labels(finding, result, rule);
+        let mut finding = self
+            .beginnings
+            .of(tool, raw_id, result, rule)
+            .message(&message)
+            .severity(severity, raw_severity.as_deref());
+        finding = helped(finding, result, rule, &message);
         for (index, location) in result.locations.objects().iter().enumerate() {
             finding = self.place(finding, location, index == 0, offender(result), session, sources);
         }
@@ -341,98 +333,27 @@ fn severity(
     (severity, Some(level.to_owned()))
 }
 
-/// The rule's name, help and addresses, as far as they say more than the message.
-fn describe(
-    mut finding: FindingBuilder,
+/// How to repair it: the result's fix, or the rule's help as far as it says more than the message.
+fn helped(
+    finding: FindingBuilder,
     result: &ResultShape<'_>,
     rule: Option<&Rule>,
     message: &str,
-    raw_id: &str,
 ) -> FindingBuilder {
-    let fix = result
-        .fixes
-        .objects()
-        .iter()
-        .map(Fix::text)
-        .find(|text| !text.is_empty())
-        .unwrap_or_default();
-    let vector = result.properties.object().map_or("", Properties::vector);
-    finding = finding.cvss_vector(vector);
-    if let Some(own) = result.properties.object() {
-        for address in own.reference.texts().chain(own.references.texts()) {
-            finding = finding.reference(address);
-        }
-    }
+    let mut fixes = result.fixes.objects().iter().map(Fix::text);
+    let fix = fixes.find(|text| !text.is_empty()).unwrap_or_default();
     let Some(rule) = rule else {
         return finding.remediation(fix);
     };
-    if vector.is_empty() {
-        finding = finding.cvss_vector(&rule.vector);
+    let help = rule.help.trim();
+    let help_start = help.lines().next().unwrap_or_default();
+    let mut said = [message, &rule.short, &rule.full].into_iter();
+    if said.any(|text| text.trim().starts_with(help_start)) {
+        return finding.remediation(fix);
     }
-    // Snyk has the CVE of its own id there: `(CVE-2019-10744) lodash@4.17.4`.
-    if rule.full.starts_with('(') {
-        for id in vocabulary::advisories(rule.full.split(')').next().unwrap_or_default()) {
-            finding = finding.cve(id);
-        }
-    }
-    let help_start = rule.help.trim().lines().next().unwrap_or_default();
-    let said = [message, &rule.short, &rule.full]
-        .iter()
-        .any(|text| text.trim().starts_with(help_start));
-    let help = if said { "" } else { rule.help.trim() };
     // Dockle's help is an address.
-    let is_address = help.starts_with("https://") && !help.contains(char::is_whitespace);
-    let (help, address) = if is_address { ("", help) } else { (help, "") };
-    finding = finding.remediation(if fix.is_empty() { help } else { fix });
-    if rule.name != raw_id {
-        finding = finding.rule_name(&rule.name);
+    if help.starts_with("https://") && !help.contains(char::is_whitespace) {
+        return finding.remediation(fix).reference(help);
     }
-    finding.reference(&rule.help_uri).reference(address)
-}
-
-fn labels(mut finding: FindingBuilder, result: &ResultShape<'_>, rule: Option<&Rule>) -> FindingBuilder {
-    let own = result.properties.object();
-    let own_labels = own.map(Properties::labels).unwrap_or_default();
-    let taxa: Vec<Label> = result.taxa.objects().iter().map(Reference::label).collect();
-    let rule_labels = rule.map_or(&[][..], |rule| rule.labels.as_slice());
-
-    // The result's word before the rule's; a word about confidence before one about precision,
-    // which semgrep sets to `very-high` for everything.
-    let own_word = own.and_then(|properties| {
-        let words = [
-            &properties.confidence,
-            &properties.issue_confidence,
-            &properties.precision,
-        ];
-        words
-            .into_iter()
-            .find_map(|word| vocabulary::confidence(word.text()))
-    });
-    let mut tagged = None;
-    let mut category = own
-        .map(|properties| properties.category.text())
-        .filter(|category| !category.is_empty());
-    category = category.or_else(|| {
-        rule.map(|rule| rule.category.as_str())
-            .filter(|category| !category.is_empty())
-    });
-    for label in own_labels.iter().chain(&taxa).chain(rule_labels) {
-        finding = match label {
-            Label::Cwe(number) => finding.cwe(*number),
-            Label::Cve(id) => finding.cve(id),
-            Label::Owasp(tag) | Label::Tag(tag) => finding.tag(tag),
-            Label::Confidence(word) => {
-                tagged = tagged.or(Some(*word));
-                finding
-            }
-        };
-        if category.is_none() && matches!(label, Label::Tag(tag) if tag == "security") {
-            category = Some("security");
-        }
-    }
-    let rule_word = rule.and_then(|rule| vocabulary::confidence(&rule.precision));
-    if let Some(word) = own_word.or(tagged).or(rule_word) {
-        finding = finding.confidence(word);
-    }
-    finding.category(category.unwrap_or_default())
+    finding.remediation(if fix.is_empty() { help } else { fix })
 }

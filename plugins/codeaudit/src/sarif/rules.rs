@@ -1,9 +1,10 @@
 //! A tool's rules, as much of them as findings need.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use tamiz_sdk::clean_text;
 use tamiz_sdk::limits::{MESSAGE_BYTES, WORD_BYTES};
+use tamiz_sdk::{FindingBuilder, clean_text};
 
 use super::shapes::{ComponentReference, Message, Properties, Reference, ResultShape, RuleShape};
 use crate::vocabulary::{self, Label};
@@ -30,6 +31,8 @@ pub(super) struct Rule {
     pub(super) labels: Vec<Label>,
     /// Texts that results refer to by id.
     pub(super) messages: Vec<(String, String)>,
+    /// What its findings begin with; see [`super::common`].
+    pub(super) begun: OnceCell<FindingBuilder>,
 }
 
 impl Rule {
@@ -83,6 +86,7 @@ impl Rule {
             vector: word(properties.map_or("", Properties::vector)),
             labels,
             messages: messages.collect(),
+            begun: OnceCell::new(),
         }
     }
 

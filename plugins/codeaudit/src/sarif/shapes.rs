@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use tamiz_sdk::clean_line;
-use tamiz_sdk::json::lenient::{Decimal, Field, Members, Object, Objects, Text, Texts, Whole};
+use tamiz_sdk::json::lenient::{Boxed, Decimal, Field, Members, Object, Objects, Text, Texts, Whole};
 use tamiz_sdk::limits::WORD_BYTES;
 
 use super::extras::{Fix, Print, WebRequest};
@@ -17,7 +17,7 @@ pub(super) struct ResultShape<'a> {
     #[serde(default)]
     pub(super) rule_index: Whole,
     #[serde(borrow, default)]
-    pub(super) rule: Field<Object<RuleReference<'a>>>,
+    pub(super) rule: Field<Boxed<RuleReference<'a>>>,
     #[serde(borrow, default)]
     pub(super) level: Text<'a>,
     #[serde(borrow, default)]
@@ -25,15 +25,15 @@ pub(super) struct ResultShape<'a> {
     #[serde(borrow, default)]
     pub(super) baseline_state: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) message: Field<Object<Message<'a>>>,
+    pub(super) message: Field<Boxed<Message<'a>>>,
     #[serde(borrow, default)]
     pub(super) locations: Field<Objects<Location<'a>>>,
     #[serde(borrow, default)]
     pub(super) related_locations: Field<Objects<Location<'a>>>,
     #[serde(borrow, default)]
-    pub(super) analysis_target: Field<Object<ArtifactLocation<'a>>>,
+    pub(super) analysis_target: Field<Boxed<ArtifactLocation<'a>>>,
     #[serde(borrow, default)]
-    pub(super) web_request: Field<Object<WebRequest<'a>>>,
+    pub(super) web_request: Field<Boxed<WebRequest<'a>>>,
     #[serde(borrow, default)]
     pub(super) fingerprints: Field<Members<Field<Print<'a>>>>,
     #[serde(borrow, default)]
@@ -49,7 +49,7 @@ pub(super) struct ResultShape<'a> {
     #[serde(default)]
     pub(super) rank: Field<Decimal>,
     #[serde(borrow, default)]
-    pub(super) properties: Field<Object<Properties<'a>>>,
+    pub(super) properties: Field<Boxed<Properties<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -60,7 +60,7 @@ pub(super) struct RuleReference<'a> {
     #[serde(default)]
     pub(super) index: Whole,
     #[serde(borrow, default)]
-    pub(super) tool_component: Field<Object<ComponentReference<'a>>>,
+    pub(super) tool_component: Field<Boxed<ComponentReference<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -101,22 +101,22 @@ impl Message<'_> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Location<'a> {
     #[serde(borrow, default, rename = "physicalLocation")]
-    pub(super) physical: Field<Object<PhysicalLocation<'a>>>,
+    pub(super) physical: Field<Boxed<PhysicalLocation<'a>>>,
     #[serde(borrow, default, rename = "logicalLocations")]
     pub(super) logical: Field<Objects<LogicalLocation<'a>>>,
     #[serde(borrow, default)]
-    pub(super) message: Field<Object<Message<'a>>>,
+    pub(super) message: Field<Boxed<Message<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PhysicalLocation<'a> {
     #[serde(borrow, default)]
-    pub(super) artifact_location: Field<Object<ArtifactLocation<'a>>>,
+    pub(super) artifact_location: Field<Boxed<ArtifactLocation<'a>>>,
     #[serde(borrow, default)]
-    pub(super) region: Field<Object<Region<'a>>>,
+    pub(super) region: Field<Boxed<Region<'a>>>,
     #[serde(borrow, default)]
-    pub(super) context_region: Field<Object<Region<'a>>>,
+    pub(super) context_region: Field<Boxed<Region<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -159,7 +159,7 @@ pub(super) struct Region<'a> {
     #[serde(default)]
     pub(super) byte_length: Whole,
     #[serde(borrow, default)]
-    pub(super) snippet: Field<Object<Message<'a>>>,
+    pub(super) snippet: Field<Boxed<Message<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -198,7 +198,7 @@ pub(super) struct Reference<'a> {
     #[serde(borrow, default)]
     pub(super) id: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) tool_component: Field<Object<ComponentReference<'a>>>,
+    pub(super) tool_component: Field<Boxed<ComponentReference<'a>>>,
 }
 
 impl Reference<'_> {
@@ -301,24 +301,24 @@ pub(super) struct RuleShape<'a> {
     #[serde(borrow, default)]
     pub(super) name: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) short_description: Field<Object<Message<'a>>>,
+    pub(super) short_description: Field<Boxed<Message<'a>>>,
     #[serde(borrow, default)]
-    pub(super) full_description: Field<Object<Message<'a>>>,
+    pub(super) full_description: Field<Boxed<Message<'a>>>,
     #[serde(borrow, default)]
-    pub(super) help: Field<Object<Message<'a>>>,
+    pub(super) help: Field<Boxed<Message<'a>>>,
     #[serde(borrow, default)]
     pub(super) help_uri: Text<'a>,
     #[serde(borrow, default)]
     pub(super) default_configuration: Field<Object<Configuration<'a>>>,
     #[serde(borrow, default)]
-    pub(super) message_strings: Field<Members<Field<Object<Message<'a>>>>>,
+    pub(super) message_strings: Field<Members<Field<Boxed<Message<'a>>>>>,
     #[serde(borrow, default)]
     pub(super) relationships: Field<Objects<Relationship<'a>>>,
     /// osv-scanner lists an advisory's other ids here.
     #[serde(borrow, default)]
     pub(super) deprecated_ids: Texts<'a>,
     #[serde(borrow, default)]
-    pub(super) properties: Field<Object<Properties<'a>>>,
+    pub(super) properties: Field<Boxed<Properties<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -337,7 +337,7 @@ pub(super) struct Relationship<'a> {
 #[derive(Default, Deserialize)]
 pub(super) struct Artifact<'a> {
     #[serde(borrow, default)]
-    pub(super) location: Field<Object<ArtifactLocation<'a>>>,
+    pub(super) location: Field<Boxed<ArtifactLocation<'a>>>,
 }
 
 /// An entry of `originalUriBaseIds`.

@@ -12,7 +12,7 @@ mod reach;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tamiz_sdk::FindingBuilder;
-use tamiz_sdk::json::lenient::{Field, Object, Text, Whole};
+use tamiz_sdk::json::lenient::{Boxed, Field, Object, Text, Whole};
 use tamiz_sdk::json::{JsonReader, Kind};
 use tamiz_sdk::limits::{EXTRA_BYTES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Position, position};
@@ -225,7 +225,7 @@ struct Record<'a> {
     #[serde(default)]
     end: Field<Object<Place>>,
     #[serde(borrow, default)]
-    extra: Field<Object<Extra<'a>>>,
+    extra: Field<Boxed<Extra<'a>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -259,7 +259,7 @@ struct Extra<'a> {
     #[serde(borrow, default)]
     dataflow_trace: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    sca_info: Field<Object<Dependency<'a>>>,
+    sca_info: Field<Boxed<Dependency<'a>>>,
 }
 
 impl Record<'_> {

@@ -180,6 +180,18 @@ impl<'de, T: Deserialize<'de>> Lenient<'de> for Object<T> {
     }
 }
 
+/// An object of known shape with many fields, or one that is rare: kept apart, because what holds it is
+/// moved several times while it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Boxed<T>(pub Box<T>);
+
+impl<'de, T: Deserialize<'de>> Lenient<'de> for Boxed<T> {
+    fn from_map<A: MapAccess<'de>>(members: A) -> Result<Field<Self>, A::Error> {
+        let value = T::deserialize(MapAccessDeserializer::new(members))?;
+        Ok(Field::Present(Self(Box::new(value))))
+    }
+}
+
 /// A list of objects of known shape, its first entries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Objects<T> {
@@ -194,7 +206,11 @@ impl<'de, T: Deserialize<'de>> Lenient<'de> for Objects<T> {
         let mut entries = Vec::new();
         while entries.len() < LIST_ENTRIES_KEPT {
             match list.next_element::<Field<Object<T>>>()? {
-                Some(Field::Present(Object(value))) => entries.push(value),
+                Some(Field::Present(Object(value))) => {
+                    // Most lists have one entry, which may be large.
+                    entries.reserve_exact(usize::from(entries.is_empty()));
+                    entries.push(value);
+                }
                 Some(_) => {}
                 None => return Ok(Field::Present(Self { entries, cut: false })),
             }
@@ -236,6 +252,13 @@ impl<T> Field<Object<T>> {
     /// The object, if it is one.
     pub fn object(&self) -> Option<&T> {
         self.get().map(|object| &object.0)
+    }
+}
+
+impl<T> Field<Boxed<T>> {
+    /// The object, if it is one.
+    pub fn object(&self) -> Option<&T> {
+        self.get().map(|object| &*object.0)
     }
 }
 

@@ -3,6 +3,8 @@
 //! A path is never opened, so nothing here is a defence; it makes equal files look equal whatever
 //! style the tool has, and keeps odd bytes out of terminals and tables.
 
+use std::borrow::Cow;
+
 use crate::limits::PATH_BYTES;
 use crate::text::clean_line;
 
@@ -105,13 +107,13 @@ fn file_path(rest: &str) -> String {
     let path = rest
         .strip_prefix("//")
         .map_or(rest, |after| after.find('/').map_or("", |slash| &after[slash..]));
-    percent_decoded(path)
+    percent_decoded(path).into_owned()
 }
 
 /// Bytes that do not decode to UTF-8 become U+FFFD; a `%` without two digits stays.
-fn percent_decoded(text: &str) -> String {
+fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| byte == b'%') {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -126,7 +128,7 @@ fn percent_decoded(text: &str) -> String {
         decoded.push(byte.unwrap_or(bytes[index]));
         index += if byte.is_some() { 3 } else { 1 };
     }
-    String::from_utf8_lossy(&decoded).into_owned()
+    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
 }
 
 /// Windows' separators, when it is a Windows path: a backslash is an ordinary character elsewhere.

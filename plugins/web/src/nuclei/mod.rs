@@ -4,31 +4,22 @@
 //! 2.3 writes `templateID` and `matched`. What a template extracts may be a secret: that of templates
 //! tagged so is redacted.
 
+mod template;
+
 use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess};
-use tamiz_sdk::json::lenient::{Decimal, Field, Lenient, Object, Text, Texts, Whole};
+use serde_json::value::RawValue;
+use tamiz_sdk::json::lenient::{Field, Lenient, Text, Texts, Whole};
 use tamiz_sdk::model::position;
-use tamiz_sdk::model::{Confidence, DomainName, FileLocation, Location, NetworkEndpoint, Severity};
+use tamiz_sdk::model::{DomainName, FileLocation, Location, NetworkEndpoint, Severity};
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines, path};
-use tamiz_sdk::vocabulary::{Label, SeverityTable, cvss_vector, cwes, is_advisory, label};
+use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{FindingBuilder, redact};
 
 use crate::place;
-use crate::words::split_list;
+use template::Templates;
 
 const TOOL: &str = "nuclei";
-
-/// Tags of templates that extract secrets.
-const SECRET_TAGS: [&str; 8] = [
-    "token",
-    "tokens",
-    "key",
-    "keys",
-    "secret",
-    "secrets",
-    "credential",
-    "credentials",
-];
 
 /// Its words.
 pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
@@ -49,8 +40,9 @@ pub(crate) struct Nuclei;
 struct Entry<'a> {
     #[serde(borrow, default, rename = "template-id", alias = "templateID")]
     template: Text<'a>,
+    /// The template's; see [`template`].
     #[serde(borrow, default)]
-    info: Field<Object<Info<'a>>>,
+    info: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "matcher-name", alias = "matcher_name")]
     matcher: Text<'a>,
     #[serde(borrow, default, rename = "extractor-name", alias = "extractor_name")]
@@ -93,40 +85,6 @@ impl<'de> Lenient<'de> for FirstLine {
     }
 }
 
-#[derive(Default, Deserialize)]
-struct Info<'a> {
-    #[serde(borrow, default)]
-    name: Text<'a>,
-    #[serde(borrow, default)]
-    severity: Text<'a>,
-    #[serde(borrow, default)]
-    description: Text<'a>,
-    #[serde(borrow, default)]
-    impact: Text<'a>,
-    #[serde(borrow, default)]
-    remediation: Text<'a>,
-    #[serde(borrow, default)]
-    reference: Texts<'a>,
-    #[serde(borrow, default)]
-    tags: Texts<'a>,
-    #[serde(borrow, default)]
-    classification: Field<Object<Classification<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Classification<'a> {
-    #[serde(borrow, default, rename = "cve-id")]
-    cve: Texts<'a>,
-    #[serde(borrow, default, rename = "cwe-id")]
-    cwe: Texts<'a>,
-    #[serde(borrow, default, rename = "cvss-metrics")]
-    cvss: Text<'a>,
-    #[serde(default, rename = "cvss-score")]
-    score: Field<Decimal>,
-    #[serde(default, rename = "epss-score")]
-    epss: Field<Decimal>,
-}
-
 impl Format for Nuclei {
     fn name(&self) -> &'static str {
         "nuclei-json"
@@ -154,29 +112,38 @@ impl Format for Nuclei {
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is(TOOL, None);
-        json_lines(source, session, entry)
+        let mut templates = Templates::default();
+        json_lines(source, session, |session, element| {
+            entry(session, element, &mut templates)
+        })
     }
 }
 
-fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
+fn entry(session: &mut Session<'_>, element: Element<'_>, templates: &mut Templates) -> Result<(), Stop> {
     let mut repaired = Vec::new();
     let Some(entry) = element.read_or_lose::<Entry<'_>>(session, &mut repaired) else {
         return Ok(());
+    };
+    let id = entry.template.text();
+    let template = match templates.read(id, entry.info, session, &element) {
+        Ok(template) => template,
+        Err(problem) => {
+            let why = format!("could not be read: {problem}");
+            session.lose_record("record-unreadable", &element, &why);
+            return Ok(());
+        }
     };
     element.tell_wrong(
         session,
         &[
             ("template-id", entry.template.is_wrong()),
-            ("info", entry.info.is_wrong()),
+            ("info", template.is_wrong),
             ("matched-at", entry.matched.is_wrong()),
             ("host", entry.host.is_wrong()),
             ("extracted-results", entry.extracted.is_wrong()),
         ],
     );
-    let none = Info::default();
-    let info = entry.info.object().unwrap_or(&none);
-    let template = entry.template.text();
-    if template.is_empty() && info.name.text().is_empty() {
+    if template.name.is_empty() {
         session.lose_record("record-unreadable", &element, "names no template");
         return Ok(());
     }
@@ -188,35 +155,24 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
         session.leave_out_record("not-matched", &element, &why);
         return Ok(());
     }
-    let raw = Some(info.severity.text()).filter(|word| !word.is_empty());
-    let severity = session.severity(&SEVERITIES, raw, &element);
-    let name = if info.name.text().is_empty() {
-        template
-    } else {
-        info.name.text()
-    };
+    if let Some(raw) = &template.severity_unknown {
+        session.severity(&SEVERITIES, raw.as_deref(), &element);
+    }
     let part = match (entry.matcher.text(), entry.extractor.text()) {
         ("", extractor) => extractor,
         (matcher, _) => matcher,
     };
-    let title = if part.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name} ({part})")
-    };
-    let message = [info.description.text(), info.impact.text()]
-        .map(str::trim)
-        .join("\n\n");
-    let text = message.trim();
-    let finding = FindingBuilder::new(TOOL, if template.is_empty() { name } else { template })
-        .rule_name(name)
-        .title(&title)
-        .message(if text.is_empty() { &title } else { text })
-        .severity(severity, raw)
-        .confidence(Confidence::Unknown)
-        .category("security")
-        .remediation(info.remediation.text());
-    let mut finding = placed(session, classified(finding, info), &entry, info);
+    let mut finding = template.finding.clone();
+    if !part.is_empty() {
+        let title = format!("{} ({part})", template.name);
+        finding = finding.title(&title);
+        if !template.has_message {
+            finding = finding.message(&title);
+        }
+    } else if !template.has_message {
+        finding = finding.message(&template.name);
+    }
+    let mut finding = placed(session, finding, &entry, template.is_secret);
     for (key, value) in [("matcher", entry.matcher.text()), ("ip", entry.ip.text())] {
         if !value.is_empty() {
             finding = finding.extra_text(key, value);
@@ -225,51 +181,14 @@ fn entry(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
     session.emit(finding, &element)
 }
 
-fn classified(mut finding: FindingBuilder, info: &Info<'_>) -> FindingBuilder {
-    // 2.x writes a list of YAML as one text, with dashes in front.
-    let lines = info.reference.texts().flat_map(str::lines);
-    for address in split_list(lines) {
-        finding = finding.reference(address.trim_start_matches("- "));
-    }
-    for tag in split_list(info.tags.texts()) {
-        finding = match label(tag) {
-            Label::Cwe(number) => finding.cwe(number),
-            Label::Cve(id) => finding.cve(&id),
-            Label::Owasp(tag) | Label::Tag(tag) => finding.tag(&tag),
-            Label::Confidence(_) => finding,
-        };
-    }
-    let Some(class) = info.classification.object() else {
-        return finding;
-    };
-    for cwe in class.cwe.texts().flat_map(cwes) {
-        finding = finding.cwe(cwe);
-    }
-    for id in split_list(class.cve.texts()) {
-        let id = id.to_uppercase();
-        if is_advisory(&id) {
-            finding = finding.cve(&id);
-        }
-    }
-    if let Some(vector) = cvss_vector(class.cvss.text()) {
-        finding = finding.cvss_vector(vector);
-    }
-    for (key, number) in [("cvss-score", &class.score), ("epss", &class.epss)] {
-        if let Some(Decimal(number)) = number.get() {
-            finding = finding.extra_json(key, &number.to_string());
-        }
-    }
-    finding
-}
-
 /// With its place, and what was extracted there.
 fn placed(
     session: &mut Session<'_>,
     finding: FindingBuilder,
     entry: &Entry<'_>,
-    info: &Info<'_>,
+    is_secret: bool,
 ) -> FindingBuilder {
-    let (finding, evidence) = extracted(session, finding, entry, info);
+    let (finding, evidence) = extracted(session, finding, entry, is_secret);
     let place = location(entry, &evidence);
     if evidence.is_empty() || matches!(place, Location::Url(_)) {
         return finding.location(place);
@@ -283,9 +202,8 @@ fn extracted(
     session: &mut Session<'_>,
     finding: FindingBuilder,
     entry: &Entry<'_>,
-    info: &Info<'_>,
+    is_secret: bool,
 ) -> (FindingBuilder, String) {
-    let is_secret = split_list(info.tags.texts()).any(|tag| SECRET_TAGS.contains(&tag));
     if !is_secret {
         return (finding, entry.extracted.texts().collect::<Vec<_>>().join("\n"));
     }
