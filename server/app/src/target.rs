@@ -52,6 +52,10 @@ pub async fn pin(target: Target, tenant: &str, settings: &TargetSettings) -> Res
     };
     match (pinned, &asked) {
         (Err(refusal), Target::Domain { name }) if refusal.code == RefusalCode::TargetUnresolved.as_str() => {
+            if is_of_a_private_network(name) {
+                let message = format!("{name} may not be scanned: it is a name of private networks");
+                return Err(Refusal::new(RefusalCode::TargetForbidden, message).at(&["input", "target"]));
+            }
             let known = timeout(patience, is_known(name, &settings.resolvers)).await;
             let nowhere = PinnedTarget {
                 target: asked,
@@ -61,6 +65,27 @@ pub async fn pin(target: Target, tenant: &str, settings: &TargetSettings) -> Res
         }
         (pinned, _) => pinned,
     }
+}
+
+/// Zones that the public DNS does not have or that say who is behind an address: what the operator's name
+/// servers know of them is about the operator's own network (RFC 6303, 6761, 6762, 8375; `internal` by
+/// ICANN). With an address such a name is judged by that.
+const PRIVATE_ZONES: [&str; 7] = [
+    "local",
+    "localhost",
+    "internal",
+    "home.arpa",
+    "in-addr.arpa",
+    "ip6.arpa",
+    "onion",
+];
+
+fn is_of_a_private_network(name: &str) -> bool {
+    let is_in = |zone: &&str| {
+        let above = name.strip_suffix(*zone);
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    };
+    PRIVATE_ZONES.iter().any(is_in)
 }
 
 /// Whether the first name server that says anything knows a domain, whatever it has.
@@ -277,6 +302,22 @@ mod tests {
             // What is called needs an address to be called at.
             assert!(pin(site(), "acme", &settings).await.is_err());
             server.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_zone_of_a_private_network_is_no_target_unless_it_has_an_allowed_address() {
+        for name in ["10.in-addr.arpa", "corp.internal", "internal", "printers.local"] {
+            // Nobody is asked about it but for an address, which it has not.
+            let settings = TargetSettings {
+                resolvers_are_named: true,
+                ..TargetSettings::default()
+            };
+            let refused = pin(Target::domain(name).unwrap(), "acme", &settings).await;
+            assert_eq!(refused.unwrap_err().code, "TARGET_FORBIDDEN", "{name}");
+        }
+        for name in ["internal.example", "notlocal", "arpa"] {
+            assert!(!is_of_a_private_network(name), "{name}");
         }
     }
 
