@@ -306,7 +306,8 @@ impl FindingBuilder {
         }
         if finding.rule_id.is_empty() {
             let name = finding.rule_name.as_deref().unwrap_or_default();
-            finding.rule_id = if name.is_empty() { UNKNOWN } else { name }.to_owned();
+            let word = if name.is_empty() { UNKNOWN } else { name }.to_owned();
+            finding.rule_id = word;
         }
         if finding.title.is_empty() {
             let mut lines = finding
