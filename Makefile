@@ -1,6 +1,6 @@
 # Thin wrappers. Each target does its own set-up first; set-up is quiet and quick when all is there.
 
-.PHONY: help setup tools plugins demo run test bench bench-convert
+.PHONY: help setup tools plugins demo run test bench bench-convert fuzz
 
 help:
 	@echo "make demo     set up, build, scan all five types on bundled and local targets, check the findings"
@@ -8,6 +8,7 @@ help:
 	@echo "make test     set up and run every test (make test ARGS='-p tidy': what cargo test takes)"
 	@echo "make bench    set up and run the benches"
 	@echo "make bench-convert  only conversion, format by format: MB/s in wasm beside native, and the guest's memory (ARGS=\"zap-xml --runs 3\")"
+	@echo "make fuzz     set up and fuzz what reads hostile bytes, a minute each (ARGS=\"--seconds 300 zip capture\")"
 	@echo "make plugins  set up and build the wasm plugins"
 	@echo "make tools    install the scanners that the platform's registries offer (make tools ARGS=\"nikto sslscan\": some of them)"
 	@echo "make setup    only install or find what the others need"
@@ -35,3 +36,6 @@ bench: setup
 
 bench-convert: setup
 	@scripts/bench convert $(ARGS)
+
+fuzz: setup
+	@scripts/fuzz $(ARGS)

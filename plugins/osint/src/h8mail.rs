@@ -31,7 +31,16 @@ pub(crate) const SEVERITIES: SeverityTable = SeverityTable {
 };
 
 /// Parts of the keys of what must not be shown.
-const SECRET_KEYS: [&str; 5] = ["PASS", "HASH", "LOCALSEARCH", "BC_", "INTELX"];
+const SECRET_KEYS: [&str; 8] = [
+    "PASS",
+    "PWD",
+    "HASH",
+    "SALT",
+    "CRED",
+    "LOCALSEARCH",
+    "BC_",
+    "INTELX",
+];
 
 /// Beginnings of the keys of services that tell one thing at a time, without a source behind it.
 const ALONE: [&str; 10] = [
@@ -252,6 +261,7 @@ mod tests {
         for key in [
             "SCYLLA_PASSWORD",
             "LEAKLOOKUP_HASH",
+            "LEAKLOOKUP_PWD",
             "LOCALSEARCH",
             "BC_PASS",
             "",

@@ -77,7 +77,9 @@ impl Format for Httpx {
             let named = head.has(&format!("{prefix}url")) || head.has(&format!("{prefix}input"));
             named && found.count() >= 3
         };
-        (count("") || count("[].")).into()
+        // ffuf's lines share many keys, and are results of the plugin for web.
+        let is_ffuf = head.has_any(&["resultfile", "redirectlocation"]);
+        (!is_ffuf && (count("") || count("[]."))).into()
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {

@@ -196,7 +196,7 @@ fn vulnerability(id: &str, details: Option<&Vulnerability<'_>>, product: &str) -
     let verified = details.is_some_and(|details| details.verified.get() == Some(&true));
     let sure = [Confidence::Low, Confidence::High][usize::from(verified)];
     let mut finding = FindingBuilder::new(TOOL, id)
-        .title(&format!("{id} in {product}"))
+        .title(format!("{id} in {product}").trim_end_matches(" in "))
         .message(details.map_or("", |details| details.summary.text()))
         .severity(severity, raw.as_deref())
         .confidence(sure)

@@ -83,6 +83,16 @@ fn a_report_that_proves_no_answer_is_refused() {
 }
 
 #[test]
+fn lines_of_ffuf_are_not_taken_for_httpx() {
+    let line = br#"{"input":{"FUZZ":"YQ=="},"position":1,"status":200,"length":2,"words":3,"lines":1,"content-type":"","redirectlocation":"","url":"http://shop.test/a","resultfile":"","scheme":"http"}"#;
+    let outcome = kit().convert(line).outcome;
+    assert!(
+        matches!(outcome, Err(ConvertError::Unrecognized(_))),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn a_name_without_accounts_is_a_complete_answer() {
     let text = "username,name,url_main,url_user,exists,http_status,response_time_s\n";
     let outcome = kit().convert(text.as_bytes()).outcome;

@@ -300,25 +300,34 @@ impl FindingBuilder {
     }
 
     /// The finding, and the names of the fields that were cut on the way.
+    ///
+    /// Tool, rule and title are never empty: what has no rule of its own carries its rule's name or the
+    /// word `unknown`, and what has no title its message's first line or its rule.
     pub fn build(mut self) -> (Finding, Vec<&'static str>) {
-        if self.finding.title.is_empty() {
-            let first = self
-                .finding
+        let finding = &mut self.finding;
+        if finding.tool.is_empty() {
+            UNKNOWN.clone_into(&mut finding.tool);
+        }
+        if finding.rule_id.is_empty() {
+            let name = finding.rule_name.as_deref().unwrap_or_default();
+            let word = if name.is_empty() { UNKNOWN } else { name }.to_owned();
+            finding.rule_id = word;
+        }
+        if finding.title.is_empty() {
+            let mut lines = finding
                 .message
                 .lines()
-                .find(|line| !line.trim().is_empty())
-                .unwrap_or_default();
-            let source = if first.is_empty() {
-                &self.finding.rule_id
-            } else {
-                first
-            };
-            self.finding.title = clean_line(source, TITLE_BYTES).text;
+                .map(|line| clean_line(line, TITLE_BYTES).text);
+            let first = lines.find(|line| !line.trim().is_empty());
+            finding.title = first.unwrap_or_else(|| clean_line(&finding.rule_id, TITLE_BYTES).text);
         }
         self.cut.dedup();
         (*self.finding, self.cut)
     }
 }
+
+/// Stands for a tool or a rule whose name holds nothing that can be shown.
+const UNKNOWN: &str = "unknown";
 
 /// A place with its texts clean and within their limits.
 fn bounded_location(location: Location, cut: &mut Vec<&'static str>) -> Location {
@@ -402,4 +411,21 @@ fn add_once<T: PartialEq>(list: &mut Vec<T>, entry: T, field: &'static str, cut:
 
 fn non_empty(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FindingBuilder;
+
+    #[test]
+    fn a_finding_always_has_a_tool_a_rule_and_a_title() {
+        let named = |tool: &str, rule: &str, name: &str, message: &str| {
+            let finding = FindingBuilder::new(tool, rule).rule_name(name).message(message);
+            let finding = finding.build().0;
+            [finding.tool, finding.rule_id, finding.title]
+        };
+        assert_eq!(named("a", "b", "c", "\n \u{1}\nd\ne"), ["a", "b", "d"]);
+        assert_eq!(named("a", "\u{1}", "c", "\u{1}"), ["a", "c", "c"]);
+        assert_eq!(named("\u{202e}", "", "", ""), ["unknown", "unknown", "unknown"]);
+    }
 }

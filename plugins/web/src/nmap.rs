@@ -100,7 +100,8 @@ impl Walk {
                 }
                 session.tool_is(&self.tool, node.attribute("version"));
             }
-            "host" => {
+            // Scripts in front of and behind the hosts are about the scan.
+            "host" | "prescript" | "postscript" => {
                 self.address.clear();
                 self.name.clear();
             }
@@ -194,18 +195,21 @@ impl Walk {
 
     /// A script about a host, or about the whole scan.
     fn host_script(&mut self, session: &mut Session<'_>, record: &XmlRecord<'_>) -> Result<(), Stop> {
-        self.reached = true;
+        let is_of_host = !self.address.is_empty() || !self.name.is_empty();
+        self.reached |= is_of_host;
         let place = self.place("", "", "");
         let (id, output) = said(&record.node);
         if self.vulnerabilities(session, record, &record.node, &place)? {
             return Ok(());
         }
-        let finding = FindingBuilder::new(&self.tool, id)
+        let mut finding = FindingBuilder::new(&self.tool, id)
             .title(&format!("{id}: {}", output.lines().next().unwrap_or("no output")))
             .message(output)
             .severity(Severity::Info, None)
-            .category("discovery")
-            .location(place);
+            .category("discovery");
+        if is_of_host {
+            finding = finding.location(place);
+        }
         session.emit(finding, record)
     }
 

@@ -52,6 +52,7 @@ pub async fn pin(target: Target, tenant: &str, settings: &TargetSettings) -> Res
     };
     match (pinned, &asked) {
         (Err(refusal), Target::Domain { name }) if refusal.code == RefusalCode::TargetUnresolved.as_str() => {
+            judge_name(name, tenant, settings)?;
             let known = timeout(patience, is_known(name, &settings.resolvers)).await;
             let nowhere = PinnedTarget {
                 target: asked,
@@ -61,6 +62,38 @@ pub async fn pin(target: Target, tenant: &str, settings: &TargetSettings) -> Res
         }
         (pinned, _) => pinned,
     }
+}
+
+/// Zones that the public DNS does not have or that say who is behind an address: what the operator's name
+/// servers know of them is about the operator's own network (RFC 6303, 6761, 6762, 8375; `internal` by
+/// ICANN). With an address such a name is judged by that; without one it is for those tenants alone whom the
+/// operator lets into some network.
+const PRIVATE_ZONES: [&str; 7] = [
+    "local",
+    "localhost",
+    "internal",
+    "home.arpa",
+    "in-addr.arpa",
+    "ip6.arpa",
+    "onion",
+];
+
+fn is_of_a_private_network(name: &str) -> bool {
+    let is_in = |zone: &&str| {
+        let above = name.strip_suffix(*zone);
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    };
+    PRIVATE_ZONES.iter().any(is_in)
+}
+
+/// For a domain without an address.
+fn judge_name(name: &str, tenant: &str, settings: &TargetSettings) -> Result<(), Refusal> {
+    if settings.allows_some_network(tenant) || !is_of_a_private_network(name) {
+        return Ok(());
+    }
+    let message =
+        format!("{name} may not be scanned: it is a name of private networks; the operator can allow one");
+    Err(Refusal::new(RefusalCode::TargetForbidden, message).at(&["input", "target"]))
 }
 
 /// Whether the first name server that says anything knows a domain, whatever it has.
@@ -97,6 +130,9 @@ pub fn recheck(
             return Err(unresolved(host, "the task has other addresses for it"));
         }
         judge_all(host, &pinned.addresses, tenant, settings)?;
+        if pinned.addresses.is_empty() {
+            judge_name(host, tenant, settings)?;
+        }
     }
     Ok(pinned.clone())
 }
@@ -277,6 +313,36 @@ mod tests {
             // What is called needs an address to be called at.
             assert!(pin(site(), "acme", &settings).await.is_err());
             server.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_zone_of_a_private_network_is_for_tenants_who_may_enter_one() {
+        for name in ["10.in-addr.arpa", "corp.internal", "internal", "printers.local"] {
+            // Nobody is asked about it but for an address, which it has not.
+            let settings = TargetSettings {
+                resolvers_are_named: true,
+                ..TargetSettings::default()
+            };
+            let refused = pin(Target::domain(name).unwrap(), "acme", &settings).await;
+            assert_eq!(refused.unwrap_err().code, "TARGET_FORBIDDEN", "{name}");
+        }
+        let settings = TargetSettings {
+            resolvers_are_named: true,
+            ..allowing("acme=10.0.0.0/8")
+        };
+        for (tenant, code) in [("acme", "TARGET_UNRESOLVED"), ("globex", "TARGET_FORBIDDEN")] {
+            let unknown = pin(Target::domain("corp.internal").unwrap(), tenant, &settings).await;
+            assert_eq!(unknown.unwrap_err().code, code);
+        }
+        let pinned = PinnedTarget {
+            target: Target::domain("corp.internal").unwrap(),
+            addresses: Vec::new(),
+        };
+        assert!(recheck(&pinned, "acme", &settings).is_ok());
+        assert!(recheck(&pinned, "globex", &settings).is_err());
+        for name in ["internal.example", "notlocal", "arpa"] {
+            assert!(!is_of_a_private_network(name), "{name}");
         }
     }
 

@@ -42,6 +42,17 @@ pub struct Artifact {
     pub created_at: DateTime<Utc>,
 }
 
+/// The kind of the one artifact that holds counts and addresses only: a capture's session.
+const COUNTS_KIND: &str = "pcap-session";
+
+impl Artifact {
+    /// Whether its bytes may hold what was found in the clear: secrets, personal data. True of everything
+    /// that a tool or an uploader wrote, and of evidence; findings have such values redacted.
+    pub fn is_sensitive(&self) -> bool {
+        self.kind != COUNTS_KIND
+    }
+}
+
 /// Stores the row and its blob's row.
 ///
 /// # Errors

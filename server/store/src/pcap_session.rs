@@ -1,12 +1,14 @@
 //! What captures held, one row per task; written with the task's findings.
 
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt as _;
 use serde_json::{Map, Value};
 use tamiz_core::{ArtifactId, TaskId};
 use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
+use crate::weight;
 
 /// What a capture held, as the plugin counted it.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +89,7 @@ pub async fn clear(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
 /// [`StoreError`] when the database cannot be read.
 pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<PcapSession>, StoreError> {
     let tasks: Vec<Uuid> = tasks.iter().map(|id| id.uuid()).collect();
+    let allowance = tx.allowance();
     let rows = sqlx::query!(
         "select task_id, capture_ref, packet_count, protocol_stats, flow_count, flows, created_at
          from tenant.pcap_session
@@ -94,18 +97,15 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<PcapSes
         tx.tenant(),
         &tasks
     )
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| PcapSession {
-            task_id: row.task_id.into(),
-            capture: row.capture_ref.map(ArtifactId::from),
-            packet_count: row.packet_count.cast_unsigned(),
-            protocol_stats: row.protocol_stats,
-            flow_count: row.flow_count.cast_unsigned(),
-            flows: row.flows,
-            created_at: row.created_at,
-        })
-        .collect())
+    .fetch(tx.connection())
+    .map_ok(|row| PcapSession {
+        task_id: row.task_id.into(),
+        capture: row.capture_ref.map(ArtifactId::from),
+        packet_count: row.packet_count.cast_unsigned(),
+        protocol_stats: row.protocol_stats,
+        flow_count: row.flow_count.cast_unsigned(),
+        flows: row.flows,
+        created_at: row.created_at,
+    });
+    allowance.collect(rows, weight::of_pcap_session).await
 }

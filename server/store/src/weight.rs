@@ -14,6 +14,7 @@ use tamiz_core::location::Endpoint;
 
 use crate::error::StoreError;
 use crate::finding::{FindingRow, OccurrenceRow};
+use crate::pcap_session::PcapSession;
 use crate::task::TaskRow;
 
 /// What a transaction may read; without a budget anything.
@@ -107,6 +108,11 @@ pub(crate) fn of_finding(row: &FindingRow) -> u64 {
 /// What an occurrence holds.
 pub(crate) fn of_occurrence(row: &OccurrenceRow) -> u64 {
     size_of::<OccurrenceRow>() as u64 + row.locations.0.iter().map(place).sum::<u64>()
+}
+
+/// What the session of a capture holds.
+pub(crate) fn of_pcap_session(row: &PcapSession) -> u64 {
+    size_of::<PcapSession>() as u64 + json_bytes(&row.protocol_stats) + json_bytes(&row.flows)
 }
 
 /// What a task holds.

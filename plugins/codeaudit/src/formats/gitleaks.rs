@@ -90,13 +90,13 @@ fn leak(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
     }
     let value = leak.secret.text();
     let mut finding = FindingBuilder::new("gitleaks", rule)
-        .message(leak.description.text())
+        .message(&secret::without(leak.description.text(), &[value]))
         .severity(secret::FOUND, None)
         .cwe(secret::CWE)
         .category("secret")
         .reference(&secret::without(leak.link.text(), &[value]));
     for tag in leak.tags.texts().flat_map(|tags| tags.split(',')) {
-        finding = finding.tag(tag);
+        finding = finding.tag(&secret::without(tag, &[value]));
     }
     for (key, text) in [
         ("commit", leak.commit.text()),

@@ -287,6 +287,12 @@ fn found(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         own.advisories.objects().iter().map(|advisory| advisory.id.text()),
     );
     finding = own.outlook(vectors.put(finding));
+    walk::tell_cut(
+        session,
+        element,
+        "artifact.locations",
+        artifact.locations.is_cut(),
+    );
     for location in artifact.locations.objects() {
         let path = location.path.text();
         finding = place::at(finding, session, element, path, Region::default(), "");

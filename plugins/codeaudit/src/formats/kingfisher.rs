@@ -246,8 +246,8 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
     let value = leak.snippet.text();
     let severity = if works { secret::VERIFIED } else { secret::FOUND };
     let mut finding = FindingBuilder::new("kingfisher", id)
-        .rule_name(rule.name.text())
-        .message(rule.description.text())
+        .rule_name(&secret::without(rule.name.text(), &[value]))
+        .message(&secret::without(rule.description.text(), &[value]))
         .severity(severity, None)
         .cwe(secret::CWE)
         .category("secret");
@@ -259,7 +259,7 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         ("kingfisher-fingerprint", leak.fingerprint.text()),
     ] {
         if !text.is_empty() {
-            finding = finding.extra_text(key, text);
+            finding = finding.extra_text(key, &secret::without(text, &[value]));
         }
     }
     if let Some(history) = leak.git_metadata.object() {

@@ -93,9 +93,32 @@ pub(super) fn without<'text>(text: &'text str, secrets: &[&str]) -> Cow<'text, s
     shown
 }
 
+/// An address without the name and the password that it may carry: `git clone` takes them so.
+pub(super) fn without_login(address: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return Cow::Borrowed(address);
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => Cow::Owned(format!("{scheme}://{}", &rest[at + 1..])),
+        None => Cow::Borrowed(address),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{hidden_snippet, is_secret_scanner, without};
+    use super::{hidden_snippet, is_secret_scanner, without, without_login};
+
+    #[test]
+    fn an_address_is_kept_without_its_login() {
+        for (address, kept) in [
+            ("https://ann:hunter2@git.test/a.git", "https://git.test/a.git"),
+            ("https://git.test/a@b", "https://git.test/a@b"),
+            ("git@git.test:a.git", "git@git.test:a.git"),
+        ] {
+            assert_eq!(without_login(address), kept);
+        }
+    }
 
     #[test]
     fn a_text_beside_a_secret_does_not_quote_it() {

@@ -142,10 +142,13 @@ impl Leak<'_> {
         } else {
             (secret::FOUND, "not verified")
         };
-        let secrets = [self.raw_v2.text(), self.raw.text()];
+        let (raw, both) = (self.raw.text(), self.raw_v2.text());
+        // `RawV2` often is `Raw` with a second part behind it.
+        let second = both.strip_prefix(raw).unwrap_or_default().trim_start_matches(':');
+        let secrets = [both, raw, second];
         let mut finding = FindingBuilder::new("trufflehog", rule)
             .title(&format!("{rule} secret, {said}"))
-            .message(self.detector_description.text())
+            .message(&secret::without(self.detector_description.text(), &secrets))
             .severity(severity, None)
             .cwe(secret::CWE)
             .category("secret");

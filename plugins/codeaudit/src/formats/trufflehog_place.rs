@@ -101,13 +101,14 @@ impl Found {
                 "email" => "author".to_owned(),
                 other => other.replace('_', "-"),
             };
-            finding = finding.extra_text(&key, &secret::without(text, secrets));
+            finding = finding.extra_text(&key, &secret::without_login(&secret::without(text, secrets)));
         }
-        let (path, link) = (secret::without(path, secrets), secret::without(link, secrets));
+        let path = secret::without(path, secrets);
+        let link = secret::without_login(&secret::without(link, secrets)).into_owned();
         finding = finding.reference(&link);
         if path.is_empty() && link.starts_with("http") {
             return finding.location(Location::Url(UrlLocation {
-                url: link.into_owned(),
+                url: link,
                 method: None,
                 parameter: None,
                 evidence: None,

@@ -87,7 +87,7 @@ fn record(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
         ("date", leak.date.text()),
     ] {
         if !text.is_empty() {
-            finding = finding.extra_text(key, text);
+            finding = finding.extra_text(key, &secret::without(text, &values));
         }
     }
     let finding = place::at(finding, session, element, &path, Region::default(), "");

@@ -2,7 +2,7 @@
 
 use tamiz_sdk::json::{JsonError, JsonReader, Kind};
 use tamiz_sdk::limits::RECORD_BYTES;
-use tamiz_sdk::model::Span;
+use tamiz_sdk::model::{LogLevel, Span};
 use tamiz_sdk::report::{Element, Session, Source, Stop, each, members};
 
 /// A document that is one object: `handle` is [`members`]'s.
@@ -71,6 +71,14 @@ pub(super) fn gaps(
         index = index.saturating_add(1);
     }
     Ok(())
+}
+
+/// Tells that a record's list of places was longer than is kept.
+pub(super) fn tell_cut(session: &mut Session<'_>, element: &Element<'_>, field: &str, is_cut: bool) {
+    if is_cut {
+        let message = format!("`{field}` was cut, it is longer than is kept");
+        session.note(LogLevel::Info, "field-cut", element, &message);
+    }
 }
 
 /// A text in a loose value; empty for anything else.

@@ -167,6 +167,7 @@ fn issue(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
     if issue.ignored.get() == Some(&true) {
         finding = finding.extra_json("suppressed", "true");
     }
+    walk::tell_cut(session, element, "locations", issue.locations.is_cut());
     let locations = issue.locations.objects();
     let has_primary = locations.iter().any(Location::is_primary);
     let mut related = Vec::new();

@@ -93,3 +93,30 @@ fn no_secret_is_in_what_is_said_about_it() {
     }
     assert!(checked > 60, "only {checked} secrets were looked for");
 }
+
+#[test]
+fn a_secret_is_hidden_in_whatever_text_repeats_it() {
+    const SECRET: &str = "AKIAZZZZTESTKEY00002";
+    let second = "tail-of-0123456789abcdef";
+    for report in [
+        format!(
+            r#"[{{"RuleID":"key","Description":"has {SECRET}","Secret":"{SECRET}","Match":"k={SECRET}","File":"a","StartLine":1,"Author":"{SECRET}","Tags":["{SECRET}"],"Fingerprint":"{SECRET}:1"}}]"#
+        ),
+        format!(
+            r#"{{"SourceMetadata":{{"Data":{{"Git":{{"file":"a","repository":"https://ann:hunter2@git.test/a.git","link":"https://git.test/{second}"}}}}}},"DetectorName":"AWS","DetectorDescription":"has {SECRET}","Verified":false,"VerificationError":"{second}","Raw":"{SECRET}","RawV2":"{SECRET}:{second}"}}"#
+        ),
+        format!(
+            r#"{{"branch":"{SECRET}","commit":"c","commitHash":"h","diff":"x","path":"a","printDiff":"x","reason":"key","stringsFound":["{SECRET}"]}}"#
+        ),
+        format!(
+            r#"[{{"rule":{{"name":"has {SECRET}","id":"key"}},"finding":{{"snippet":"{SECRET}","fingerprint":"1","confidence":"medium","validation":{{"status":"has {SECRET}"}},"line":1,"path":"a"}}}}]"#
+        ),
+    ] {
+        let answer = convert(report.as_bytes());
+        assert_eq!(answer.host.findings.len(), 1, "{report}");
+        let said = format!("{:?} {:?}", answer.host.findings, answer.host.diagnostics);
+        for secret in [SECRET, second, "hunter2"] {
+            assert!(!said.contains(secret), "{secret} in {said}");
+        }
+    }
+}

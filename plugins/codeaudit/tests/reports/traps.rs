@@ -256,3 +256,12 @@ fn a_document_that_is_half_semgrep_and_half_sarif_is_read_once() {
         .collect();
     assert_eq!(rules, ["r", "s"], "{:?}", answer.outcome);
 }
+
+#[test]
+fn numbers_in_quotes_are_numbers() {
+    let report = br#"{"comments":[{"file":"a.sh","line":"3","endLine":"3","column":"1","endColumn":"2","level":"error","code":"2086","message":"m","fix":null}]}"#;
+    let answer = convert(report);
+    let finding = &answer.host.findings[0];
+    assert_eq!(finding.rule_id, "SC2086");
+    assert_eq!(tamiz_sdk::test_kit::place(finding), ("a.sh".to_owned(), 3));
+}

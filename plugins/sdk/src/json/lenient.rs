@@ -45,7 +45,7 @@ impl<T> Field<T> {
 /// A string.
 pub type Text<'a> = Field<Cow<'a, str>>;
 
-/// A whole number; one with a fraction or beyond 64 bits is wrong.
+/// A whole number, perhaps in quotes; one with a fraction or beyond 64 bits is wrong.
 pub type Whole = Field<i64>;
 
 /// A string, or a list of strings; other entries are left out.
@@ -115,6 +115,11 @@ impl<'de: 'a, 'a> Lenient<'de> for Cow<'a, str> {
 }
 
 impl Lenient<'_> for i64 {
+    /// Tools that go through a loosely typed language quote their numbers.
+    fn from_str(text: Cow<'_, str>) -> Field<Self> {
+        text.parse().map_or(Field::Wrong, Field::Present)
+    }
+
     fn from_whole(number: i64) -> Field<Self> {
         Field::Present(number)
     }
@@ -380,6 +385,6 @@ mod tests {
             }
         }
         let none: Record<'_> = serde_json::from_str(r#"{"text":null,"number":"7"}"#).expect("lenient");
-        assert!(!none.text.is_wrong() && none.text.get().is_none() && none.number.is_wrong());
+        assert!(!none.text.is_wrong() && none.text.get().is_none() && none.number.get() == Some(&7));
     }
 }

@@ -286,9 +286,19 @@ impl Head {
             Err(error) => Problem::Wrong(error.to_string()),
         };
         // The first line may be the damaged one.
-        if !self.look_at_lines(start) {
-            self.problem = Some(ended);
+        if self.look_at_lines(start) {
+            return;
         }
+        // `[INFO] …` and `[Status=200] …` are lines of a text, which no object follows.
+        if self.shape == Shape::Array
+            && matches!(ended, Problem::Wrong(_))
+            && self.paths.keys_shown().is_empty()
+        {
+            self.shape = Shape::Text;
+            self.paths = Paths::default();
+            return;
+        }
+        self.problem = Some(ended);
     }
 
     /// Whether one of the first lines is a whole JSON object.
@@ -450,6 +460,8 @@ mod tests {
         check("starting\n{\"a\":{\"b\":1}}\n{\"c\":2}", Shape::Lines, &["a.b"]);
         check("{\"a\n{\"b\":1}\n{\"b\":2}", Shape::Lines, &["b"]);
         check("WARN: cold\n{\n \"a\": 1\n}", Shape::Text, &[]);
+        check("[INFO] cold\n[Status=200] /a", Shape::Text, &[]);
+        check("[10:00:00] [INFO] cold\n", Shape::Text, &[]);
         check("id,name\n1,2", Shape::Text, &[]);
         check("ab\0c", Shape::Binary, &[]);
         check(

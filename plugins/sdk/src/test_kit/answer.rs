@@ -52,7 +52,7 @@ impl Answer {
         for finding in &self.host.findings {
             assert!(
                 !finding.tool.is_empty() && !finding.rule_id.is_empty() && !finding.title.is_empty(),
-                "{name}"
+                "{name}: {finding:?}"
             );
             let text = serde_json::to_string(finding).expect("a finding");
             for forbidden in ["\\u0000", "\\u001b", "\u{202e}"] {

@@ -55,6 +55,14 @@ fn a_report_that_lists_nothing_and_shows_no_contact_is_a_partial_one() {
 }
 
 #[test]
+fn a_text_that_begins_with_a_bracket_is_no_json() {
+    for name in ["gobuster/fuzz-3.8.txt", "sqlmap/two-points.txt"] {
+        let outcome = read(name).outcome.expect(name);
+        assert_eq!((outcome.records, outcome.findings), (2, 2), "{name}");
+    }
+}
+
+#[test]
 fn a_living_target_without_findings_is_clean() {
     for name in [
         "zap/clean-site.xml",

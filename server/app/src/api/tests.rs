@@ -282,12 +282,15 @@ async fn an_artifact_is_a_download_for_its_tenant_and_nothing_for_others() {
         .unwrap();
     assert_eq!(nonsense.status(), StatusCode::NOT_FOUND);
 
-    let query =
-        "query($t: UUID!) { task(id: $t) { artifacts { name kind sizeBytes sha256 path task { id } } } }";
+    let query = "query($t: UUID!) { task(id: $t) { artifacts { name kind isSensitive sizeBytes sha256 path task { id } } } }";
     let answer = door.graphql(&token, query, json!({ "t": task })).await;
     assert_eq!(
         answer["data"]["task"]["artifacts"][0]["path"],
         format!("/v1/artifacts/{id}"),
+        "{answer}"
+    );
+    assert_eq!(
+        answer["data"]["task"]["artifacts"][0]["isSensitive"], true,
         "{answer}"
     );
     door.close().await;

@@ -26,6 +26,13 @@ impl TargetSettings {
             .iter()
             .any(|allowance| allowance.covers(tenant, address))
     }
+
+    /// Whether the operator lets scans of this tenant go to any special address at all.
+    pub fn allows_some_network(&self, tenant: &str) -> bool {
+        self.networks_allowed
+            .iter()
+            .any(|allowance| allowance.is_for(tenant))
+    }
 }
 
 /// A name server: `10.0.0.53`, `10.0.0.53:5353`, `[::1]:53`.
@@ -55,7 +62,11 @@ pub struct NetworkAllowance {
 impl NetworkAllowance {
     /// Whether it is for this tenant and this address.
     pub fn covers(&self, tenant: &str, address: IpAddr) -> bool {
-        self.tenant.as_deref().is_none_or(|named| named == tenant) && self.network.contains(address)
+        self.is_for(tenant) && self.network.contains(address)
+    }
+
+    fn is_for(&self, tenant: &str) -> bool {
+        self.tenant.as_deref().is_none_or(|named| named == tenant)
     }
 }
 

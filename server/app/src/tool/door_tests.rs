@@ -232,6 +232,20 @@ async fn no_more_connections_than_allowed_are_open_at_once() {
 }
 
 #[tokio::test]
+async fn one_connection_at_once_is_enough_for_target_and_names() {
+    let server = serve("127.0.0.1:0", say_hello);
+    let script = format!(
+        "for i in 1 2 3; do getent hosts no-$i.example; (exec 3<>/dev/tcp/shop.example/{}; echo tamiz >&3; \
+         cat <&3 >> /out/report); done; exit 0",
+        server.port()
+    );
+    let caller = Caller::new(&script, "target", 1).await;
+    let outcome = caller.call(&target("shop.example", server)).await;
+    assert_eq!(report(&outcome).matches("hello tamiz").count(), 3, "{outcome:?}");
+    assert_eq!(outcome.traffic.expect("traffic").refused.len(), 3);
+}
+
+#[tokio::test]
 async fn a_target_that_is_gone_resets_the_tool_and_is_told() {
     let gone = TcpListener::bind("127.0.0.1:0")
         .expect("port")

@@ -45,7 +45,12 @@ pub(super) fn find(tree: &Path, globs: &[String]) -> Result<Found, ignore::Error
     let mut found = Found::default();
     let mut bytes = 0;
     // An entry that cannot be read is none that the tool could read.
-    for entry in walk.take(ENTRIES_MAX).flatten() {
+    for (seen, entry) in walk.enumerate() {
+        if seen == ENTRIES_MAX {
+            found.is_cut = true;
+            break;
+        }
+        let Ok(entry) = entry else { continue };
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
             continue;
         }

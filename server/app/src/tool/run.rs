@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use rustix::fs::OFlags;
+use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ const DEATH_SECONDS_MAX: u32 = 10;
 /// Signals of Linux; shells and bubblewrap report one as 128 plus its number.
 const SIGNAL_MAX: i32 = 64;
 /// Of a box's own complaint, which is one line.
-const COMPLAINT_BYTES_MAX: usize = 500;
+const COMPLAINT_BYTES_MAX: u64 = 500;
 
 /// One run to be made.
 #[derive(Debug, Clone, Copy)]
@@ -371,8 +372,10 @@ fn ended_by_itself(status: std::process::ExitStatus) -> ToolEnd {
 
 /// Bubblewrap and prlimit also end with code 1, before the tool has started.
 async fn complaint_of_the_box(stderr: &Captured) -> Option<String> {
-    let text = tokio::fs::read(&stderr.path).await.ok()?;
-    let text = String::from_utf8_lossy(&text[..text.len().min(COMPLAINT_BYTES_MAX)]).into_owned();
+    let mut text = Vec::new();
+    let file = tokio::fs::File::open(&stderr.path).await.ok()?;
+    file.take(COMPLAINT_BYTES_MAX).read_to_end(&mut text).await.ok()?;
+    let text = String::from_utf8_lossy(&text).into_owned();
     let first = text.lines().next()?;
     ["bwrap: ", "prlimit: ", "door: "]
         .iter()

@@ -297,6 +297,11 @@ fn silence(tree: &Path) {
         ("ruff.toml", "exclude = [\"*\"]\n"),
         (".gitignore", "*\n"),
         (".gitleaks.toml", "[allowlist]\npaths = ['''.*''']\n"),
+        (
+            ".gitleaksignore",
+            "config/settings.env:generic-api-key:3\nconfig/settings.env:aws-access-token:2\n\
+             config/settings.env:github-pat:4\nconfig/test-key.pem:private-key:1\n",
+        ),
         (".shellcheckrc", "disable=all\n"),
         (".hadolint.yaml", "ignored: [DL3006, DL3007, DL3008, DL3002]\n"),
         (

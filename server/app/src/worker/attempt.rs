@@ -72,6 +72,8 @@ pub(crate) struct Bench {
 pub(crate) struct Gaps {
     /// A planned tool brought no report, or looked at a part only.
     pub(crate) tool_failed: bool,
+    /// A tool left something out, by its exit code; its report need not tell.
+    pub(crate) ran_partly: bool,
     /// A tool was ended while it wrote, and why: its report may end anywhere.
     pub(crate) report_cut: Option<Refusal>,
 }

@@ -171,7 +171,11 @@ fn judge(gaps: &Gaps, summary: &mut Summary) -> Result<(), Failure> {
         summary.completeness = summary::Completeness::Partial;
         return Ok(());
     }
-    unreadable(summary)
+    unreadable(summary)?;
+    if gaps.ran_partly {
+        summary.completeness = summary::Completeness::Partial;
+    }
+    Ok(())
 }
 
 fn cut(problem: &Refusal) -> Failure {

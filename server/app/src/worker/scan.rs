@@ -271,6 +271,7 @@ fn judge(
             Ok(())
         }
         (Verdict::RanPartly | Verdict::Ran, _) => {
+            bench.gaps.ran_partly = true;
             bench
                 .notes
                 .push(diagnostic(LogLevel::Warn, "tool-ran-partly", problem.message));

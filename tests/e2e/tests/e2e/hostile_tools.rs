@@ -214,6 +214,17 @@ async fn what_a_tool_wrote_until_its_deadline_counts_as_a_part() {
 }
 
 #[tokio::test]
+async fn what_a_tool_left_out_makes_a_good_report_a_part() {
+    let (app, acme, project) = obedient().await;
+    let task = behave(&acme, &project, &format!("{EMPTY_REPORT}\nexit 2")).await;
+    let done = acme.ends_as(&task, "COMPLETED").await;
+    let result = &done["scanResult"];
+    assert_eq!(result["completeness"], "PARTIAL", "{done:#}");
+    assert!(result.to_string().contains("tool-ran-partly"), "{done:#}");
+    drop(app);
+}
+
+#[tokio::test]
 async fn a_child_that_left_its_session_does_not_outlive_a_good_run() {
     let (app, acme, project) = obedient().await;
     let marker = unique_seconds();

@@ -33,6 +33,12 @@ impl Artifact {
         &self.0.kind
     }
 
+    /// Whether the bytes may hold secrets in the clear, which findings have redacted: reports, captures and
+    /// whatever else a tool or an uploader wrote. Hand them on with care.
+    async fn is_sensitive(&self) -> bool {
+        self.0.is_sensitive()
+    }
+
     /// A file name.
     async fn name(&self) -> &str {
         &self.0.name

@@ -10,6 +10,7 @@ use tamiz_core::{Refusal, Target};
 use tamiz_store::pcap_session;
 use tamiz_store::target::TaskTarget;
 
+use super::answer_bytes::paid;
 use super::artifact::Artifact;
 use super::session::Session;
 use super::words::{BigInt, ScanProfile};
@@ -150,8 +151,8 @@ impl PcapSession {
     }
 
     /// Packets and bytes by protocol: `{"dns": {"packets": 4, "bytes": 380}}`.
-    async fn protocol_stats(&self) -> &Value {
-        &self.0.protocol_stats
+    fn protocol_stats(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
+        paid(context, &self.0.protocol_stats)
     }
 
     /// Conversations over TCP and UDP.
@@ -162,8 +163,8 @@ impl PcapSession {
     /// The largest conversations, at most 50: `[{"client": "10.0.0.1", "client_port": 40000, "server":
     /// "10.0.0.9", "server_port": 80, "transport": "tcp", "protocol": "http", "packets": 8, "bytes": 703,
     /// "first_packet": 1, "seconds": 0.07}]`.
-    async fn flows(&self) -> &Value {
-        &self.0.flows
+    fn flows(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
+        paid(context, &self.0.flows)
     }
 
     /// The capture itself.

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use super::super::scan::documents::Project;
 use super::super::scan::report::{self, Report};
 use super::super::scan::{sarif, table};
 use super::super::{CliError, answer, open};
-use super::unpacked::unpacked;
+use super::unpacked;
 use crate::config::Config;
 use crate::services::PluginServices;
 
@@ -40,7 +41,7 @@ const LOCAL_KEY: &[u8] = b"tamiz plugin run";
 /// What is to be converted, and how it is shown.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The reports, all of one tool's run
+    /// The reports, all of one tool's run; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// The plugin: a name of `tamiz plugin list` or a component's file; otherwise whichever
@@ -70,12 +71,13 @@ enum Format {
 
 pub(super) fn run(args: &RunArgs, config: &Config) -> Result<(), CliError> {
     let (plugin, converted) = convert(args, config)?;
+    let dropped = converted.counts.diagnostics_dropped;
     let sink = (converted.sink as Box<dyn Any>)
         .downcast::<MemorySink>()
         .map_err(|_| CliError::Failed("the host gave back another sink".to_owned()))?;
     let outcome = converted.outcome.as_ref();
     let text = match args.format {
-        Format::Json => format!("{:#}\n", sink.document(&plugin, outcome)),
+        Format::Json => format!("{:#}\n", sink.document(&plugin, outcome, dropped)),
         Format::Sarif => format!("{:#}\n", sarif::render(&sink.report())),
         Format::Table => table::render(&sink.report(), table::Look::of_stdout()),
     };
@@ -99,8 +101,13 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<(), CliError> {
 /// The first plugin that recognises the reports, and what it made of them.
 fn convert(args: &RunArgs, config: &Config) -> Result<(Arc<Plugin>, Converted), CliError> {
     let mut refusals = Vec::new();
+    let reports: Vec<(String, File)> = args
+        .files
+        .iter()
+        .map(|path| named(path))
+        .collect::<Result<_, _>>()?;
     for plugin in plugins(args, config)? {
-        let converted = plugin.convert(request(args, config)?);
+        let converted = plugin.convert(request(args, &reports, config)?);
         match &converted.outcome {
             Err(ConvertFailure::Unrecognized { message }) => {
                 refusals.push(format!("{}: {message}", plugin.description().name));
@@ -137,13 +144,22 @@ fn plugins(args: &RunArgs, config: &Config) -> Result<Vec<Arc<Plugin>>, CliError
     Ok(found)
 }
 
-fn request(args: &RunArgs, config: &Config) -> Result<ConvertRequest, CliError> {
+/// A report and what it is called, opened once whoever reads it: a pipe says everything once.
+fn named(path: &Path) -> Result<(String, File), CliError> {
+    let file = unpacked::open(path)
+        .map_err(|error| CliError::Failed(format!("{} cannot be read: {error}", path.display())))?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    Ok((name.into_owned(), file))
+}
+
+fn request(args: &RunArgs, reports: &[(String, File)], config: &Config) -> Result<ConvertRequest, CliError> {
     let mut inputs = Vec::new();
-    for path in &args.files {
-        let file = unpacked(open_file(path)?).map_err(|error| unreadable(path, &error))?;
-        let size_bytes = file.metadata().map_err(|error| CliError::failed(&error))?.len();
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        inputs.push(Input::seekable(name.as_ref(), file).with_size_bytes(size_bytes));
+    for (name, file) in reports {
+        // Plugins are asked one after the other, so the position that handles share is the next one's.
+        let again = file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+        let again = again.map_err(|error| CliError::failed(&error))?;
+        let size_bytes = again.metadata().map_err(|error| CliError::failed(&error))?.len();
+        inputs.push(Input::seekable(name, again).with_size_bytes(size_bytes));
     }
     Ok(ConvertRequest {
         inputs,
@@ -157,14 +173,6 @@ fn request(args: &RunArgs, config: &Config) -> Result<ConvertRequest, CliError> 
         services: Box::new(PluginServices::new(LOCAL_KEY, args.source.clone())),
         cancel: tamiz_host::CancelFlag::default(),
     })
-}
-
-fn open_file(path: &Path) -> Result<File, CliError> {
-    File::open(path).map_err(|error| unreadable(path, &error))
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::Failed(format!("{} cannot be read: {error}", path.display()))
 }
 
 /// One finding and the records that say the same once more.
@@ -216,13 +224,19 @@ impl MemorySink {
     }
 
     /// The document of `--format json`.
-    fn document(&self, plugin: &Plugin, outcome: Result<&tamiz_host::Outcome, &ConvertFailure>) -> Value {
+    fn document(
+        &self,
+        plugin: &Plugin,
+        outcome: Result<&tamiz_host::Outcome, &ConvertFailure>,
+        diagnostics_dropped: u32,
+    ) -> Value {
         let about = plugin.description();
         let mut document = json!({
             "version": JSON_VERSION,
             "plugin": { "name": about.name, "version": about.version, "scanType": about.scan_type.as_str() },
             "findings": self.findings.iter().map(finding_json).collect::<Vec<_>>(),
             "diagnostics": self.diagnostics,
+            "diagnosticsDropped": diagnostics_dropped,
         });
         match outcome {
             Ok(outcome) => {

@@ -8,6 +8,7 @@
 mod client;
 pub(super) mod documents;
 mod follow;
+mod notes;
 mod pack;
 mod progress;
 pub(super) mod report;
@@ -327,7 +328,11 @@ async fn scan(
     follow::to_the_end(client, &task.id, progress).await?;
     started.note(None);
     progress.say("reading findings");
-    let report = documents::read_report(client, &task.id, project).await?;
+    let mut report = documents::read_report(client, &task.id, project).await?;
+    if let Some(notes) = notes::read(client, &task.id).await? {
+        notes.tell(progress);
+        report.completeness = Some(notes.completeness());
+    }
     match report.status.as_str() {
         "completed" => Ok(report),
         status => {

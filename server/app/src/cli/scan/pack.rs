@@ -15,6 +15,8 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// A piece of a file on its way into the archive.
 const PIECE_BYTES: usize = 64 * 1024;
+/// What comes through a pipe is kept in a file; no server takes more.
+const STREAM_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Why a folder could not be packed.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +98,20 @@ impl Package {
             path: path.to_owned(),
             reason: error.to_string(),
         };
-        let (sha256, size_bytes) = File::open(path).and_then(hash).map_err(wrong)?;
+        let file = File::open(path).map_err(wrong)?;
+        let kind = file.metadata().map_err(wrong)?.file_type();
+        // A pipe says everything once, and a try may have to be repeated.
+        let source = if kind.is_file() || kind.is_dir() {
+            Source::Given(path.to_owned())
+        } else {
+            let copy = NamedTempFile::new()?;
+            let bytes = io::copy(&mut file.take(STREAM_BYTES_MAX + 1), &mut copy.as_file()).map_err(wrong)?;
+            if bytes > STREAM_BYTES_MAX {
+                return Err(wrong(io::ErrorKind::FileTooLarge.into()));
+            }
+            Source::Packed(copy)
+        };
+        let (sha256, size_bytes) = source.open().and_then(hash).map_err(wrong)?;
         Ok(Package {
             name: file_name(path),
             media_type: media_type.to_owned(),
@@ -104,15 +119,21 @@ impl Package {
             sha256,
             files: 1,
             warnings: Vec::new(),
-            file: Source::Given(path.to_owned()),
+            file: source,
         })
     }
 
     /// The file from its start; may be called again for another try.
     pub(super) fn open(&self) -> io::Result<File> {
-        match &self.file {
-            Source::Packed(file) => file.reopen(),
-            Source::Given(path) => File::open(path),
+        self.file.open()
+    }
+}
+
+impl Source {
+    fn open(&self) -> io::Result<File> {
+        match self {
+            Self::Packed(file) => file.reopen(),
+            Self::Given(path) => File::open(path),
         }
     }
 }

@@ -114,6 +114,8 @@ pub(in crate::cli) struct Report {
     pub(in crate::cli) project: Project,
     pub(in crate::cli) status: String,
     pub(in crate::cli) error: Option<String>,
+    /// `complete`, `truncated` or `partial`, of a task with a result
+    pub(in crate::cli) completeness: Option<String>,
     pub(in crate::cli) findings: Vec<Finding>,
 }
 
@@ -124,6 +126,7 @@ impl Report {
             project,
             status: String::new(),
             error: None,
+            completeness: None,
             findings: Vec::new(),
         }
     }
@@ -190,7 +193,7 @@ impl Report {
             .collect();
         json!({
             "version": JSON_VERSION,
-            "task": { "id": self.task, "status": self.status },
+            "task": { "id": self.task, "status": self.status, "completeness": self.completeness },
             "project": { "id": self.project.id, "name": self.project.name },
             "summary": { "total": self.findings.len(), "occurrences": self.occurrences(), "bySeverity": counts },
             "findings": self.findings,
@@ -211,6 +214,7 @@ pub(in crate::cli) mod tests {
         };
         let mut report = Report::new("t1", project);
         "completed".clone_into(&mut report.status);
+        report.completeness = Some("complete".to_owned());
         report.findings = vec![
             finding(json!({
                 "id": "f1", "severity": "MEDIUM", "ruleId": "py.md5", "title": "Weak hash",

@@ -104,6 +104,8 @@ async fn graphql(State(fake): State<Arc<Fake>>, headers: HeaderMap, Json(body): 
             return Json(json!({ "data": null, "errors": [error] })).into_response();
         }
         page(&fake, &variables["after"])
+    } else if document.contains("scanResult") {
+        json!({ "task": { "scanResult": { "completeness": "PARTIAL", "diagnostics": [], "diagnosticsDropped": 0 } } })
     } else {
         json!({ "task": { "id": "t1", "status": "RUNNING" } })
     };
@@ -208,6 +210,7 @@ async fn a_scan_survives_a_busy_server_and_a_cut_stream_and_reads_every_page() {
         .map(|finding| finding.id.as_str())
         .collect();
     assert_eq!(ids, ["f2", "f1", "f3"]);
+    assert_eq!(report.completeness.as_deref(), Some("partial"));
     assert_eq!(*fake.streams.lock().unwrap(), [Value::Null, json!(2)]);
     assert_eq!(fake.uploads.lock().unwrap()[1].0, "rules.yml");
     let started = fake.started.lock().unwrap()[0].clone();

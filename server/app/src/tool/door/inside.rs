@@ -112,7 +112,9 @@ fn listener(address: SocketAddr) -> io::Result<BoundListener> {
 }
 
 async fn serve(order: &Order, bound: Bound) -> io::Result<i32> {
-    let room = Arc::new(Semaphore::new(order.connections_max));
+    // Each that listens holds a place while it waits, which must not be one of the connections'.
+    let waiting = bound.target.len() + if bound.names.is_some() { 2 } else { 0 };
+    let room = Arc::new(Semaphore::new(order.connections_max + waiting));
     for listener in bound.target {
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -206,29 +207,46 @@ async fn join(mut stream: UnixStream, gate: &Gate, addresses: &[SocketAddr]) -> 
     stream.write_u8(TAKEN).await?;
     let (mut from_tool, mut to_tool) = stream.split();
     let (mut from_target, mut to_target) = target.split();
-    let out = pump(&mut from_tool, &mut to_target, gate, Way::Out);
-    let back = pump(&mut from_target, &mut to_tool, gate, Way::In);
-    tokio::try_join!(out, back).map(drop)
+    let said = AtomicU64::new(0);
+    let out = pump(&mut from_tool, &mut to_target, gate, Way::Out, &said);
+    let back = pump(&mut from_target, &mut to_tool, gate, Way::In, &said);
+    let copied = async { tokio::try_join!(out, back).map(drop) };
+    tokio::select! {
+        copied = copied => copied,
+        () = silence(&said, Duration::from_secs(SILENCE_SECONDS_MAX)) => Err(io::ErrorKind::TimedOut.into()),
+    }
 }
 
-/// Copies until the end of `from`, which it hands on.
+/// Resolves when for `patience`, or at most twice that, neither side took anything from the other: while
+/// one of them listens to a long answer, its own silence is none.
+async fn silence(said: &AtomicU64, patience: Duration) {
+    let mut before = None;
+    loop {
+        let now = said.load(Ordering::Relaxed);
+        if before.replace(now) == Some(now) {
+            return;
+        }
+        tokio::time::sleep(patience).await;
+    }
+}
+
+/// Copies until the end of `from`, which it hands on; counts in `said` what arrived.
 async fn pump(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     gate: &Gate,
     way: Way,
+    said: &AtomicU64,
 ) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK_BYTES];
-    let silence = Duration::from_secs(SILENCE_SECONDS_MAX);
     loop {
-        let read = timeout(silence, from.read(&mut buffer)).await;
-        let read = read.map_err(|_| io::ErrorKind::TimedOut)??;
+        let read = from.read(&mut buffer).await?;
         if read == 0 {
             return to.shutdown().await;
         }
         gate.count(way, read)?;
-        let written = timeout(silence, to.write_all(&buffer[..read])).await;
-        written.map_err(|_| io::ErrorKind::TimedOut)??;
+        to.write_all(&buffer[..read]).await?;
+        said.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -306,6 +324,26 @@ fn refusal(question: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn only_a_connection_on_which_nobody_speaks_is_silent() {
+        let patience = Duration::from_secs(1);
+        let said = AtomicU64::new(0);
+        let speaking = async {
+            let mut words = tokio::time::interval(patience / 10);
+            for _ in 0..25 {
+                words.tick().await;
+                said.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        tokio::select! {
+            () = silence(&said, patience) => panic!("somebody spoke"),
+            () = speaking => {}
+        }
+        let since = tokio::time::Instant::now();
+        silence(&said, patience).await;
+        assert!(since.elapsed() >= patience);
+    }
 
     #[test]
     fn a_refused_question_is_named_and_answered_in_kind() {
