@@ -11,7 +11,7 @@
 //!
 //! Not here: SARIF 1.0, and results that lie in external property files (told, not fetched).
 
-mod common;
+mod beginning;
 mod extras;
 mod head;
 mod message;

@@ -7,7 +7,7 @@ use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::{FindingBuilder, hide};
 
-use super::common::Beginnings;
+use super::beginning::Beginnings;
 use super::extras::{Fix, fingerprint, offender};
 use super::head::RunHead;
 use super::message::message_text;

@@ -31,7 +31,7 @@ pub(super) struct Rule {
     pub(super) labels: Vec<Label>,
     /// Texts that results refer to by id.
     pub(super) messages: Vec<(String, String)>,
-    /// What its findings begin with; see [`super::common`].
+    /// What its findings begin with; see [`super::beginning`].
     pub(super) begun: OnceCell<FindingBuilder>,
 }
 

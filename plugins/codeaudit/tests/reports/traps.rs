@@ -1,7 +1,7 @@
 //! Traps that real producers set: SARIF's odder fields, placeholders, and secrets in what tools quote.
 
 use tamiz_sdk::memory::{MemoryHost, MemoryInput};
-use tamiz_sdk::model::{Finding, Location, Severity};
+use tamiz_sdk::model::{Confidence, Finding, Location, Severity};
 
 use crate::answer::{Answer, convert, convert_input, report, reports};
 
@@ -264,4 +264,38 @@ fn numbers_in_quotes_are_numbers() {
     let finding = &answer.host.findings[0];
     assert_eq!(finding.rule_id, "SC2086");
     assert_eq!(tamiz_sdk::test_kit::place(finding), ("a.sh".to_owned(), 3));
+}
+
+#[test]
+fn a_result_that_says_more_than_its_rule_changes_no_other_of_the_rule() {
+    let text = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"demo","rules":[{"id":"r","name":"n",
+        "helpUri":"https://a.test/r","properties":{"tags":["security","CWE-79"],"precision":"high"}}]}},
+        "results":[{"ruleId":"r"},
+        {"ruleId":"r","properties":{"tags":["own"],"cwe":"CWE-80","category":"c","confidence":"low"}},
+        {"ruleId":"r"},{"ruleId":"r/sub"}]}]}"#;
+    let mut findings = convert(text.as_bytes()).host.findings;
+    for finding in &mut findings {
+        finding.origin = None;
+    }
+    assert!(findings[0] == findings[2]);
+    assert_eq!(
+        (findings[0].cwe.as_slice(), findings[0].category.as_deref()),
+        (&[79][..], Some("security"))
+    );
+    assert_eq!(
+        (findings[1].cwe.as_slice(), findings[1].category.as_deref()),
+        (&[80, 79][..], Some("c"))
+    );
+    assert_eq!(
+        (&findings[1].tags[..], &findings[0].tags[..]),
+        (
+            &["own".to_owned(), "security".to_owned()][..],
+            &["security".to_owned()][..]
+        )
+    );
+    assert_eq!(findings[1].confidence, Confidence::Low);
+    assert_eq!(
+        (findings[3].rule_id.as_str(), findings[3].rule_name.as_deref()),
+        ("r/sub", Some("n"))
+    );
 }

@@ -224,6 +224,25 @@ fn what_a_template_extracts_tells_equal_places_apart() {
 }
 
 #[test]
+fn a_template_that_was_read_before_says_the_same_and_one_that_changed_does_not() {
+    let kit = kit();
+    let once = kit.report("nuclei/shop-3.jsonl");
+    let changed =
+        br#"{"template-id": "spf-record", "info": {"name": "Other", "severity": "high"}, "host": "a.test"}"#;
+    let twice = [once.as_slice(), changed, b"\n", &once].concat();
+    let mut findings = kit.convert(&twice).host.findings;
+    for finding in &mut findings {
+        finding.origin = None;
+    }
+    let (first, rest) = findings.split_at(6);
+    assert!(first == &rest[1..]);
+    assert_eq!(
+        (rest[0].title.as_str(), rest[0].severity),
+        ("Other", Severity::High)
+    );
+}
+
+#[test]
 fn vulnerabilities_in_the_text_of_nmaps_scripts_are_records() {
     let answer = read("nmap/scripts-of-all-kinds.xml");
     let of = |script: &str| {
