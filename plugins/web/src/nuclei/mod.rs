@@ -6,6 +6,8 @@
 
 mod template;
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::{IgnoredAny, SeqAccess};
 use serde_json::value::RawValue;
@@ -17,7 +19,7 @@ use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{FindingBuilder, redact};
 
 use crate::place;
-use template::Templates;
+use template::{Template, Templates};
 
 const TOOL: &str = "nuclei";
 
@@ -156,22 +158,10 @@ fn entry(session: &mut Session<'_>, element: Element<'_>, templates: &mut Templa
         return Ok(());
     }
     if let Some(raw) = &template.severity_unknown {
-        session.severity(&SEVERITIES, raw.as_deref(), &element);
+        let raw = Some(raw.as_str()).filter(|word| !word.is_empty());
+        session.severity(&SEVERITIES, raw, &element);
     }
-    let part = match (entry.matcher.text(), entry.extractor.text()) {
-        ("", extractor) => extractor,
-        (matcher, _) => matcher,
-    };
-    let mut finding = template.finding.clone();
-    if !part.is_empty() {
-        let title = format!("{} ({part})", template.name);
-        finding = finding.title(&title);
-        if !template.has_message {
-            finding = finding.message(&title);
-        }
-    } else if !template.has_message {
-        finding = finding.message(&template.name);
-    }
+    let finding = named(template, &entry);
     let mut finding = placed(session, finding, &entry, template.is_secret);
     for (key, value) in [("matcher", entry.matcher.text()), ("ip", entry.ip.text())] {
         if !value.is_empty() {
@@ -179,6 +169,26 @@ fn entry(session: &mut Session<'_>, element: Element<'_>, templates: &mut Templa
         }
     }
     session.emit(finding, &element)
+}
+
+/// A template's finding, with what of the template matched in its title.
+fn named(template: &Template, entry: &Entry<'_>) -> FindingBuilder {
+    let finding = template.finding.clone();
+    let part = match (entry.matcher.text(), entry.extractor.text()) {
+        ("", extractor) => extractor,
+        (matcher, _) => matcher,
+    };
+    let (finding, title) = if part.is_empty() {
+        (finding, Cow::Borrowed(template.name.as_str()))
+    } else {
+        let title = format!("{} ({part})", template.name);
+        (finding.title(&title), title.into())
+    };
+    if template.has_message {
+        finding
+    } else {
+        finding.message(&title)
+    }
 }
 
 /// With its place, and what was extracted there.

@@ -76,8 +76,8 @@ pub(super) struct Template {
     pub(super) name: String,
     /// Whether its texts say something: then they are the finding's message.
     pub(super) has_message: bool,
-    /// The word for its severity, when it is none of the table's.
-    pub(super) severity_unknown: Option<Option<String>>,
+    /// The word for its severity, when it is none of the table's; empty when there is no word.
+    pub(super) severity_unknown: Option<String>,
     /// What it extracts is secret.
     pub(super) is_secret: bool,
     /// `info` is something else than an object.
@@ -89,9 +89,9 @@ pub(super) struct Template {
 /// The templates that were read.
 #[derive(Default)]
 pub(super) struct Templates {
-    /// By id, where among `templates`.
+    /// By id, where among `kept`.
     known: BTreeMap<String, usize>,
-    templates: Vec<Template>,
+    kept: Vec<Template>,
     /// What is not kept.
     last: Option<Template>,
 }
@@ -110,8 +110,8 @@ impl Templates {
     ) -> Result<&Template, String> {
         let text = info.map_or("", RawValue::get);
         let known = self.known.get(id).copied();
-        if let Some(index) = known.filter(|index| self.templates[*index].text == text) {
-            return Ok(&self.templates[index]);
+        if let Some(index) = known.filter(|index| self.kept[*index].text == text) {
+            return Ok(&self.kept[index]);
         }
         let mut repaired = Vec::new();
         let template = template(id, text, session, result, &mut repaired)?;
@@ -119,14 +119,14 @@ impl Templates {
         if known.is_some() || text.len() + id.len() > TEXT_BYTES_MAX || !repaired.is_empty() {
             return Ok(self.last.insert(template));
         }
-        if self.templates.len() >= TEMPLATES_MAX {
+        if self.kept.len() >= TEMPLATES_MAX {
             self.known.clear();
-            self.templates.clear();
+            self.kept.clear();
         }
-        let index = self.templates.len();
+        let index = self.kept.len();
         self.known.insert(id.to_owned(), index);
-        self.templates.push(template);
-        Ok(&self.templates[index])
+        self.kept.push(template);
+        Ok(&self.kept[index])
     }
 }
 
@@ -166,7 +166,7 @@ fn template(
         text: text.to_owned(),
         name: name.to_owned(),
         has_message: !message.is_empty(),
-        severity_unknown: severity.is_none().then(|| raw.map(ToOwned::to_owned)),
+        severity_unknown: severity.is_none().then(|| raw.unwrap_or_default().to_owned()),
         is_secret: split_list(info.tags.texts()).any(|tag| SECRET_TAGS.contains(&tag)),
         is_wrong: !matches!(text.as_bytes().first(), None | Some(b'{')),
         finding: classified(finding, &info),
