@@ -286,18 +286,26 @@ fn found(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         finding,
         own.advisories.objects().iter().map(|advisory| advisory.id.text()),
     );
-    finding = own.outlook(vectors.put(finding));
-    walk::tell_cut(
-        session,
-        element,
-        "artifact.locations",
-        artifact.locations.is_cut(),
-    );
-    for location in artifact.locations.objects() {
-        let path = location.path.text();
-        finding = place::at(finding, session, element, path, Region::default(), "");
-    }
+    let finding = artifact.put_places(own.outlook(vectors.put(finding)), session, element);
     session.emit(finding, element)
+}
+
+impl Artifact<'_> {
+    /// Writes where the package was found into a finding.
+    fn put_places(
+        &self,
+        mut finding: FindingBuilder,
+        session: &mut Session<'_>,
+        element: &Element<'_>,
+    ) -> FindingBuilder {
+        let is_cut = self.locations.is_cut();
+        walk::tell_cut(session, element, "artifact.locations", is_cut);
+        for location in self.locations.objects() {
+            let path = location.path.text();
+            finding = place::at(finding, session, element, path, Region::default(), "");
+        }
+        finding
+    }
 }
 
 impl Match<'_> {
