@@ -104,3 +104,8 @@ fn a_fault_in_a_field_costs_at_most_its_record() {
 fn the_documented_severities_are_the_real_ones() {
     kit().check_severities("ssl", tamiz_ssl::SEVERITIES);
 }
+
+#[test]
+fn what_fuzzing_found_is_answered_soundly() {
+    kit().check_fuzzed(&["ssl"]);
+}

@@ -207,3 +207,8 @@ fn no_password_of_a_report_is_kept() {
         }
     }
 }
+
+#[test]
+fn what_fuzzing_found_is_answered_soundly() {
+    kit().check_fuzzed(&["capture", "capture_logs"]);
+}

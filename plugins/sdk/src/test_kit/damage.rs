@@ -1,5 +1,8 @@
 //! What holds for every report, however it comes and however it is damaged.
 
+use std::fs;
+use std::path::Path;
+
 use super::kit::Kit;
 use crate::memory::{MemoryHost, MemoryInput};
 use crate::model::Completeness;
@@ -44,6 +47,23 @@ impl Kit {
                     "{place}: other diagnostics"
                 );
             }
+        }
+    }
+
+    /// What fuzzing found interesting is answered soundly. `targets` are folders of the repository's
+    /// `fuzz/corpus`.
+    pub fn check_fuzzed(&self, targets: &[&str]) {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        for target in targets {
+            let inputs = fs::read_dir(corpus.join(target)).expect(target);
+            let mut converted = 0;
+            for input in inputs {
+                let path = input.expect(target).path();
+                let bytes = fs::read(&path).expect(target);
+                self.convert(&bytes).check_sound(&path.to_string_lossy());
+                converted += 1;
+            }
+            assert!(converted > 0, "{target} has no inputs");
         }
     }
 
