@@ -367,6 +367,7 @@ fn emit_some(host: &mut dyn Host) -> Result<(), ConvertError> {
 fn bad_finding(host: &mut dyn Host) -> Result<Outcome, ConvertError> {
     let bad = Finding {
         tool: "Not\u{0}A Tool\n".to_owned(),
+        rule_id: String::new(),
         title: "two\nlines".to_owned(),
         cwe: vec![0, u32::MAX],
         references: vec!["javascript:alert(1)".to_owned()],

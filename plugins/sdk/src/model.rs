@@ -302,15 +302,15 @@ impl FindingBuilder {
     /// The finding, and the names of the fields that were cut on the way.
     ///
     /// Tool, rule and title are never empty: what has no rule of its own carries its rule's name or the
-    /// word `unknown`, and what has no title its message's first line or its rule.
+    /// word `unnamed`, and what has no title its message's first line or its rule.
     pub fn build(mut self) -> (Finding, Vec<&'static str>) {
         let finding = &mut self.finding;
         if finding.tool.is_empty() {
-            UNKNOWN.clone_into(&mut finding.tool);
+            UNNAMED.clone_into(&mut finding.tool);
         }
         if finding.rule_id.is_empty() {
             let name = finding.rule_name.as_deref().unwrap_or_default();
-            let word = if name.is_empty() { UNKNOWN } else { name }.to_owned();
+            let word = if name.is_empty() { UNNAMED } else { name }.to_owned();
             finding.rule_id = word;
         }
         if finding.title.is_empty() {
@@ -326,8 +326,8 @@ impl FindingBuilder {
     }
 }
 
-/// Stands for a tool or a rule whose name holds nothing that can be shown.
-const UNKNOWN: &str = "unknown";
+/// Stands for a tool or a rule whose name holds nothing that can be shown; the host's word for it, too.
+const UNNAMED: &str = "unnamed";
 
 /// A place with its texts clean and within their limits.
 fn bounded_location(location: Location, cut: &mut Vec<&'static str>) -> Location {
@@ -426,6 +426,6 @@ mod tests {
         };
         assert_eq!(named("a", "b", "c", "\n \u{1}\nd\ne"), ["a", "b", "d"]);
         assert_eq!(named("a", "\u{1}", "c", "\u{1}"), ["a", "c", "c"]);
-        assert_eq!(named("\u{202e}", "", "", ""), ["unknown", "unknown", "unknown"]);
+        assert_eq!(named("\u{202e}", "", "", ""), ["unnamed", "unnamed", "unnamed"]);
     }
 }
