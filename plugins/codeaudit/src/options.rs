@@ -1,6 +1,6 @@
 //! The task's options, as far as the plugin is concerned.
 
-use tamiz_sdk::report::{OptionKind, OptionSpec, Options};
+use tamiz_sdk::report::{OptionKind, OptionSpec, Options, Profile};
 
 /// What a task may set.
 pub(crate) const KNOWN: &[OptionSpec] = &[
@@ -21,27 +21,9 @@ pub(crate) const KNOWN: &[OptionSpec] = &[
     },
 ];
 
-/// How much a scan of a tree does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
-    /// One tool over all languages.
-    Quick,
-    /// With what looks deeper into one language, and for secrets.
-    Standard,
-    /// With every linter that the worker has.
-    Deep,
-}
-
 /// The profile of some options.
 pub(crate) fn profile(options: &Options) -> Result<Profile, String> {
-    match options.text("profile") {
-        Some("quick") | None => Ok(Profile::Quick),
-        Some("standard") => Ok(Profile::Standard),
-        Some("deep") => Ok(Profile::Deep),
-        Some(other) => Err(format!(
-            "options do not fit codeaudit's schema: `{other}` is no profile, which is quick, standard or deep"
-        )),
-    }
+    Profile::of(options, "codeaudit", Profile::Quick)
 }
 
 /// Reads the options; no text at all is no options.

@@ -1,9 +1,10 @@
 //! Which tools look at a tree, by profile. The worker passes over those whose files are not in the tree
 //! (its catalogue has the globs), and says which it lacks.
 
-use tamiz_sdk::model::{PlanError, ScanRequest, ToolOutput, ToolRun};
+use tamiz_sdk::model::{PlanError, ScanRequest, ToolRun};
+use tamiz_sdk::report::{Profile, tool_run};
 
-use crate::options::{self, Profile};
+use crate::options;
 
 const JSON: &str = "application/json";
 const XML: &str = "application/xml";
@@ -53,17 +54,17 @@ fn semgrep() -> ToolRun {
         "${rules}",
         "${target}",
     ];
-    run("semgrep", &args, "report", JSON)
+    tool_run("semgrep", &args, "report", JSON)
 }
 
 fn bandit() -> ToolRun {
     let args = ["-f", "json", "-o", "${out.report}", "${target}"];
-    run("bandit", &args, "report", JSON)
+    tool_run("bandit", &args, "report", JSON)
 }
 
 fn gitleaks() -> ToolRun {
     let args = ["-f", "json", "-r", "${out.report}", "-s", "${target}"];
-    run("gitleaks", &args, "report", JSON)
+    tool_run("gitleaks", &args, "report", JSON)
 }
 
 /// Only the rules about security, which are flake8-bandit's.
@@ -77,28 +78,28 @@ fn ruff() -> ToolRun {
         "${out.report}",
         "${target}",
     ];
-    run("ruff", &args, "report", JSON)
+    tool_run("ruff", &args, "report", JSON)
 }
 
 fn shellcheck() -> ToolRun {
-    run("shellcheck", &["-f", "json1", "${files}"], STDOUT, JSON)
+    tool_run("shellcheck", &["-f", "json1", "${files}"], STDOUT, JSON)
 }
 
 fn hadolint() -> ToolRun {
-    run("hadolint", &["-f", "json", "${files}"], STDOUT, JSON)
+    tool_run("hadolint", &["-f", "json", "${files}"], STDOUT, JSON)
 }
 
 fn zizmor() -> ToolRun {
-    run("zizmor", &["--format", "json", "${target}"], STDOUT, JSON)
+    tool_run("zizmor", &["--format", "json", "${target}"], STDOUT, JSON)
 }
 
 fn cppcheck() -> ToolRun {
     let args = ["--enable=all", "--output-file=${out.report}", "${target}"];
-    run("cppcheck", &args, "report", XML)
+    tool_run("cppcheck", &args, "report", XML)
 }
 
 fn njsscan() -> ToolRun {
-    run(
+    tool_run(
         "njsscan",
         &["--json", "-o", "${out.report}", "${target}"],
         "report",
@@ -107,18 +108,7 @@ fn njsscan() -> ToolRun {
 }
 
 fn checkov() -> ToolRun {
-    run("checkov", &["-d", "${target}", "-o", "json"], STDOUT, JSON)
-}
-
-fn run(tool: &str, args: &[&str], output: &str, media_type: &str) -> ToolRun {
-    ToolRun {
-        tool: tool.to_owned(),
-        args: args.iter().map(|&argument| argument.to_owned()).collect(),
-        outputs: vec![ToolOutput {
-            name: output.to_owned(),
-            media_type: media_type.to_owned(),
-        }],
-    }
+    tool_run("checkov", &["-d", "${target}", "-o", "json"], STDOUT, JSON)
 }
 
 #[cfg(test)]

@@ -15,11 +15,10 @@ mod harvester;
 mod httpx;
 mod plan;
 mod shodan;
-mod silence;
 mod subdomains;
 
 use tamiz_sdk::model::{ConvertError, Description, Outcome, PlanError, ScanRequest, Severity, ToolRun};
-use tamiz_sdk::report::{Converter, Options};
+use tamiz_sdk::report::{Converter, Options, RefusedEmptyList};
 use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{Host, Input, Scanner};
 
@@ -43,7 +42,10 @@ const CONVERTER: Converter = Converter {
         &httpx::Httpx,
         &subdomains::Subfinder,
         &subdomains::Amass,
-        &silence::Silence,
+        &RefusedEmptyList {
+            tools: &["subfinder, dnstwist and others that found nothing, or reached nobody"],
+            problem: "the report is an empty list, which names neither a tool nor a target",
+        },
     ],
 };
 

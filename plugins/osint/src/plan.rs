@@ -1,8 +1,8 @@
 //! Which tools look at a domain: quickly dnsrecon, usually also dnstwist, thoroughly also a zone
 //! transfer, in the same run of dnsrecon, and all that theHarvester finds by DNS.
 
-use tamiz_sdk::model::{PlanError, ScanRequest, ToolOutput, ToolRun};
-use tamiz_sdk::report::{OptionKind, OptionSpec, Options};
+use tamiz_sdk::model::{PlanError, ScanRequest, ToolRun};
+use tamiz_sdk::report::{OptionKind, OptionSpec, Options, Profile, tool_run};
 
 /// What a task may set.
 pub(crate) const KNOWN: &[OptionSpec] = &[OptionSpec {
@@ -10,6 +10,8 @@ pub(crate) const KNOWN: &[OptionSpec] = &[OptionSpec {
     kind: OptionKind::Text,
     description: "quick (dnsrecon), standard (dnsrecon and dnstwist) or deep (a zone transfer and theHarvester, too)",
 }];
+
+const JSON: &str = "application/json";
 
 /// The runs for a target.
 pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
@@ -30,7 +32,7 @@ pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
             "json",
             "${target.host}",
         ];
-        run("dnstwist", &args, "stdout")
+        tool_run("dnstwist", &args, "stdout", JSON)
     };
     let harvest = || {
         let args = [
@@ -44,16 +46,13 @@ pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
             "-f",
             "${out.report.json}",
         ];
-        run("theharvester", &args, "report.json")
+        tool_run("theharvester", &args, "report.json", JSON)
     };
-    match options.text("profile").unwrap_or("standard") {
-        "quick" => Ok(vec![records()]),
-        "standard" => Ok(vec![records(), lookalikes()]),
-        "deep" => Ok(vec![dnsrecon("std,axfr"), lookalikes(), harvest()]),
-        other => Err(PlanError::BadOptions(format!(
-            "`profile` is `{other}`, not quick, standard or deep"
-        ))),
-    }
+    Ok(match Profile::planned(&options, "osint", Profile::Standard)? {
+        Profile::Quick => vec![records()],
+        Profile::Standard => vec![records(), lookalikes()],
+        Profile::Deep => vec![dnsrecon("std,axfr"), lookalikes(), harvest()],
+    })
 }
 
 fn dnsrecon(kind: &str) -> ToolRun {
@@ -67,18 +66,7 @@ fn dnsrecon(kind: &str) -> ToolRun {
         "-j",
         "${out.report}",
     ];
-    run("dnsrecon", &args, "report")
-}
-
-fn run(tool: &str, args: &[&str], output: &str) -> ToolRun {
-    ToolRun {
-        tool: tool.to_owned(),
-        args: args.iter().map(|&argument| argument.to_owned()).collect(),
-        outputs: vec![ToolOutput {
-            name: output.to_owned(),
-            media_type: "application/json".to_owned(),
-        }],
-    }
+    tool_run("dnsrecon", &args, "report", JSON)
 }
 
 #[cfg(test)]

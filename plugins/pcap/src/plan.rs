@@ -4,8 +4,8 @@
 //! What they add: Suricata knows attacks by their signatures, tshark takes apart hundreds of protocols. Of
 //! what tshark knows only that is asked for which is a finding, and never a password: its output is kept.
 
-use tamiz_sdk::model::{PlanError, ScanRequest, ToolOutput, ToolRun};
-use tamiz_sdk::report::{OptionKind, OptionSpec, Options};
+use tamiz_sdk::model::{PlanError, ScanRequest, ToolRun};
+use tamiz_sdk::report::{OptionKind, OptionSpec, Options, Profile, tool_run};
 
 /// What a task may set.
 pub(crate) const KNOWN: &[OptionSpec] = &[OptionSpec {
@@ -45,21 +45,18 @@ const FIELDS: [&str; 21] = [
     "irc.request.command",
 ];
 
+const JSON: &str = "application/json";
+
 /// The runs for a request.
 ///
 /// # Errors
 /// [`PlanError`] when the options do not fit or the target is no capture.
 pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
     let options = Options::parse(&request.options, "pcap", KNOWN).map_err(PlanError::BadOptions)?;
-    let runs = match options.text("profile").unwrap_or("standard") {
-        "quick" => Vec::new(),
-        "standard" => vec![suricata()],
-        "deep" => vec![suricata(), tshark()],
-        other => {
-            return Err(PlanError::BadOptions(format!(
-                "options do not fit pcap's schema: `{other}` is no profile, which is quick, standard or deep"
-            )));
-        }
+    let runs = match Profile::planned(&options, "pcap", Profile::Standard)? {
+        Profile::Quick => Vec::new(),
+        Profile::Standard => vec![suricata()],
+        Profile::Deep => vec![suricata(), tshark()],
     };
     if request.target_kind != "capture" {
         return Err(PlanError::Unsupported(format!(
@@ -72,24 +69,13 @@ pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
 
 /// Its settings, which are the worker's, let it write its log to the output named `report`.
 fn suricata() -> ToolRun {
-    run("suricata", &["-r", "${target}"], "report")
+    tool_run("suricata", &["-r", "${target}"], "report", JSON)
 }
 
 fn tshark() -> ToolRun {
     let mut args = vec!["-r", "${target}", "-T", "json", "-Y", FILTER];
     args.extend(FIELDS.iter().flat_map(|field| ["-e", field]));
-    run("tshark", &args, "stdout")
-}
-
-fn run(tool: &str, args: &[&str], output: &str) -> ToolRun {
-    ToolRun {
-        tool: tool.to_owned(),
-        args: args.iter().map(|&argument| argument.to_owned()).collect(),
-        outputs: vec![ToolOutput {
-            name: output.to_owned(),
-            media_type: "application/json".to_owned(),
-        }],
-    }
+    tool_run("tshark", &args, "stdout", JSON)
 }
 
 #[cfg(test)]

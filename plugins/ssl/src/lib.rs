@@ -8,7 +8,6 @@
 mod ahead;
 mod endpoint;
 mod plan;
-mod silence;
 mod ssh_audit;
 mod ssllabs;
 mod sslscan;
@@ -18,7 +17,7 @@ mod testssl;
 mod weakness;
 
 use tamiz_sdk::model::{ConvertError, Description, Outcome, PlanError, ScanRequest, ToolRun};
-use tamiz_sdk::report::{Converter, Options};
+use tamiz_sdk::report::{Converter, Options, RefusedEmptyList};
 use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{Host, Input, Scanner};
 
@@ -33,7 +32,10 @@ const CONVERTER: Converter = Converter {
         &sslyze::Sslyze,
         &ssllabs::SslLabs,
         &ssh_audit::SshAudit,
-        &silence::Silence,
+        &RefusedEmptyList {
+            tools: &["testssl.sh, stopped before its first check"],
+            problem: "the report is an empty list, without a server that answered",
+        },
     ],
 };
 

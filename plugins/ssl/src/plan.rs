@@ -1,7 +1,7 @@
 //! Which tools look at a server: quickly sslscan and sslyze, usually testssl.sh, thoroughly all three.
 
-use tamiz_sdk::model::{PlanError, ScanRequest, ToolOutput, ToolRun};
-use tamiz_sdk::report::{OptionKind, OptionSpec, Options};
+use tamiz_sdk::model::{PlanError, ScanRequest, ToolRun};
+use tamiz_sdk::report::{OptionKind, OptionSpec, Options, Profile, tool_run};
 
 /// What a task may set.
 pub(crate) const KNOWN: &[OptionSpec] = &[OptionSpec {
@@ -19,6 +19,7 @@ pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
             request.target_kind
         )));
     }
+    let run = |tool, args: &[&str], media_type| tool_run(tool, args, "report", media_type);
     let json = "application/json";
     let sslscan = || {
         let args = ["--show-certificate", "--xml=${out.report}", "${target.endpoint}"];
@@ -38,25 +39,11 @@ pub(crate) fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
             json,
         )
     };
-    match options.text("profile").unwrap_or("standard") {
-        "quick" => Ok(vec![sslscan(), sslyze()]),
-        "standard" => Ok(vec![testssl()]),
-        "deep" => Ok(vec![testssl(), sslscan(), sslyze()]),
-        other => Err(PlanError::BadOptions(format!(
-            "`profile` is `{other}`, not quick, standard or deep"
-        ))),
-    }
-}
-
-fn run(tool: &str, args: &[&str], media_type: &str) -> ToolRun {
-    ToolRun {
-        tool: tool.to_owned(),
-        args: args.iter().map(|&argument| argument.to_owned()).collect(),
-        outputs: vec![ToolOutput {
-            name: "report".to_owned(),
-            media_type: media_type.to_owned(),
-        }],
-    }
+    Ok(match Profile::planned(&options, "ssl", Profile::Standard)? {
+        Profile::Quick => vec![sslscan(), sslyze()],
+        Profile::Standard => vec![testssl()],
+        Profile::Deep => vec![testssl(), sslscan(), sslyze()],
+    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! What web reads.
 
 use tamiz_sdk::model::{ConvertError, Outcome};
-use tamiz_sdk::report::Converter;
+use tamiz_sdk::report::{Converter, RefusedEmptyList};
 use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{Host, Input};
 
 use crate::options;
 use crate::{
-    arachni, arjun, burp, dirsearch, discovery, ffuf, gobuster, nikto, nmap, nuclei, silence, sqlmap,
-    wafw00f, wapiti, wfuzz, whatweb, wpscan, zap,
+    arachni, arjun, burp, dirsearch, discovery, ffuf, gobuster, nikto, nmap, nuclei, sqlmap, wafw00f, wapiti,
+    wfuzz, whatweb, wpscan, zap,
 };
 
 /// What web reads.
@@ -46,7 +46,11 @@ pub(crate) const CONVERTER: Converter = Converter {
         &dirsearch::DirsearchXml,
         &dirsearch::DirsearchPlain,
         &arjun::Arjun,
-        &silence::Silence,
+        &RefusedEmptyList {
+            tools: &["whatweb for a target that did not answer"],
+            problem: "the report is an empty list, without a target that answered: tools write this for a dead \
+                      target",
+        },
     ],
 };
 

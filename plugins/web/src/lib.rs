@@ -22,7 +22,6 @@ mod nuclei;
 mod options;
 mod place;
 mod plan;
-mod silence;
 mod sqlmap;
 mod wafw00f;
 mod wapiti;

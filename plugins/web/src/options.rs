@@ -1,17 +1,6 @@
 //! The task's options, as far as the plugin is concerned.
 
-use tamiz_sdk::report::{OptionKind, OptionSpec, Options};
-
-/// How thorough a scan is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
-    /// A look: seconds.
-    Quick,
-    /// What a scanner finds by itself: minutes.
-    Standard,
-    /// Everything the worker has: perhaps an hour.
-    Deep,
-}
+use tamiz_sdk::report::{OptionKind, OptionSpec, Options, Profile};
 
 /// What a task may set.
 pub(crate) const KNOWN: &[OptionSpec] = &[OptionSpec {
@@ -29,19 +18,14 @@ pub(crate) fn parse(text: &str) -> Result<Options, String> {
 
 /// The profile of some options.
 pub(crate) fn profile(options: &Options) -> Result<Profile, String> {
-    match options.text("profile") {
-        Some("quick") => Ok(Profile::Quick),
-        None | Some("standard") => Ok(Profile::Standard),
-        Some("deep") => Ok(Profile::Deep),
-        Some(other) => Err(format!(
-            "options do not fit web's schema: `{other}` is no profile, which is quick, standard or deep"
-        )),
-    }
+    Profile::of(options, "web", Profile::Standard)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Profile, parse, profile};
+    use tamiz_sdk::report::Profile;
+
+    use super::{parse, profile};
 
     #[test]
     fn profiles_are_known_and_others_refused() {

@@ -1,8 +1,9 @@
 //! Which tools look at an address, by profile. The worker runs those that it has, and says what it lacks.
 
-use tamiz_sdk::model::{PlanError, ScanRequest, ToolOutput, ToolRun};
+use tamiz_sdk::model::{PlanError, ScanRequest, ToolRun};
+use tamiz_sdk::report::{Profile, tool_run};
 
-use crate::options::{self, Profile};
+use crate::options;
 
 /// nmap's scripts that only look.
 const NMAP_SCRIPTS: &str = "http-title,http-headers,http-methods,http-git,http-server-header,\
@@ -102,14 +103,7 @@ fn nuclei() -> ToolRun {
 }
 
 fn run(tool: &str, args: &[&str], media_type: &str) -> ToolRun {
-    ToolRun {
-        tool: tool.to_owned(),
-        args: args.iter().map(|&argument| argument.to_owned()).collect(),
-        outputs: vec![ToolOutput {
-            name: "report".to_owned(),
-            media_type: media_type.to_owned(),
-        }],
-    }
+    tool_run(tool, args, "report", media_type)
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Format for EmptyList {
     }
 
     fn recognise(&self, head: &Head) -> Recognition {
-        Recognition::from(head.shape() == Shape::Array && head.is_empty())
+        is_empty_list(head)
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
@@ -130,4 +130,38 @@ impl Format for EmptyList {
         session.tell(LogLevel::Info, "nothing-listed", message, None);
         Ok(())
     }
+}
+
+/// The empty list where it is no report: what names neither a tool nor a target cannot be told from a scan
+/// that reached nobody, and must not be read as "nothing found".
+///
+/// For the end of the list of a plugin whose tools say something of every target that lives.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedEmptyList {
+    /// Who writes it, and when.
+    pub tools: &'static [&'static str],
+    /// Why it is refused.
+    pub problem: &'static str,
+}
+
+impl Format for RefusedEmptyList {
+    fn name(&self) -> &'static str {
+        EmptyList.name()
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        self.tools
+    }
+
+    fn recognise(&self, head: &Head) -> Recognition {
+        is_empty_list(head)
+    }
+
+    fn convert(&self, _source: Source<'_>, _session: &mut Session<'_>) -> Result<(), Stop> {
+        Err(Stop::Broken(self.problem.to_owned()))
+    }
+}
+
+fn is_empty_list(head: &Head) -> Recognition {
+    (head.shape() == Shape::Array && head.is_empty()).into()
 }

@@ -26,17 +26,19 @@ mod lines;
 mod options;
 pub mod path;
 mod peek;
+mod profile;
 mod record;
 mod rows;
 mod session;
 mod trees;
 
 pub use convert::Converter;
-pub use format::{EmptyList, Format, Recognition, Source};
+pub use format::{EmptyList, Format, Recognition, RefusedEmptyList, Source};
 pub use head::{Head, Shape};
 pub use lines::{TextLine, json_lines, lines};
 pub use options::{OptionKind, OptionSpec, Options};
 
+pub use profile::{Profile, tool_run};
 pub(crate) use record::span;
 pub use record::{Element, Record, each, members, objects, small_object, small_text, span_since};
 pub use rows::rows;
