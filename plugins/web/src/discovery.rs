@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::csv::Row;
 use tamiz_sdk::model::{Confidence, Severity};
-use tamiz_sdk::report::{Record, Session, Stop};
+use tamiz_sdk::report::{Record, Session, Source, Stop, rows};
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use crate::place;
@@ -91,10 +91,36 @@ pub(crate) fn tell_silence(session: &mut Session<'_>, tool: &str) {
     session.gap("no-contact-shown", &message, None);
 }
 
+/// Reads a tool's table, and tells whether it lists anything.
+///
 /// Every row of these tools' tables ends with a line end, and none has quotes that would show a cut.
-pub(crate) fn whole(row: &Row<'_>) -> Result<(), Stop> {
-    if row.is_ended() {
-        return Ok(());
+pub(crate) fn table(
+    source: Source<'_>,
+    session: &mut Session<'_>,
+    tool: &str,
+    mut entry: impl FnMut(&mut Session<'_>, &Row<'_>) -> Result<(), Stop>,
+) -> Result<bool, Stop> {
+    session.tool_is(tool, None);
+    let before = session.records();
+    let mut table = source.table()?;
+    rows(&mut table, session, |session, row| {
+        if !row.is_ended() {
+            return Err(Stop::Ended(format!("the input ends inside line {}", row.line())));
+        }
+        entry(session, &row)
+    })?;
+    Ok(session.records() > before)
+}
+
+/// As [`table`], of addresses that answered; one that lists none is silence.
+pub(crate) fn hits(
+    source: Source<'_>,
+    session: &mut Session<'_>,
+    tool: &str,
+    entry: impl FnMut(&mut Session<'_>, &Row<'_>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    if !table(source, session, tool, entry)? {
+        tell_silence(session, tool);
     }
-    Err(Stop::Ended(format!("the input ends inside line {}", row.line())))
+    Ok(())
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tamiz_sdk::json::Kind;
 use tamiz_sdk::json::lenient::{Field, Members, Text, Whole};
 use tamiz_sdk::report::{
-    Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, json_lines, members, rows,
+    Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, json_lines, members,
 };
 
 use crate::discovery::{self, Hit};
@@ -117,14 +117,10 @@ impl Format for FfufTable {
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
-        session.tool_is(TOOL, None);
-        let before = session.records();
         // The inputs stand in front, in columns that are named by their keywords.
         let columns = source.head().line().split(',').filter(|name| *name != HASH);
         let keywords: Vec<_> = columns.take_while(|name| *name != "url").collect();
-        let mut table = source.table()?;
-        rows(&mut table, session, |session, row| {
-            discovery::whole(&row)?;
+        discovery::hits(source, session, TOOL, |session, row| {
             let inputs: Vec<_> = keywords.iter().map(|keyword| row.get(keyword)).collect();
             let hit = Hit {
                 tool: TOOL,
@@ -135,12 +131,8 @@ impl Format for FfufTable {
                 redirect: &row.get("redirectlocation"),
                 ..Hit::default()
             };
-            discovery::emit(session, &row, &hit)
-        })?;
-        if session.records() == before {
-            discovery::tell_silence(session, TOOL);
-        }
-        Ok(())
+            discovery::emit(session, row, &hit)
+        })
     }
 }
 

@@ -6,9 +6,7 @@ use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Text};
 use tamiz_sdk::model::Severity;
-use tamiz_sdk::report::{
-    Element, Format, Head, Recognition, Record, Session, Shape, Source, Stop, each, rows,
-};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Record, Session, Shape, Source, Stop, each};
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use crate::discovery;
@@ -101,11 +99,7 @@ impl Format for Wafw00fTable {
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
-        session.tool_is(TOOL, None);
-        let before = session.records();
-        let mut table = source.table()?;
-        rows(&mut table, session, |session, row| {
-            discovery::whole(&row)?;
+        let listed = discovery::table(source, session, TOOL, |session, row| {
             let said = Said {
                 url: &row.get("url"),
                 detected: row.get("detected").to_lowercase().parse().ok(),
@@ -113,9 +107,9 @@ impl Format for Wafw00fTable {
                 manufacturer: &row.get("manufacturer"),
                 trigger: &row.get("trigger_url"),
             };
-            emit(session, &row, &said)
+            emit(session, row, &said)
         })?;
-        if session.records() == before {
+        if !listed {
             let problem = "wafw00f lists no target, and so none that answered";
             return Err(Stop::Broken(problem.to_owned()));
         }

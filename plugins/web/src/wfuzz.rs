@@ -7,7 +7,7 @@
 
 use serde::Deserialize;
 use tamiz_sdk::json::lenient::{Text, Whole};
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Shape, Source, Stop, each, rows};
+use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Shape, Source, Stop, each};
 
 use crate::discovery::{self, Hit};
 use crate::place;
@@ -81,11 +81,7 @@ impl Format for WfuzzTable {
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
-        session.tool_is(TOOL, None);
-        let before = session.records();
-        let mut table = source.table()?;
-        rows(&mut table, session, |session, row| {
-            discovery::whole(&row)?;
+        discovery::hits(source, session, TOOL, |session, row| {
             let payload = row.get("request");
             let hit = Hit {
                 tool: TOOL,
@@ -95,12 +91,8 @@ impl Format for WfuzzTable {
                 length: row.get("chars").parse().ok(),
                 ..Hit::default()
             };
-            discovery::emit(session, &row, &hit)
-        })?;
-        if session.records() == before {
-            discovery::tell_silence(session, TOOL);
-        }
-        Ok(())
+            discovery::emit(session, row, &hit)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tamiz_sdk::model::LogLevel;
 use tamiz_sdk::report::{
-    Event, Format, Head, Recognition, Session, Shape, Source, Stop, TextLine, lines, rows, walk,
+    Event, Format, Head, Recognition, Session, Shape, Source, Stop, TextLine, lines, walk,
 };
 
 use super::{TOOL, below};
@@ -34,11 +34,7 @@ impl Format for DirsearchTable {
     }
 
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
-        session.tool_is(TOOL, None);
-        let before = session.records();
-        let mut table = source.table()?;
-        rows(&mut table, session, |session, row| {
-            discovery::whole(&row)?;
+        discovery::hits(source, session, TOOL, |session, row| {
             let hit = Hit {
                 tool: TOOL,
                 url: &row.get("URL"),
@@ -47,10 +43,8 @@ impl Format for DirsearchTable {
                 redirect: &row.get("Redirection"),
                 ..Hit::default()
             };
-            discovery::emit(session, &row, &hit)
-        })?;
-        tell_silence(session, before);
-        Ok(())
+            discovery::emit(session, row, &hit)
+        })
     }
 }
 
