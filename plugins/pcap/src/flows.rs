@@ -298,11 +298,7 @@ fn datagram(
                 return;
             };
             let place = place("udp/snmp");
-            let rule = if community.is_default {
-                &rules::SNMP_DEFAULT
-            } else {
-                &rules::SNMP
-            };
+            let rule = rules::of_community(&community.value);
             let message = format!(
                 "{} and {} speak SNMP {}; anybody on the way reads the community [redacted].",
                 place.client.address, place.server.address, community.version

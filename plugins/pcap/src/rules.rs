@@ -4,6 +4,8 @@
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::model::{Confidence, Severity};
 
+use crate::dialogue::is_default_community;
+
 /// The tool's name in findings: nothing but this plugin made them.
 pub(crate) const TOOL: &str = "tamiz-pcap";
 
@@ -47,6 +49,23 @@ impl Rule {
             .remediation(self.remediation);
         self.cwe.iter().fold(finding, |finding, cwe| finding.cwe(*cwe))
     }
+}
+
+/// The rule that an SNMP community in clear text breaks.
+pub(crate) fn of_community(community: &[u8]) -> &'static Rule {
+    if is_default_community(community) {
+        &SNMP_DEFAULT
+    } else {
+        &SNMP
+    }
+}
+
+/// That rule for the community of a log, and what is to be said of the two that speak.
+pub(crate) fn snmp(community: &str, from: &str, to: &str) -> (&'static Rule, String) {
+    let message = format!(
+        "{from} and {to} speak SNMP without encryption; anybody on the way reads the community [redacted]."
+    );
+    (of_community(community.as_bytes()), message)
 }
 
 macro_rules! rules {

@@ -13,7 +13,6 @@ pub(crate) struct Community<'packet> {
     /// For its identity alone; never shown.
     pub(crate) value: Cow<'packet, [u8]>,
     pub(crate) version: &'static str,
-    pub(crate) is_default: bool,
 }
 
 /// Whether devices are shipped with it.
@@ -35,22 +34,18 @@ pub(crate) fn community(bytes: &[u8]) -> Option<Community<'_>> {
         1 => "v2c",
         _ => return None,
     };
-    Some(Community {
-        version,
-        is_default: is_default(&value),
-        value,
-    })
+    Some(Community { value, version })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::community;
+    use super::{community, is_default};
 
     #[test]
     fn a_community_is_told_and_not_shown() {
         let packet = b"\x30\x0e\x02\x01\x01\x04\x06public\xa0\x01\x00";
         let found = community(packet).expect("a community");
-        assert!(found.version == "v2c" && found.is_default);
+        assert!(found.version == "v2c" && is_default(&found.value));
         assert!(community(b"\x30\x03\x02\x01\x03").is_none());
         assert!((0..packet.len() - 3).all(|end| community(&packet[..end]).is_none()));
     }

@@ -12,7 +12,7 @@ use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::Session;
 
 use super::{Event, TOOL};
-use crate::dialogue::{is_default_community, obsolete_version};
+use crate::dialogue::obsolete_version;
 use crate::rules::{self, Rule};
 use crate::time;
 
@@ -236,16 +236,7 @@ fn snmp(event: &Event<'_>, snmp: &Snmp<'_>, session: &mut Session<'_>) -> Option
     if community.is_empty() || snmp.version.get().is_some_and(|version| *version >= 3) {
         return None;
     }
-    let rule = if is_default_community(community.as_bytes()) {
-        &rules::SNMP_DEFAULT
-    } else {
-        &rules::SNMP
-    };
-    let message = format!(
-        "{} and {} speak SNMP without encryption; anybody on the way reads the community [redacted].",
-        event.src_ip.text(),
-        event.dest_ip.text()
-    );
+    let (rule, message) = rules::snmp(community, event.src_ip.text(), event.dest_ip.text());
     Some(session.secret(of(rule, "", &message), community))
 }
 

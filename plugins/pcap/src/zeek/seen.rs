@@ -10,7 +10,7 @@ use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::Session;
 
 use super::{Line, Log, TOOL};
-use crate::dialogue::{is_default_community, obsolete_version};
+use crate::dialogue::obsolete_version;
 use crate::rules::{self, Rule};
 use crate::time;
 
@@ -203,16 +203,7 @@ fn snmp(line: &impl Line, session: &mut Session<'_>) -> Option<FindingBuilder> {
     if community.is_empty() || line.field("version") == "3" {
         return None;
     }
-    let rule = if is_default_community(community.as_bytes()) {
-        &rules::SNMP_DEFAULT
-    } else {
-        &rules::SNMP
-    };
-    let message = format!(
-        "{} and {} speak SNMP without encryption; anybody on the way reads the community [redacted].",
-        line.field("id.orig_h"),
-        line.field("id.resp_h")
-    );
+    let (rule, message) = rules::snmp(community, line.field("id.orig_h"), line.field("id.resp_h"));
     Some(session.secret(of(rule, "", &message), community))
 }
 
