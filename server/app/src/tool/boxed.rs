@@ -214,22 +214,11 @@ impl Bubblewrap {
     }
 
     /// The command that runs `plan`'s program in its box, with stdout and stderr piped.
-    ///
-    /// The command's own environment is empty too, because the box's first process keeps it where
-    /// the tool could read it. It leads a process group of its own, so that an interrupt typed at the
-    /// worker's terminal reaches the worker alone, and dies when it is dropped.
     pub(super) fn command(&self, plan: &BoxPlan<'_>) -> Command {
         let mut arguments = self.arguments(plan).into_iter();
         let mut command = Command::new(arguments.next().unwrap_or_default());
-        command
-            .args(arguments)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+        command.args(arguments);
+        contain(&mut command);
         command
     }
 
@@ -254,14 +243,8 @@ impl Bubblewrap {
             .args(["--die-with-parent", "--dev-bind", "/", "/", "--chdir"])
             .arg(folder)
             .arg("--")
-            .args(door::program()?)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+            .args(door::program()?);
+        contain(&mut command);
         Ok(command)
     }
 
@@ -421,6 +404,22 @@ fn in_system_folders(name: &str) -> Option<PathBuf> {
         .into_iter()
         .map(|folder| Path::new(folder).join(name))
         .find(|path| path.is_file())
+}
+
+/// How every box is started: with stdout and stderr piped, and nothing of the worker's own.
+///
+/// The command's own environment is empty too, because the box's first process keeps it where
+/// the tool could read it. It leads a process group of its own, so that an interrupt typed at the
+/// worker's terminal reaches the worker alone, and dies when it is dropped.
+fn contain(command: &mut Command) {
+    command
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {
