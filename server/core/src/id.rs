@@ -89,3 +89,7 @@ typed_id!(
     /// A process that holds leases.
     WorkerId
 );
+typed_id!(
+    /// One version of a plugin, installed for all tenants or for one.
+    PluginId
+);

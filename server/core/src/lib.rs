@@ -1,6 +1,6 @@
 //! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, which records are one
 //! finding, CVSS scores, the task's state machine, retry arithmetic, targets and which of them are
-//! forbidden, tokens, limits.
+//! forbidden, plugins, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
@@ -14,6 +14,8 @@ pub mod id;
 pub mod limits;
 pub mod location;
 pub mod occurrence;
+pub mod plugin;
+pub mod plugin_fault;
 pub mod progress;
 pub mod refusal;
 pub mod retry;
@@ -26,9 +28,11 @@ pub mod token;
 
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
-    ArtifactId, FindingId, ProjectId, TaskId, TenantId, TokenId, ToolExecutionId, UploadId, WorkerId,
+    ArtifactId, FindingId, PluginId, ProjectId, TaskId, TenantId, TokenId, ToolExecutionId, UploadId,
+    WorkerId,
 };
 pub use location::{Location, Position};
+pub use plugin_fault::{OversteppedLimit, PluginFault, PluginRef};
 pub use refusal::{Refusal, RefusalCode};
 pub use severity::{Confidence, Severity};
 pub use target::{PinnedTarget, Profile, Target, TargetKind};
