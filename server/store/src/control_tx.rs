@@ -1,6 +1,7 @@
-//! The operator's transaction: tenants and their tokens, across tenants.
+//! The operator's transaction: tenants, their tokens, plugins and plans, across tenants.
 //!
-//! Its users are the commands `tamiz tenant` and `tamiz token`; no request of a tenant gets here.
+//! Its users are the operator's commands, and `tamiz serve` when it starts, for the plugins of its folder;
+//! no request of a tenant gets here.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{Postgres, Transaction};

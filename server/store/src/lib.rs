@@ -6,7 +6,7 @@
 //! row-level security holds to that tenant, and every query names `tenant_id` as well.
 //!
 //! Cross-tenant work has its own doors: the queue side of [`Store`] (tickets and workers, role
-//! `tamiz_dispatch`) and [`ControlTx`] (tenants and their tokens, role `tamiz_control`).
+//! `tamiz_dispatch`) and [`ControlTx`] (tenants, their tokens, plugins and plans, role `tamiz_control`).
 //!
 //! A query without a transaction of the tenant does not compile:
 //!
@@ -39,6 +39,8 @@ pub mod event;
 pub mod finding;
 pub mod node;
 pub mod pcap_session;
+pub mod plan;
+pub mod plugin;
 pub mod project;
 pub mod queue;
 pub mod scan_result;
@@ -60,6 +62,8 @@ mod database_for_tests;
 mod isolation_tests;
 #[cfg(test)]
 mod migrate_tests;
+#[cfg(test)]
+mod plugin_tests;
 #[cfg(test)]
 mod queue_tests;
 

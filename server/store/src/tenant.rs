@@ -16,6 +16,8 @@ pub struct Tenant {
     pub name: String,
     /// Its own limit for one upload, in bytes.
     pub upload_bytes_max: Option<u64>,
+    /// The name of its plan.
+    pub plan: String,
     /// When it came.
     pub created_at: DateTime<Utc>,
 }
@@ -70,7 +72,7 @@ pub async fn own_name(tx: &mut TenantTx) -> Result<Option<String>, StoreError> {
 /// [`StoreError`] when the database cannot be read.
 pub async fn list(tx: &mut ControlTx) -> Result<Vec<Tenant>, StoreError> {
     let rows =
-        sqlx::query!("select id, name, upload_bytes_max, created_at from control.tenant order by name")
+        sqlx::query!("select id, name, upload_bytes_max, plan, created_at from control.tenant order by name")
             .fetch_all(tx.connection())
             .await?;
     Ok(rows
@@ -79,6 +81,7 @@ pub async fn list(tx: &mut ControlTx) -> Result<Vec<Tenant>, StoreError> {
             id: row.id.into(),
             name: row.name,
             upload_bytes_max: row.upload_bytes_max.and_then(|bytes| u64::try_from(bytes).ok()),
+            plan: row.plan,
             created_at: row.created_at,
         })
         .collect())
