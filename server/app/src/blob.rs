@@ -6,8 +6,9 @@
 //! synced. A [`BlobReader`] checks length and hash and never delivers the last piece of a blob
 //! that is not what was stored.
 //!
-//! Keys are made from a [`TenantScope`] only, `t/<tenant>/<kind>/<sha256>`; there is no way to name a
-//! key by hand, and a stored path of another tenant is no key.
+//! Keys of a tenant's blobs are made from a [`TenantScope`] only, `t/<tenant>/<kind>/<sha256>`; there is no
+//! way to name one by hand, and a stored path of another tenant is no key. Components of plugins are the
+//! platform's, `p/plugin/<sha256>`: which tenant may run one is said by its rows.
 //!
 //! Not here: which rows refer to a blob (see the store), and who may read one (see the API).
 
@@ -32,6 +33,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
 use tamiz_core::TenantId;
+use tamiz_core::plugin::ComponentDigest;
 use tamiz_store::TenantScope;
 use tokio::io::AsyncReadExt;
 use url::Url;
@@ -40,6 +42,8 @@ use url::Url;
 const MARKER: &str = "tamiz-blob-store";
 /// An upload that was cut off by a crash is nobody's after a day.
 const INCOMING_SECONDS_MAX: u64 = 86_400;
+/// What is nobody's in particular lies here.
+const PLATFORM_PREFIX: &str = "p";
 /// A piece of a local file; small enough to wait for, large enough for the disk.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -117,18 +121,52 @@ impl BlobKind {
 /// The name of a blob: whose, what, and the hash of its bytes. Shown as it is stored in rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlobKey {
-    tenant: TenantId,
-    kind: BlobKind,
+    place: Place,
     hash: [u8; 32],
+}
+
+/// Where a blob lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    Tenant(TenantId, BlobKind),
+    Plugins,
+}
+
+impl Place {
+    /// Where unfinished uploads lie; beside the finished ones, so that deleting a tenant's prefix deletes
+    /// them, too.
+    fn incoming_path(self) -> ObjectPath {
+        let prefix = match self {
+            Place::Tenant(tenant, _) => tenant_prefix(tenant),
+            Place::Plugins => PLATFORM_PREFIX.to_owned(),
+        };
+        ObjectPath::from(format!("{prefix}/incoming/{}", uuid::Uuid::now_v7()))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Tenant(tenant, kind) => write!(formatter, "{}/{}", tenant_prefix(*tenant), kind.segment()),
+            Place::Plugins => write!(formatter, "{PLATFORM_PREFIX}/plugin"),
+        }
+    }
 }
 
 impl BlobKey {
     /// The key of a tenant's blob.
     pub fn new(scope: &TenantScope, kind: BlobKind, hash: [u8; 32]) -> BlobKey {
         BlobKey {
-            tenant: scope.tenant_id(),
-            kind,
+            place: Place::Tenant(scope.tenant_id(), kind),
             hash,
+        }
+    }
+
+    /// The key of a plugin's component.
+    pub fn of_plugin(digest: ComponentDigest) -> BlobKey {
+        BlobKey {
+            place: Place::Plugins,
+            hash: digest.bytes(),
         }
     }
 
@@ -144,8 +182,7 @@ impl BlobKey {
         let bytes: [u8; 32] = hex::decode(hash).ok()?.try_into().ok()?;
         // Upper-case hexadecimal would be a second name of the same blob.
         (hex::encode(bytes) == hash).then_some(BlobKey {
-            tenant,
-            kind,
+            place: Place::Tenant(tenant, kind),
             hash: bytes,
         })
     }
@@ -162,22 +199,12 @@ impl BlobKey {
 
 impl fmt::Display for BlobKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (tenant, kind) = (tenant_prefix(self.tenant), self.kind.segment());
-        write!(formatter, "{tenant}/{kind}/{}", hex::encode(self.hash))
+        write!(formatter, "{}/{}", self.place, hex::encode(self.hash))
     }
 }
 
 fn tenant_prefix(tenant: TenantId) -> String {
     format!("t/{}", tenant.uuid())
-}
-
-/// Where unfinished uploads lie; inside the tenant's prefix, so that deleting it deletes them.
-fn incoming_path(tenant: TenantId) -> ObjectPath {
-    ObjectPath::from(format!(
-        "{}/incoming/{}",
-        tenant_prefix(tenant),
-        uuid::Uuid::now_v7()
-    ))
 }
 
 /// A blob that is stored.
@@ -224,7 +251,33 @@ impl BlobStore {
 
     /// A writer of a new blob of at most `bytes_max` bytes.
     pub fn writer(&self, scope: &TenantScope, kind: BlobKind, bytes_max: u64) -> BlobWriter {
-        BlobWriter::new(self.objects.clone(), scope.tenant_id(), kind, bytes_max)
+        let place = Place::Tenant(scope.tenant_id(), kind);
+        BlobWriter::new(self.objects.clone(), place, bytes_max)
+    }
+
+    /// Stores a plugin's component, whose size was checked; again is no mistake.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`]; then nothing is stored.
+    pub async fn put_plugin(&self, component: Bytes) -> Result<Blob, BlobError> {
+        let mut writer = BlobWriter::new(self.objects.clone(), Place::Plugins, component.len() as u64);
+        writer.write(component).await?;
+        writer.finish().await
+    }
+
+    /// Whether a blob of that length lies under the key; its bytes are not looked at.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`] when the store does not answer.
+    pub async fn has(&self, key: &BlobKey, size_bytes: u64) -> Result<bool, BlobError> {
+        match self.objects.head(&key.path()).await {
+            Ok(found) => Ok(found.size == size_bytes),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(source) => Err(BlobError::Unavailable {
+                what: "answer",
+                source,
+            }),
+        }
     }
 
     /// Stores a local file of at most `bytes_max` bytes.
@@ -334,7 +387,10 @@ fn sweep(folder: &Path) {
         .into_iter()
         .flatten()
         .flatten();
-    let incoming = tenants.filter_map(|tenant| std::fs::read_dir(tenant.path().join("incoming")).ok());
+    let places = tenants
+        .map(|tenant| tenant.path())
+        .chain([folder.join(PLATFORM_PREFIX)]);
+    let incoming = places.filter_map(|place| std::fs::read_dir(place.join("incoming")).ok());
     for entry in incoming.flatten().flatten() {
         let old = entry
             .metadata()

@@ -16,7 +16,8 @@ async fn every_backend() -> Vec<(&'static str, BlobStore, Option<tempfile::TempD
 }
 
 fn writer(store: &BlobStore, tenant: TenantId, bytes_max: u64) -> BlobWriter {
-    BlobWriter::new(store.objects.clone(), tenant, BlobKind::Upload, bytes_max)
+    let place = Place::Tenant(tenant, BlobKind::Upload);
+    BlobWriter::new(store.objects.clone(), place, bytes_max)
 }
 
 async fn put(store: &BlobStore, tenant: TenantId, bytes: &[u8]) -> Blob {
@@ -107,8 +108,7 @@ async fn a_writer_stops_at_its_limit_and_leaves_nothing() {
 async fn an_absent_blob_is_said_to_be_absent() {
     for (name, store, _folder) in every_backend().await {
         let key = BlobKey {
-            tenant: TenantId::fresh(),
-            kind: BlobKind::Artifact,
+            place: Place::Tenant(TenantId::fresh(), BlobKind::Artifact),
             hash: [7; 32],
         };
         assert!(
@@ -241,5 +241,35 @@ fn cloud_addresses_are_understood_without_touching_the_network() {
     for bad in ["ftp://host/x", "s3:///nobucket"] {
         let error = open_cloud(&Url::parse(bad).unwrap(), environment()).unwrap_err();
         assert!(matches!(error, BlobError::Address { .. }), "{bad}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_component_lies_once_for_the_whole_platform_and_is_known_by_its_digest() {
+    for (name, store, _folder) in every_backend().await {
+        let bytes = pattern(PART_BYTES + 9);
+        let key = BlobKey::of_plugin(ComponentDigest::of(&bytes));
+        let size_bytes = bytes.len() as u64;
+        assert!(!store.has(&key, size_bytes).await.unwrap(), "{name}");
+        for _ in 0..2 {
+            let blob = store.put_plugin(bytes.clone().into()).await.unwrap();
+            assert_eq!((blob.key, blob.size_bytes), (key, size_bytes), "{name}");
+        }
+        assert!(key.to_string().starts_with("p/plugin/"), "{key}");
+        assert!(store.has(&key, size_bytes).await.unwrap(), "{name}");
+        assert!(!store.has(&key, size_bytes + 1).await.unwrap(), "{name}");
+        assert_eq!(
+            get(store.read(&key, size_bytes).await.unwrap()).await.unwrap(),
+            bytes,
+            "{name}"
+        );
+        let found = store.objects.list(Some(&ObjectPath::from("p")));
+        let found: Vec<_> = found.try_collect().await.unwrap();
+        assert_eq!(found.len(), 1, "{name}: nothing unfinished stays");
+        assert_eq!(
+            BlobKey::parse(TenantId::fresh(), &key.to_string()),
+            None,
+            "{name}"
+        );
     }
 }

@@ -9,9 +9,8 @@ use bytes::{Bytes, BytesMut};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use sha2::{Digest, Sha256};
-use tamiz_core::TenantId;
 
-use super::{Blob, BlobError, BlobKey, BlobKind, incoming_path};
+use super::{Blob, BlobError, BlobKey, Place};
 
 /// What is held in memory before anything is written, and the size of a part: the least that S3 takes.
 pub(super) const PART_BYTES: usize = 5 * 1024 * 1024;
@@ -21,8 +20,7 @@ const PARTS_IN_FLIGHT_MAX: usize = 2;
 /// A blob being written. Dropped before [`BlobWriter::finish`], nothing of it stays.
 pub struct BlobWriter {
     objects: Arc<dyn ObjectStore>,
-    tenant: TenantId,
-    kind: BlobKind,
+    place: Place,
     bytes_max: u64,
     hasher: Sha256,
     size_bytes: u64,
@@ -32,27 +30,21 @@ pub struct BlobWriter {
 
 impl std::fmt::Debug for BlobWriter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (kind, size_bytes) = (self.kind, self.size_bytes);
+        let (place, size_bytes) = (self.place, self.size_bytes);
         formatter
             .debug_struct("BlobWriter")
-            .field("kind", &kind)
+            .field("place", &place)
             .field("size_bytes", &size_bytes)
             .finish_non_exhaustive()
     }
 }
 
 impl BlobWriter {
-    pub(super) fn new(
-        objects: Arc<dyn ObjectStore>,
-        tenant: TenantId,
-        kind: BlobKind,
-        bytes_max: u64,
-    ) -> BlobWriter {
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, place: Place, bytes_max: u64) -> BlobWriter {
         let (head, hasher) = (BytesMut::new(), Sha256::new());
         BlobWriter {
             objects,
-            tenant,
-            kind,
+            place,
             bytes_max,
             hasher,
             size_bytes: 0,
@@ -89,7 +81,7 @@ impl BlobWriter {
         }
         self.head.extend_from_slice(&bytes);
         if self.head.len() > PART_BYTES {
-            let path = incoming_path(self.tenant);
+            let path = self.place.incoming_path();
             let upload = self.objects.put_multipart(&path).await.map_err(unwritten)?;
             let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
             upload.put(std::mem::take(&mut self.head).freeze());
@@ -105,8 +97,7 @@ impl BlobWriter {
     pub async fn finish(mut self) -> Result<Blob, BlobError> {
         let hash: [u8; 32] = std::mem::take(&mut self.hasher).finalize().into();
         let key = BlobKey {
-            tenant: self.tenant,
-            kind: self.kind,
+            place: self.place,
             hash,
         };
         let blob = Blob {
