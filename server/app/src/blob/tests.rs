@@ -173,8 +173,7 @@ async fn files_go_in_and_come_out() {
 fn a_storage_path_is_a_key_only_for_its_own_tenant() {
     let (ours, theirs) = (TenantId::fresh(), TenantId::fresh());
     let key = BlobKey {
-        tenant: ours,
-        kind: BlobKind::Artifact,
+        place: Place::Tenant(ours, BlobKind::Artifact),
         hash: [0xab; 32],
     };
     let path = key.to_string();
