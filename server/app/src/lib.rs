@@ -11,6 +11,7 @@ pub mod flow;
 pub mod metrics_page;
 mod names;
 pub mod platform;
+pub mod plugins;
 mod services;
 pub mod spool;
 pub mod target;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tamiz_host::Registry;
 use tamiz_store::Store;
 
 use crate::blob::BlobStore;
 use crate::config::Config;
+use crate::plugins::Plugins;
 
 /// The seams, opened.
 #[derive(Clone)]
@@ -15,8 +15,8 @@ pub struct Platform {
     pub store: Store,
     /// Large bytes.
     pub blobs: BlobStore,
-    /// Plugins by scan type.
-    pub plugins: Arc<Registry>,
+    /// Components by digest.
+    pub plugins: Plugins,
     /// What was configured.
     pub config: Arc<Config>,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::finding::{Diagnostic, Finding};
 use crate::limits::DIAGNOSTICS_PER_TASK_MAX;
 use crate::location::Location;
+use crate::plugin_fault::PluginRef;
 use crate::severity::Severity;
 use crate::text::cut;
 
@@ -57,6 +58,9 @@ pub struct Summary {
     pub diagnostics: Vec<Diagnostic>,
     /// Diagnostics beyond the first thousand.
     pub diagnostics_dropped: u32,
+    /// The plugin that read the reports; of results from before it was noted, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginRef>,
 }
 
 impl Summary {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use tamiz_core::progress::Phase;
-use tamiz_core::{Refusal, TaskId, TaskStatus, WorkerId};
+use tamiz_core::{PluginFault, Refusal, TaskId, TaskStatus, WorkerId};
 
 use crate::error::StoreError;
 use crate::event::{self, NewEvent};
@@ -253,6 +253,8 @@ pub struct Ending {
     pub status: TaskStatus,
     /// Why, when it is a bad end.
     pub refusal: Option<Refusal>,
+    /// What the plugin did, if that is why.
+    pub plugin_fault: Option<PluginFault>,
     /// For the watchers.
     pub message: String,
     /// Findings or other things done.
@@ -269,6 +271,7 @@ impl Ending {
         Self {
             status: TaskStatus::Cancelled,
             refusal: None,
+            plugin_fault: None,
             message: message.to_owned(),
             done: None,
             run_at: None,
@@ -284,6 +287,7 @@ impl Ending {
                 tamiz_core::RefusalCode::AttemptsExhausted,
                 &*message,
             )),
+            plugin_fault: None,
             message,
             done: None,
             run_at: None,
@@ -320,10 +324,13 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
     let phase = if retrying { Phase::Queued } else { Phase::Done };
     let code = ending.refusal.as_ref().map(|refusal| refusal.code.as_ref());
     let reason = ending.refusal.as_ref().map(|refusal| refusal.message.as_str());
+    let fault = ending.plugin_fault.as_ref().map(serde_json::to_value).transpose();
+    let fault = fault.map_err(|error| StoreError::unreadable("plugin fault", &error.to_string()))?;
     let ours = sqlx::query!(
         r#"
         update tenant.task set status = $4, phase = $5, error_code = $6, error_message = $7,
-               retries = retries + $8::int, finished_at = case when $9 then null else now() end
+               retries = retries + $8::int, finished_at = case when $9 then null else now() end,
+               plugin_fault = $10
         where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running'
         "#,
         tx.tenant(),
@@ -334,7 +341,8 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
         code,
         reason,
         i32::from(retrying && ending.counts),
-        retrying
+        retrying,
+        fault
     )
     .execute(tx.connection())
     .await?
@@ -345,7 +353,8 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
     }
     sqlx::query!(
         r#"
-        update tenant.task_attempt set finished_at = now(), outcome = $4, error_code = $5, error_message = $6
+        update tenant.task_attempt set finished_at = now(), outcome = $4, error_code = $5, error_message = $6,
+               plugin_fault = $7
         where tenant_id = $1 and task_id = $2 and attempt = $3
         "#,
         tx.tenant(),
@@ -353,7 +362,8 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
         attempt,
         ending.status.as_str(),
         code,
-        reason
+        reason,
+        fault
     )
     .execute(tx.connection())
     .await?;
@@ -386,6 +396,8 @@ pub struct AttemptRow {
     pub error_code: Option<String>,
     /// And a sentence.
     pub error_message: Option<String>,
+    /// What the plugin did, if that is why.
+    pub plugin_fault: Option<PluginFault>,
 }
 
 /// All attempts of these tasks, oldest first, with their task.
@@ -396,7 +408,8 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<(TaskId
     let tasks: Vec<uuid::Uuid> = tasks.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
-        select task_id, attempt, worker_id, started_at, finished_at, outcome, error_code, error_message
+        select task_id, attempt, worker_id, started_at, finished_at, outcome, error_code, error_message,
+               plugin_fault
         from tenant.task_attempt where tenant_id = $1 and task_id = any($2) order by task_id, attempt
         "#,
         tx.tenant(),
@@ -404,8 +417,7 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<(TaskId
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows
-        .into_iter()
+    rows.into_iter()
         .map(|row| {
             let attempt = AttemptRow {
                 attempt: row.attempt,
@@ -415,8 +427,9 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<(TaskId
                 outcome: row.outcome,
                 error_code: row.error_code,
                 error_message: row.error_message,
+                plugin_fault: row.plugin_fault.map(task::fault).transpose()?,
             };
-            (row.task_id.into(), attempt)
+            Ok((row.task_id.into(), attempt))
         })
-        .collect())
+        .collect()
 }

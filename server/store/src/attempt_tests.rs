@@ -8,7 +8,7 @@ use chrono::Utc;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use tamiz_core::summary::Summary;
-use tamiz_core::{Refusal, RefusalCode, ScanType, TaskId, TaskStatus, WorkerId};
+use tamiz_core::{Refusal, RefusalCode, TaskId, TaskStatus, WorkerId};
 
 use crate::attempt::{self, Begin, Ending, Fence};
 use crate::connect::Store;
@@ -48,10 +48,8 @@ impl Stage {
     }
 
     async fn claim(&self, worker: WorkerId) -> Lease {
-        let scan_types = [ScanType::parse("codeaudit").unwrap()];
         let request = ClaimRequest {
             worker,
-            scan_types: &scan_types,
             tools: &[],
             slots: 1,
             lease: Duration::from_mins(10),

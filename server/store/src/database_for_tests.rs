@@ -95,6 +95,7 @@ pub(crate) async fn tenant_with_task_for(store: &Store, name: &str, tools: &[&st
         rules_upload_id: None,
         options: serde_json::Map::new(),
         tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
+        plugins: Vec::new(),
     };
     let scan_type = ScanType::parse("codeaudit").unwrap();
     let new = NewTask {

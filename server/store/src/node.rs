@@ -18,6 +18,8 @@ pub enum Kind {
     Artifact,
     /// A run of a tool.
     ToolExecution,
+    /// An installed plugin.
+    Plugin,
 }
 
 /// The kind of `id`; `None` when this tenant has nothing of that id.
@@ -34,6 +36,8 @@ pub async fn kind(tx: &mut TenantTx, id: Uuid) -> Result<Option<Kind>, StoreErro
         union all select 'finding' from tenant.finding where tenant_id = $1 and id = $2
         union all select 'artifact' from tenant.artifact where tenant_id = $1 and id = $2
         union all select 'tool_execution' from tenant.tool_execution where tenant_id = $1 and id = $2
+        union all select 'plugin' from control.plugin
+            where (tenant_id is null or tenant_id = $1) and id = $2
         limit 1
         "#,
         tx.tenant(),
@@ -47,6 +51,7 @@ pub async fn kind(tx: &mut TenantTx, id: Uuid) -> Result<Option<Kind>, StoreErro
         "finding" => Ok(Kind::Finding),
         "artifact" => Ok(Kind::Artifact),
         "tool_execution" => Ok(Kind::ToolExecution),
+        "plugin" => Ok(Kind::Plugin),
         other => Err(StoreError::unreadable("kind", other)),
     })
     .transpose()

@@ -39,8 +39,6 @@ pub struct Lease {
 pub struct ClaimRequest<'a> {
     /// Who asks.
     pub worker: WorkerId,
-    /// What it has plugins for.
-    pub scan_types: &'a [ScanType],
     /// What it can run; a ticket that names tools goes to a worker that has at least one of them.
     pub tools: &'a [String],
     /// How many it has room for.
@@ -81,29 +79,27 @@ pub struct Held {
 }
 
 impl Store {
-    /// Claims up to `slots` ready tickets that the worker can serve, best first.
+    /// Claims up to `slots` ready tickets that the worker can serve, best first. Every worker can have every
+    /// plugin, so only tools matter.
     ///
     /// Served by `ticket_waiting_idx`; locked rows are skipped, so claims never wait for each other.
     ///
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
     pub async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Lease>, StoreError> {
-        let types: Vec<String> = request.scan_types.iter().map(ToString::to_string).collect();
         let rows = sqlx::query!(
             r#"
             with picked as (
                 select tenant_id, task_id from control.ticket
-                where state = 0 and run_at <= now() and scan_type = any($2)
-                    and (tools = '{}' or tools && $5)
-                order by priority desc, enqueued_at, task_id limit $3 for update skip locked)
+                where state = 0 and run_at <= now() and (tools = '{}' or tools && $4)
+                order by priority desc, enqueued_at, task_id limit $2 for update skip locked)
             update control.ticket t
             set state = 1, attempt = t.attempt + 1, worker_id = $1,
-                lease_until = now() + make_interval(secs => $4)
+                lease_until = now() + make_interval(secs => $3)
             from picked where t.tenant_id = picked.tenant_id and t.task_id = picked.task_id
             returning t.task_id, t.tenant_id, t.attempt, t.scan_type, t.run_at
             "#,
             request.worker.uuid(),
-            &types,
             i64::from(request.slots),
             request.lease.as_secs_f64(),
             request.tools

@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use tamiz_core::{ScanType, WorkerId};
+use tamiz_core::WorkerId;
 
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task_for};
 use crate::queue::ClaimRequest;
 
 async fn claimed(store: &Store, tools: &[&str]) -> usize {
-    let scan_types = [ScanType::parse("codeaudit").unwrap()];
     let tools: Vec<String> = tools.iter().map(|tool| (*tool).to_owned()).collect();
     let request = ClaimRequest {
         worker: WorkerId::fresh(),
-        scan_types: &scan_types,
         tools: &tools,
         slots: 8,
         lease: Duration::from_mins(10),

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::progress::Phase;
-use tamiz_core::{ProjectId, ScanType, Target, TaskId, TaskStatus, UploadId};
+use tamiz_core::{PluginFault, PluginRef, ProjectId, ScanType, Target, TaskId, TaskStatus, UploadId};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -34,10 +34,14 @@ pub struct Payload {
     /// The tools that the plugin planned with when the task was ordered; none for a report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// The plugins that may serve it, in the order in which they are asked, as they were when the task was
+    /// ordered; none in tasks from before the registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<PluginRef>,
 }
 
 impl Payload {
-    /// Whether both are the same order; a newer plugin may plan the same one with other tools.
+    /// Whether both are the same order; another plugin may serve the same one, with other tools.
     pub fn is_order_of(&self, other: &Self) -> bool {
         self.source == other.source
             && self.rules_upload_id == other.rules_upload_id
@@ -110,6 +114,8 @@ pub struct Task {
     pub error_code: Option<String>,
     /// And a sentence.
     pub error_message: Option<String>,
+    /// What its plugin did, if that is why.
+    pub plugin_fault: Option<PluginFault>,
     /// Somebody asked to stop it.
     pub cancel_requested_at: Option<DateTime<Utc>>,
     /// When it was asked for.
@@ -134,6 +140,7 @@ pub(crate) struct TaskRow {
     pub event_seq: i32,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
+    pub plugin_fault: Option<serde_json::Value>,
     pub cancel_requested_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
@@ -161,12 +168,18 @@ impl TryFrom<TaskRow> for Task {
             event_seq: row.event_seq,
             error_code: row.error_code,
             error_message: row.error_message,
+            plugin_fault: row.plugin_fault.map(fault).transpose()?,
             cancel_requested_at: row.cancel_requested_at,
             created_at: row.created_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
         })
     }
+}
+
+/// What stands in a row about a plugin's fault.
+pub(crate) fn fault(stored: serde_json::Value) -> Result<PluginFault, StoreError> {
+    serde_json::from_value(stored).map_err(|error| StoreError::unreadable("plugin fault", &error.to_string()))
 }
 
 /// A task to be asked for.
@@ -258,7 +271,8 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, Stor
         TaskRow,
         r#"
         select id, project_id, type, status, phase, payload, retries, attempt, priority, event_seq,
-               error_code, error_message, cancel_requested_at, created_at, started_at, finished_at
+               error_code, error_message, plugin_fault, cancel_requested_at, created_at, started_at,
+               finished_at
         from tenant.task where tenant_id = $1 and id = any($2)
         "#,
         tx.tenant(),
@@ -297,7 +311,8 @@ pub async fn page(
         TaskRow,
         r#"
         select id, project_id, type, status, phase, payload, retries, attempt, priority, event_seq,
-               error_code, error_message, cancel_requested_at, created_at, started_at, finished_at
+               error_code, error_message, plugin_fault, cancel_requested_at, created_at, started_at,
+               finished_at
         from tenant.task
         where tenant_id = $1 and ($2::uuid is null or project_id = $2)
           and ($3::text is null or status = $3) and ($4::text is null or type = $4)
@@ -362,7 +377,7 @@ pub async fn pages_of_projects(
         select t.id as "id!", t.project_id as "project_id!", t.type as "type!", t.status as "status!",
                t.phase as "phase!", t.payload as "payload!", t.retries as "retries!", t.attempt as "attempt!",
                t.priority as "priority!", t.event_seq as "event_seq!", t.error_code, t.error_message,
-               t.cancel_requested_at, t.created_at as "created_at!", t.started_at, t.finished_at
+               t.plugin_fault, t.cancel_requested_at, t.created_at as "created_at!", t.started_at, t.finished_at
         from unnest($2::uuid[]) parent(parent_id)
         cross join lateral (
             select * from tenant.task

@@ -117,7 +117,10 @@ pub(crate) fn of_pcap_session(row: &PcapSession) -> u64 {
 
 /// What a task holds.
 pub(crate) fn of_task(row: &TaskRow) -> u64 {
-    size_of::<TaskRow>() as u64 + json_bytes(&row.payload) + maybe(row.error_message.as_ref())
+    size_of::<TaskRow>() as u64
+        + json_bytes(&row.payload)
+        + maybe(row.error_message.as_ref())
+        + row.plugin_fault.as_ref().map_or(0, json_bytes)
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What the front door needs of the rest of the server.
 
-use std::sync::Arc;
-
-use tamiz_host::Registry;
+use tamiz_core::plugin::LimitSet;
 use tamiz_store::Store;
 
 use crate::blob::BlobStore;
 use crate::config::{ApiSettings, TargetSettings};
 use crate::metrics_page::MetricsPage;
+use crate::plugins::Plugins;
 
 /// Shared by all requests.
 pub struct ApiState {
@@ -16,7 +15,9 @@ pub struct ApiState {
     /// Bytes.
     pub blobs: BlobStore,
     /// To check a scan's options before it is queued.
-    pub plugins: Arc<Registry>,
+    pub plugins: Plugins,
+    /// What any plugin may use up at most.
+    pub plugin_limits: LimitSet,
     /// What scans may reach.
     pub targets: TargetSettings,
     /// Limits.

@@ -5,29 +5,33 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tamiz_core::fingerprint::Fingerprint;
 use tamiz_core::location::{Location, Position};
 use tamiz_core::token::Token;
 use tamiz_core::{Confidence, Finding, FindingId, ProjectId, ScanType, Severity, TaskId, UploadId};
-use tamiz_host::Registry;
+use tamiz_host::{Host, HostConfig, Registry};
 use tamiz_store::finding::StoredFinding;
 use tamiz_store::page::PageLimit;
 use tamiz_store::task::{NewTask, Payload, Source};
 use tamiz_store::token::{Caller, NewToken, Role};
 use tamiz_store::{Store, StoreConfig, finding, project, task, tenant, token};
+use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
 use super::state::ApiState;
 use crate::blob::BlobStore;
-use crate::config::{self, ApiSettings, TargetSettings};
+use crate::config::{self, ApiSettings, PluginSettings, TargetSettings};
+use crate::plugins::{Plugins, limits};
 
 /// Bytes of one upload that tests may send.
 pub(crate) const UPLOAD_BYTES_MAX: u64 = 100_000;
 
 pub(crate) struct Platform {
     pub(crate) state: Arc<ApiState>,
+    _cache: TempDir,
     base: String,
     name: String,
 }
@@ -68,16 +72,31 @@ impl Platform {
             graphql_complexity_max: 20_000,
             graphql_page_max: 100,
         };
+        let blobs = BlobStore::open(&Url::parse("memory:///").unwrap()).await.unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let host = Host::start(HostConfig {
+            concurrency: 1,
+            compiler: "/proc/self/exe".into(),
+            cache_folder: cache.path().to_owned(),
+        })
+        .unwrap();
         let state = ApiState {
             store,
-            blobs: BlobStore::open(&Url::parse("memory:///").unwrap()).await.unwrap(),
-            plugins: Arc::new(Registry::default()),
+            blobs: blobs.clone(),
+            plugins: Plugins::new(host, Registry::default(), blobs),
+            plugin_limits: limits::of_platform(&PluginSettings {
+                dir: cache.path().to_owned(),
+                cache_dir: cache.path().to_owned(),
+                memory_bytes_max: 64 << 20,
+                deadline: Duration::from_secs(10),
+            }),
             targets: TargetSettings::default(),
             settings,
             metrics: None,
         };
         Self {
             state: Arc::new(state),
+            _cache: cache,
             base,
             name,
         }
@@ -148,6 +167,7 @@ impl Platform {
             },
             rules_upload_id: None,
             tools: Vec::new(),
+            plugins: Vec::new(),
             options: serde_json::Map::new(),
         };
         let scan_type = ScanType::parse("codeaudit").unwrap();

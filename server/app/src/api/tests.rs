@@ -39,6 +39,7 @@ impl Door {
             store: state.store.clone(),
             blobs: state.blobs.clone(),
             plugins: state.plugins.clone(),
+            plugin_limits: state.plugin_limits,
             targets: state.targets.clone(),
             settings: state.settings.clone(),
             metrics: None,

@@ -10,6 +10,7 @@ use super::CliError;
 use crate::blob::BlobStore;
 use crate::config::{Config, PLANS_AT_ONCE};
 use crate::platform::Platform;
+use crate::plugins::Plugins;
 
 /// Connections of one process for requests and results; Postgres allows 100 in all by default.
 const CONNECTIONS_MAX: u32 = 16;
@@ -39,7 +40,11 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
         .await
         .map_err(|error| CliError::unavailable(&error))?;
     let settings = config.clone();
-    let plugins = tokio::task::spawn_blocking(move || plugins(&settings))
+    let loading = move || {
+        let host = host(&settings)?;
+        Ok::<_, CliError>((folder(&settings, &host)?, host))
+    };
+    let (plugins, host) = tokio::task::spawn_blocking(loading)
         .await
         .map_err(|error| CliError::failed(&error))??;
     if plugins.plugins().is_empty() {
@@ -47,9 +52,9 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
         tracing::warn!(%folder, "no plugin is there: nothing can be scanned; run `make plugins` or set plugin_dir");
     }
     Ok(Platform {
+        plugins: Plugins::new(host, plugins, blobs.clone()),
         store,
         blobs,
-        plugins: Arc::new(plugins),
         config,
     })
 }
@@ -68,5 +73,9 @@ pub(super) fn host(config: &Config) -> Result<Host, CliError> {
 
 /// The plugins of the configured folder. Blocks while new ones are compiled.
 pub(super) fn plugins(config: &Config) -> Result<Registry, CliError> {
-    Registry::load_folder(&host(config)?, &config.plugin.dir).map_err(|error| CliError::failed(&error))
+    folder(config, &host(config)?)
+}
+
+fn folder(config: &Config, host: &Host) -> Result<Registry, CliError> {
+    Registry::load_folder(host, &config.plugin.dir).map_err(|error| CliError::failed(&error))
 }

@@ -19,6 +19,7 @@ use crate::api::{self, ApiState};
 use crate::config::{Config, Flag};
 use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
+use crate::plugins::limits;
 use crate::telemetry;
 
 /// Run the server: API, queue and, unless told otherwise, a worker
@@ -92,6 +93,7 @@ async fn serve(
         store: platform.store.clone(),
         blobs: platform.blobs.clone(),
         plugins: platform.plugins.clone(),
+        plugin_limits: limits::of_platform(&config.plugin),
         targets: config.target.clone(),
         settings: config.api.clone(),
         metrics: metrics.map(|recorder| {

@@ -7,9 +7,12 @@
 //! Not here: reads (the API reads through the store), and the work itself (see `worker`).
 
 pub mod accept_upload;
+pub mod bundle_plugins;
 pub mod cancel_task;
+pub mod choose_plugin;
 pub mod create_project;
 pub mod finish_attempt;
+pub mod install_plugin;
 pub mod retry_task;
 pub mod start_scan;
 

@@ -9,7 +9,8 @@ use tamiz_core::text::is_storable_object;
 use tamiz_core::{
     PinnedTarget, Profile, ProjectId, Refusal, RefusalCode, ScanType, Target, TargetKind, TaskId, UploadId,
 };
-use tamiz_host::{PlanError, Plugin, Registry, ScanRequest};
+use tamiz_host::{PlanError, Plugin, ScanRequest};
+use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::target::TaskTarget;
 use tamiz_store::task::{self, NewTask, Payload, Source, Task};
 use tamiz_store::token::{Caller, Role};
@@ -19,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::{FlowError, require};
 use crate::config::{PLANS_AT_ONCE, TargetSettings};
+use crate::plugins::{Plugins, remembered};
 use crate::target::pin;
 
 /// The others wait their turn within their request's time.
@@ -60,7 +62,7 @@ pub struct ScanOrder {
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     /// Who says what can be scanned.
-    pub plugins: &'a Arc<Registry>,
+    pub plugins: &'a Plugins,
     /// Who says what may be.
     pub targets: &'a TargetSettings,
 }
@@ -78,7 +80,8 @@ pub async fn start_scan(
 ) -> Result<Task, FlowError> {
     require(caller, Role::Analyst)?;
     let scan_type = check(&mut order)?;
-    let (source, tools) = planned(rules.plugins, &scan_type, &order).await?;
+    let candidates = candidates(store, caller, &scan_type).await?;
+    let (source, tools) = planned(rules.plugins, &candidates, &order).await?;
     let pinned = match order.subject {
         Subject::Target(target) => Some(pin(target, &caller.tenant_name, rules.targets).await?),
         Subject::Upload(_) | Subject::Report(_) => None,
@@ -104,6 +107,7 @@ pub async fn start_scan(
         rules_upload_id: order.rules,
         options: order.options,
         tools,
+        plugins: candidates.iter().map(remembered).collect(),
     };
     let new = NewTask {
         id,
@@ -178,16 +182,59 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
     Ok(scan_type)
 }
 
+/// The plugins that may serve the order, the first to be asked first; never empty.
+async fn candidates(
+    store: &Store,
+    caller: &Caller,
+    scan_type: &ScanType,
+) -> Result<Vec<InstalledPlugin>, FlowError> {
+    let mut tx = store.begin(&caller.scope).await?;
+    let candidates = plugin::candidates(&mut tx, scan_type).await?;
+    let known = if candidates.is_empty() {
+        plugin::scan_types(&mut tx).await?
+    } else {
+        Vec::new()
+    };
+    tx.commit().await?;
+    if candidates.is_empty() {
+        return Err(nobody_serves(scan_type, &known).into());
+    }
+    Ok(candidates)
+}
+
+fn nobody_serves(scan_type: &ScanType, known: &[ScanType]) -> Refusal {
+    let known: Vec<&str> = known.iter().map(ScanType::as_str).collect();
+    let known = known.join(", ");
+    let message = format!("no plugin serves {scan_type}; there are plugins for: {known}");
+    Refusal::new(RefusalCode::UnsupportedScanType, message).at(&["input", "scanType"])
+}
+
+/// The plugin that is asked first, loaded.
+async fn planner(plugins: &Plugins, candidates: &[InstalledPlugin]) -> Result<Arc<Plugin>, FlowError> {
+    let Some(first) = candidates.first() else {
+        return Err(FlowError::fault("choosing a plugin", "there is none"));
+    };
+    plugins
+        .load(first.sha256, first.size_bytes)
+        .await
+        .map_err(|error| {
+            if error.may_pass() {
+                return FlowError::fault("loading a plugin", error);
+            }
+            let message = format!("the plugin {} {} cannot run: {error}", first.name, first.version);
+            Refusal::new(RefusalCode::PluginFailed, message)
+                .at(&["input", "scanType"])
+                .into()
+        })
+}
+
 /// The plugin itself says what it scans, whether it takes the options, and which tools it would run; any
 /// of them will do. Asking it is cheap and bounded.
 async fn planned(
-    plugins: &Arc<Registry>,
-    scan_type: &ScanType,
+    plugins: &Plugins,
+    candidates: &[InstalledPlugin],
     order: &ScanOrder,
 ) -> Result<(Source, Vec<String>), FlowError> {
-    let Some(plugin) = plugins.for_scan_type(scan_type).next() else {
-        return Err(nobody_serves(plugins, scan_type).into());
-    };
     let options = Value::Object(order.options.clone()).to_string();
     if options.len() > OPTIONS_BYTES_MAX {
         let rule = format!(
@@ -196,6 +243,7 @@ async fn planned(
         );
         return Err(Refusal::invalid("options", rule).into());
     }
+    let plugin = planner(plugins, candidates).await?;
     let (ways, field) = ways(&order.subject);
     let mut first_word = None;
     for (kind, target, source) in ways {
@@ -226,6 +274,7 @@ async fn planned(
             }
         }
     }
+    let scan_type = &order.scan_type;
     let message = first_word.unwrap_or_else(|| format!("{scan_type} scans nothing of this kind"));
     Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
         .at(&["input", field])
@@ -281,17 +330,6 @@ async fn ask(plugin: Arc<Plugin>, request: ScanRequest) -> Result<Result<Vec<Str
         }
         Err(refused) => Ok(Err(refused)),
     }
-}
-
-fn nobody_serves(plugins: &Arc<Registry>, scan_type: &ScanType) -> Refusal {
-    let known: BTreeSet<_> = plugins
-        .plugins()
-        .iter()
-        .map(|plugin| plugin.description().scan_type.to_string())
-        .collect();
-    let known = known.into_iter().collect::<Vec<_>>().join(", ");
-    let message = format!("no plugin serves {scan_type}; there are plugins for: {known}");
-    Refusal::new(RefusalCode::UnsupportedScanType, message).at(&["input", "scanType"])
 }
 
 async fn own_upload(

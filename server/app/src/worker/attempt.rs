@@ -18,6 +18,7 @@ use tamiz_store::queue::Lease;
 use tamiz_store::task::{Source, Task};
 use tokio::time::{Instant, sleep};
 
+use super::candidates::{self, Candidates};
 use super::contact;
 use super::convert::convert;
 use super::failure::{self, Failure};
@@ -57,6 +58,7 @@ pub(crate) struct Bench {
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) of: AttemptOf,
     pub(crate) scan_type: ScanType,
+    pub(crate) candidates: Candidates,
     pub(crate) stop: Stop,
     pub(crate) reporter: Reporter,
     pub(crate) scratch: Scratch,
@@ -120,6 +122,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         inventory: shared.inventory.clone(),
         of,
         scan_type: task.scan_type.clone(),
+        candidates: Candidates::default(),
         stop: stop.clone(),
         reporter,
         scratch,
@@ -184,6 +187,7 @@ fn counted<T>(status: TaskStatus) -> Option<T> {
 }
 
 async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failure> {
+    bench.candidates = candidates::of_task(bench, task).await?;
     let reports = match &task.payload.source {
         Source::Tree { upload_id } => scan_tree(shop, bench, task, *upload_id).await?,
         Source::Capture { upload_id } => scan_capture(bench, task, *upload_id).await?,
@@ -331,19 +335,14 @@ async fn report(bench: &mut Bench, id: UploadId, kind: &str) -> Result<Report, F
 }
 
 async fn plan(bench: &Bench, task: &Task, kind: TargetKind, target: String) -> Result<Vec<ToolRun>, Failure> {
-    let Some(plugin) = bench
-        .platform
-        .plugins
-        .for_scan_type(&bench.scan_type)
-        .next()
-        .cloned()
-    else {
+    let Some(planner) = bench.candidates.first() else {
         let message = format!("no plugin serves {}", bench.scan_type);
         return Err(Failure::refused(
             tamiz_core::RefusalCode::UnsupportedScanType,
             message,
         ));
     };
+    let plugin = candidates::load(bench, planner).await?;
     let request = ScanRequest {
         target_kind: kind.as_str().to_owned(),
         target,
@@ -420,6 +419,7 @@ fn completed(kept: &AttemptYield) -> Ending {
     Ending {
         status: TaskStatus::Completed,
         refusal: None,
+        plugin_fault: None,
         message: format!("done, {findings} findings"),
         done: Some(i64::from(findings)),
         run_at: None,

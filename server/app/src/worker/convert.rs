@@ -5,72 +5,76 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tamiz_core::cvss::Scores;
 use tamiz_core::fingerprint::Fingerprints;
 use tamiz_core::occurrence::{Record, Records};
+use tamiz_core::plugin::PluginLimit;
 use tamiz_core::progress::Phase;
 use tamiz_core::summary::{self, Summary};
 use tamiz_core::{Diagnostic, Finding, FindingId, LogLevel, Refusal, RefusalCode};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Input, Plugin, Progress, RunLimits, SinkError, StoredArtifact,
+    Input, Progress, SinkError, StoredArtifact,
 };
 use tamiz_store::finding::NewOccurrence;
 use tamiz_store::pcap_session::NewPcapSession;
+use tamiz_store::plugin::InstalledPlugin;
 use tamiz_store::secret_key;
 
 use super::attempt::{Bench, CAPTURE_KIND, Gaps, diagnostic};
+use super::candidates;
 use super::failure::Failure;
+use super::fault::fault;
 use super::prepare::TREE;
 use super::reporter::Reporter;
 use super::scan::{Report, keep_file};
 use super::session;
 use crate::flow::finish_attempt::AttemptResults;
+use crate::plugins::instances::{Owner, Place};
+use crate::plugins::measures::Run;
+use crate::plugins::{limits, remembered};
 use crate::services::PluginServices;
 use crate::spool::SpoolWriter;
+
+/// What is counted of a conversion that came to its end, beside the words of [`ConvertFailure::code`].
+const COMPLETED: &str = "completed";
 
 /// Converts the reports with the first plugin of the scan type that recognises them.
 ///
 /// What was readable is in `bench.kept.results` even when this fails.
 pub(crate) async fn convert(bench: &mut Bench, reports: &[Report], options: &str) -> Result<(), Failure> {
-    let plugins: Vec<_> = bench
-        .platform
-        .plugins
-        .for_scan_type(&bench.scan_type)
-        .cloned()
-        .collect();
+    let plugins = bench.candidates.plugins.clone();
     let mut unrecognized = Vec::new();
     for (index, plugin) in plugins.iter().enumerate() {
         let spool = bench.scratch.path(&format!("spool-{index}"));
         let converted = run(bench, plugin, reports, options, spool.clone()).await?;
         if let Err(ConvertFailure::Unrecognized { message }) = &converted.outcome {
-            unrecognized.push(format!("{}: {message}", plugin.description().name));
+            unrecognized.push(format!("{}: {message}", plugin.name));
             continue;
         }
-        return keep(bench, converted, spool).await;
+        return keep(bench, converted, spool, plugin).await;
     }
     if let Some(problem) = &bench.gaps.report_cut {
         return Err(cut(problem));
     }
-    let message = if unrecognized.is_empty() {
-        format!("no plugin serves {}", bench.scan_type)
-    } else {
-        format!("no plugin recognises the report: {}", unrecognized.join("; "))
-    };
+    let message = format!("no plugin recognises the report: {}", unrecognized.join("; "));
     Err(Failure::refused(RefusalCode::ReportUnrecognized, message))
 }
 
 async fn run(
     bench: &Bench,
-    plugin: &Arc<Plugin>,
+    installed: &InstalledPlugin,
     reports: &[Report],
     options: &str,
     spool: PathBuf,
 ) -> Result<Converted, Failure> {
-    let settings = &bench.platform.config.plugin;
+    let plugin = candidates::load(bench, installed).await?;
+    let allowed = candidates::limits_of(bench, installed);
+    let limits = limits::of_run(&bench.platform.config.plugin, &allowed);
+    let _place = place(bench, installed, limits.deadline).await?;
     let mut inputs = Vec::new();
     for report in reports {
         let file = File::open(&report.path)?;
@@ -84,17 +88,38 @@ async fn run(
     let request = ConvertRequest {
         inputs,
         options: options.to_owned(),
-        limits: RunLimits {
-            memory_bytes: usize::try_from(settings.memory_bytes_max).unwrap_or(usize::MAX),
-            deadline: settings.deadline,
-            ..RunLimits::default()
-        },
+        limits,
         sink: Box::new(SpoolSink::create(spool, bench)?),
         services: Box::new(services(bench).await?),
         cancel: bench.stop.flag.clone(),
     };
-    let plugin = plugin.clone();
-    Ok(tokio::task::spawn_blocking(move || plugin.convert(request)).await?)
+    let (run, began_at) = (Run::begin(&installed.name), Instant::now());
+    let converted = tokio::task::spawn_blocking(move || plugin.convert(request)).await?;
+    let fault = converted.outcome.as_ref().err().map(fault);
+    let limit = fault.and_then(|fault| fault.limit).map(|limit| limit.name);
+    let outcome = converted
+        .outcome
+        .as_ref()
+        .map_or_else(ConvertFailure::code, |_| COMPLETED);
+    run.end(outcome, limit.as_deref(), began_at.elapsed());
+    Ok(converted)
+}
+
+/// A place among the conversions of the plugin and of the tenant. Until `patience` ends all that run now
+/// must have ended; whoever then has none lets others have the slot.
+async fn place(bench: &Bench, plugin: &InstalledPlugin, patience: Duration) -> Result<Place, Failure> {
+    let instances = PluginLimit::InstancesMax;
+    let owners = [
+        (Owner::Plugin(plugin.id), plugin.limits.get(instances)),
+        (
+            Owner::Tenant(bench.of.scope.tenant_id()),
+            bench.candidates.plan().get(instances),
+        ),
+    ];
+    tokio::select! {
+        place = bench.platform.plugins.instances().enter(&owners, patience) => place.ok_or(Failure::Busy),
+        () = bench.stop.token.cancelled() => Err(Failure::Stopped),
+    }
 }
 
 /// The tenant's key, and the upload that was unpacked for the tool, if it was.
@@ -106,7 +131,12 @@ async fn services(bench: &Bench) -> Result<PluginServices, Failure> {
 }
 
 /// Takes over what the sink holds, then says how it ended.
-async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result<(), Failure> {
+async fn keep(
+    bench: &mut Bench,
+    converted: Converted,
+    spool: PathBuf,
+    plugin: &InstalledPlugin,
+) -> Result<(), Failure> {
     let sink = (converted.sink as Box<dyn Any>)
         .downcast::<SpoolSink>()
         .map_err(|_| Failure::may_pass("converting", "the host gave back another sink"))?;
@@ -118,6 +148,7 @@ async fn keep(bench: &mut Bench, converted: Converted, spool: PathBuf) -> Result
     } = *sink;
     tokio::task::spawn_blocking(move || writer.finish()).await??;
     let session = keep_artifacts(bench, finished, &mut summary).await?;
+    summary.plugin = Some(remembered(plugin));
     summary.diagnostics_dropped += converted.counts.diagnostics_dropped;
     let ended = match &converted.outcome {
         Ok(outcome) => {

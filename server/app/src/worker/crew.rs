@@ -51,7 +51,6 @@ pub enum WorkerError {
 /// A worker that is registered and ready to run.
 pub struct Worker {
     shop: Arc<Shop>,
-    scan_types: Vec<ScanType>,
     tools: Vec<String>,
     leases: Arc<Leases>,
     slots: Arc<Semaphore>,
@@ -71,6 +70,7 @@ impl Worker {
             .map_err(WorkerError::Rules)?;
         let mut scan_types: Vec<ScanType> = platform
             .plugins
+            .folder()
             .plugins()
             .iter()
             .map(|plugin| plugin.description().scan_type.clone())
@@ -116,7 +116,6 @@ impl Worker {
         };
         Ok(Self {
             shop: Arc::new(shop),
-            scan_types,
             tools,
             leases: Arc::default(),
             slots: Arc::new(Semaphore::new(config.worker.slots)),
@@ -186,7 +185,6 @@ impl Worker {
         }
         let request = ClaimRequest {
             worker: self.shop.worker,
-            scan_types: &self.scan_types,
             tools: &self.tools,
             slots: u32::try_from(free).unwrap_or(u32::MAX),
             lease: self.shop.platform.config.queue.lease,

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tamiz_core::retry::Backoff;
-use tamiz_core::{Refusal, RefusalCode, TaskStatus};
+use tamiz_core::{PluginFault, Refusal, RefusalCode, TaskStatus};
 use tamiz_host::ConvertFailure;
 use tamiz_store::StoreError;
 use tamiz_store::attempt::Ending;
 
+use super::fault::fault;
 use super::stop::StopReason;
 use crate::blob::BlobError;
 
@@ -16,6 +17,14 @@ pub(crate) enum Failure {
     /// The input, the tool or the plugin: the same would happen again.
     #[error("{0}")]
     Refused(Refusal),
+    /// The plugin crashed, overstepped a limit or cannot be had: the same would happen again.
+    #[error("{refusal}")]
+    Plugin {
+        /// For the client.
+        refusal: Refusal,
+        /// For programs.
+        fault: PluginFault,
+    },
     /// The tool's time was used up.
     #[error("{0}")]
     TimedOut(Refusal),
@@ -56,13 +65,21 @@ impl Failure {
 
     /// The same, and a refusal says which of the client's files it is about, if it does not yet.
     pub(crate) fn about(self, file_name: &str) -> Self {
-        match self {
-            Self::Refused(refusal) if !refusal.message.contains(&format!("`{file_name}`")) => {
-                Self::Refused(Refusal {
-                    message: format!("{file_name:?}: {}", refusal.message),
-                    ..refusal
-                })
+        let named = |refusal: Refusal| {
+            if refusal.message.contains(&format!("`{file_name}`")) {
+                return refusal;
             }
+            Refusal {
+                message: format!("{file_name:?}: {}", refusal.message),
+                ..refusal
+            }
+        };
+        match self {
+            Self::Refused(refusal) => Self::Refused(named(refusal)),
+            Self::Plugin { refusal, fault } => Self::Plugin {
+                refusal: named(refusal),
+                fault,
+            },
             other => other,
         }
     }
@@ -102,7 +119,10 @@ impl From<ConvertFailure> for Failure {
             ConvertFailure::BadOptions { .. } => Self::refused(RefusalCode::BadOptions, message),
             ConvertFailure::Corrupt { .. } => Self::refused(RefusalCode::ReportCorrupt, message),
             failure if failure.is_the_hosts() => Self::may_pass("converting", failure),
-            _ => Self::refused(RefusalCode::PluginFailed, message),
+            failure => Self::Plugin {
+                refusal: Refusal::new(RefusalCode::PluginFailed, message),
+                fault: fault(&failure),
+            },
         }
     }
 }
@@ -130,6 +150,10 @@ pub(crate) fn ending(
     }
     Some(match failure {
         Failure::Refused(refusal) => bad(TaskStatus::Failed, refusal.clone()),
+        Failure::Plugin { refusal, fault } => Ending {
+            plugin_fault: Some(fault.clone()),
+            ..bad(TaskStatus::Failed, refusal.clone())
+        },
         Failure::TimedOut(refusal) => bad(TaskStatus::Timeout, refusal.clone()),
         Failure::Busy => Ending {
             counts: false,
@@ -169,6 +193,7 @@ fn bad(status: TaskStatus, refusal: Refusal) -> Ending {
     Ending {
         status,
         refusal: Some(refusal),
+        plugin_fault: None,
         message,
         done: None,
         run_at: None,
@@ -180,6 +205,7 @@ fn retry_at(at: DateTime<Utc>, message: String) -> Ending {
     Ending {
         status: TaskStatus::Retrying,
         refusal: None,
+        plugin_fault: None,
         message,
         done: None,
         run_at: Some(at),
@@ -241,6 +267,18 @@ mod tests {
             let refused = Failure::refused(RefusalCode::ReportCorrupt, words).about("a.json");
             assert_eq!(refused.to_string(), told);
         }
+    }
+
+    #[test]
+    fn a_plugin_that_fails_its_task_is_told_with_its_reason() {
+        let crash: Failure = ConvertFailure::StackOverflow.into();
+        let end = end(&crash.about("a.json"), None, 0).unwrap();
+        assert_eq!(
+            (end.status, end.refusal.unwrap().code),
+            (TaskStatus::Failed, "PLUGIN_FAILED".into())
+        );
+        assert!(end.message.starts_with("\"a.json\": "), "{}", end.message);
+        assert_eq!(end.plugin_fault.unwrap().reason, "plugin-stack-overflow");
     }
 
     #[test]

@@ -12,10 +12,12 @@
 //! Not here: who may ask for work (`flow`), how a tool is boxed (`tool`), what a report means (plugins).
 
 mod attempt;
+mod candidates;
 mod contact;
 mod convert;
 mod crew;
 mod failure;
+mod fault;
 mod leases;
 mod prepare;
 mod reporter;

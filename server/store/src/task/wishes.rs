@@ -96,7 +96,7 @@ pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError>
     sqlx::query!(
         r#"
         update tenant.task set status = 'queued', phase = 'queued', retries = 0, error_code = null,
-               error_message = null, cancel_requested_at = null, finished_at = null
+               error_message = null, plugin_fault = null, cancel_requested_at = null, finished_at = null
         where tenant_id = $1 and id = $2
         "#,
         tx.tenant(),

@@ -9,6 +9,7 @@ use tamiz_store::task;
 use tamiz_store::token::Role;
 use uuid::Uuid;
 
+use super::plugin::Plugin;
 use super::project::Project;
 use super::session::Session;
 use super::target::TargetInput;
@@ -16,7 +17,7 @@ use super::task::Task;
 use super::words::ScanProfile;
 use crate::api::errors::ApiError;
 use crate::flow::start_scan::{Rules, ScanOrder, Subject, start_scan};
-use crate::flow::{FlowError, cancel_task, create_project, require, retry_task};
+use crate::flow::{FlowError, cancel_task, choose_plugin, create_project, require, retry_task};
 
 /// Why something was refused.
 #[derive(SimpleObject)]
@@ -54,9 +55,7 @@ macro_rules! payload {
             fn of(outcome: Result<$node, FlowError>) -> Result<Self, ApiError> {
                 match outcome {
                     Ok(node) => Ok(Self { $field: Some(node), errors: Vec::new() }),
-                    Err(FlowError::Refused(refusal)) => Ok(Self { $field: None, errors: vec![refusal.into()] }),
-                    Err(FlowError::Store(error)) => Err(ApiError::of_store(&error)),
-                    Err(fault) => Err(ApiError::fault(&fault)),
+                    Err(error) => Ok(Self { $field: None, errors: vec![refused(error)?] }),
                 }
             }
         }
@@ -98,6 +97,15 @@ payload!(
         task: Task
     }
 );
+
+/// What became of `choosePlugin`.
+#[derive(SimpleObject)]
+pub(crate) struct ChoosePluginPayload {
+    /// What new tasks of the scan type are served by first; null when nothing serves it.
+    plugin: Option<Plugin>,
+    /// Why it was refused; empty when it was done.
+    errors: Vec<UserError>,
+}
 
 /// A project to be made.
 #[derive(InputObject)]
@@ -156,6 +164,15 @@ pub(crate) struct CancelTaskInput {
 #[derive(InputObject)]
 pub(crate) struct RetryTaskInput {
     task_id: Uuid,
+}
+
+/// Which plugin shall serve a scan type of your tenant.
+#[derive(InputObject)]
+pub(crate) struct ChoosePluginInput {
+    /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
+    scan_type: String,
+    /// An active plugin of that scan type; null to go back to what serves those who do not choose.
+    plugin_id: Option<Uuid>,
 }
 
 /// The root of writes.
@@ -241,6 +258,36 @@ impl Mutation {
         let session = rested(context).await?;
         let done = retry_task::retry_task(session.store(), &session.caller, input.task_id.into()).await;
         RetryTaskPayload::of(done.map(shared))
+    }
+
+    /// Lets a plugin serve a scan type of your tenant from now on; tasks that wait keep theirs.
+    async fn choose_plugin(
+        &self,
+        context: &Context<'_>,
+        input: ChoosePluginInput,
+    ) -> Result<ChoosePluginPayload, ApiError> {
+        let session = rested(context).await?;
+        let choice = input.plugin_id.map(Into::into);
+        let caller = &session.caller;
+        match choose_plugin::choose_plugin(session.store(), caller, &input.scan_type, choice).await {
+            Ok(first) => Ok(ChoosePluginPayload {
+                plugin: first.map(|row| Plugin(Arc::new(row))),
+                errors: Vec::new(),
+            }),
+            Err(error) => Ok(ChoosePluginPayload {
+                plugin: None,
+                errors: vec![refused(error)?],
+            }),
+        }
+    }
+}
+
+/// What the client can mend; the rest is a fault.
+fn refused(error: FlowError) -> Result<UserError, ApiError> {
+    match error {
+        FlowError::Refused(refusal) => Ok(refusal.into()),
+        FlowError::Store(error) => Err(ApiError::of_store(&error)),
+        fault @ FlowError::Fault { .. } => Err(ApiError::fault(&fault)),
     }
 }
 

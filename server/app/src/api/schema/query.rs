@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::artifact::Artifact;
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
+use super::plugin::{Plugin, PluginConnection};
 use super::project::{Project, ProjectConnection, ProjectFilter};
 use super::session::Session;
 use super::task::{Task, TaskConnection, TaskFilter};
@@ -26,6 +27,7 @@ pub(crate) enum Node {
     Finding(Finding),
     Artifact(Artifact),
     ToolExecution(ToolExecution),
+    Plugin(Plugin),
 }
 
 /// The root of reads.
@@ -63,6 +65,10 @@ impl Query {
                 .artifact(id.into())
                 .await?
                 .map(|row| Node::Artifact(Artifact(row))),
+            Kind::Plugin => session
+                .plugin(id.into())
+                .await?
+                .map(|row| Node::Plugin(Plugin(row))),
             Kind::ToolExecution => {
                 let rows = session
                     .read(|tx| Box::pin(async move { tool_execution::by_ids(tx, &[id.into()]).await }))
@@ -122,6 +128,18 @@ impl Query {
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(session, Owner::Tenant, first, after.as_deref(), order_by, filter).await
+    }
+
+    /// Plugins that are installed for everybody or for your tenant, newest first.
+    async fn plugins(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Those that serve it; all if not said.")] scan_type: Option<String>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<PluginConnection, ApiError> {
+        let session = Session::of(context)?;
+        PluginConnection::page(session, scan_type.as_deref(), first, after.as_deref()).await
     }
 
     /// One artifact.

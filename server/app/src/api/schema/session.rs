@@ -11,10 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_graphql::Context;
 use futures_util::future::BoxFuture;
 use tamiz_core::budget::ByteBudget;
-use tamiz_core::{ArtifactId, FindingId, ProjectId, TaskId};
+use tamiz_core::plugin::LimitSet;
+use tamiz_core::{ArtifactId, FindingId, PluginId, ProjectId, TaskId};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
 use tamiz_store::pcap_session::{self, PcapSession};
+use tamiz_store::plan;
+use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::project::{self, Project};
 use tamiz_store::scan_result::{self, ScanResult};
 use tamiz_store::target::{self, TaskTarget};
@@ -52,6 +55,9 @@ pub(super) struct Session {
     attempts_of: Batch<TaskId, Arc<Vec<Arc<AttemptRow>>>>,
     events_of: Batch<EventsKey, Arc<Vec<TaskEvent>>>,
     severities_of: Batch<ProjectId, [i64; 5]>,
+    plugins: Batch<PluginId, Arc<InstalledPlugin>>,
+    /// The caller has one plan.
+    plan_limits: Batch<(), LimitSet>,
     pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
     pub(super) finding_counts: Batch<FindingsCountKey, i64>,
     pub(super) occurrence_pages: Batch<OccurrencePageKey, Arc<OccurrencePage>>,
@@ -79,6 +85,8 @@ impl Session {
             attempts_of: Batch::default(),
             events_of: Batch::default(),
             severities_of: Batch::default(),
+            plugins: Batch::default(),
+            plan_limits: Batch::default(),
             finding_pages: Batch::default(),
             finding_counts: Batch::default(),
             occurrence_pages: Batch::default(),
@@ -149,6 +157,8 @@ impl Session {
         self.attempts_of.clear();
         self.events_of.clear();
         self.severities_of.clear();
+        self.plugins.clear();
+        self.plan_limits.clear();
         self.finding_pages.clear();
         self.finding_counts.clear();
         self.occurrence_pages.clear();
@@ -175,6 +185,25 @@ impl Session {
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
         self.tasks.load(id, fetch).await
+    }
+
+    pub(super) async fn plugin(&self, id: PluginId) -> Result<Option<Arc<InstalledPlugin>>, ApiError> {
+        let fetch = async |ids: Vec<PluginId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { plugin::by_ids(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+        };
+        self.plugins.load(id, fetch).await
+    }
+
+    /// What the caller's plan says about plugins.
+    pub(super) async fn plan_limits(&self) -> Result<LimitSet, ApiError> {
+        let fetch = async |_: Vec<()>| {
+            let plan = self.read(|tx| Box::pin(plan::of_tenant(tx))).await?;
+            Ok(HashMap::from([((), plan.limits)]))
+        };
+        Ok(self.plan_limits.load((), fetch).await?.unwrap_or_default())
     }
 
     pub(super) async fn artifact(&self, id: ArtifactId) -> Result<Option<Arc<Artifact>>, ApiError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::{ProjectId, Refusal, ScanType, TaskId, UploadId};
@@ -16,10 +16,12 @@ use super::artifact::Artifact;
 use super::connection::{Listed, connection, decode, encode, limit};
 use super::finding::{FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
+use super::plugin::TaskPlugin;
 use super::project::Project;
 use super::scan_result::ScanResult;
 use super::session::Session;
 use super::target::{PcapSession, ScanTarget};
+use super::task_error::TaskError;
 use super::task_event::{EventsKey, TaskAttempt, TaskEvent};
 use super::tool_execution::ToolExecution;
 use super::words::{TaskPhase, TaskStatus};
@@ -30,24 +32,6 @@ const ORDER: &str = "tasks";
 /// One scan asked for.
 #[derive(Clone)]
 pub(crate) struct Task(pub(super) Arc<task::Task>);
-
-/// Why a task ended badly.
-#[derive(SimpleObject)]
-pub(crate) struct TaskError {
-    /// A stable code.
-    code: String,
-    /// A sentence.
-    message: String,
-}
-
-impl TaskError {
-    pub(super) fn of(code: Option<&str>, message: Option<&str>) -> Option<Self> {
-        Some(Self {
-            code: code?.to_owned(),
-            message: message.unwrap_or_default().to_owned(),
-        })
-    }
-}
 
 /// One scan asked for.
 #[Object]
@@ -102,7 +86,21 @@ impl Task {
 
     /// Why it ended badly.
     async fn error(&self) -> Option<TaskError> {
-        TaskError::of(self.0.error_code.as_deref(), self.0.error_message.as_deref())
+        TaskError::of(
+            self.0.error_code.as_deref(),
+            self.0.error_message.as_deref(),
+            self.0.plugin_fault.as_ref(),
+        )
+    }
+
+    /// The plugin that read its report; before that the one that is asked first. Null for tasks from before
+    /// plugins were noted.
+    async fn plugin(&self, context: &Context<'_>) -> Result<Option<TaskPlugin>, ApiError> {
+        let result = Session::of(context)?.result_of(self.0.id).await?;
+        let ran = result.and_then(|result| result.summary.plugin.clone());
+        let has_run = ran.is_some();
+        let plugin = ran.or_else(|| self.0.payload.plugins.first().cloned());
+        Ok(plugin.map(|plugin| TaskPlugin { plugin, has_run }))
     }
 
     /// The upload it scans or converts; null for a task with a target.

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::answer_bytes::paid;
 use super::session::Session;
-use super::task::{Task, TaskError};
+use super::task::Task;
+use super::task_error::TaskError;
 use super::words::{BigInt, TaskPhase, TaskStatus};
 use crate::api::errors::ApiError;
 
@@ -109,6 +110,10 @@ impl TaskAttempt {
 
     /// Why it ended badly.
     async fn error(&self) -> Option<TaskError> {
-        TaskError::of(self.0.error_code.as_deref(), self.0.error_message.as_deref())
+        TaskError::of(
+            self.0.error_code.as_deref(),
+            self.0.error_message.as_deref(),
+            self.0.plugin_fault.as_ref(),
+        )
     }
 }

@@ -95,9 +95,9 @@ pub(crate) enum RoleName {
     Viewer,
     /// Also writes: makes projects, uploads, scans, cancels, retries.
     Analyst,
-    /// For now the same as `ANALYST`.
+    /// Also chooses plugins.
     Admin,
-    /// For now the same as `ANALYST`.
+    /// For now the same as `ADMIN`.
     Owner,
 }
 

@@ -1,0 +1,229 @@
+//! Installs a component: for everybody, or for one tenant.
+//!
+//! The order is that of the checks' cost: size, then the host (compiled in its child, described), then the
+//! bytes into the blob store, then the row. A crash in between leaves bytes that no row names, never a row
+//! without its bytes. The same component again answers the row that is there.
+//!
+//! Not here: where the bytes come from and who signed them (the command line, `oci`), what an operator
+//! grants (see [`tamiz_store::plugin::operate`]), and the plugins of the server's folder ([`super::bundle_plugins`]).
+
+use bytes::Bytes;
+use tamiz_core::plugin::{ComponentDigest, PluginState};
+use tamiz_core::{PluginId, TenantId};
+use tamiz_host::{Host, Plugin, PluginError};
+use tamiz_store::plugin::operate::{self, Installed, NewPlugin};
+use tamiz_store::plugin::{InstalledPlugin, PluginFormat};
+use tamiz_store::{Store, StoreError};
+
+use crate::blob::{BlobError, BlobKey, BlobStore};
+use crate::oci::COMPONENT_BYTES_MAX;
+
+/// A component that shall be installed.
+#[derive(Debug, Clone)]
+pub struct InstallOrder {
+    /// Its bytes.
+    pub component: Bytes,
+    /// Whose it shall be; `None` is everybody's.
+    pub tenant: Option<TenantId>,
+    /// The file or reference that it came from.
+    pub origin: String,
+    /// The key that its signature was checked with.
+    pub signed_by: Option<String>,
+}
+
+/// What installing came to.
+#[derive(Debug, Clone)]
+pub struct InstallAnswer {
+    /// The row.
+    pub plugin: InstalledPlugin,
+    /// It was installed before; nothing changed.
+    pub was_there: bool,
+}
+
+/// Why a component was not installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// More bytes than the host compiles.
+    #[error("the component has {size_bytes} bytes, at most {COMPONENT_BYTES_MAX} can be installed")]
+    TooLarge {
+        /// How many.
+        size_bytes: usize,
+    },
+    /// The host does not take it.
+    #[error("the component is refused")]
+    Refused(#[source] PluginError),
+    /// Other bytes have its name and version.
+    #[error(
+        "{name} {version} is installed already with other bytes (plugin {other}, sha256 {digest}); give the \
+         new component another version"
+    )]
+    VersionTaken {
+        /// What it calls itself.
+        name: String,
+        /// Its version.
+        version: String,
+        /// The plugin that has them.
+        other: PluginId,
+        /// Its bytes.
+        digest: ComponentDigest,
+    },
+    /// The bytes could not be stored.
+    #[error("the component could not be stored")]
+    Blob(#[from] BlobError),
+    /// The database did not do its part.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// A thread of ours died.
+    #[error("the component could not be checked")]
+    Check(#[source] tokio::task::JoinError),
+    /// The row is gone again, or there are more rows than are read.
+    #[error("the installed plugin is not found again")]
+    Gone,
+}
+
+/// Checks the component, stores its bytes, commits its row.
+///
+/// # Errors
+/// [`InstallError`]; then there is no new row.
+pub async fn install_plugin(
+    store: &Store,
+    blobs: &BlobStore,
+    host: &Host,
+    order: InstallOrder,
+) -> Result<InstallAnswer, InstallError> {
+    let InstallOrder {
+        component,
+        tenant,
+        origin,
+        signed_by,
+    } = order;
+    let size_bytes = component.len();
+    if size_bytes as u64 > COMPONENT_BYTES_MAX {
+        return Err(InstallError::TooLarge { size_bytes });
+    }
+    let facts = check(host, component.clone()).await?;
+    let row = facts.row(tenant, &origin, signed_by.as_deref());
+    refuse_taken(store, &row).await?;
+    store_bytes(blobs, component, row.sha256).await?;
+    let mut tx = store.begin_control().await?;
+    let (id, was_there) = match operate::install(&mut tx, &row).await? {
+        Installed::Fresh(id) | Installed::Revived(id) => (id, false),
+        Installed::AlreadyThere(id) => (id, true),
+        Installed::VersionTaken(other) => return Err(taken(&row, other, &operate::list(&mut tx).await?)),
+    };
+    let plugin = operate::list(&mut tx)
+        .await?
+        .into_iter()
+        .find(|plugin| plugin.id == id);
+    tx.commit().await?;
+    Ok(InstallAnswer {
+        plugin: plugin.ok_or(InstallError::Gone)?,
+        was_there,
+    })
+}
+
+/// What a checked component says about itself, as rows keep it.
+pub(super) struct Facts {
+    digest: ComponentDigest,
+    size_bytes: u64,
+    world: String,
+    description: tamiz_host::Description,
+    formats: Vec<PluginFormat>,
+    wanted: Vec<String>,
+}
+
+impl Facts {
+    pub(super) fn of(plugin: &Plugin, digest: ComponentDigest) -> Self {
+        let description = plugin.description().clone();
+        let formats = description.formats.iter().map(|format| PluginFormat {
+            name: format.name.clone(),
+            tools: format.tools.clone(),
+        });
+        Self {
+            digest,
+            size_bytes: plugin.size_bytes(),
+            world: WORLD.to_owned(),
+            formats: formats.collect(),
+            wanted: Vec::new(),
+            description,
+        }
+    }
+
+    pub(super) fn row<'a>(
+        &'a self,
+        tenant: Option<TenantId>,
+        origin: &'a str,
+        signed_by: Option<&'a str>,
+    ) -> NewPlugin<'a> {
+        NewPlugin {
+            tenant,
+            name: &self.description.name,
+            version: &self.description.version,
+            sha256: self.digest,
+            size_bytes: self.size_bytes,
+            world: &self.world,
+            scan_type: &self.description.scan_type,
+            formats: &self.formats,
+            options_schema: &self.description.options_schema,
+            wanted: &self.wanted,
+            origin,
+            signed_by,
+        }
+    }
+}
+
+/// The only world that the host speaks.
+const WORLD: &str = "0.1";
+
+async fn check(host: &Host, component: Bytes) -> Result<Facts, InstallError> {
+    let host = host.clone();
+    let checking = move || {
+        let plugin = Plugin::from_bytes(&host, &component).map_err(InstallError::Refused)?;
+        Ok(Facts::of(&plugin, ComponentDigest::of(&component)))
+    };
+    tokio::task::spawn_blocking(checking)
+        .await
+        .map_err(InstallError::Check)?
+}
+
+/// Before the bytes are stored, so that a refusal leaves nothing behind; the row's own check decides.
+async fn refuse_taken(store: &Store, row: &NewPlugin<'_>) -> Result<(), InstallError> {
+    let mut tx = store.begin_control().await?;
+    let plugins = operate::list(&mut tx).await?;
+    let holder = plugins.iter().find(|plugin| {
+        plugin.tenant == row.tenant
+            && plugin.state != PluginState::Retired
+            && (plugin.name.as_str(), plugin.version.as_str()) == (row.name, row.version)
+    });
+    match holder {
+        Some(other) if other.sha256 != row.sha256 => Err(taken(row, other.id, &plugins)),
+        _ => Ok(()),
+    }
+}
+
+fn taken(row: &NewPlugin<'_>, other: PluginId, plugins: &[InstalledPlugin]) -> InstallError {
+    match plugins.iter().find(|plugin| plugin.id == other) {
+        Some(holder) => InstallError::VersionTaken {
+            name: row.name.to_owned(),
+            version: row.version.to_owned(),
+            other,
+            digest: holder.sha256,
+        },
+        None => InstallError::Gone,
+    }
+}
+
+/// Nothing is written when the bytes lie there already.
+pub(super) async fn store_bytes(
+    blobs: &BlobStore,
+    component: Bytes,
+    digest: ComponentDigest,
+) -> Result<(), BlobError> {
+    if !blobs
+        .has(&BlobKey::of_plugin(digest), component.len() as u64)
+        .await?
+    {
+        blobs.put_plugin(component).await?;
+    }
+    Ok(())
+}

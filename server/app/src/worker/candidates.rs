@@ -1,0 +1,140 @@
+//! The plugins that may serve a task: those that it remembers from when it was ordered, as they may run now.
+//!
+//! What an operator changed meanwhile holds: a plugin that is disabled does not run any more, limits and
+//! grants are those of now. What somebody chose meanwhile does not matter: the task keeps its version.
+//!
+//! Not here: the run itself (`convert`), and the component's way into memory (`crate::plugins`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tamiz_core::plugin::{LimitSet, PluginState};
+use tamiz_core::{PluginFault, PluginId, Refusal, RefusalCode};
+use tamiz_host::Plugin;
+use tamiz_store::plan;
+use tamiz_store::plugin::{self, InstalledPlugin};
+use tamiz_store::task::Task;
+
+use super::attempt::Bench;
+use super::failure::Failure;
+use crate::plugins::LoadError;
+use crate::plugins::limits;
+
+/// Why a task whose plugins were all switched off fails.
+const DISABLED: &str = "plugin-disabled";
+/// Why a task fails whose plugins nobody knows any more.
+const MISSING: &str = "plugin-missing";
+
+/// The plugins of one task, in the order in which they are asked, and what its tenant may use up.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    pub(super) plugins: Vec<Arc<InstalledPlugin>>,
+    plan: LimitSet,
+}
+
+impl Candidates {
+    /// The one that plans.
+    pub(super) fn first(&self) -> Option<&Arc<InstalledPlugin>> {
+        self.plugins.first()
+    }
+
+    /// How many conversions the tenant may have at a time.
+    pub(super) const fn plan(&self) -> &LimitSet {
+        &self.plan
+    }
+}
+
+/// What may serve `task` now; never empty.
+pub(super) async fn of_task(bench: &Bench, task: &Task) -> Result<Candidates, Failure> {
+    let mut tx = bench.platform.store.begin(&bench.of.scope).await?;
+    let plan = plan::of_tenant(&mut tx).await?;
+    let remembered: Vec<PluginId> = task.payload.plugins.iter().map(|plugin| plugin.id).collect();
+    let found = if remembered.is_empty() {
+        plugin::candidates(&mut tx, &bench.scan_type).await?
+    } else {
+        plugin::by_ids(&mut tx, &remembered).await?
+    };
+    tx.commit().await?;
+    if remembered.is_empty() && found.is_empty() {
+        let message = format!("no plugin serves {}", bench.scan_type);
+        return Err(Failure::refused(RefusalCode::UnsupportedScanType, message));
+    }
+    let plugins = if remembered.is_empty() {
+        found
+    } else {
+        in_order(&remembered, found)
+    };
+    let enabled: Vec<_> = plugins
+        .iter()
+        .filter(|plugin| plugin.state != PluginState::Disabled)
+        .cloned()
+        .map(Arc::new)
+        .collect();
+    if enabled.is_empty() {
+        return Err(none_left(&plugins));
+    }
+    Ok(Candidates {
+        plugins: enabled,
+        plan: plan.limits,
+    })
+}
+
+fn in_order(ids: &[PluginId], found: Vec<InstalledPlugin>) -> Vec<InstalledPlugin> {
+    let mut by_id: HashMap<PluginId, InstalledPlugin> =
+        found.into_iter().map(|plugin| (plugin.id, plugin)).collect();
+    ids.iter().filter_map(|id| by_id.remove(id)).collect()
+}
+
+fn none_left(plugins: &[InstalledPlugin]) -> Failure {
+    let (reason, message) = match plugins.first() {
+        Some(plugin) => (
+            DISABLED,
+            format!("{} is disabled by the operator", called(plugin)),
+        ),
+        None => (
+            MISSING,
+            "the plugin of this task is not installed any more".to_owned(),
+        ),
+    };
+    broken(reason, message)
+}
+
+/// The component of `plugin`, loaded; what hinders it in the task's words.
+pub(super) async fn load(bench: &Bench, plugin: &InstalledPlugin) -> Result<Arc<Plugin>, Failure> {
+    let loaded = bench
+        .platform
+        .plugins
+        .load(plugin.sha256, plugin.size_bytes)
+        .await;
+    loaded.map_err(|error| not_loaded(plugin, error))
+}
+
+fn not_loaded(plugin: &InstalledPlugin, error: LoadError) -> Failure {
+    if error.may_pass() {
+        return Failure::may_pass("loading the plugin", error);
+    }
+    tracing::error!(plugin = plugin.name, sha256 = %plugin.sha256,
+        error = &error as &dyn std::error::Error, "a plugin cannot be loaded");
+    broken(error.code(), format!("{} cannot run: {error}", called(plugin)))
+}
+
+fn broken(reason: &str, message: String) -> Failure {
+    Failure::Plugin {
+        refusal: Refusal::new(RefusalCode::PluginFailed, message),
+        fault: PluginFault {
+            reason: reason.to_owned(),
+            limit: None,
+        },
+    }
+}
+
+fn called(plugin: &InstalledPlugin) -> String {
+    format!("the plugin {} {}", plugin.name, plugin.version)
+}
+
+/// What a run of `plugin` for this task may use up.
+pub(super) fn limits_of(bench: &Bench, plugin: &InstalledPlugin) -> LimitSet {
+    limits::of_platform(&bench.platform.config.plugin)
+        .tightest(*bench.candidates.plan())
+        .tightest(plugin.limits)
+}
