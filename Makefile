@@ -1,6 +1,6 @@
 # Thin wrappers. Each target does its own set-up first; set-up is quiet and quick when all is there.
 
-.PHONY: help setup tools plugins demo run test bench bench-convert fuzz
+.PHONY: help setup tools plugins plugins-examples plugin-api demo run test bench bench-convert fuzz
 
 help:
 	@echo "make demo     set up, build, scan all five types on bundled and local targets, check the findings"
@@ -10,6 +10,8 @@ help:
 	@echo "make bench-convert  only conversion, format by format: MB/s in wasm beside native, and the guest's memory (ARGS=\"zap-xml --runs 3\")"
 	@echo "make fuzz     set up and fuzz what reads hostile bytes, a minute each (ARGS=\"--seconds 300 zip capture\")"
 	@echo "make plugins  set up and build the wasm plugins"
+	@echo "make plugins-examples  build and test the example plugin in Rust, Python and JavaScript"
+	@echo "make plugin-api  write docs/plugin-api.md from wit/v1"
 	@echo "make tools    install the scanners that the platform's registries offer (make tools ARGS=\"nikto sslscan\": some of them)"
 	@echo "make setup    only install or find what the others need"
 
@@ -21,6 +23,12 @@ tools: setup
 
 plugins: setup
 	@scripts/build-plugins
+
+plugins-examples: setup
+	@scripts/plugins-examples
+
+plugin-api:
+	@cd plugins && cargo run -q --locked -p tamiz-reference > ../docs/plugin-api.md
 
 demo: setup
 	@scripts/demo
