@@ -17,6 +17,7 @@ const NEVER: &[(&str, &[&str])] = &[
         &["api", "flow", "worker", "cli", "tool", "blob", "embedded"],
     ),
     ("embedded", &["api", "flow", "worker", "cli", "tool", "blob"]),
+    ("author", &["api", "flow", "worker", "cli", "embedded"]),
     (
         "telemetry",
         &["api", "flow", "worker", "cli", "tool", "blob", "embedded"],
