@@ -3,6 +3,7 @@
 //! The binary `tamiz` is [`cli::run`]; everything else is a library so that tests and benches reach it.
 
 pub mod api;
+pub mod author;
 pub mod blob;
 pub mod cli;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod embedded;
 pub mod flow;
 pub mod metrics_page;
 mod names;
+pub mod oci;
 pub mod platform;
 pub mod plugins;
 mod services;

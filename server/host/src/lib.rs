@@ -40,6 +40,7 @@ mod registry;
 mod run;
 mod services;
 mod sink;
+mod surface;
 mod tool_run;
 mod walk;
 mod words;
@@ -55,5 +56,6 @@ pub use plugin::{Completeness, ConvertRequest, Converted, Counts, Outcome, Plugi
 pub use registry::{Registry, RegistryError};
 pub use services::{ConvertServices, NoSources, SecretKey};
 pub use sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};
+pub use surface::Surface;
 pub use tool_run::{ToolOutput, ToolRun};
-pub use walk::ComponentRefusal;
+pub use walk::{Census, ComponentRefusal};

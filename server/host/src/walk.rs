@@ -4,9 +4,13 @@
 //! The ceilings stand above the largest honest guest (`CPython`: 13,499 functions, a body of 427 KB,
 //! 271 locals, 38 modules).
 
+mod census;
+
 use serde::{Deserialize, Serialize};
 use tamiz_core::text;
 use wasmparser::{Encoding, FunctionBody, Parser, Payload};
+
+pub use census::Census;
 
 /// A component, in bytes.
 pub(crate) const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -121,8 +121,16 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Variables that start with `TAMIZ_` and are read elsewhere: by the command line, by the embedded
 /// Postgres, by the scripts of the checkout.
-pub(super) const OTHER_VARIABLES: &[&str] =
-    &["TAMIZ_CONFIG", "TAMIZ_SERVER", "TAMIZ_TOKEN", "TAMIZ_PG_BINDIR"];
+pub(super) const OTHER_VARIABLES: &[&str] = &[
+    "TAMIZ_CONFIG",
+    "TAMIZ_SERVER",
+    "TAMIZ_TOKEN",
+    "TAMIZ_PG_BINDIR",
+    "TAMIZ_REGISTRY_PASSWORD",
+    "TAMIZ_COMPONENTIZE_PY",
+    "TAMIZ_JCO",
+    "TAMIZ_PLUGIN_TOOLCHAIN",
+];
 
 /// The key of that name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {

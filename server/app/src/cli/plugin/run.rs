@@ -164,15 +164,20 @@ fn request(args: &RunArgs, reports: &[(String, File)], config: &Config) -> Resul
     Ok(ConvertRequest {
         inputs,
         options: args.options.clone(),
-        limits: RunLimits {
-            memory_bytes: usize::try_from(config.plugin.memory_bytes_max).unwrap_or(usize::MAX),
-            deadline: config.plugin.deadline,
-            ..RunLimits::default()
-        },
+        limits: limits(config),
         sink: Box::new(MemorySink::default()),
         services: Box::new(PluginServices::new(LOCAL_KEY, args.source.clone())),
         cancel: tamiz_host::CancelFlag::default(),
     })
+}
+
+/// What one conversion on this machine may use up.
+pub(super) fn limits(config: &Config) -> RunLimits {
+    RunLimits {
+        memory_bytes: usize::try_from(config.plugin.memory_bytes_max).unwrap_or(usize::MAX),
+        deadline: config.plugin.deadline,
+        ..RunLimits::default()
+    }
 }
 
 /// One finding and the records that say the same once more.
