@@ -12,8 +12,11 @@ pub mod database;
 mod door;
 mod error;
 pub mod flags;
+mod limits;
 pub mod migrate;
 mod open;
+mod operator;
+pub mod plan;
 pub mod plugin;
 pub mod postgres;
 pub mod scan;
@@ -66,9 +69,12 @@ enum Command {
     /// Manage API tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Look at plugins
+    /// Write, publish and install plugins, and say what they may do
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Manage plans: what the plugins of their tenants may use up
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
     Scan(scan::ScanArgs),
     Import(scan::ImportArgs),
     #[command(hide = true)]
@@ -115,6 +121,7 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Tenant(command) => block_on(tenant::run(command, flags)),
         Command::Token(command) => block_on(token::run(command, flags)),
         Command::Plugin(command) => plugin::run(command, &flags),
+        Command::Plan(command) => block_on(plan::run(command, flags)),
         Command::Scan(args) => block_on(scan::run(args)),
         Command::Import(args) => block_on(scan::run_import(args)),
         Command::Postgres(args) => block_on(postgres::run(args, flags)),

@@ -28,6 +28,7 @@ use super::{CliError, ConfigFlags};
 /// What can be asked about plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
+    /// The registry
     #[command(flatten)]
     Installed(installed::InstalledCommand),
     /// Make a project for a plugin of your own

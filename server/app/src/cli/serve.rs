@@ -17,6 +17,7 @@ use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
 use crate::api::listen::{self, Limits};
 use crate::api::{self, ApiState};
 use crate::config::{Config, Flag};
+use crate::flow::bundle_plugins::bundle_plugins;
 use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
 use crate::plugins::limits;
@@ -87,6 +88,10 @@ async fn serve(
     let in_process = config.worker.in_process;
     let equipment = in_process.then(|| Equipment::of(config)).transpose()?;
     let platform = open::platform(config.clone(), &database.url).await?;
+    let (store, blobs) = (&platform.store, &platform.blobs);
+    bundle_plugins(store, blobs, &config.plugin.dir, platform.plugins.folder())
+        .await
+        .map_err(|error| CliError::unavailable(&error))?;
     let address = listener.local_addr().map_err(|error| CliError::failed(&error))?;
     let (draining, drained) = watch::channel(false);
     let state = ApiState {

@@ -2,12 +2,12 @@
 
 use clap::Subcommand;
 
+use tamiz_core::TenantId;
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
-use tamiz_store::{Store, tenant};
+use tamiz_store::{ControlTx, Store, plan, tenant};
 
-use super::database::Database;
-use super::{CliError, ConfigFlags, answer, open, start_logs};
-use crate::config::Config;
+use super::operator::{away, tenant_named, with_store};
+use super::{CliError, ConfigFlags, answer};
 use crate::flow;
 
 /// What can be done with tenants.
@@ -16,16 +16,30 @@ pub enum TenantCommand {
     /// Create a tenant
     #[command(after_help = "\
 Examples:
-  tamiz tenant create acme")]
+  tamiz tenant create acme
+  tamiz tenant create acme --plan small")]
     Create {
         /// Its name
         name: String,
         /// Its own limit for one upload, in bytes; the platform's, if not said
         #[arg(long, value_name = "BYTES")]
         upload_bytes_max: Option<u64>,
+        /// Its plan, which says what its plugins may use up
+        #[arg(long, value_name = "NAME", default_value = plan::STANDARD)]
+        plan: String,
         /// A tenant that is there already is no error
         #[arg(long)]
         if_absent: bool,
+    },
+    /// Put a tenant on another plan
+    #[command(after_help = "\
+Examples:
+  tamiz tenant plan acme small")]
+    Plan {
+        /// Its name
+        name: String,
+        /// The plan's name; see `tamiz plan list`
+        plan: String,
     },
     /// List all tenants
     #[command(after_help = "\
@@ -36,43 +50,38 @@ Examples:
 
 pub(super) async fn run(command: TenantCommand, flags: ConfigFlags) -> Result<(), CliError> {
     let config = flags.load(Vec::new())?.config;
-    start_logs(&config.log);
-    let database = Database::shared(&config).await?;
-    let done = with_store(&command, &config, &database.url).await;
-    database.close(config.shutdown_grace).await;
-    done
-}
-
-async fn with_store(command: &TenantCommand, config: &Config, url: &str) -> Result<(), CliError> {
-    let store = open::store(config, url).await?;
-    let done = match command {
+    with_store(&config, async |store| match &command {
         TenantCommand::Create {
             name,
             upload_bytes_max,
+            plan,
             if_absent,
-        } => create(&store, name, *upload_bytes_max, *if_absent).await,
-        TenantCommand::List => list(&store).await,
-    };
-    store.close().await;
-    done
+        } => create(store, name, *upload_bytes_max, plan, *if_absent).await,
+        TenantCommand::Plan { name, plan } => put_on_plan(store, name, plan).await,
+        TenantCommand::List => list(store).await,
+    })
+    .await
 }
 
 async fn create(
     store: &Store,
     name: &str,
     upload_bytes_max: Option<u64>,
+    plan: &str,
     if_absent: bool,
 ) -> Result<(), CliError> {
     let name =
         flow::label("name", name, NAME_CHARACTERS_MAX).map_err(|refusal| CliError::Usage(refusal.message))?;
-    let failed = |error| CliError::unavailable(&error);
-    let mut tx = store.begin_control().await.map_err(failed)?;
+    let mut tx = store.begin_control().await.map_err(away)?;
     match tenant::create(&mut tx, name, upload_bytes_max)
         .await
-        .map_err(failed)?
+        .map_err(away)?
     {
         Some(id) => {
-            tx.commit().await.map_err(failed)?;
+            if plan != plan::STANDARD {
+                assign(&mut tx, id, plan).await?;
+            }
+            tx.commit().await.map_err(away)?;
             answer::print_line(&format!("created tenant {name} ({id})"))
         }
         None if if_absent => answer::print_line(&format!("tenant {name} is there already")),
@@ -80,16 +89,33 @@ async fn create(
     }
 }
 
+async fn put_on_plan(store: &Store, name: &str, plan: &str) -> Result<(), CliError> {
+    let mut tx = store.begin_control().await.map_err(away)?;
+    let id = tenant_named(&mut tx, name).await?;
+    assign(&mut tx, id, plan).await?;
+    tx.commit().await.map_err(away)?;
+    answer::print_line(&format!("tenant {name} is on the plan {plan}"))
+}
+
+async fn assign(tx: &mut ControlTx, tenant: TenantId, plan: &str) -> Result<(), CliError> {
+    if plan::assign(tx, tenant, plan).await.map_err(away)? {
+        Ok(())
+    } else {
+        Err(CliError::Failed(format!(
+            "there is no plan named {plan}; see `tamiz plan list`"
+        )))
+    }
+}
+
 async fn list(store: &Store) -> Result<(), CliError> {
-    let failed = |error| CliError::unavailable(&error);
-    let mut tx = store.begin_control().await.map_err(failed)?;
-    let tenants = tenant::list(&mut tx).await.map_err(failed)?;
+    let mut tx = store.begin_control().await.map_err(away)?;
+    let tenants = tenant::list(&mut tx).await.map_err(away)?;
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["ID", "NAME", "CREATED"]);
+    table.set_header(["ID", "NAME", "PLAN", "CREATED"]);
     for tenant in tenants {
         let created = tenant.created_at.format("%Y-%m-%d %H:%M").to_string();
-        table.add_row([tenant.id.to_string(), tenant.name, created]);
+        table.add_row([tenant.id.to_string(), tenant.name, tenant.plan, created]);
     }
     answer::print_line(&table.to_string())
 }

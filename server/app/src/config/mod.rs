@@ -24,6 +24,7 @@ pub use typed::{
     WorkerSettings,
 };
 pub use value::{DatabaseUrl, Network, duration as parse_duration};
+pub(crate) use value::{count as parse_count, show_size, size as parse_size};
 
 use std::path::PathBuf;
 

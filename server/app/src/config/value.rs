@@ -48,7 +48,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `1048576`, `512MiB`, `1GB`; a bare number counts bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     scaled(text, SIZE_UNITS).ok_or_else(|| "a size such as 512MiB, 1GB or 1048576".to_owned())
 }
 
@@ -63,7 +63,7 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// A whole number.
-pub(super) fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     text.trim()
         .replace('_', "")
         .parse()
@@ -92,7 +92,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// Sizes as people write them.
-pub(super) fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     let unit = SIZE_UNITS[..4]
         .iter()
         .rev()

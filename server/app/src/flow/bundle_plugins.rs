@@ -6,7 +6,8 @@
 //! Not here: loading the folder (the host), and what taking an older one's place means
 //! ([`tamiz_store::plugin::bundle`]).
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,7 +32,10 @@ pub async fn bundle_plugins(
     loaded: &Registry,
 ) -> Result<(), FlowError> {
     let mut components = Vec::with_capacity(loaded.plugins().len());
-    for (file_name, component) in read(folder).await? {
+    for path in component_files(folder).await? {
+        let Some(component) = read(&path).await? else {
+            continue;
+        };
         let digest = ComponentDigest::of(&component);
         // one that was refused, or that came after loading, is not registered
         let Some(plugin) = with_digest(loaded, digest) else {
@@ -40,6 +44,11 @@ pub async fn bundle_plugins(
         store_bytes(blobs, component, digest)
             .await
             .map_err(|error| FlowError::fault("storing a bundled plugin", error))?;
+        let file_name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         components.push((file_name, Facts::of(&plugin, digest)));
     }
     let rows: Vec<_> = components
@@ -73,27 +82,29 @@ fn with_digest(loaded: &Registry, digest: ComponentDigest) -> Option<Arc<Plugin>
     plugins.find(|plugin| plugin.sha256() == digest).cloned()
 }
 
-/// The components of the folder with their file names, each read once.
-async fn read(folder: &Path) -> Result<Vec<(String, Bytes)>, FlowError> {
-    let folder = folder.to_owned();
-    let reading = move || {
-        let mut components = Vec::new();
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            let is_component = path.extension().is_some_and(|extension| extension == "wasm");
-            if is_component && path.metadata()?.len() <= COMPONENT_BYTES_MAX {
-                let name = path
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                components.push((name, Bytes::from(std::fs::read(&path)?)));
-            }
+/// One component; `None` for a file that is larger than any, and for one that is gone meanwhile.
+async fn read(path: &Path) -> Result<Option<Bytes>, FlowError> {
+    let failed = |error| FlowError::fault("reading a bundled plugin", error);
+    match tokio::fs::metadata(path).await {
+        Ok(metadata) if metadata.len() > COMPONENT_BYTES_MAX => return Ok(None),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    }
+    Ok(Some(tokio::fs::read(path).await.map_err(failed)?.into()))
+}
+
+/// The components of the folder by name; how many there may be was checked when they were loaded.
+async fn component_files(folder: &Path) -> Result<Vec<PathBuf>, FlowError> {
+    let failed = |error| FlowError::fault("listing the plugin folder", error);
+    let mut files = Vec::new();
+    let mut entries = tokio::fs::read_dir(folder).await.map_err(failed)?;
+    while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            files.push(path);
         }
-        Ok::<_, std::io::Error>(components)
-    };
-    tokio::task::spawn_blocking(reading)
-        .await
-        .map_err(|error| FlowError::fault("waiting for the plugin folder", error))?
-        .map_err(|error| FlowError::fault("reading the plugin folder", error))
+    }
+    files.sort();
+    Ok(files)
 }

@@ -1,0 +1,90 @@
+//! `tamiz plan`: what the plugins of the tenants on a plan may use up.
+
+use clap::Subcommand;
+use tamiz_core::plugin::LimitSet;
+use tamiz_store::plan::{self, Plan};
+use tamiz_store::tenant;
+
+use super::operator::{away, in_transaction};
+use super::{CliError, ConfigFlags, answer, limits};
+use crate::config::Config;
+
+/// A plan's name, in characters; lower-case letters, digits and inner hyphens.
+const NAME_CHARACTERS_MAX: usize = 40;
+
+/// What can be done with plans.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// List the plans with their limits and tenants
+    #[command(after_help = "\
+Examples:
+  tamiz plan list")]
+    List,
+    /// Make a plan, or change its limits; those that are not said stay
+    #[command(after_help = format!("{}\n\n\
+Examples:
+  tamiz plan set small memory-bytes=128MiB deadline-seconds=1m instances-max=1
+  tamiz plan set standard findings-max=100000
+  tamiz plan set small instances-max=default", limits::HELP))]
+    Set {
+        /// Its name; lower-case letters, digits and hyphens
+        name: String,
+        /// LIMIT=VALUE
+        #[arg(value_name = "LIMIT=VALUE")]
+        limits: Vec<String>,
+    },
+}
+
+pub(super) async fn run(command: PlanCommand, flags: ConfigFlags) -> Result<(), CliError> {
+    let config = flags.load(Vec::new())?.config;
+    match command {
+        PlanCommand::List => list(&config).await,
+        PlanCommand::Set { name, limits } => set(&config, name, &limits).await,
+    }
+}
+
+async fn list(config: &Config) -> Result<(), CliError> {
+    let (plans, tenants) = in_transaction(config, async |tx| {
+        let plans = plan::list(tx).await.map_err(away)?;
+        Ok((plans, tenant::list(tx).await.map_err(away)?))
+    })
+    .await?;
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["NAME", "TENANTS", "LIMITS"]);
+    for plan in plans {
+        let count = tenants.iter().filter(|tenant| tenant.plan == plan.name).count();
+        table.add_row([plan.name, count.to_string(), limits::show(&plan.limits)]);
+    }
+    answer::print_line(&table.to_string())
+}
+
+async fn set(config: &Config, name: String, pairs: &[String]) -> Result<(), CliError> {
+    let fits = (1..=NAME_CHARACTERS_MAX).contains(&name.len())
+        && !name.starts_with('-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !fits {
+        return Err(CliError::Usage(format!(
+            "{name}: must be lower-case letters, digits and hyphens, at most {NAME_CHARACTERS_MAX}"
+        )));
+    }
+    let plan = in_transaction(config, async |tx| {
+        let plans = plan::list(tx).await.map_err(away)?;
+        let there = plans.into_iter().find(|plan| plan.name == name);
+        let so_far = there.map_or(LimitSet::NONE, |plan| plan.limits);
+        let plan = Plan {
+            limits: limits::apply(so_far, pairs)?,
+            name,
+        };
+        plan::put(tx, &plan).await.map_err(away)?;
+        Ok(plan)
+    })
+    .await?;
+    answer::print_line(&format!(
+        "plan {} has limits: {}",
+        plan.name,
+        limits::show(&plan.limits)
+    ))
+}
