@@ -20,8 +20,8 @@ use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 use tamiz_core::{Diagnostic, Finding};
 use tamiz_host::{
-    ArtifactHandle, ArtifactMeta, CancelFlag, ConvertRequest, ConvertSink, Converted, Host, HostConfig,
-    Input, NoSources, Plugin, RunLimits, SecretKey, SinkError, StoredArtifact,
+    ArtifactHandle, ArtifactMeta, CancelFlag, ConvertRequest, ConvertSink, Converted, Grants, Host,
+    HostConfig, Input, NoSources, Plugin, RunLimits, ScanRequest, SecretKey, SinkError, StoredArtifact,
 };
 use tamiz_sdk::memory::{CountingHost, MemoryInput};
 use tamiz_sdk::model::IoError;
@@ -256,7 +256,8 @@ fn in_wasm(plugin: &Plugin, report: Box<dyn Report>, bytes: u64) -> Outcome<Took
     let clock = Clock::start();
     let converted = plugin.convert(ConvertRequest {
         inputs: vec![Input::seekable("report", report).with_size_bytes(bytes)],
-        options: "{}".to_owned(),
+        request: ScanRequest::of_report("{}"),
+        grants: Grants::none(),
         limits: RunLimits {
             memory_bytes: GUEST_MEMORY_BYTES,
             findings_max: u32::MAX,

@@ -23,10 +23,45 @@ const COMPONENTS_MAX: u64 = 64;
 /// Instances, aliases, types, canonical functions, imports, exports and globals, all together: a
 /// component of many empty parts is a bomb, too. `CPython` has fewer than 30,000.
 const PARTS_MAX: u64 = 100_000;
-/// The namespace of all that a plugin may import.
-const IMPORT_PREFIX: &str = "tamiz:scanner/";
-/// Followed by the patch version: additions only, so every one links.
-const IMPORT_VERSION: &str = "@0.1.";
+/// All that a plugin may import: a namespace, its interfaces (empty for every one), and the versions that
+/// link to the one that is here.
+const IMPORTS: [(&str, &[&str], Version); 8] = [
+    ("tamiz:scanner/", &["types", "host"], Version::Patch("0.1")),
+    (
+        "tamiz:scanner/",
+        &["types", "host", "records"],
+        Version::Minor("1"),
+    ),
+    ("wasi:cli/", &[], Version::Patch("0.2")),
+    ("wasi:clocks/", &[], Version::Patch("0.2")),
+    ("wasi:filesystem/", &[], Version::Patch("0.2")),
+    ("wasi:io/", &[], Version::Patch("0.2")),
+    ("wasi:random/", &[], Version::Patch("0.2")),
+    ("wasi:sockets/", &[], Version::Patch("0.2")),
+];
+
+/// Additions only, so that every later one links.
+enum Version {
+    /// Followed by `.` and a number.
+    Patch(&'static str),
+    /// Followed by `.`, a number, `.` and a number.
+    Minor(&'static str),
+}
+
+impl Version {
+    fn matches(&self, version: &str) -> bool {
+        let (fixed, free) = match self {
+            Self::Patch(fixed) => (fixed, 1),
+            Self::Minor(fixed) => (fixed, 2),
+        };
+        let rest = version
+            .strip_prefix(fixed)
+            .and_then(|rest| rest.strip_prefix('.'));
+        rest.is_some_and(|rest| {
+            rest.split('.').count() == free && rest.split('.').all(|part| part.parse::<u32>().is_ok())
+        })
+    }
+}
 
 /// Why a component is refused without trying to compile it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -52,7 +87,10 @@ pub enum ComponentRefusal {
         limit: u64,
     },
     /// It wants something that plugins do not get.
-    #[error("it imports `{name}`, plugins may import tamiz:scanner@0.1 only")]
+    #[error(
+        "it imports `{name}`, plugins may import tamiz:scanner 0.1 or 1 and, of WASI 0.2, \
+         cli, clocks, filesystem, io, random and sockets, all of them empty"
+    )]
     ForbiddenImport {
         /// The import.
         name: String,
@@ -150,12 +188,13 @@ fn check_body(body: &FunctionBody<'_>) -> Result<(), ComponentRefusal> {
 }
 
 fn check_import(name: &str) -> Result<(), ComponentRefusal> {
-    let known = name
-        .strip_prefix(IMPORT_PREFIX)
-        .and_then(|rest| rest.split_once(IMPORT_VERSION))
-        .is_some_and(|(interface, patch)| {
-            matches!(interface, "types" | "host") && patch.parse::<u32>().is_ok()
-        });
+    let known = name.split_once('@').is_some_and(|(path, version)| {
+        IMPORTS.iter().any(|(namespace, interfaces, versions)| {
+            let interface = path.strip_prefix(namespace);
+            interface.is_some_and(|it| interfaces.is_empty() || interfaces.contains(&it))
+                && versions.matches(version)
+        })
+    });
     if known {
         Ok(())
     } else {
@@ -187,14 +226,26 @@ mod tests {
 
     #[test]
     fn only_released_interfaces_of_tamiz_may_be_imported() {
-        for known in ["tamiz:scanner/host@0.1.0", "tamiz:scanner/types@0.1.12"] {
+        for known in [
+            "tamiz:scanner/host@0.1.0",
+            "tamiz:scanner/types@0.1.12",
+            "tamiz:scanner/records@1.0.0",
+            "tamiz:scanner/host@1.3.1",
+            "wasi:cli/environment@0.2.6",
+            "wasi:sockets/tcp@0.2.0",
+        ] {
             assert_eq!(check_import(known), Ok(()), "{known}");
         }
         for forbidden in [
-            "wasi:cli/environment@0.2.0",
+            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:cli/environment@0.3.0",
+            "wasi:cli/environment",
             "tamiz:scanner/host@0.2.0",
+            "tamiz:scanner/host@2.0.0",
+            "tamiz:scanner/host@1.0",
             "tamiz:scanner/host",
-            "tamiz:scanner/fetch@0.1.0",
+            "tamiz:scanner/fetch@1.0.0",
+            "tamiz:scanner/records@0.1.0",
             "tamiz:scanner/host@0.1.0-evil",
             "env",
         ] {

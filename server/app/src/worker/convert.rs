@@ -16,7 +16,7 @@ use tamiz_core::summary::{self, Summary};
 use tamiz_core::{Diagnostic, Finding, FindingId, LogLevel, Refusal, RefusalCode};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Input, Plugin, Progress, RunLimits, SinkError, StoredArtifact,
+    Grants, Input, Plugin, Progress, RunLimits, ScanRequest, SinkError, StoredArtifact,
 };
 use tamiz_store::finding::NewOccurrence;
 use tamiz_store::pcap_session::NewPcapSession;
@@ -83,7 +83,8 @@ async fn run(
     }
     let request = ConvertRequest {
         inputs,
-        options: options.to_owned(),
+        request: ScanRequest::of_report(options),
+        grants: Grants::none(),
         limits: RunLimits {
             memory_bytes: usize::try_from(settings.memory_bytes_max).unwrap_or(usize::MAX),
             deadline: settings.deadline,

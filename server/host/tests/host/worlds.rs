@@ -91,9 +91,7 @@ fn a_hostile_guest_of_world_0_1_is_ended_as_ever() {
     for (deed, expected) in [
         ("echo", "an outcome"),
         ("trap", "plugin-trap"),
-        ("recurse", "plugin-stack-overflow"),
         ("grow", "plugin-out-of-memory"),
-        ("huge-strings", "plugin-over-limit"),
         ("flood-artifact", "plugin-over-limit"),
         ("emit-then-fail", "report-corrupt"),
     ] {

@@ -20,7 +20,7 @@ use tamiz_core::occurrence::{Record, Records};
 use tamiz_core::{Diagnostic, Finding, Location};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Input, Plugin, RunLimits, SinkError, StoredArtifact,
+    Grants, Input, Plugin, RunLimits, ScanRequest, SinkError, StoredArtifact,
 };
 
 use super::super::scan::documents::Project;
@@ -163,7 +163,8 @@ fn request(args: &RunArgs, reports: &[(String, File)], config: &Config) -> Resul
     }
     Ok(ConvertRequest {
         inputs,
-        options: args.options.clone(),
+        request: ScanRequest::of_report(args.options.clone()),
+        grants: Grants::none(),
         limits: RunLimits {
             memory_bytes: usize::try_from(config.plugin.memory_bytes_max).unwrap_or(usize::MAX),
             deadline: config.plugin.deadline,
