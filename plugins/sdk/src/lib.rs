@@ -66,9 +66,9 @@ macro_rules! export_scanner {
 
                 fn convert(
                     inputs: Vec<$crate::bindings::tamiz::scanner::host::Input>,
-                    options: String,
+                    request: $crate::model::ScanRequest,
                 ) -> Result<$crate::model::Outcome, $crate::model::ConvertError> {
-                    $crate::guest::convert::<$scanner>(inputs, &options)
+                    $crate::guest::convert::<$scanner>(inputs, &request)
                 }
             }
 
