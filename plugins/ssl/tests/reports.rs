@@ -51,7 +51,7 @@ fn a_dead_target_is_refused_by_name() {
         let answer = kit().convert(&kit().report(name));
         match answer.outcome {
             Err(ConvertError::Corrupt(broken)) => {
-                assert!(broken.message.contains(says), "{name}: {broken:?}")
+                assert!(broken.message.contains(says), "{name}: {broken:?}");
             }
             other => assert!(other.is_err(), "{name}: {other:?}"),
         }
