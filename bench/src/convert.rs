@@ -20,8 +20,8 @@ use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 use tamiz_core::{Diagnostic, Finding};
 use tamiz_host::{
-    ArtifactHandle, ArtifactMeta, CancelFlag, ConvertRequest, ConvertSink, Converted, Host, HostConfig,
-    Input, NoSources, Plugin, RunLimits, SecretKey, SinkError, StoredArtifact,
+    ArtifactHandle, ArtifactMeta, CancelFlag, ConvertRequest, ConvertSink, Converted, Grants, Host,
+    HostConfig, Input, NoSources, Plugin, RunLimits, ScanRequest, SecretKey, SinkError, StoredArtifact,
 };
 use tamiz_sdk::memory::{CountingHost, MemoryInput};
 use tamiz_sdk::model::IoError;
@@ -234,7 +234,12 @@ pub(crate) fn measure(report: &[u8], results: usize, plugin: &Path, runs: usize)
         let began = Instant::now();
         let input = Box::new(MemoryInput::new("report.json", shared.clone()));
         let mut host = CountingHost::default();
-        tamiz_codeaudit::convert(vec![input], "{}", &mut host).map_err(|error| format!("{error:?}"))?;
+        tamiz_codeaudit::convert(
+            vec![input],
+            &tamiz_sdk::model::ScanRequest::report("{}"),
+            &mut host,
+        )
+        .map_err(|error| format!("{error:?}"))?;
         native.push(began.elapsed().as_secs_f64());
         if took.findings as usize != results || host.findings != results {
             let (found, same) = (took.findings, host.findings);
@@ -256,7 +261,8 @@ fn in_wasm(plugin: &Plugin, report: Box<dyn Report>, bytes: u64) -> Outcome<Took
     let clock = Clock::start();
     let converted = plugin.convert(ConvertRequest {
         inputs: vec![Input::seekable("report", report).with_size_bytes(bytes)],
-        options: "{}".to_owned(),
+        request: ScanRequest::of_report("{}"),
+        grants: Grants::none(),
         limits: RunLimits {
             memory_bytes: GUEST_MEMORY_BYTES,
             findings_max: u32::MAX,

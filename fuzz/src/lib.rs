@@ -13,7 +13,7 @@ mod unpack;
 use std::io::Write;
 
 use tamiz_sdk::memory::{MemoryHost, MemoryInput};
-use tamiz_sdk::model::{Completeness, Outcome};
+use tamiz_sdk::model::{Completeness, Outcome, ScanRequest};
 use tamiz_sdk::test_kit::Answer;
 use tamiz_sdk::{Input, Scanner};
 use tokio_util::sync::CancellationToken;
@@ -100,7 +100,7 @@ fn answer<S: Scanner>(input: MemoryInput) -> Answer {
     host.sources.insert(SOURCE.0.to_owned(), SOURCE.1.to_vec());
     let inputs: Vec<Box<dyn Input>> = vec![Box::new(input)];
     Answer {
-        outcome: S::convert(inputs, "{}", &mut host),
+        outcome: S::convert(inputs, &ScanRequest::report("{}"), &mut host),
         host,
     }
 }

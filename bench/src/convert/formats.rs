@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tamiz_sdk::Scanner;
 use tamiz_sdk::memory::CountingHost;
+use tamiz_sdk::model::ScanRequest;
 
 use super::capture::CaptureSeed;
 use super::grow::Seed;
@@ -116,7 +117,8 @@ pub(super) const FORMATS: [Format; 8] = [
 const SEMGREP_MARKS: [&str; 4] = ["\"path\":\"", "\"line\":", "\"col\":", "\"offset\":"];
 
 fn natively<S: Scanner>(input: Box<dyn tamiz_sdk::Input>, host: &mut CountingHost) -> Outcome<u32> {
-    let outcome = S::convert(vec![input], "{}", host).map_err(|error| format!("{error:?}"))?;
+    let outcome =
+        S::convert(vec![input], &ScanRequest::report("{}"), host).map_err(|error| format!("{error:?}"))?;
     Ok(outcome.findings)
 }
 

@@ -7,7 +7,7 @@
 //! read with what they carry.
 
 use tamiz_sdk::json::{JsonReader, Kind};
-use tamiz_sdk::model::{ConvertError, Outcome};
+use tamiz_sdk::model::{ConvertError, Outcome, ScanRequest};
 use tamiz_sdk::report::{Converter, Format, Head, Recognition, Session, Source, Stop, small_text};
 use tamiz_sdk::{Host, Input, clean_line};
 
@@ -33,10 +33,10 @@ const QUOTE_BYTES: usize = 40;
 /// breaks off in its envelope.
 pub fn convert(
     inputs: Vec<Box<dyn Input>>,
-    options: &str,
+    request: &ScanRequest,
     host: &mut dyn Host,
 ) -> Result<Outcome, ConvertError> {
-    let options = options::parse(options).map_err(ConvertError::BadOptions)?;
+    let options = options::parse(&request.options).map_err(ConvertError::BadOptions)?;
     CONVERTER.convert(inputs, options, host)
 }
 

@@ -39,6 +39,7 @@ impl Scanner for CodeAudit {
             scan_type: "codeaudit".to_owned(),
             formats: convert::CONVERTER.formats(),
             options_schema: Options::schema(options::KNOWN),
+            capabilities: Vec::new(),
         }
     }
 
@@ -48,10 +49,10 @@ impl Scanner for CodeAudit {
 
     fn convert(
         inputs: Vec<Box<dyn Input>>,
-        options: &str,
+        request: &ScanRequest,
         host: &mut dyn Host,
     ) -> Result<Outcome, ConvertError> {
-        convert(inputs, options, host)
+        convert(inputs, request, host)
     }
 }
 

@@ -7,8 +7,8 @@ use std::io::{BufRead, Read};
 
 use serde::Deserialize;
 use tamiz_sdk::model::{
-    ArtifactMeta, Completeness, ConvertError, Description, Diagnostic, Finding, Format, IoError, LogLevel,
-    Outcome, PlanError, ScanRequest, Severity, ToolOutput, ToolRun,
+    ArtifactMeta, ConvertError, Description, Diagnostic, Finding, Format, IoError, LogLevel, Outcome,
+    PlanError, ScanRequest, Severity, ToolOutput, ToolRun,
 };
 use tamiz_sdk::{Emitter, FindingBuilder, Host, Input, InputReader, Scanner};
 
@@ -90,6 +90,7 @@ impl Scanner for Hostile {
             }],
             options_schema: r#"{"type":"object","required":["do"],"properties":{"do":{"type":"string"}}}"#
                 .to_owned(),
+            capabilities: Vec::new(),
         }
     }
 
@@ -116,11 +117,11 @@ impl Scanner for Hostile {
 
     fn convert(
         mut inputs: Vec<Box<dyn Input>>,
-        options: &str,
+        request: &ScanRequest,
         host: &mut dyn Host,
     ) -> Result<Outcome, ConvertError> {
-        let options: Options =
-            serde_json::from_str(options).map_err(|error| ConvertError::BadOptions(error.to_string()))?;
+        let options: Options = serde_json::from_str(&request.options)
+            .map_err(|error| ConvertError::BadOptions(error.to_string()))?;
         match options.r#do {
             Deed::Echo => echo(&mut inputs, host),
             Deed::Loop => forever(),
@@ -167,7 +168,7 @@ impl Scanner for Hostile {
             }
             Deed::EmitThenFail => {
                 emit_some(host)?;
-                Err(ConvertError::Corrupt("failed as asked".to_owned()))
+                Err(ConvertError::corrupt("failed as asked", outcome(15)))
             }
             Deed::BadFinding => bad_finding(host),
             Deed::LyingOutcome => Ok(Outcome {
@@ -185,13 +186,11 @@ impl Scanner for Hostile {
 
 fn outcome(findings: u32) -> Outcome {
     Outcome {
-        completeness: Completeness::Complete,
         format: "hostile-lines".to_owned(),
         tool: Some("hostile".to_owned()),
-        tool_version: None,
         records: findings,
         findings,
-        skipped: 0,
+        ..Outcome::default()
     }
 }
 
@@ -216,8 +215,12 @@ fn artifact_meta() -> ArtifactMeta {
     }
 }
 
+fn broken(problem: impl std::fmt::Display) -> ConvertError {
+    ConvertError::corrupt(problem.to_string(), outcome(0))
+}
+
 fn refused(error: IoError) -> ConvertError {
-    ConvertError::Corrupt(format!("the host refused: {error}"))
+    broken(format!("the host refused: {error}"))
 }
 
 fn echo(inputs: &mut [Box<dyn Input>], host: &mut dyn Host) -> Result<Outcome, ConvertError> {
@@ -225,7 +228,7 @@ fn echo(inputs: &mut [Box<dyn Input>], host: &mut dyn Host) -> Result<Outcome, C
     let mut lines = 0;
     for input in inputs {
         for line in InputReader::new(input.as_mut()).split(b'\n') {
-            let line = line.map_err(|error| ConvertError::Corrupt(error.to_string()))?;
+            let line = line.map_err(broken)?;
             emitter
                 .emit(finding("line", &String::from_utf8_lossy(&line)))
                 .map_err(refused)?;
@@ -241,7 +244,7 @@ fn lines(inputs: &mut [Box<dyn Input>]) -> Result<Vec<String>, ConvertError> {
     let mut lines = Vec::new();
     for input in inputs {
         for line in InputReader::new(input.as_mut()).lines() {
-            lines.push(line.map_err(|error| ConvertError::Corrupt(error.to_string()))?);
+            lines.push(line.map_err(broken)?);
         }
     }
     Ok(lines)
@@ -255,7 +258,7 @@ fn open_sources(inputs: &mut [Box<dyn Input>], host: &mut dyn Host) -> Result<Ou
             content.clear();
             InputReader::new(source.as_mut())
                 .read_to_string(&mut content)
-                .map_err(|error| ConvertError::Corrupt(error.to_string()))?;
+                .map_err(broken)?;
         }
         host.emit_findings(&[finding("source", &content)])
             .map_err(refused)?;
@@ -314,9 +317,7 @@ fn flood(mut wave: impl FnMut() -> Result<(), IoError>) -> Result<Outcome, Conve
             refusals += 1;
         }
         if refusals > REFUSALS_MAX {
-            return Err(ConvertError::Corrupt(
-                "refused a million times and still alive".to_owned(),
-            ));
+            return Err(broken("refused a million times and still alive"));
         }
     }
 }
@@ -334,10 +335,10 @@ fn read_after_end(inputs: &mut [Box<dyn Input>]) -> Result<Outcome, ConvertError
         let mut rest = Vec::new();
         InputReader::new(input.as_mut())
             .read_to_end(&mut rest)
-            .map_err(|error| ConvertError::Corrupt(error.to_string()))?;
+            .map_err(broken)?;
         for _ in 0..1000 {
             if !input.read(u32::MAX).map_err(refused)?.is_empty() {
-                return Err(ConvertError::Corrupt("bytes after the end".to_owned()));
+                return Err(broken("bytes after the end"));
             }
         }
     }

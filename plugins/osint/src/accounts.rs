@@ -222,7 +222,7 @@ impl Account<'_> {
                 "does not know whether {} has an account at {}: `{}`",
                 self.user, self.site, self.status
             );
-            session.lose_record("account-unknown", record, &why);
+            session.gap_record("account-unknown", record, &why);
             return Ok(());
         }
         let named = if self.url.is_empty() { self.site } else { self.url };

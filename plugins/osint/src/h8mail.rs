@@ -147,7 +147,7 @@ fn target(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> 
             "{}: `pwn_num` is {untold} more than it tells of; {UNTOLD_MAX} are listed",
             element.name()
         );
-        session.gap("count-too-large", &message, Some(element.span));
+        session.unread("count-too-large", &message, Some(element.span));
     }
     for _ in 0..untold.clamp(0, UNTOLD_MAX) {
         let finding = FindingBuilder::new(TOOL, "breached-address")

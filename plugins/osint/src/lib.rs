@@ -77,6 +77,7 @@ impl Scanner for Osint {
             scan_type: "osint".to_owned(),
             formats: CONVERTER.formats(),
             options_schema: Options::schema(plan::KNOWN),
+            capabilities: Vec::new(),
         }
     }
 
@@ -86,11 +87,11 @@ impl Scanner for Osint {
 
     fn convert(
         inputs: Vec<Box<dyn Input>>,
-        options: &str,
+        request: &ScanRequest,
         host: &mut dyn Host,
     ) -> Result<Outcome, ConvertError> {
-        let options =
-            Options::parse(options, CONVERTER.plugin, plan::KNOWN).map_err(ConvertError::BadOptions)?;
+        let options = Options::parse(&request.options, CONVERTER.plugin, plan::KNOWN)
+            .map_err(ConvertError::BadOptions)?;
         CONVERTER.convert(inputs, options, host)
     }
 }

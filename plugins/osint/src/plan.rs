@@ -79,6 +79,7 @@ mod tests {
         ScanRequest {
             target_kind: target_kind.to_owned(),
             target: String::new(),
+            addresses: Vec::new(),
             options: options.to_owned(),
         }
     }

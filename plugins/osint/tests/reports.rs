@@ -76,7 +76,9 @@ fn a_report_that_proves_no_answer_is_refused() {
         ("[]", "empty list"),
     ] {
         match kit().convert(text.as_bytes()).outcome {
-            Err(ConvertError::Corrupt(message)) => assert!(message.contains(says), "{text}: {message}"),
+            Err(ConvertError::Corrupt(broken)) => {
+                assert!(broken.message.contains(says), "{text}: {broken:?}");
+            }
             other => assert!(other.is_err(), "{text}: {other:?}"),
         }
     }

@@ -83,10 +83,10 @@ impl Analysis {
             packet: self.number,
             time: self.time,
             // A report of more than 4 GiB is refused before it comes here.
-            span: Span {
-                offset: u32::try_from(offset).unwrap_or(u32::MAX),
-                length: record.whole_bytes as u32,
-            },
+            span: Span::new(
+                u32::try_from(offset).unwrap_or(u32::MAX),
+                record.whole_bytes as u32,
+            ),
         };
         if packet.carried == Carried::Fragment {
             let joined = self.fragments.take(&packet, bytes, moment);

@@ -1,6 +1,6 @@
 //! What pcap reads.
 
-use tamiz_sdk::model::{ConvertError, Outcome};
+use tamiz_sdk::model::{ConvertError, Outcome, ScanRequest};
 use tamiz_sdk::report::{Converter, EmptyList, Options};
 use tamiz_sdk::{Host, Input};
 
@@ -29,9 +29,10 @@ pub(crate) const CONVERTER: Converter = Converter {
 /// breaks off before anything could be read.
 pub fn convert(
     inputs: Vec<Box<dyn Input>>,
-    options: &str,
+    request: &ScanRequest,
     host: &mut dyn Host,
 ) -> Result<Outcome, ConvertError> {
-    let options = Options::parse(options, CONVERTER.plugin, plan::KNOWN).map_err(ConvertError::BadOptions)?;
+    let options =
+        Options::parse(&request.options, CONVERTER.plugin, plan::KNOWN).map_err(ConvertError::BadOptions)?;
     CONVERTER.convert(inputs, options, host)
 }

@@ -57,6 +57,7 @@ impl Scanner for Pcap {
             scan_type: "pcap".to_owned(),
             formats: CONVERTER.formats(),
             options_schema: Options::schema(plan::KNOWN),
+            capabilities: Vec::new(),
         }
     }
 
@@ -66,9 +67,9 @@ impl Scanner for Pcap {
 
     fn convert(
         inputs: Vec<Box<dyn Input>>,
-        options: &str,
+        request: &ScanRequest,
         host: &mut dyn Host,
     ) -> Result<Outcome, ConvertError> {
-        convert(inputs, options, host)
+        convert(inputs, request, host)
     }
 }

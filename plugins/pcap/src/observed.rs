@@ -125,7 +125,7 @@ pub(crate) fn completeness(read: &Result<(), Stop>, session: &Session<'_>) -> &'
     match read {
         Err(Stop::Full(_)) => "partial",
         Err(_) => "truncated",
-        Ok(()) if session.partial => "partial",
+        Ok(()) if session.is_partial() => "partial",
         Ok(()) => "complete",
     }
 }

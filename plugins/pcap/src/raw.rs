@@ -90,7 +90,7 @@ fn read(source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
     tell_oddities(capture.oddities(), session);
     for (link, count) in analysis.undecoded() {
         let message = format!("{count} packets of link type {link} were counted and not looked into");
-        session.gap("link-type-not-decoded", &message, None);
+        session.unread("link-type-not-decoded", &message, None);
     }
     let mut stop = None;
     let packets = analysis.packets();
@@ -104,13 +104,13 @@ fn read(source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
             Damage::Io(_) => stop = Some(Stop::Refused(message)),
             Damage::Broken(_) => {
                 let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-                session.lose("record-unreadable", &message, Span { offset, length: 0 });
+                session.lose("record-unreadable", &message, Span::new(offset, 0));
             }
         }
     }
     let completeness = match &stop {
         Some(_) => "truncated",
-        None if session.partial => "partial",
+        None if session.is_partial() => "partial",
         None => "complete",
     };
     let ended = analysis.finish(session.host());

@@ -1,5 +1,6 @@
-//! What `wit-bindgen` makes of `wit/scanner.wit`.
+//! What `wit-bindgen` makes of `wit/scanner.wit`, world 1.0.
 //!
+//! `wit` is a link to the repository's `wit/v1`; a vendored copy of this crate has the file in its place.
 //! Not meant to be read: plugins see the re-exports of the crate root and [`crate::model`].
 
 #![expect(
@@ -9,7 +10,7 @@
 )]
 
 wit_bindgen::generate!({
-    path: "../../wit",
+    path: "wit",
     world: "scanner",
     pub_export_macro: true,
     default_bindings_module: "tamiz_sdk::bindings",

@@ -5,7 +5,7 @@
 
 use crate::host::Host;
 use crate::limits::{BATCH_BYTES, BATCH_FINDINGS};
-use crate::model::{Finding, IoError, Location, NetworkEndpoint};
+use crate::model::{Finding, FlowStep, IoError, Location, NetworkEndpoint, Suppression};
 
 /// Collects findings and hands them over in batches.
 pub struct Emitter<'host> {
@@ -115,6 +115,7 @@ fn weight(finding: &Finding) -> usize {
         &finding.category,
         &finding.cvss_vector,
         &finding.remediation,
+        &finding.fix,
         &finding.tool_fingerprint,
     ];
     let lists = [&finding.cve, &finding.references, &finding.tags];
@@ -129,6 +130,16 @@ fn weight(finding: &Finding) -> usize {
             .map(|(key, value)| 2 * TEXT_BYTES + key.len() + value.len())
             .sum::<usize>()
         + finding.locations.iter().map(location_weight).sum::<usize>()
+        + finding.suppressions.iter().map(suppression_weight).sum::<usize>()
+        + finding.code_flow.iter().map(step_weight).sum::<usize>()
+}
+
+fn suppression_weight(suppression: &Suppression) -> usize {
+    2 * TEXT_BYTES + suppression.kind.len() + optional(suppression.justification.as_ref())
+}
+
+fn step_weight(step: &FlowStep) -> usize {
+    TEXT_BYTES + location_weight(&step.location) + optional(step.message.as_ref())
 }
 
 fn location_weight(location: &Location) -> usize {
@@ -156,7 +167,8 @@ fn optional(text: Option<&String>) -> usize {
 mod tests {
     use super::Emitter;
     use crate::limits::{
-        BATCH_BYTES, BATCH_FINDINGS, CALL_BYTES, EXTRA_BYTES, LIST_ENTRIES, MESSAGE_BYTES, WORD_BYTES,
+        BATCH_BYTES, BATCH_FINDINGS, CALL_BYTES, EXTRA_BYTES, FIX_BYTES, LIST_ENTRIES, MESSAGE_BYTES,
+        WORD_BYTES,
     };
     use crate::memory::MemoryHost;
     use crate::model::{Finding, FindingBuilder, IoError, Location, UrlLocation};
@@ -198,16 +210,20 @@ mod tests {
         let mut finding = FindingBuilder::new("demo", &long(WORD_BYTES))
             .title(&long(MESSAGE_BYTES))
             .message(&long(MESSAGE_BYTES))
-            .remediation(&long(MESSAGE_BYTES));
+            .remediation(&long(MESSAGE_BYTES))
+            .fix(&long(FIX_BYTES));
         for entry in 0..=LIST_ENTRIES {
             let text = format!("{entry}{}", long(MESSAGE_BYTES));
+            let place = Location::Url(UrlLocation {
+                url: text.clone(),
+                method: Some(text.clone()),
+                parameter: Some(text.clone()),
+                evidence: Some(text.clone()),
+            });
             finding = finding
-                .location(Location::Url(UrlLocation {
-                    url: text.clone(),
-                    method: Some(text.clone()),
-                    parameter: Some(text.clone()),
-                    evidence: Some(text.clone()),
-                }))
+                .location(place.clone())
+                .flow_step(place, &text)
+                .suppression(&text, &text)
                 .cwe(entry as u32)
                 .cve(&text)
                 .reference(&format!("https://{text}"))

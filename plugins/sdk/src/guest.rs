@@ -4,18 +4,20 @@
 
 use crate::bindings::tamiz::scanner::host;
 use crate::host::{Artifact, Host, Input, Scanner};
-use crate::model::{ArtifactMeta, ConvertError, Diagnostic, Finding, IoError, LogLevel, Outcome};
+use crate::model::{
+    ArtifactMeta, ConvertError, Diagnostic, Finding, IoError, LogLevel, Outcome, ScanRequest,
+};
 
 /// Runs a scanner's `convert` on the component's own inputs.
 ///
 /// # Errors
 /// Whatever the scanner answers.
-pub fn convert<S: Scanner>(inputs: Vec<host::Input>, options: &str) -> Result<Outcome, ConvertError> {
+pub fn convert<S: Scanner>(inputs: Vec<host::Input>, request: &ScanRequest) -> Result<Outcome, ConvertError> {
     let inputs = inputs
         .into_iter()
         .map(|input| Box::new(ComponentInput(input)) as Box<dyn Input>)
         .collect();
-    S::convert(inputs, options, &mut ComponentHost)
+    S::convert(inputs, request, &mut ComponentHost)
 }
 
 struct ComponentHost;

@@ -20,13 +20,14 @@ pub trait Scanner {
     /// [`PlanError`] when the options do not fit or the target is of a kind that is not scanned.
     fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError>;
 
-    /// Turns reports into findings.
+    /// Turns reports into findings. The request is the one that was planned for; a report that somebody
+    /// uploaded has the target kind `report` and no target.
     ///
     /// # Errors
     /// [`ConvertError`] when nothing, or not the whole envelope, could be read.
     fn convert(
         inputs: Vec<Box<dyn Input>>,
-        options: &str,
+        request: &ScanRequest,
         host: &mut dyn Host,
     ) -> Result<Outcome, ConvertError>;
 }

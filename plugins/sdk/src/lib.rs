@@ -9,37 +9,58 @@
 //! Nothing here needs wasm: the platform is behind the [`Host`] and [`Input`] traits, [`memory`]
 //! implements them for tests and benches, and only the private `guest` module talks to the real one.
 //!
+//! The platform uses the splitters, too, to read records for plugins in other languages: without the
+//! feature `guest` there is nothing here but them.
+//!
 //! Not here: what any tool's report looks like. That is each plugin's own business.
 
-#[cfg(any(target_arch = "wasm32", test))]
+#[cfg(any(all(target_arch = "wasm32", feature = "guest"), test))]
 mod allocator;
+#[cfg(feature = "guest")]
 pub mod bindings;
 pub mod csv;
+#[cfg(feature = "guest")]
 mod diagnose;
+#[cfg(feature = "guest")]
 mod emitter;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "guest"))]
 pub mod guest;
+#[cfg(feature = "guest")]
 mod host;
 pub mod json;
 pub mod limits;
+#[cfg(feature = "guest")]
 pub mod memory;
+#[cfg(feature = "guest")]
 pub mod model;
+#[cfg(feature = "guest")]
 mod progress;
 mod reader;
+#[cfg(feature = "guest")]
 pub mod report;
+#[cfg(feature = "guest")]
 mod secret;
 #[cfg(feature = "test-kit")]
 pub mod test_kit;
 mod text;
+#[cfg(feature = "guest")]
 pub mod vocabulary;
 pub mod xml;
 
+#[cfg(feature = "guest")]
 pub use diagnose::Diagnostics;
+#[cfg(feature = "guest")]
 pub use emitter::Emitter;
+#[cfg(feature = "guest")]
 pub use host::{Artifact, Host, Input, Scanner};
+#[cfg(feature = "guest")]
 pub use model::FindingBuilder;
+#[cfg(feature = "guest")]
 pub use progress::Progress;
+#[cfg(feature = "guest")]
 pub use reader::InputReader;
+pub use reader::{ChunkReader, Source};
+#[cfg(feature = "guest")]
 pub use secret::{hide, redact};
 pub use text::{Cleaned, clean_line, clean_text};
 
@@ -66,9 +87,9 @@ macro_rules! export_scanner {
 
                 fn convert(
                     inputs: Vec<$crate::bindings::tamiz::scanner::host::Input>,
-                    options: String,
+                    request: $crate::model::ScanRequest,
                 ) -> Result<$crate::model::Outcome, $crate::model::ConvertError> {
-                    $crate::guest::convert::<$scanner>(inputs, &options)
+                    $crate::guest::convert::<$scanner>(inputs, &request)
                 }
             }
 

@@ -58,6 +58,19 @@ pub const WORD_BYTES: usize = 512;
 /// A reference's address.
 pub const REFERENCE_BYTES: usize = 2048;
 
+/// A finding's replacement text: half of what the host keeps of a finding's `extra`, where it stands.
+pub const FIX_BYTES: usize = 32 * 1024;
+
+/// Steps of a finding's code flow: who reads it wants its source and its end, and the host keeps it as one
+/// value of `extra`.
+pub const FLOW_STEPS: usize = 20;
+
+/// A step's message, and a suppression's justification: they stand in one value of `extra`, too.
+pub const FLOW_BYTES: usize = WORD_BYTES;
+
+/// Suppressions of one finding; honest ones have one or two.
+pub const SUPPRESSIONS: usize = 16;
+
 /// One value of `extra`.
 pub const EXTRA_BYTES: usize = 16 * 1024;
 

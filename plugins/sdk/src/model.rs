@@ -3,19 +3,84 @@
 //! The types are those of `wit/scanner.wit`; their documentation is there.
 
 pub use crate::bindings::exports::tamiz::scanner::plugin::{
-    Completeness, ConvertError, Description, Format, Outcome, PlanError, ScanRequest, ToolOutput, ToolRun,
+    Completeness, ConvertError, Corruption, Coverage, Description, Format, Outcome, PlanError, ScanRequest,
+    ToolOutput, ToolRun,
 };
 pub use crate::bindings::tamiz::scanner::host::IoError;
 pub use crate::bindings::tamiz::scanner::types::{
-    ArtifactMeta, Confidence, Diagnostic, DomainName, FileLocation, Finding, Location, LogLevel,
-    NetworkEndpoint, PacketFlow, Position, Severity, Span, UrlLocation,
+    ArtifactMeta, Confidence, Diagnostic, DomainName, FileLocation, Finding, FlowStep, Location, LogLevel,
+    NetworkEndpoint, PacketFlow, Position, Severity, Span, Suppression, UrlLocation,
 };
 
 use crate::limits::{
-    EXTRA_BYTES, LIST_ENTRIES, MESSAGE_BYTES, PATH_BYTES, REFERENCE_BYTES, SNIPPET_BYTES, TITLE_BYTES,
-    WORD_BYTES,
+    EXTRA_BYTES, FIX_BYTES, FLOW_BYTES, FLOW_STEPS, LIST_ENTRIES, MESSAGE_BYTES, PATH_BYTES, REFERENCE_BYTES,
+    SNIPPET_BYTES, SUPPRESSIONS, TITLE_BYTES, WORD_BYTES,
 };
 use crate::text::{clean_line, clean_text};
+
+impl Default for Outcome {
+    /// Of a report without records that was read to its end.
+    fn default() -> Self {
+        Self {
+            completeness: Completeness::Complete,
+            coverage: Coverage::Unknown,
+            format: String::new(),
+            tool: None,
+            tool_version: None,
+            records: 0,
+            findings: 0,
+            skipped: 0,
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether nothing is missing: not in the report, and not in what its tool says that it looked at.
+    pub fn is_whole(&self) -> bool {
+        self.completeness == Completeness::Complete && self.coverage != Coverage::Partial
+    }
+}
+
+impl Span {
+    /// Bytes of the input that is being read; in a conversion of several, the report kit says of which.
+    pub const fn new(offset: u32, length: u32) -> Self {
+        Self {
+            input: 0,
+            offset,
+            length,
+        }
+    }
+}
+
+impl ConvertError {
+    /// The envelope could not be read; `so_far` counts what was emitted before.
+    pub fn corrupt(message: impl Into<String>, so_far: Outcome) -> Self {
+        Self::Corrupt(Corruption {
+            message: message.into(),
+            so_far,
+        })
+    }
+
+    /// Why, for a person.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Unrecognized(message) | Self::BadOptions(message) => message,
+            Self::Corrupt(corruption) => &corruption.message,
+        }
+    }
+}
+
+impl ScanRequest {
+    /// For a report that somebody uploaded: no target, only options, a JSON text.
+    pub fn report(options: &str) -> Self {
+        Self {
+            target_kind: "report".to_owned(),
+            target: String::new(),
+            addresses: Vec::new(),
+            options: options.to_owned(),
+        }
+    }
+}
 
 /// The largest line or column that means something; a tool that says more, less or 0 says nothing.
 const POSITION_MAX: u32 = (1 << 31) - 1;
@@ -81,6 +146,9 @@ impl FindingBuilder {
                 references: Vec::new(),
                 tags: Vec::new(),
                 remediation: None,
+                fix: None,
+                suppressions: Vec::new(),
+                code_flow: Vec::new(),
                 tool_fingerprint: None,
                 origin: None,
                 extra: Vec::new(),
@@ -214,10 +282,54 @@ impl FindingBuilder {
         self
     }
 
-    /// How to repair it; empty is none.
+    /// What to do about it, in words; empty is none. A replacement text is a [`FindingBuilder::fix`].
     #[must_use]
     pub fn remediation(mut self, text: &str) -> Self {
         self.finding.remediation = non_empty(bounded_text(text, MESSAGE_BYTES, "remediation", &mut self.cut));
+        self
+    }
+
+    /// The replacement that the tool offers, as text or a patch; empty is none. Half a replacement is none
+    /// either: one beyond [`FIX_BYTES`] is dropped.
+    #[must_use]
+    pub fn fix(mut self, replacement: &str) -> Self {
+        let cleaned = clean_text(replacement, FIX_BYTES);
+        if cleaned.cut {
+            self.cut.push("fix");
+        } else {
+            self.finding.fix = non_empty(cleaned.text);
+        }
+        self
+    }
+
+    /// Adds that the tool or its user silenced this result: how (SARIF's `inSource` and `external`, or the
+    /// tool's own word), and why; an empty justification is none.
+    #[must_use]
+    pub fn suppression(mut self, kind: &str, justification: &str) -> Self {
+        if self.finding.suppressions.len() < SUPPRESSIONS {
+            let kind = bounded_line(kind, WORD_BYTES, "suppressions", &mut self.cut);
+            let why = bounded_text(justification, FLOW_BYTES, "suppressions", &mut self.cut);
+            self.finding.suppressions.push(Suppression {
+                kind,
+                justification: non_empty(why),
+            });
+        } else {
+            self.cut.push("suppressions");
+        }
+        self
+    }
+
+    /// Adds a step on the way from the data's source to the finding's place, in that order; an empty
+    /// message is none.
+    #[must_use]
+    pub fn flow_step(mut self, location: Location, message: &str) -> Self {
+        if self.finding.code_flow.len() < FLOW_STEPS {
+            let location = bounded_location(location, &mut self.cut);
+            let message = non_empty(bounded_line(message, FLOW_BYTES, "code-flow", &mut self.cut));
+            self.finding.code_flow.push(FlowStep { location, message });
+        } else {
+            self.cut.push("code-flow");
+        }
         self
     }
 

@@ -1,25 +1,82 @@
-//! An input as a stream: [`std::io::Read`] and [`std::io::BufRead`] over the platform's chunks.
+//! Bytes in chunks: what the splitters read from, and an input as [`std::io::Read`] and
+//! [`std::io::BufRead`].
 
+#[cfg(feature = "guest")]
 use std::io::{self, BufRead, Read};
 
+#[cfg(feature = "guest")]
 use crate::host::Input;
 use crate::limits::READ_BYTES;
-use crate::model::IoError;
+#[cfg(feature = "guest")]
+use crate::model::{IoError, Span};
+
+/// Where the splitters' bytes come from: an [`Input`] in a plugin, the platform's own reader in the host.
+pub trait Source {
+    /// Why no more can be read.
+    type Error: std::error::Error + Clone + PartialEq + Eq + 'static;
+    /// Names bytes of it.
+    type Place: std::fmt::Debug + Clone + Copy + PartialEq + Eq;
+
+    /// At most `max` bytes; empty is the end.
+    ///
+    /// # Errors
+    /// When nobody can or will read on.
+    fn read(&mut self, max: u32) -> Result<Vec<u8>, Self::Error>;
+
+    /// Starts again at the first byte.
+    ///
+    /// # Errors
+    /// When nobody can or will.
+    fn rewind(&mut self) -> Result<(), Self::Error>;
+
+    /// The bytes between two offsets.
+    fn place(start: u64, end: u64) -> Self::Place;
+}
+
+#[cfg(feature = "guest")]
+impl Source for &mut dyn Input {
+    type Error = IoError;
+    type Place = Span;
+
+    fn read(&mut self, max: u32) -> Result<Vec<u8>, IoError> {
+        (**self).read(max)
+    }
+
+    fn rewind(&mut self) -> Result<(), IoError> {
+        (**self).rewind()
+    }
+
+    fn place(start: u64, end: u64) -> Span {
+        crate::report::span(start, end)
+    }
+}
 
 /// Reads an input chunk by chunk. At most one chunk is in memory.
-pub struct InputReader<'input> {
-    input: &'input mut dyn Input,
+#[cfg(feature = "guest")]
+pub type InputReader<'input> = ChunkReader<&'input mut dyn Input>;
+
+/// Reads a source chunk by chunk. At most one chunk is in memory.
+pub struct ChunkReader<S> {
+    source: S,
     chunk: Vec<u8>,
     position: usize,
     taken: u64,
     ended: bool,
 }
 
-impl<'input> InputReader<'input> {
+#[cfg(feature = "guest")]
+impl InputReader<'_> {
+    /// The input's name.
+    pub fn name(&self) -> String {
+        self.source.name()
+    }
+}
+
+impl<S: Source> ChunkReader<S> {
     /// Nothing is read yet.
-    pub fn new(input: &'input mut dyn Input) -> Self {
+    pub fn new(source: S) -> Self {
         Self {
-            input,
+            source,
             chunk: Vec::new(),
             position: 0,
             taken: 0,
@@ -27,9 +84,9 @@ impl<'input> InputReader<'input> {
         }
     }
 
-    /// The input's name.
-    pub fn name(&self) -> String {
-        self.input.name()
+    /// The source, wherever its reading stands.
+    pub fn into_source(self) -> S {
+        self.source
     }
 
     /// Bytes taken from the platform so far, since the start or the last rewind.
@@ -40,8 +97,8 @@ impl<'input> InputReader<'input> {
     /// Appends the next chunk; no bytes mean the end, and the end stays the end.
     ///
     /// # Errors
-    /// [`IoError`] when the platform cannot or will not read on.
-    pub fn append_chunk(&mut self, target: &mut Vec<u8>) -> Result<usize, IoError> {
+    /// The source's own.
+    pub fn append_chunk(&mut self, target: &mut Vec<u8>) -> Result<usize, S::Error> {
         self.fetch()?;
         let rest = &self.chunk[self.position..];
         target.extend_from_slice(rest);
@@ -53,17 +110,17 @@ impl<'input> InputReader<'input> {
     /// Starts again at the first byte.
     ///
     /// # Errors
-    /// [`IoError`] when the platform cannot or will not; the position is then unchanged.
-    pub fn rewind(&mut self) -> Result<(), IoError> {
-        self.input.rewind()?;
+    /// The source's own; the position is then unchanged.
+    pub fn rewind(&mut self) -> Result<(), S::Error> {
+        self.source.rewind()?;
         self.chunk.clear();
         (self.position, self.taken, self.ended) = (0, 0, false);
         Ok(())
     }
 
-    fn fetch(&mut self) -> Result<(), IoError> {
+    fn fetch(&mut self) -> Result<(), S::Error> {
         if self.position == self.chunk.len() && !self.ended {
-            self.chunk = self.input.read(READ_BYTES)?;
+            self.chunk = self.source.read(READ_BYTES)?;
             self.position = 0;
             self.taken += self.chunk.len() as u64;
             self.ended = self.chunk.is_empty();
@@ -72,6 +129,7 @@ impl<'input> InputReader<'input> {
     }
 }
 
+#[cfg(feature = "guest")]
 impl BufRead for InputReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.fetch().map_err(io_error)?;
@@ -83,6 +141,7 @@ impl BufRead for InputReader<'_> {
     }
 }
 
+#[cfg(feature = "guest")]
 impl Read for InputReader<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let mut available = self.fill_buf()?;
@@ -92,6 +151,7 @@ impl Read for InputReader<'_> {
     }
 }
 
+#[cfg(feature = "guest")]
 fn io_error(error: IoError) -> io::Error {
     let kind = match error {
         IoError::Closed => io::ErrorKind::BrokenPipe,

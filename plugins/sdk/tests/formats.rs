@@ -315,7 +315,13 @@ fn what_is_no_report_is_named() {
         let message = format!("`report` is no report that demo reads: {what}; expected a report of demo");
         ConvertError::Unrecognized(message)
     };
-    let corrupt = |what: &str| ConvertError::Corrupt(format!("`report`: {what}; expected a report of demo"));
+    let corrupt = |what: &str| {
+        let nothing = Outcome {
+            completeness: Completeness::Partial,
+            ..Outcome::default()
+        };
+        ConvertError::corrupt(format!("`report`: {what}; expected a report of demo"), nothing)
+    };
     for (text, error) in [
         (
             r#"{"a":1,"b":{}}"#,

@@ -62,6 +62,7 @@ impl Scanner for Ssl {
             scan_type: "ssl".to_owned(),
             formats: CONVERTER.formats(),
             options_schema: Options::schema(plan::KNOWN),
+            capabilities: Vec::new(),
         }
     }
 
@@ -71,11 +72,11 @@ impl Scanner for Ssl {
 
     fn convert(
         inputs: Vec<Box<dyn Input>>,
-        options: &str,
+        request: &ScanRequest,
         host: &mut dyn Host,
     ) -> Result<Outcome, ConvertError> {
-        let options =
-            Options::parse(options, CONVERTER.plugin, plan::KNOWN).map_err(ConvertError::BadOptions)?;
+        let options = Options::parse(&request.options, CONVERTER.plugin, plan::KNOWN)
+            .map_err(ConvertError::BadOptions)?;
         CONVERTER.convert(inputs, options, host)
     }
 }

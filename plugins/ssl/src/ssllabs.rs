@@ -314,7 +314,7 @@ impl Reading {
             Ok(certificate) => certificate,
             Err(problem) => {
                 let message = format!("{} could not be read: {problem}", element.name());
-                session.gap("record-unreadable", &message, Some(element.span));
+                session.unread("record-unreadable", &message, Some(element.span));
                 return Ok(());
             }
         };

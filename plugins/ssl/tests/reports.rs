@@ -50,7 +50,9 @@ fn a_dead_target_is_refused_by_name() {
     ] {
         let answer = kit().convert(&kit().report(name));
         match answer.outcome {
-            Err(ConvertError::Corrupt(message)) => assert!(message.contains(says), "{name}: {message}"),
+            Err(ConvertError::Corrupt(broken)) => {
+                assert!(broken.message.contains(says), "{name}: {broken:?}");
+            }
             other => assert!(other.is_err(), "{name}: {other:?}"),
         }
         assert!(answer.host.findings.is_empty(), "{name}");

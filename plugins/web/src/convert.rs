@@ -1,6 +1,6 @@
 //! What web reads.
 
-use tamiz_sdk::model::{ConvertError, Outcome};
+use tamiz_sdk::model::{ConvertError, Outcome, ScanRequest};
 use tamiz_sdk::report::{Converter, RefusedEmptyList};
 use tamiz_sdk::vocabulary::SeverityTable;
 use tamiz_sdk::{Host, Input};
@@ -78,9 +78,9 @@ pub const SEVERITIES: &[&SeverityTable] = &[
 /// breaks off in its envelope or proves no contact with its target.
 pub fn convert(
     inputs: Vec<Box<dyn Input>>,
-    options: &str,
+    request: &ScanRequest,
     host: &mut dyn Host,
 ) -> Result<Outcome, ConvertError> {
-    let options = options::parse(options).map_err(ConvertError::BadOptions)?;
+    let options = options::parse(&request.options).map_err(ConvertError::BadOptions)?;
     CONVERTER.convert(inputs, options, host)
 }

@@ -50,6 +50,7 @@ impl Scanner for Web {
             scan_type: "web".to_owned(),
             formats: convert::CONVERTER.formats(),
             options_schema: Options::schema(options::KNOWN),
+            capabilities: Vec::new(),
         }
     }
 
@@ -59,9 +60,9 @@ impl Scanner for Web {
 
     fn convert(
         inputs: Vec<Box<dyn Input>>,
-        options: &str,
+        request: &ScanRequest,
         host: &mut dyn Host,
     ) -> Result<Outcome, ConvertError> {
-        convert(inputs, options, host)
+        convert(inputs, request, host)
     }
 }

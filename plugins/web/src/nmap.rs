@@ -256,7 +256,7 @@ impl Walk {
                 speaks = true;
                 if left == 0 {
                     let message = format!("{id} names more than {VULNERABILITIES_MAX} vulnerabilities");
-                    session.gap("records-cut", &message, Some(record.span()));
+                    session.unread("records-cut", &message, Some(record.span()));
                     return Ok(true);
                 }
                 left -= 1;
@@ -275,7 +275,7 @@ impl Walk {
             speaks = true;
             if left == 0 {
                 let message = format!("{id} names more than {VULNERABILITIES_MAX} vulnerabilities");
-                session.gap("records-cut", &message, Some(record.span()));
+                session.unread("records-cut", &message, Some(record.span()));
                 return Ok(true);
             }
             left -= 1;

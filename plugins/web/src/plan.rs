@@ -116,6 +116,7 @@ mod tests {
         let request = ScanRequest {
             target_kind: kind.to_owned(),
             target: "http://a.test/".to_owned(),
+            addresses: Vec::new(),
             options: options.to_owned(),
         };
         plan(&request).map(|runs| runs.into_iter().map(|run| run.tool).collect())

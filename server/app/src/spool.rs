@@ -191,7 +191,11 @@ mod tests {
                 of: id,
                 ordinal,
                 locations: finding.locations.clone(),
-                origin: Some(Span { offset: 7, length: 9 }),
+                origin: Some(Span {
+                    input: 0,
+                    offset: 7,
+                    length: 9,
+                }),
             };
             writer.occurrence(again.clone()).unwrap();
             occurrences.push(again);

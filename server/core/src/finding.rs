@@ -5,13 +5,21 @@ use serde::{Deserialize, Serialize};
 use crate::location::Location;
 use crate::severity::{Confidence, Severity};
 
-/// Bytes of the input that something was made from.
+/// Bytes of an input that something was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
+    /// Which of the conversion's inputs, from 0; the first is not written, as before there were several.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub input: u32,
     /// From the start of the input, in bytes.
     pub offset: u32,
     /// In bytes.
     pub length: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_first(input: &u32) -> bool {
+    *input == 0
 }
 
 /// One result of one task. Texts are bounded by [`crate::limits`] before they get here.

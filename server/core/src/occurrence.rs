@@ -92,7 +92,11 @@ mod tests {
 
     fn at(offset: u32) -> Finding {
         Finding {
-            origin: Some(Span { offset, length: 9 }),
+            origin: Some(Span {
+                input: 0,
+                offset,
+                length: 9,
+            }),
             ..plain()
         }
     }

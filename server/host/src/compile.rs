@@ -24,7 +24,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::cache::CodeCache;
-use crate::compile_child::{CODE_BYTES_MAX, ChildRefusal, refusal_path};
+use crate::compile_child::{CODE_BYTES_MAX, ChildRefusal, refusal_path, used_up};
 use crate::limits::VERDICT_BYTES_MAX;
 use crate::walk::{COMPONENT_BYTES_MAX, ComponentRefusal};
 
@@ -45,8 +45,8 @@ pub enum CompileError {
         /// In wasmtime's words.
         message: String,
     },
-    /// The compiling process used up its memory or processor time.
-    #[error("compiling the component used up its memory or time (signal {signal})")]
+    /// The compiling process used up its memory, stack or processor time.
+    #[error("compiling the component used up {} (signal {signal})", used_up(*signal))]
     UsedUp {
         /// What ended the process.
         signal: i32,

@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 use tamiz_core::text;
 use wasmtime::Engine;
@@ -28,6 +28,8 @@ const DATA_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 const CPU_SECONDS_MAX: u64 = 60;
 /// The compiled code, in bytes: about five times the component.
 pub(crate) const CODE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How far the child stands back for whoever runs tasks on the same cores: a share of about a tenth.
+const NICENESS: i32 = 10;
 /// The kernel's first choice when memory runs out.
 const OUT_OF_MEMORY_SCORE: &str = "1000";
 
@@ -37,6 +39,19 @@ const OUT_OF_MEMORY_SCORE: &str = "1000";
 pub(crate) enum ChildRefusal {
     Refused(ComponentRefusal),
     Invalid(String),
+}
+
+/// What the child used up when this signal ended it.
+pub(crate) fn used_up(signal: i32) -> String {
+    const MEBIBYTE: u64 = 1024 * 1024;
+    match Signal::from_named_raw(signal) {
+        Some(Signal::XCPU) => format!("its {CPU_SECONDS_MAX} seconds of processor time"),
+        // how Rust ends a program that gets no memory
+        Some(Signal::ABORT) => format!("its {} MiB of memory", DATA_BYTES_MAX / MEBIBYTE),
+        Some(Signal::XFSZ) => format!("the {} MiB that its code may have", CODE_BYTES_MAX / MEBIBYTE),
+        Some(Signal::SEGV) => "its stack".to_owned(),
+        _ => "its memory or time".to_owned(),
+    }
 }
 
 /// Where the child of `output` says why there is no code.
@@ -86,22 +101,23 @@ fn compile(component: &[u8]) -> Result<Vec<u8>, ChildRefusal> {
 
 fn limit_this_process() -> std::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    for (resource, limit) in [
-        (Resource::As, ADDRESS_SPACE_BYTES_MAX),
-        (Resource::Data, DATA_BYTES_MAX),
-        (Resource::Cpu, CPU_SECONDS_MAX),
-        (Resource::Fsize, CODE_BYTES_MAX),
-        (Resource::Core, 0),
+    // a second more before the kernel kills: the signal of the first limit says what was used up
+    for (resource, limit, maximum) in [
+        (Resource::As, ADDRESS_SPACE_BYTES_MAX, ADDRESS_SPACE_BYTES_MAX),
+        (Resource::Data, DATA_BYTES_MAX, DATA_BYTES_MAX),
+        (Resource::Cpu, CPU_SECONDS_MAX, CPU_SECONDS_MAX + 1),
+        (Resource::Fsize, CODE_BYTES_MAX, CODE_BYTES_MAX),
+        (Resource::Core, 0, 0),
     ] {
-        let limit = Some(limit);
         setrlimit(
             resource,
             Rlimit {
-                current: limit,
-                maximum: limit,
+                current: Some(limit),
+                maximum: Some(maximum),
             },
         )?;
     }
+    nice(NICENESS)?;
     // only makes a difference when memory is short; some containers forbid it
     let _ = fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE);
     Ok(())

@@ -1,8 +1,10 @@
 //! What a plugin says about itself, checked before anybody relies on it.
 
+use std::collections::BTreeSet;
+
 use tamiz_core::{ScanType, text};
 
-use crate::bindings::plugin as wit;
+use crate::bindings::v1::plugin as wit;
 use crate::failure::PluginError;
 use crate::words::is_word;
 
@@ -30,6 +32,40 @@ pub struct Description {
     pub formats: Vec<ReportFormat>,
     /// A JSON object.
     pub options_schema: serde_json::Value,
+    /// What it wants beyond conversion, each once.
+    pub capabilities: BTreeSet<Capability>,
+}
+
+/// What a plugin may want beyond conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// Connections to the task's target.
+    Network,
+    /// The time.
+    Clock,
+    /// Randomness.
+    Randomness,
+}
+
+impl Capability {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Network, Self::Clock, Self::Randomness];
+
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Clock => "clock",
+            Self::Randomness => "randomness",
+        }
+    }
+
+    /// The capability of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|capability| capability.as_str() == word)
+    }
 }
 
 /// One format that a plugin reads.
@@ -85,6 +121,14 @@ pub(crate) fn checked(from: wit::Description) -> Result<Description, PluginError
             from.options_schema.len()
         ));
     }
+    let mut capabilities = BTreeSet::new();
+    for word in &from.capabilities {
+        let Some(capability) = Capability::parse(word) else {
+            let known = Capability::ALL.map(Capability::as_str).join(", ");
+            return refuse(format!("the capability {:?} is none of {known}", shown(word)));
+        };
+        capabilities.insert(capability);
+    }
     let options_schema = match serde_json::from_str::<serde_json::Value>(&from.options_schema) {
         Ok(schema) if schema.is_object() => schema,
         _ => return refuse("the options schema is not a JSON object".to_owned()),
@@ -99,6 +143,7 @@ pub(crate) fn checked(from: wit::Description) -> Result<Description, PluginError
         scan_type,
         formats: formats.collect(),
         options_schema,
+        capabilities,
     })
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::bindings::Scanner;
+use crate::bindings::{v0, v1};
 use crate::compile::{CompileError, Compiler};
 use crate::limits;
 use crate::run::RunState;
@@ -83,7 +83,8 @@ impl Host {
         engine_config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(concurrency)));
         let engine = Engine::new(&engine_config).map_err(refused)?;
         let mut linker = Linker::new(&engine);
-        Scanner::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(refused)?;
+        v0::Scanner::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(refused)?;
+        v1::Scanner::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(refused)?;
         let compiler =
             Compiler::open(&engine, config.compiler, &config.cache_folder).map_err(HostError::Cache)?;
         start_clock(&engine).map_err(HostError::Clock)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::compile::CompileError;
+use crate::outcome::Outcome;
 use crate::sink::SinkError;
 
 /// Why a conversion has no outcome. What was emitted before stays in the sink.
@@ -25,6 +26,8 @@ pub enum ConvertFailure {
     Corrupt {
         /// The plugin's words.
         message: String,
+        /// How far it came, as it says; a plugin of world 0.1 cannot.
+        so_far: Option<Box<Outcome>>,
     },
     /// The wall time was used up.
     #[error("the plugin did not finish within {seconds} seconds")]

@@ -1,17 +1,20 @@
-//! What a guest may call: the `host` interface of the world, every call against a budget.
+//! What a guest may call: the `host` interface of both worlds, every call against a budget.
 //!
 //! `Ok(Err(io-error))` answers the guest; `Err` ends it with the verdict noted in [`RunState`].
-//! Nothing here blocks except the caller's own readers and sink.
+//! Nothing here blocks except the caller's own readers and sink. What the worlds' functions have in common
+//! is all of it, so each is written once, on [`RunState`], in the types of world 1.0.
 
 use std::io::{Read, Seek};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use tamiz_core::{Diagnostic, LogLevel, Span, text};
+use tamiz_core::{Diagnostic, LogLevel, text};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use crate::bindings::{host, types};
+use crate::bindings::v1::host::IoError;
+use crate::bindings::v1::types;
+use crate::bindings::{v0, v1};
 use crate::failure::ConvertFailure;
 use crate::input::{Input, Source};
 use crate::limits::{
@@ -27,6 +30,8 @@ use crate::words;
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct OpenInput {
     input: Input,
+    /// Which of the conversion's inputs; files of the upload have no number.
+    pub(crate) index: u32,
     /// Since the last rewind.
     read_bytes: u64,
     /// The guest has seen the empty list.
@@ -34,9 +39,10 @@ pub struct OpenInput {
 }
 
 impl OpenInput {
-    pub(crate) const fn new(input: Input) -> Self {
+    pub(crate) const fn new(input: Input, index: u32) -> Self {
         Self {
             input,
+            index,
             read_bytes: 0,
             ended: false,
         }
@@ -52,19 +58,20 @@ pub struct OpenArtifact {
     size_bytes: u64,
 }
 
-impl types::Host for RunState {}
-
-impl host::Host for RunState {
-    fn emit_findings(&mut self, batch: Vec<types::Finding>) -> Result<Result<(), host::IoError>> {
-        if batch.is_empty() {
+impl RunState {
+    fn keep_findings(
+        &mut self,
+        batch: impl ExactSizeIterator<Item = types::Finding>,
+    ) -> Result<Result<(), IoError>> {
+        let offered = batch.len();
+        if offered == 0 {
             self.ignored()?;
             return Ok(Ok(()));
         }
         let room = self.limits.findings_max.saturating_sub(self.counts.findings) as usize;
-        let offered = batch.len();
         let mut kept = Vec::with_capacity(offered.min(room));
         let mut shaper = Shaper::new(&self.plugin_name);
-        for finding in batch.into_iter().take(room) {
+        for finding in batch.take(room) {
             let finding = shaper.finding(finding);
             if self.finding_bytes + shaper.bytes() > self.limits.finding_bytes_max {
                 break;
@@ -94,10 +101,10 @@ impl host::Host for RunState {
         } else {
             self.over_limit("bytes of findings", self.limits.finding_bytes_max)?;
         }
-        Ok(Err(host::IoError::OverLimit))
+        Ok(Err(IoError::OverLimit))
     }
 
-    fn emit_diagnostic(&mut self, what: types::Diagnostic) -> Result<()> {
+    fn keep_diagnostic(&mut self, what: types::Diagnostic) -> Result<()> {
         if self.counts.diagnostics as usize >= self.limits.diagnostics_max {
             self.counts.diagnostics_dropped = self.counts.diagnostics_dropped.saturating_add(1);
             return self.ignored();
@@ -106,10 +113,7 @@ impl host::Host for RunState {
             level: model::level(what.level),
             code: words::label(&what.code),
             message: text::cut(&text::printable(&what.message), LOG_LINE_BYTES_MAX).to_owned(),
-            at: what.at.map(|span| Span {
-                offset: span.offset,
-                length: span.length,
-            }),
+            at: what.at.map(model::span),
         };
         match self.sink.diagnostic(diagnostic) {
             Ok(()) => {
@@ -120,7 +124,7 @@ impl host::Host for RunState {
         }
     }
 
-    fn progress(&mut self, done: u32, total: Option<u32>) -> Result<()> {
+    fn note_progress(&mut self, done: u32, total: Option<u32>) -> Result<()> {
         let progress = Progress {
             done,
             total,
@@ -139,11 +143,7 @@ impl host::Host for RunState {
         Ok(())
     }
 
-    fn secret_identity(&mut self, value: Vec<u8>) -> Result<String> {
-        Ok(self.services.secret_identity(&value))
-    }
-
-    fn open_source(&mut self, path: String) -> Result<Option<Resource<OpenInput>>> {
+    fn open_file(&mut self, path: String) -> Result<Option<Resource<OpenInput>>> {
         if self.sources_opened >= SOURCES_OPENED_MAX || !stays_inside(&path) {
             self.ignored()?;
             return Ok(None);
@@ -156,11 +156,11 @@ impl host::Host for RunState {
         if input.size_bytes.is_some_and(|size| size > u64::from(u32::MAX)) {
             return Ok(None);
         }
-        Ok(Some(self.resources.push(OpenInput::new(input))?))
+        Ok(Some(self.resources.push(OpenInput::new(input, 0))?))
     }
 
-    fn log(&mut self, level: types::LogLevel, message: String) -> Result<()> {
-        let line = text::printable(text::cut(&message, LOG_LINE_BYTES_MAX));
+    pub(crate) fn keep_log_line(&mut self, level: LogLevel, message: &str) -> Result<()> {
+        let line = text::printable(text::cut(message, LOG_LINE_BYTES_MAX));
         let bytes = self.log_bytes + line.len();
         if self.counts.log_lines >= self.limits.log_lines_max || bytes > self.limits.log_bytes_max {
             self.counts.log_lines_dropped = self.counts.log_lines_dropped.saturating_add(1);
@@ -168,30 +168,15 @@ impl host::Host for RunState {
         }
         self.log_bytes = bytes;
         self.counts.log_lines += 1;
-        self.sink.log(model::level(level), &line);
+        self.sink.log(level, &line);
         Ok(())
     }
-}
 
-impl host::HostInput for RunState {
-    fn name(&mut self, this: Resource<OpenInput>) -> Result<String> {
-        Ok(self.resources.get(&this)?.input.name.clone())
-    }
-
-    fn media_type(&mut self, this: Resource<OpenInput>) -> Result<Option<String>> {
-        Ok(self.resources.get(&this)?.input.media_type.clone())
-    }
-
-    fn size(&mut self, this: Resource<OpenInput>) -> Result<Option<u32>> {
-        let size = self.resources.get(&this)?.input.size_bytes;
-        Ok(size.and_then(|size| u32::try_from(size).ok()))
-    }
-
-    fn read(&mut self, this: Resource<OpenInput>, max: u32) -> Result<Result<Vec<u8>, host::IoError>> {
-        let open = self.resources.get_mut(&this)?;
+    fn read_input(&mut self, this: &Resource<OpenInput>, max: u32) -> Result<Result<Vec<u8>, IoError>> {
+        let open = self.resources.get_mut(this)?;
         if open.ended {
             self.refused("reads after the end", u64::from(REFUSALS_MAX))?;
-            return Ok(Err(host::IoError::Closed));
+            return Ok(Err(IoError::Closed));
         }
         // an empty list is the end, so a reader that asks for nothing still gets a byte
         let max = max.clamp(1, READ_BYTES_MAX);
@@ -212,11 +197,11 @@ impl host::HostInput for RunState {
         }
     }
 
-    fn rewind(&mut self, this: Resource<OpenInput>) -> Result<Result<(), host::IoError>> {
-        let open = self.resources.get_mut(&this)?;
+    fn rewind_input(&mut self, this: &Resource<OpenInput>) -> Result<Result<(), IoError>> {
+        let open = self.resources.get_mut(this)?;
         let Source::Again(reader) = &mut open.input.reader else {
             self.refused("rewinds of an input that cannot", u64::from(REFUSALS_MAX))?;
-            return Ok(Err(host::IoError::Unavailable));
+            return Ok(Err(IoError::Unavailable));
         };
         if let Err(source) = reader.rewind() {
             let name = open.input.name.clone();
@@ -225,11 +210,6 @@ impl host::HostInput for RunState {
         open.ended = false;
         open.read_bytes = 0;
         Ok(Ok(()))
-    }
-
-    fn drop(&mut self, this: Resource<OpenInput>) -> Result<()> {
-        self.resources.delete(this)?;
-        Ok(())
     }
 }
 
@@ -253,8 +233,8 @@ impl OpenInput {
     }
 }
 
-impl host::HostArtifact for RunState {
-    fn new(&mut self, meta: types::ArtifactMeta) -> Result<Resource<OpenArtifact>> {
+impl RunState {
+    fn open_artifact(&mut self, meta: types::ArtifactMeta) -> Result<Resource<OpenArtifact>> {
         let mut artifact = OpenArtifact {
             handle: None,
             refused: false,
@@ -282,7 +262,11 @@ impl host::HostArtifact for RunState {
         Ok(self.resources.push(artifact)?)
     }
 
-    fn write(&mut self, this: Resource<OpenArtifact>, chunk: Vec<u8>) -> Result<Result<(), host::IoError>> {
+    fn write_artifact(
+        &mut self,
+        this: Resource<OpenArtifact>,
+        chunk: Vec<u8>,
+    ) -> Result<Result<(), IoError>> {
         let artifact = self.resources.get_mut(&this)?;
         let Some(handle) = artifact.handle else {
             return self.refuse_artifact_call(&this);
@@ -290,7 +274,7 @@ impl host::HostArtifact for RunState {
         let total = self.counts.artifact_bytes + chunk.len() as u64;
         if total > self.limits.artifact_bytes_max {
             self.over_limit("bytes of artifacts", self.limits.artifact_bytes_max)?;
-            return Ok(Err(host::IoError::OverLimit));
+            return Ok(Err(IoError::OverLimit));
         }
         if chunk.is_empty() {
             self.ignored()?;
@@ -305,11 +289,11 @@ impl host::HostArtifact for RunState {
         Ok(Ok(()))
     }
 
-    fn finish(&mut self, this: Resource<OpenArtifact>) -> Result<Result<String, host::IoError>> {
+    fn finish_artifact(&mut self, this: Resource<OpenArtifact>) -> Result<Result<String, IoError>> {
         let artifact = self.resources.get_mut(&this)?;
         let Some(handle) = artifact.handle.take() else {
             return Ok(match self.refuse_artifact_call(&this)? {
-                Ok(()) => Err(host::IoError::Closed),
+                Ok(()) => Err(IoError::Closed),
                 Err(error) => Err(error),
             });
         };
@@ -332,7 +316,7 @@ impl host::HostArtifact for RunState {
         Ok(Ok(sha256))
     }
 
-    fn drop(&mut self, this: Resource<OpenArtifact>) -> Result<()> {
+    fn drop_artifact(&mut self, this: Resource<OpenArtifact>) -> Result<()> {
         let artifact = self.resources.delete(this)?;
         if let Some(handle) = artifact.handle
             && self.open_artifacts.remove(&handle)
@@ -341,18 +325,113 @@ impl host::HostArtifact for RunState {
         }
         Ok(())
     }
-}
 
-impl RunState {
     /// Answers a call on an artifact that was refused or has ended.
-    fn refuse_artifact_call(&mut self, this: &Resource<OpenArtifact>) -> Result<Result<(), host::IoError>> {
+    fn refuse_artifact_call(&mut self, this: &Resource<OpenArtifact>) -> Result<Result<(), IoError>> {
         let refused = self.resources.get(this)?.refused;
         if refused {
             self.refused("artifacts", u64::from(self.limits.artifacts_max))?;
-            Ok(Err(host::IoError::OverLimit))
+            Ok(Err(IoError::OverLimit))
         } else {
             self.refused("writes after the end", u64::from(REFUSALS_MAX))?;
-            Ok(Err(host::IoError::Closed))
+            Ok(Err(IoError::Closed))
         }
     }
 }
+
+/// One world's `host` interface, each function passed on to the one that both share.
+macro_rules! serve {
+    ($world:ident) => {
+        impl $world::types::Host for RunState {}
+
+        impl $world::host::Host for RunState {
+            fn emit_findings(
+                &mut self,
+                batch: Vec<$world::types::Finding>,
+            ) -> Result<Result<(), $world::host::IoError>> {
+                let kept = self.keep_findings(batch.into_iter().map(Into::into))?;
+                Ok(kept.map_err(Into::into))
+            }
+
+            fn emit_diagnostic(&mut self, what: $world::types::Diagnostic) -> Result<()> {
+                self.keep_diagnostic(what.into())
+            }
+
+            fn progress(&mut self, done: u32, total: Option<u32>) -> Result<()> {
+                self.note_progress(done, total)
+            }
+
+            fn secret_identity(&mut self, value: Vec<u8>) -> Result<String> {
+                Ok(self.services.secret_identity(&value))
+            }
+
+            fn open_source(&mut self, path: String) -> Result<Option<Resource<OpenInput>>> {
+                self.open_file(path)
+            }
+
+            fn log(&mut self, level: $world::types::LogLevel, message: String) -> Result<()> {
+                self.keep_log_line(model::level(level.into()), &message)
+            }
+        }
+
+        impl $world::host::HostInput for RunState {
+            fn name(&mut self, this: Resource<OpenInput>) -> Result<String> {
+                Ok(self.resources.get(&this)?.input.name.clone())
+            }
+
+            fn media_type(&mut self, this: Resource<OpenInput>) -> Result<Option<String>> {
+                Ok(self.resources.get(&this)?.input.media_type.clone())
+            }
+
+            fn size(&mut self, this: Resource<OpenInput>) -> Result<Option<u32>> {
+                let size = self.resources.get(&this)?.input.size_bytes;
+                Ok(size.and_then(|size| u32::try_from(size).ok()))
+            }
+
+            fn read(
+                &mut self,
+                this: Resource<OpenInput>,
+                max: u32,
+            ) -> Result<Result<Vec<u8>, $world::host::IoError>> {
+                Ok(self.read_input(&this, max)?.map_err(Into::into))
+            }
+
+            fn rewind(&mut self, this: Resource<OpenInput>) -> Result<Result<(), $world::host::IoError>> {
+                Ok(self.rewind_input(&this)?.map_err(Into::into))
+            }
+
+            fn drop(&mut self, this: Resource<OpenInput>) -> Result<()> {
+                self.resources.delete(this)?;
+                Ok(())
+            }
+        }
+
+        impl $world::host::HostArtifact for RunState {
+            fn new(&mut self, meta: $world::types::ArtifactMeta) -> Result<Resource<OpenArtifact>> {
+                self.open_artifact(meta.into())
+            }
+
+            fn write(
+                &mut self,
+                this: Resource<OpenArtifact>,
+                chunk: Vec<u8>,
+            ) -> Result<Result<(), $world::host::IoError>> {
+                Ok(self.write_artifact(this, chunk)?.map_err(Into::into))
+            }
+
+            fn finish(
+                &mut self,
+                this: Resource<OpenArtifact>,
+            ) -> Result<Result<String, $world::host::IoError>> {
+                Ok(self.finish_artifact(this)?.map_err(Into::into))
+            }
+
+            fn drop(&mut self, this: Resource<OpenArtifact>) -> Result<()> {
+                self.drop_artifact(this)
+            }
+        }
+    };
+}
+
+serve!(v0);
+serve!(v1);

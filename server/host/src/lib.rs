@@ -1,7 +1,7 @@
 //! The plugin host: bytes in, core types out. The only crate that names wasmtime.
 //!
-//! A plugin is a wasm component that exports the `plugin` interface of `wit/scanner.wit` and
-//! imports nothing but `tamiz:scanner`. The way of one conversion:
+//! A plugin is a wasm component that exports the `plugin` interface of one of the worlds of `wit/`
+//! (0.1 and 1.0) and imports nothing but `tamiz:scanner` and an empty WASI. The way of one conversion:
 //!
 //! ```text
 //! Host::start(HostConfig)            one engine per process: pools, epoch ticks every 10 ms
@@ -29,14 +29,19 @@ mod cache;
 mod compile;
 mod compile_child;
 mod description;
+mod drive;
 mod engine;
 mod failure;
+mod guest;
 mod host_impl;
 mod input;
 mod limits;
 mod model;
+mod outcome;
 mod plugin;
+mod records;
 mod registry;
+mod request;
 mod run;
 mod services;
 mod sink;
@@ -44,16 +49,20 @@ mod surface;
 mod tool_run;
 mod walk;
 mod words;
+mod world_0;
 
 pub use compile::{COMPILE_CHILD_SUBCOMMAND, CompileError};
 pub use compile_child::compile_child_main;
-pub use description::{Description, ReportFormat};
+pub use description::{Capability, Description, ReportFormat};
 pub use engine::{CONCURRENCY_MAX, Host, HostConfig, HostError};
 pub use failure::{ConvertFailure, PlanError, PluginError, TrapKind};
+pub use guest::World;
 pub use input::{CancelFlag, Input, ReadSeek};
 pub use limits::{MEMORY_BYTES_CEILING, RunLimits};
-pub use plugin::{Completeness, ConvertRequest, Converted, Counts, Outcome, Plugin, ScanRequest};
+pub use outcome::{Completeness, Converted, Counts, Coverage, Outcome};
+pub use plugin::Plugin;
 pub use registry::{Registry, RegistryError};
+pub use request::{ConvertRequest, Grants, NetworkGrant, ScanRequest};
 pub use services::{ConvertServices, NoSources, SecretKey};
 pub use sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};
 pub use surface::Surface;

@@ -3,7 +3,7 @@
 //! Whatever a plugin says becomes a finding that the store and the API can hold; what had to be cut
 //! is noted, so that the host can tell it once per field.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tamiz_core::limits::{
     EXTRA_BYTES_MAX, LABEL_BYTES_MAX, LIST_ITEMS_MAX, LOCATIONS_MAX, MESSAGE_BYTES_MAX, PLACE_BYTES_MAX,
     SNIPPET_BYTES_MAX,
@@ -11,7 +11,7 @@ use tamiz_core::limits::{
 use tamiz_core::location::Endpoint;
 use tamiz_core::{Confidence, Finding, Location, LogLevel, Position, Severity, Span, text};
 
-use crate::bindings::types as wit;
+use crate::bindings::v1::types as wit;
 use crate::words::{is_line, is_plain, printable_value};
 
 /// What a finding without a rule is filed under.
@@ -80,6 +80,7 @@ impl<'a> Shaper<'a> {
             tool = tool.to_lowercase();
         }
         let tool = self.or("tool", tool, self.plugin_name);
+        let said = self.said(from.fix, from.suppressions, from.code_flow);
         Finding {
             tool,
             rule_name: self.label("rule-name", from.rule_name),
@@ -101,11 +102,8 @@ impl<'a> Shaper<'a> {
                 .remediation
                 .map(|it| self.text("remediation", it, MESSAGE_BYTES_MAX)),
             tool_fingerprint: self.label("tool-fingerprint", from.tool_fingerprint),
-            origin: from.origin.map(|span| Span {
-                offset: span.offset,
-                length: span.length,
-            }),
-            extra: self.extra(from.extra),
+            origin: from.origin.map(span),
+            extra: self.extra(from.extra, said),
             rule_id,
             title,
             message,
@@ -164,10 +162,66 @@ impl<'a> Shaper<'a> {
         }
     }
 
-    /// Values that are JSON stay JSON, others become strings; entries past the limit are left out.
-    fn extra(&mut self, from: Vec<(String, String)>) -> Map<String, Value> {
+    /// The fields that are kept as entries of `extra`, and their bytes there.
+    fn said(
+        &mut self,
+        fix: Option<String>,
+        suppressions: Vec<wit::Suppression>,
+        code_flow: Vec<wit::FlowStep>,
+    ) -> (Map<String, Value>, usize) {
+        let mut said = Map::new();
+        let before = self.bytes;
+        let room = |shaper: &Self| (shaper.bytes - before) < (EXTRA_BYTES_MAX / 2) as u64;
+        if !suppressions.is_empty() {
+            let entries = self.list("suppressions", suppressions, LIST_ITEMS_MAX, |shaper, item| {
+                room(shaper).then(|| shaper.suppression(item))
+            });
+            said.insert("suppressions".to_owned(), Value::Array(entries));
+        }
+        if !code_flow.is_empty() {
+            let steps = self.list("code-flow", code_flow, LOCATIONS_MAX, |shaper, item| {
+                room(shaper).then(|| shaper.step(item))
+            });
+            said.insert("code-flow".to_owned(), Value::Array(steps));
+        }
+        if !room(self) {
+            self.note("field-cut", "code-flow", EXTRA_BYTES_MAX / 2, "bytes");
+        }
+        if let Some(fix) = fix {
+            let fix = self.text("fix", fix, EXTRA_BYTES_MAX / 2);
+            said.insert("fix".to_owned(), Value::String(fix));
+        }
+        let bytes = std::mem::replace(&mut self.bytes, before) - before;
+        (said, bytes as usize)
+    }
+
+    fn suppression(&mut self, from: wit::Suppression) -> Value {
+        let kind = self.line("suppressions", from.kind, LABEL_BYTES_MAX);
+        let justification = from
+            .justification
+            .map(|why| self.text("suppressions", why, SNIPPET_BYTES_MAX));
+        json!({ "kind": kind, "justification": justification })
+    }
+
+    /// A file's place as the readers of SARIF always had it; another place by its label.
+    fn step(&mut self, from: wit::FlowStep) -> Value {
+        let message = from.message.map(|it| self.line("code-flow", it, LABEL_BYTES_MAX));
+        match self.location(from.location) {
+            Location::File { path, start, .. } => {
+                json!({ "path": path, "line": start.map(|start| start.line), "message": message })
+            }
+            place => json!({ "place": place.label(), "message": message }),
+        }
+    }
+
+    /// Values that are JSON stay JSON, others become strings; entries past the limit are left out. What the
+    /// finding has fields for outweighs an entry of the same name.
+    fn extra(
+        &mut self,
+        from: Vec<(String, String)>,
+        (said, mut bytes): (Map<String, Value>, usize),
+    ) -> Map<String, Value> {
         let mut extra = Map::new();
-        let mut bytes = 0;
         for (key, value) in from {
             bytes += key.len() + value.len();
             if bytes > EXTRA_BYTES_MAX || extra.len() >= LIST_ITEMS_MAX {
@@ -181,6 +235,7 @@ impl<'a> Shaper<'a> {
             };
             extra.insert(key, value);
         }
+        extra.extend(said);
         self.bytes += bytes as u64;
         extra
     }
@@ -281,6 +336,14 @@ fn position(from: wit::Position) -> Option<Position> {
     })
 }
 
+pub(crate) const fn span(from: wit::Span) -> Span {
+    Span {
+        input: from.input,
+        offset: from.offset,
+        length: from.length,
+    }
+}
+
 pub(crate) const fn level(from: wit::LogLevel) -> LogLevel {
     match from {
         wit::LogLevel::Debug => LogLevel::Debug,
@@ -331,6 +394,9 @@ mod tests {
             references: vec!["https://example.org".to_owned(), "javascript:alert(1)".to_owned()],
             tags: Vec::new(),
             remediation: None,
+            fix: None,
+            suppressions: Vec::new(),
+            code_flow: Vec::new(),
             tool_fingerprint: None,
             origin: None,
             extra: Vec::new(),

@@ -12,128 +12,29 @@ use tamiz_core::limits::OPTIONS_BYTES_MAX;
 use tamiz_core::{Diagnostic, Finding, LogLevel};
 use wasmtime::Store;
 
-use crate::bindings::{ScannerPre, plugin as wit};
-use crate::description::{self, Description};
+use crate::bindings::v1::plugin as wit;
+use crate::description::{self, Capability, Description};
+use crate::drive;
 use crate::engine::Host;
 use crate::failure::{ConvertFailure, PlanError, PluginError};
+use crate::guest::{Guest, World};
 use crate::host_impl::{OpenInput, too_large};
 use crate::input::{CancelFlag, Input};
 use crate::limits::{INPUTS_MAX, RunLimits};
+use crate::outcome::{Converted, Outcome};
+use crate::request::{ConvertRequest, Grants, ScanRequest};
 use crate::run::RunState;
-use crate::services::{ConvertServices, NoServices};
-use crate::sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};
+use crate::services::NoServices;
+use crate::sink::{ArtifactHandle, ArtifactMeta, ConvertSink, SinkError, StoredArtifact};
 use crate::tool_run::{self, ToolRun};
 use crate::walk::COMPONENT_BYTES_MAX;
-use crate::words::{label, message as bounded};
+use crate::words::message as bounded;
 
-/// What is to be scanned, as far as a plugin may know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanRequest {
-    /// `tree`, `url`, `endpoint`, `domain`, `capture`.
-    pub target_kind: String,
-    /// Empty for a tree.
-    pub target: String,
-    /// JSON.
-    pub options: String,
-}
-
-/// One conversion.
-pub struct ConvertRequest {
-    /// The reports.
-    pub inputs: Vec<Input>,
-    /// JSON.
-    pub options: String,
-    /// What it may use up.
-    pub limits: RunLimits,
-    /// Where the results go.
-    pub sink: Box<dyn ConvertSink>,
-    /// What the plugin may ask for.
-    pub services: Box<dyn ConvertServices>,
-    /// Stops it.
-    pub cancel: CancelFlag,
-}
-
-/// How a conversion ended.
-pub struct Converted {
-    /// What the plugin says at its end, or why it has no end.
-    pub outcome: Result<Outcome, ConvertFailure>,
-    /// What was kept, as the host counted it, whatever the outcome.
-    pub counts: Counts,
-    /// Given back. `(sink as Box<dyn Any>).downcast::<S>()` has the caller's type.
-    pub sink: Box<dyn ConvertSink>,
-}
-
-/// What went through the host in one run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Handed to the sink.
-    pub findings: u32,
-    /// Handed to the sink.
-    pub diagnostics: u32,
-    /// Beyond the limit.
-    pub diagnostics_dropped: u32,
-    /// Finished.
-    pub artifacts: u32,
-    /// Written, of dropped artifacts, too.
-    pub artifact_bytes: u64,
-    /// Read, by a second reading, too.
-    pub input_bytes: u64,
-    /// Handed to the sink.
-    pub log_lines: u32,
-    /// Beyond the limit.
-    pub log_lines_dropped: u32,
-    /// The last report.
-    pub progress: Option<Progress>,
-    /// The guest's memories at their largest: they never shrink.
-    pub memory_bytes: u64,
-}
-
-/// How much of a report was readable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Completeness {
-    /// All.
-    Complete,
-    /// It ended too early.
-    Truncated,
-    /// Something in the middle was not readable, or a budget was used up.
-    Partial,
-}
-
-impl Completeness {
-    /// The stable word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Truncated => "truncated",
-            Self::Partial => "partial",
-        }
-    }
-}
-
-/// What a plugin says at the end of a conversion.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// How much was readable.
-    pub completeness: Completeness,
-    /// The format recognised.
-    pub format: String,
-    /// The producing tool.
-    pub tool: Option<String>,
-    /// Its version.
-    pub tool_version: Option<String>,
-    /// Seen in the report, as the plugin counts.
-    pub records: u32,
-    /// Kept, as the host counts.
-    pub findings: u32,
-    /// Not readable, as the plugin counts.
-    pub skipped: u32,
-}
-
-/// A component that fits the world and described itself.
+/// A component that fits a world and described itself.
 #[derive(Clone)]
 pub struct Plugin {
     host: Host,
-    pre: ScannerPre<RunState>,
+    guest: Guest,
     description: Description,
     sha256: String,
     size_bytes: u64,
@@ -170,20 +71,14 @@ impl Plugin {
             .imports(host.engine())
             .map(|(name, _)| name.to_owned())
             .collect();
-        let pre = host
-            .linker()
-            .instantiate_pre(&component)
-            .and_then(ScannerPre::new)
-            .map_err(|error| PluginError::WrongWorld {
-                message: bounded(&format!("{error:#}")),
-            })?;
-        let described = call(host, &pre, RunLimits::short_call(), |guest, store| {
-            guest.call_describe(store)
-        });
+        let guest = Guest::link(host.linker(), &component).map_err(|error| PluginError::WrongWorld {
+            message: bounded(&format!("{error:#}")),
+        })?;
+        let described = short_call(host, &guest, async |store| guest.describe(store).await);
         Ok(Self {
             host: host.clone(),
-            pre,
             description: description::checked(described.map_err(PluginError::Describe)?)?,
+            guest,
             sha256,
             size_bytes: bytes.len() as u64,
             imports,
@@ -198,6 +93,11 @@ impl Plugin {
     /// The component's SHA-256 in lower-case hex.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// The world that the component was built against.
+    pub const fn world(&self) -> World {
+        self.guest.world()
     }
 
     /// The component's size.
@@ -216,13 +116,9 @@ impl Plugin {
     /// [`PlanError`].
     pub fn plan(&self, request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
         check_options(&request.options).map_err(PlanError::Failed)?;
-        let request = wit::ScanRequest {
-            target_kind: request.target_kind.clone(),
-            target: request.target.clone(),
-            options: request.options.clone(),
-        };
-        let planned = call(&self.host, &self.pre, RunLimits::short_call(), |guest, store| {
-            guest.call_plan(store, &request)
+        let request = request.to_wit(&[]);
+        let planned = short_call(&self.host, &self.guest, async |store| {
+            self.guest.plan(store, &request).await
         });
         match planned.map_err(PlanError::Failed)? {
             Ok(runs) => tool_run::checked(runs).map_err(PlanError::Failed),
@@ -238,20 +134,27 @@ impl Plugin {
     /// Reads reports and hands their findings to the sink. Blocks until the end, at most for the
     /// deadline plus one call of a reader or the sink.
     pub fn convert(&self, request: ConvertRequest) -> Converted {
-        let refusal = check_options(&request.options)
+        let refusal = check_options(&request.request.options)
             .and_then(|()| check_inputs(&request.inputs))
             .err();
+        let grants = self.allowed(request.grants);
+        let addresses = grants
+            .network
+            .as_ref()
+            .map_or(&[][..], |network| &network.addresses);
+        let asked = request.request.to_wit(addresses);
         let state = RunState::new(
             request.limits,
             request.sink,
             request.services,
             request.cancel,
+            grants,
             self.description.name.clone(),
         );
         let mut store = state.into_store(&self.host);
         let answer = match refusal {
             Some(refusal) => Err(refusal),
-            None => self.call_convert(&mut store, request.inputs, &request.options),
+            None => self.call_convert(&mut store, request.inputs, &asked),
         };
         let mut state = store.into_data();
         state.counts.memory_bytes = state.memory_bytes();
@@ -268,27 +171,38 @@ impl Plugin {
         }
     }
 
+    /// What was granted and declared.
+    fn allowed(&self, granted: Grants) -> Grants {
+        let declared = |capability| self.description.capabilities.contains(&capability);
+        Grants {
+            network: granted.network.filter(|_| declared(Capability::Network)),
+            clock: granted.clock && declared(Capability::Clock),
+            randomness: granted.randomness && declared(Capability::Randomness),
+        }
+    }
+
     fn call_convert(
         &self,
         store: &mut Store<RunState>,
         inputs: Vec<Input>,
-        options: &str,
+        request: &wit::ScanRequest,
     ) -> Result<wit::Outcome, ConvertFailure> {
-        let answered = (|| {
-            let mut handles = Vec::with_capacity(inputs.len());
-            for input in inputs {
-                handles.push(store.data_mut().resources.push(OpenInput::new(input))?);
-            }
-            let instance = self.pre.instantiate(&mut *store)?;
-            instance
-                .tamiz_scanner_plugin()
-                .call_convert(&mut *store, &handles, options)
-        })();
-        match answered {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(error)) => Err(store.data_mut().guest_error(convert_failure(error))),
-            Err(error) => Err(store.data_mut().verdict(&error)),
+        let mut handles = Vec::with_capacity(inputs.len());
+        for (index, input) in (0..).zip(inputs) {
+            let handle = store.data_mut().resources.push(OpenInput::new(input, index));
+            handles.push(handle.map_err(|error| store.data_mut().verdict(&error.into()))?);
         }
+        let answered = drive(&self.guest, store, async |store| {
+            self.guest.convert(store, &handles, request).await
+        });
+        answered?.map_err(|mut error| {
+            let state = store.data_mut();
+            if let ConvertFailure::Corrupt { so_far, .. } = &mut error.failure {
+                let (kept, over) = (state.counts.findings, state.is_over_limit());
+                *so_far = error.so_far.map(|it| Box::new(Outcome::checked(it, kept, over)));
+            }
+            state.guest_error(error.failure)
+        })
     }
 
     /// The plugin's last words, with the host's numbers where they differ.
@@ -308,21 +222,7 @@ impl Plugin {
                 return Err(state.verdict(&error));
             }
         }
-        let completeness = match outcome.completeness {
-            wit::Completeness::Complete if state.is_over_limit() => Completeness::Partial,
-            wit::Completeness::Complete => Completeness::Complete,
-            wit::Completeness::Truncated => Completeness::Truncated,
-            wit::Completeness::Partial => Completeness::Partial,
-        };
-        Ok(Outcome {
-            completeness,
-            format: label(&outcome.format),
-            tool: outcome.tool.as_deref().map(label),
-            tool_version: outcome.tool_version.as_deref().map(label),
-            records: outcome.records,
-            findings: kept,
-            skipped: outcome.skipped,
-        })
+        Ok(Outcome::checked(outcome, kept, state.is_over_limit()))
     }
 }
 
@@ -338,24 +238,37 @@ impl std::fmt::Debug for Plugin {
 }
 
 /// One call that emits nothing.
-fn call<T>(
+fn short_call<T>(
     host: &Host,
-    pre: &ScannerPre<RunState>,
-    limits: RunLimits,
-    ask: impl FnOnce(&wit::Guest, &mut Store<RunState>) -> wasmtime::Result<T>,
+    guest: &Guest,
+    ask: impl AsyncFnOnce(&mut Store<RunState>) -> wasmtime::Result<T>,
 ) -> Result<T, ConvertFailure> {
     let state = RunState::new(
-        limits,
+        RunLimits::short_call(),
         Box::new(Nowhere),
         Box::new(NoServices),
         CancelFlag::new(),
+        Grants::none(),
         String::new(),
     );
-    let mut store = state.into_store(host);
-    let answered = pre
-        .instantiate(&mut store)
-        .and_then(|instance| ask(instance.tamiz_scanner_plugin(), &mut store));
-    answered.map_err(|error| store.data_mut().verdict(&error))
+    drive(guest, &mut state.into_store(host), ask)
+}
+
+fn drive<T>(
+    guest: &Guest,
+    store: &mut Store<RunState>,
+    ask: impl AsyncFnOnce(&mut Store<RunState>) -> wasmtime::Result<T>,
+) -> Result<T, ConvertFailure> {
+    let answered = if guest.waits() {
+        let patience = store.data().patience.clone();
+        drive::patiently(ask(store), &patience)
+    } else {
+        drive::at_once(ask(store))
+    };
+    match answered {
+        Some(answer) => answer.map_err(|error| store.data_mut().verdict(&error)),
+        None => Err(store.data_mut().gave_up()),
+    }
 }
 
 /// Takes what `describe` and `plan` say on the side; their budgets leave only diagnostics and log.
@@ -383,20 +296,6 @@ impl ConvertSink for Nowhere {
     }
 
     fn artifact_drop(&mut self, _handle: ArtifactHandle) {}
-}
-
-fn convert_failure(error: wit::ConvertError) -> ConvertFailure {
-    match error {
-        wit::ConvertError::Unrecognized(message) => ConvertFailure::Unrecognized {
-            message: bounded(&message),
-        },
-        wit::ConvertError::BadOptions(message) => ConvertFailure::BadOptions {
-            message: bounded(&message),
-        },
-        wit::ConvertError::Corrupt(message) => ConvertFailure::Corrupt {
-            message: bounded(&message),
-        },
-    }
 }
 
 fn check_options(options: &str) -> Result<(), ConvertFailure> {

@@ -11,11 +11,13 @@ use tamiz_core::{Diagnostic, LogLevel, text};
 use wasmtime::component::ResourceTable;
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
 
+use crate::drive::Patience;
 use crate::engine::Host;
 use crate::failure::{ConvertFailure, TrapKind};
 use crate::input::CancelFlag;
 use crate::limits::{self, IGNORED_CALLS_MAX, REFUSALS_MAX, RunLimits, VERDICT_BYTES_MAX};
-use crate::plugin::Counts;
+use crate::outcome::Counts;
+use crate::request::Grants;
 use crate::services::ConvertServices;
 use crate::sink::{ArtifactHandle, ConvertSink, SinkError};
 
@@ -37,9 +39,8 @@ pub(crate) struct RunState {
     /// Fields that were cut in this run; each is told once.
     pub(crate) fields_cut: BTreeSet<&'static str>,
     limiter: Limiter,
-    /// `None` when the limit is beyond what the clock can count.
-    deadline_at: Option<Instant>,
-    cancel: CancelFlag,
+    pub(crate) patience: Patience,
+    pub(crate) grants: Grants,
     /// The host's own verdict, which beats whatever wasmtime reports.
     stop: Option<ConvertFailure>,
     /// The first budget that was used up.
@@ -54,6 +55,7 @@ impl RunState {
         sink: Box<dyn ConvertSink>,
         services: Box<dyn ConvertServices>,
         cancel: CancelFlag,
+        grants: Grants,
         plugin_name: String,
     ) -> Self {
         let mut resources = ResourceTable::new();
@@ -61,7 +63,11 @@ impl RunState {
         Self {
             resources,
             limiter: Limiter::new(limits.memory_bytes),
-            deadline_at: Instant::now().checked_add(limits.deadline),
+            patience: Patience {
+                deadline_at: Instant::now().checked_add(limits.deadline),
+                cancel,
+            },
+            grants,
             limits,
             sink,
             services,
@@ -74,7 +80,6 @@ impl RunState {
             progress_sent_at: None,
             plugin_name,
             fields_cut: BTreeSet::new(),
-            cancel,
             stop: None,
             over: None,
             refusals: 0,
@@ -102,18 +107,25 @@ impl RunState {
     }
 
     /// Ends the run if it was cancelled or its time is used up.
-    fn look_at_the_clock(&mut self) -> wasmtime::Result<()> {
-        if self.cancel.is_cancelled() {
-            Err(self.stop(ConvertFailure::Cancelled))
-        } else if self
-            .deadline_at
-            .is_some_and(|deadline| Instant::now() >= deadline)
-        {
-            let seconds = self.limits.deadline.as_millis().div_ceil(1_000) as u64;
-            Err(self.stop(ConvertFailure::Deadline { seconds }))
-        } else {
-            Ok(())
+    pub(crate) fn look_at_the_clock(&mut self) -> wasmtime::Result<()> {
+        if self.patience.is_over() {
+            let verdict = self.out_of_patience();
+            return Err(self.stop(verdict));
         }
+        Ok(())
+    }
+
+    fn out_of_patience(&self) -> ConvertFailure {
+        if self.patience.cancel.is_cancelled() {
+            return ConvertFailure::Cancelled;
+        }
+        let seconds = self.limits.deadline.as_millis().div_ceil(1_000) as u64;
+        ConvertFailure::Deadline { seconds }
+    }
+
+    /// The verdict on a call that was given up while it waited.
+    pub(crate) fn gave_up(&mut self) -> ConvertFailure {
+        self.stop.take().unwrap_or_else(|| self.out_of_patience())
     }
 
     /// Notes the host's verdict; the error returned ends the guest.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::bindings::plugin as wit;
+use crate::bindings::v1::plugin as wit;
 use crate::failure::ConvertFailure;
 use crate::words::is_word;
 

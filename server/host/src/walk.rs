@@ -1,14 +1,19 @@
 //! A look at a component before it is compiled: refuses what only a bomb would contain.
 //!
 //! Runs in the compiling child, on hostile bytes. It counts; validity is the compiler's business.
-//! The ceilings stand above the largest honest guest (`CPython`: 13,499 functions, a body of 427 KB,
-//! 271 locals, 38 modules).
+//! The ceilings stand above the largest honest guest (`CPython`: 13,516 functions, a body of 427 KB,
+//! 271 locals, 781 blocks in each other, 38 modules).
 
 mod census;
 
 use serde::{Deserialize, Serialize};
 use tamiz_core::text;
-use wasmparser::{Encoding, FunctionBody, Parser, Payload};
+use wasmparser::{
+    CompositeInnerType, DataSectionReader, ElementItems, ElementSectionReader, Encoding, FunctionBody,
+    MemorySectionReader, Operator, Parser, Payload, TableSectionReader, TypeSectionReader,
+};
+
+use crate::limits::{MEMORY_BYTES_CEILING, TABLE_ELEMENTS_MAX};
 
 pub use census::Census;
 
@@ -20,6 +25,17 @@ const FUNCTIONS_MAX: u64 = 20_000;
 const BODY_BYTES_MAX: u64 = 512 * 1024;
 /// Locals of one function.
 const LOCALS_MAX: u64 = 1_000;
+/// Blocks in each other in one function: compile time grows with the square.
+const BLOCKS_DEPTH_MAX: u64 = 5_000;
+/// Parameters and results of all function types together: `CPython`'s have 4,096.
+const TYPE_VALUES_MAX: u64 = 100_000;
+/// Data segments of all modules together; each is compared with every page it may touch. A memory that was
+/// written to before the component was made, as `QuickJS`'s was, has 7,000.
+const DATA_SEGMENTS_MAX: u64 = 50_000;
+/// Entries of all element segments together: `CPython`'s have 5,821.
+const ELEMENTS_MAX: u64 = 100_000;
+/// What a memory may have from its first moment, in pages of 64 KiB: a run never gets more.
+const MEMORY_PAGES_MAX: u64 = (MEMORY_BYTES_CEILING / (64 * 1024)) as u64;
 /// Core modules at any depth.
 const MODULES_MAX: u64 = 64;
 /// Components at any depth.
@@ -27,10 +43,45 @@ const COMPONENTS_MAX: u64 = 64;
 /// Instances, aliases, types, canonical functions, imports, exports and globals, all together: a
 /// component of many empty parts is a bomb, too. `CPython` has fewer than 30,000.
 const PARTS_MAX: u64 = 100_000;
-/// The namespace of all that a plugin may import.
-const IMPORT_PREFIX: &str = "tamiz:scanner/";
-/// Followed by the patch version: additions only, so every one links.
-const IMPORT_VERSION: &str = "@0.1.";
+/// All that a plugin may import: a namespace, its interfaces (empty for every one), and the versions that
+/// link to the one that is here.
+const IMPORTS: [(&str, &[&str], Version); 8] = [
+    ("tamiz:scanner/", &["types", "host"], Version::Patch("0.1")),
+    (
+        "tamiz:scanner/",
+        &["types", "host", "records"],
+        Version::Minor("1"),
+    ),
+    ("wasi:cli/", &[], Version::Patch("0.2")),
+    ("wasi:clocks/", &[], Version::Patch("0.2")),
+    ("wasi:filesystem/", &[], Version::Patch("0.2")),
+    ("wasi:io/", &[], Version::Patch("0.2")),
+    ("wasi:random/", &[], Version::Patch("0.2")),
+    ("wasi:sockets/", &[], Version::Patch("0.2")),
+];
+
+/// Additions only, so that every later one links.
+enum Version {
+    /// Followed by `.` and a number.
+    Patch(&'static str),
+    /// Followed by `.`, a number, `.` and a number.
+    Minor(&'static str),
+}
+
+impl Version {
+    fn matches(&self, version: &str) -> bool {
+        let (fixed, free) = match self {
+            Self::Patch(fixed) => (fixed, 1),
+            Self::Minor(fixed) => (fixed, 2),
+        };
+        let rest = version
+            .strip_prefix(fixed)
+            .and_then(|rest| rest.strip_prefix('.'));
+        rest.is_some_and(|rest| {
+            rest.split('.').count() == free && rest.split('.').all(|part| part.parse::<u32>().is_ok())
+        })
+    }
+}
 
 /// Why a component is refused without trying to compile it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -56,7 +107,10 @@ pub enum ComponentRefusal {
         limit: u64,
     },
     /// It wants something that plugins do not get.
-    #[error("it imports `{name}`, plugins may import tamiz:scanner@0.1 only")]
+    #[error(
+        "it imports `{name}`, plugins may import tamiz:scanner 0.1 or 1 and, of WASI 0.2, \
+         cli, clocks, filesystem, io, random and sockets, all of them empty"
+    )]
     ForbiddenImport {
         /// The import.
         name: String,
@@ -84,6 +138,9 @@ struct Counts {
     modules: u64,
     components: u64,
     parts: u64,
+    type_values: u64,
+    data_segments: u64,
+    elements: u64,
 }
 
 impl Counts {
@@ -115,14 +172,14 @@ impl Counts {
                     check_import(import.map_err(malformed)?.name.name)?;
                 }
             }
-            Payload::TypeSection(section) => self.add_parts(section.count())?,
+            Payload::TypeSection(section) => self.add_types(section)?,
             Payload::ImportSection(section) => self.add_parts(section.count())?,
-            Payload::TableSection(section) => self.add_parts(section.count())?,
-            Payload::MemorySection(section) => self.add_parts(section.count())?,
+            Payload::TableSection(section) => self.add_tables(section)?,
+            Payload::MemorySection(section) => self.add_memories(section)?,
             Payload::GlobalSection(section) => self.add_parts(section.count())?,
             Payload::ExportSection(section) => self.add_parts(section.count())?,
-            Payload::ElementSection(section) => self.add_parts(section.count())?,
-            Payload::DataSection(section) => self.add_parts(section.count())?,
+            Payload::ElementSection(section) => self.add_elements(section)?,
+            Payload::DataSection(section) => self.add_data(&section)?,
             Payload::InstanceSection(section) => self.add_parts(section.count())?,
             Payload::CoreTypeSection(section) => self.add_parts(section.count())?,
             Payload::ComponentInstanceSection(section) => self.add_parts(section.count())?,
@@ -140,6 +197,60 @@ impl Counts {
         self.parts += u64::from(count);
         at_most("parts", self.parts, PARTS_MAX)
     }
+
+    fn add_types(&mut self, section: TypeSectionReader<'_>) -> Result<(), ComponentRefusal> {
+        self.add_parts(section.count())?;
+        for group in section {
+            for kind in group.map_err(malformed)?.types() {
+                if let CompositeInnerType::Func(function) = &kind.composite_type.inner {
+                    let values = function.params().len() + function.results().len();
+                    self.type_values += values as u64;
+                }
+            }
+            at_most(
+                "parameters and results of types",
+                self.type_values,
+                TYPE_VALUES_MAX,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn add_tables(&mut self, section: TableSectionReader<'_>) -> Result<(), ComponentRefusal> {
+        self.add_parts(section.count())?;
+        for table in section {
+            let elements = table.map_err(malformed)?.ty.initial;
+            at_most("elements of one table", elements, TABLE_ELEMENTS_MAX as u64)?;
+        }
+        Ok(())
+    }
+
+    fn add_memories(&mut self, section: MemorySectionReader<'_>) -> Result<(), ComponentRefusal> {
+        self.add_parts(section.count())?;
+        for memory in section {
+            let pages = memory.map_err(malformed)?.initial;
+            at_most("pages of one memory", pages, MEMORY_PAGES_MAX)?;
+        }
+        Ok(())
+    }
+
+    fn add_elements(&mut self, section: ElementSectionReader<'_>) -> Result<(), ComponentRefusal> {
+        self.add_parts(section.count())?;
+        for segment in section {
+            self.elements += u64::from(match segment.map_err(malformed)?.items {
+                ElementItems::Functions(items) => items.count(),
+                ElementItems::Expressions(_, items) => items.count(),
+            });
+            at_most("entries of element segments", self.elements, ELEMENTS_MAX)?;
+        }
+        Ok(())
+    }
+
+    fn add_data(&mut self, section: &DataSectionReader<'_>) -> Result<(), ComponentRefusal> {
+        self.add_parts(section.count())?;
+        self.data_segments += u64::from(section.count());
+        at_most("data segments", self.data_segments, DATA_SEGMENTS_MAX)
+    }
 }
 
 fn check_body(body: &FunctionBody<'_>) -> Result<(), ComponentRefusal> {
@@ -150,16 +261,31 @@ fn check_body(body: &FunctionBody<'_>) -> Result<(), ComponentRefusal> {
         locals += u64::from(count);
         at_most("locals in one function", locals, LOCALS_MAX)?;
     }
+    let mut depth: u64 = 0;
+    for operator in body.get_operators_reader().map_err(malformed)? {
+        match operator.map_err(malformed)? {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. } => {
+                depth += 1;
+                at_most("blocks in each other", depth, BLOCKS_DEPTH_MAX)?;
+            }
+            Operator::End => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
     Ok(())
 }
 
 fn check_import(name: &str) -> Result<(), ComponentRefusal> {
-    let known = name
-        .strip_prefix(IMPORT_PREFIX)
-        .and_then(|rest| rest.split_once(IMPORT_VERSION))
-        .is_some_and(|(interface, patch)| {
-            matches!(interface, "types" | "host") && patch.parse::<u32>().is_ok()
-        });
+    let known = name.split_once('@').is_some_and(|(path, version)| {
+        IMPORTS.iter().any(|(namespace, interfaces, versions)| {
+            let interface = path.strip_prefix(namespace);
+            interface.is_some_and(|it| interfaces.is_empty() || interfaces.contains(&it))
+                && versions.matches(version)
+        })
+    });
     if known {
         Ok(())
     } else {
@@ -191,14 +317,26 @@ mod tests {
 
     #[test]
     fn only_released_interfaces_of_tamiz_may_be_imported() {
-        for known in ["tamiz:scanner/host@0.1.0", "tamiz:scanner/types@0.1.12"] {
+        for known in [
+            "tamiz:scanner/host@0.1.0",
+            "tamiz:scanner/types@0.1.12",
+            "tamiz:scanner/records@1.0.0",
+            "tamiz:scanner/host@1.3.1",
+            "wasi:cli/environment@0.2.6",
+            "wasi:sockets/tcp@0.2.0",
+        ] {
             assert_eq!(check_import(known), Ok(()), "{known}");
         }
         for forbidden in [
-            "wasi:cli/environment@0.2.0",
+            "wasi:http/outgoing-handler@0.2.0",
+            "wasi:cli/environment@0.3.0",
+            "wasi:cli/environment",
             "tamiz:scanner/host@0.2.0",
+            "tamiz:scanner/host@2.0.0",
+            "tamiz:scanner/host@1.0",
             "tamiz:scanner/host",
-            "tamiz:scanner/fetch@0.1.0",
+            "tamiz:scanner/fetch@1.0.0",
+            "tamiz:scanner/records@0.1.0",
             "tamiz:scanner/host@0.1.0-evil",
             "env",
         ] {

@@ -248,12 +248,7 @@ fn check(
     }
     let finding = check.finding(session, element, kind_of_check);
     let finding = match check.check_result.object() {
-        Some(verdict) if is_skipped => {
-            let said = serde_json::json!([{
-                "kind": "inSource", "justification": verdict.suppress_comment.text(),
-            }]);
-            finding.extra_json("suppressions", &said.to_string())
-        }
+        Some(verdict) if is_skipped => finding.suppression("inSource", verdict.suppress_comment.text()),
         _ => finding,
     };
     session.emit(finding, element)

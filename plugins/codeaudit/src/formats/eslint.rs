@@ -169,7 +169,7 @@ fn message(
     let rule = match message.rule_id.text() {
         "" if message.fatal.get() == Some(&true) => {
             let why = format!("says that {file} could not be read: {}", message.message.text());
-            session.lose_record("file-unread", element, &why);
+            session.gap_record("file-unread", element, &why);
             return Ok(());
         }
         "" => NO_RULE,
@@ -188,13 +188,11 @@ fn message(
         .objects()
         .first()
         .map_or("", |first| first.desc.text());
-    let fix = message.fix.object().map_or("", |fix| fix.text.text());
-    finding = finding.remediation(if suggestion.is_empty() { fix } else { suggestion });
-    if let Some(suppression) = message.suppressions.objects().first() {
-        let said = serde_json::json!([{
-            "kind": suppression.kind.text(), "justification": suppression.justification.text(),
-        }]);
-        finding = finding.extra_json("suppressions", &said.to_string());
+    finding = finding
+        .remediation(suggestion)
+        .fix(message.fix.object().map_or("", |fix| fix.text.text()));
+    for said in message.suppressions.objects() {
+        finding = finding.suppression(said.kind.text(), said.justification.text());
     }
     let region = Region::of(
         &message.line,

@@ -153,6 +153,7 @@ fn issue(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         .message(issue.details.text())
         .severity(severity, raw)
         .category("security")
+        // What a language model advises, in words around its code.
         .remediation(issue.autofix.text());
     if let Some(confidence) = confidence(issue.confidence.text()) {
         finding = finding.confidence(confidence);
@@ -164,15 +165,10 @@ fn issue(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         }
     }
     let suppressions = issue.suppressions.objects();
-    if !suppressions.is_empty() {
-        let said: Vec<_> = suppressions
-            .iter()
-            .map(|entry| {
-                serde_json::json!({ "kind": entry.kind.text(), "justification": entry.justification.text() })
-            })
-            .collect();
-        finding = finding.extra_json("suppressions", &serde_json::json!(said).to_string());
-    } else if issue.nosec.get() == Some(&true) {
+    for said in suppressions {
+        finding = finding.suppression(said.kind.text(), said.justification.text());
+    }
+    if suppressions.is_empty() && issue.nosec.get() == Some(&true) {
         finding = finding.extra_json("suppressed", "true");
     }
     let line = issue.line.text();

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
-use tamiz_sdk::json::lenient::{Field, Object, Text, Whole};
+use tamiz_sdk::json::lenient::{Field, Object, Objects, Text, Whole};
 use tamiz_sdk::model::Severity;
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, json_lines};
 use tamiz_sdk::vocabulary::SeverityTable;
@@ -65,6 +65,25 @@ struct Place {
 struct Fix<'a> {
     #[serde(borrow)]
     message: Text<'a>,
+    #[serde(borrow)]
+    edits: Field<Objects<Edit<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Edit<'a> {
+    #[serde(borrow)]
+    content: Text<'a>,
+}
+
+impl Fix<'_> {
+    /// What it would put in the place of the result. Edits in several places (an import, too) are no one text.
+    fn replacement(&self) -> &str {
+        match self.edits.objects() {
+            [only] => only.content.text(),
+            _ => "",
+        }
+    }
 }
 
 impl Format for Ruff {
@@ -114,7 +133,7 @@ fn issue(session: &mut Session<'_>, element: &Element<'_>, sources: &mut Sources
             issue.filename.text(),
             issue.message.text()
         );
-        session.lose_record("file-unread", element, &why);
+        session.gap_record("file-unread", element, &why);
         return Ok(());
     }
     let said = issue.severity.get().map(AsRef::as_ref);
@@ -124,6 +143,7 @@ fn issue(session: &mut Session<'_>, element: &Element<'_>, sources: &mut Sources
         .message(issue.message.text())
         .severity(severity, said)
         .remediation(issue.fix.object().map_or("", |fix| fix.message.text()))
+        .fix(issue.fix.object().map_or("", Fix::replacement))
         .reference(issue.url.text());
     // S is flake8-bandit; SIM and SLF are not.
     if rule

@@ -168,7 +168,7 @@ fn body(
         let start = reader.offset();
         reader.skip()?;
         let message = format!("{prefix}report is about compliance, which is not read");
-        session.gap("report-not-read", &message, Some(span_since(reader, start)));
+        session.unread("report-not-read", &message, Some(span_since(reader, start)));
         return Ok(());
     }
     members(reader, session, |reader, session, key, kind| {

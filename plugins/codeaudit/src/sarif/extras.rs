@@ -72,17 +72,19 @@ struct Replacement<'a> {
 }
 
 impl Fix<'_> {
-    /// What it says, or else the first text that it would put in.
-    pub(super) fn text(&self) -> &str {
-        let said = self.description.object().map_or("", Message::plain);
-        if !said.is_empty() {
-            return said;
-        }
+    /// What it says that it does.
+    pub(super) fn advice(&self) -> &str {
+        self.description.object().map_or("", Message::plain)
+    }
+
+    /// The text that it would put in. Replacements in several places are no one text.
+    pub(super) fn replacement(&self) -> &str {
         let changes = self.artifact_changes.objects().iter();
-        let mut inserted = changes
-            .flat_map(|change| change.replacements.objects())
-            .filter_map(|replacement| replacement.inserted_content.object());
-        inserted.next().map_or("", Message::plain)
+        let mut replacements = changes.flat_map(|change| change.replacements.objects());
+        let (Some(only), None) = (replacements.next(), replacements.next()) else {
+            return "";
+        };
+        only.inserted_content.object().map_or("", Message::plain)
     }
 }
 

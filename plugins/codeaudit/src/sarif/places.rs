@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use tamiz_sdk::FindingBuilder;
-use tamiz_sdk::limits::WORD_BYTES;
-use tamiz_sdk::model::{Location as Place, UrlLocation};
+use tamiz_sdk::limits::FLOW_BYTES;
+use tamiz_sdk::model::{FileLocation, Location as Place, Position, UrlLocation};
 use tamiz_sdk::report::Session;
 
 use super::head::RunHead;
@@ -36,7 +36,37 @@ pub(super) fn target(
 }
 
 /// A place that explains a result.
-pub(super) fn step(head: &RunHead, location: &Location<'_>, session: &Session<'_>) -> serde_json::Value {
+pub(super) fn related_place(
+    head: &RunHead,
+    location: &Location<'_>,
+    session: &Session<'_>,
+) -> serde_json::Value {
+    let (path, start, message) = explanation(head, location, session);
+    json!({ "path": path, "line": start.map(|start| start.line), "message": message })
+}
+
+/// A step of a code flow; its path is empty where the step names no file.
+pub(super) fn flow_step(
+    finding: FindingBuilder,
+    head: &RunHead,
+    location: &Location<'_>,
+    session: &Session<'_>,
+) -> FindingBuilder {
+    let (path, start, message) = explanation(head, location, session);
+    let place = Place::File(FileLocation {
+        path: path.unwrap_or_default(),
+        start,
+        end: None,
+        snippet: None,
+    });
+    finding.flow_step(place, &message)
+}
+
+fn explanation(
+    head: &RunHead,
+    location: &Location<'_>,
+    session: &Session<'_>,
+) -> (Option<String>, Option<Position>, String) {
     let physical = location.physical.object();
     let artifact = physical.and_then(|physical| physical.artifact_location.object());
     let label = artifact.and_then(|artifact| head.path(artifact, session.root()));
@@ -44,11 +74,9 @@ pub(super) fn step(head: &RunHead, location: &Location<'_>, session: &Session<'_
         .and_then(|physical| physical.region.object())
         .and_then(|region| positions(region).0);
     let text = location.message.object().map_or("", Message::plain);
-    json!({
-        "path": label.map(|label| label.path),
-        "line": start.map(|start| start.line),
-        "message": tamiz_sdk::clean_line(text, WORD_BYTES).text,
-    })
+    // Shortened without a word: the place is what matters.
+    let message = tamiz_sdk::clean_line(text, FLOW_BYTES).text;
+    (label.map(|label| label.path), start, message)
 }
 
 /// The names of what is no file: an assembly's method, a package, a cloud resource, each once. They stand

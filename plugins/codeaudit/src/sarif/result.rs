@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::json;
-use tamiz_sdk::limits::{LIST_ENTRIES, WORD_BYTES};
+use tamiz_sdk::limits::{FLOW_STEPS, LIST_ENTRIES, WORD_BYTES};
 use tamiz_sdk::model::{LogLevel, Severity};
 use tamiz_sdk::{FindingBuilder, hide};
 
@@ -11,7 +11,7 @@ use super::beginning::Beginnings;
 use super::extras::{Fix, fingerprint, offender};
 use super::head::RunHead;
 use super::message::message_text;
-use super::places::{logical_places, step, target};
+use super::places::{flow_step, logical_places, related_place, target};
 use super::region::{by_offset, context_lines, lines, offsets, positions};
 use super::rules::{Rule, rule_id};
 use super::shapes::{Location, Message, Properties, ResultShape};
@@ -19,9 +19,6 @@ use crate::formats::{Sources, hidden_snippet, is_secret_scanner, numbered_lines}
 use crate::vocabulary::{self, unless_placeholder};
 use tamiz_sdk::report::Element;
 use tamiz_sdk::report::{Session, Stop};
-
-/// Steps of a code flow that are kept: enough to follow it, and a circle ends.
-const FLOW_STEPS_MAX: usize = 20;
 
 /// What a result without a rule is filed under.
 const NO_RULE_ID: &str = "no-rule-id";
@@ -214,23 +211,10 @@ impl<'run> ResultReader<'run> {
         if let Some(rank) = result.rank.get() {
             finding = finding.extra_json("rank", &rank.0.to_string());
         }
-        let suppressions: Vec<_> = result
-            .suppressions
-            .objects()
-            .iter()
-            .map(|entry| {
-                json!({
-                    "kind": entry.kind.text(), "status": entry.status.text(),
-                    "justification": entry.justification.text(),
-                })
-            })
-            .collect();
-        if !suppressions.is_empty() {
-            finding = finding.extra_json("suppressions", &json!(suppressions).to_string());
-        }
-        let related = result.related_locations.objects().iter().take(FLOW_STEPS_MAX);
+        finding = suppressed(finding, result);
+        let related = result.related_locations.objects().iter().take(FLOW_STEPS);
         let related: Vec<_> = related
-            .map(|location| step(self.head, location, session))
+            .map(|location| related_place(self.head, location, session))
             .collect();
         if !related.is_empty() {
             finding = finding.extra_json("related", &json!(related).to_string());
@@ -241,7 +225,7 @@ impl<'run> ResultReader<'run> {
     /// The first code flow, cut at a limit.
     fn flow(
         &self,
-        finding: FindingBuilder,
+        mut finding: FindingBuilder,
         result: &ResultShape<'_>,
         session: &mut Session<'_>,
         element: &Element<'_>,
@@ -254,25 +238,18 @@ impl<'run> ResultReader<'run> {
         let Some(locations) = flow.map(|flow| &flow.locations) else {
             return finding;
         };
-        let steps: Vec<_> = locations
-            .objects()
-            .iter()
-            .take(FLOW_STEPS_MAX)
-            .filter_map(|step| step.location.object())
-            .map(|location| step(self.head, location, session))
-            .collect();
-        if locations.objects().len() > FLOW_STEPS_MAX || locations.is_cut() {
+        let steps = locations.objects().iter().take(FLOW_STEPS);
+        for location in steps.filter_map(|step| step.location.object()) {
+            finding = flow_step(finding, self.head, location, session);
+        }
+        if locations.objects().len() > FLOW_STEPS || locations.is_cut() {
             let message = format!(
-                "{}: the code flow was cut after {FLOW_STEPS_MAX} steps",
+                "{}: the code flow was cut after {FLOW_STEPS} steps",
                 element.name()
             );
             session.tell(LogLevel::Info, "flow-cut", &message, Some(element.span));
         }
-        if steps.is_empty() {
-            finding
-        } else {
-            finding.extra_json("code-flow", &json!(steps).to_string())
-        }
+        finding
     }
 }
 
@@ -333,27 +310,51 @@ fn severity(
     (severity, Some(level.to_owned()))
 }
 
-/// How to repair it: the result's fix, or the rule's help as far as it says more than the message.
+/// What silences the result, and what was only asked for or refused, which silences nothing (SARIF 2.1.0,
+/// 3.35.3).
+fn suppressed(mut finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuilder {
+    let mut not_accepted = Vec::new();
+    for entry in result.suppressions.objects() {
+        let (kind, justification) = (entry.kind.text(), entry.justification.text());
+        match entry.status.text() {
+            "" | "accepted" => finding = finding.suppression(kind, justification),
+            status => not_accepted.push(json!({
+                "kind": kind, "status": status, "justification": justification,
+            })),
+        }
+    }
+    if not_accepted.is_empty() {
+        finding
+    } else {
+        finding.extra_json("suppressions-not-accepted", &json!(not_accepted).to_string())
+    }
+}
+
+/// How to repair it: the result's fix and what it says, or the rule's help as far as it says more than the
+/// message.
 fn helped(
     finding: FindingBuilder,
     result: &ResultShape<'_>,
     rule: Option<&Rule>,
     message: &str,
 ) -> FindingBuilder {
-    let mut fixes = result.fixes.objects().iter().map(Fix::text);
-    let fix = fixes.find(|text| !text.is_empty()).unwrap_or_default();
+    let fixes = || result.fixes.objects().iter();
+    let replacement = fixes().map(Fix::replacement).find(|text| !text.is_empty());
+    let finding = finding.fix(replacement.unwrap_or_default());
+    let advice = fixes().map(Fix::advice).find(|text| !text.is_empty());
+    let advice = advice.unwrap_or_default();
     let Some(rule) = rule else {
-        return finding.remediation(fix);
+        return finding.remediation(advice);
     };
     let help = rule.help.trim();
     let help_start = help.lines().next().unwrap_or_default();
     let mut said = [message, &rule.short, &rule.full].into_iter();
     if said.any(|text| text.trim().starts_with(help_start)) {
-        return finding.remediation(fix);
+        return finding.remediation(advice);
     }
     // Dockle's help is an address.
     if help.starts_with("https://") && !help.contains(char::is_whitespace) {
-        return finding.remediation(fix).reference(help);
+        return finding.remediation(advice).reference(help);
     }
-    finding.remediation(if fix.is_empty() { help } else { fix })
+    finding.remediation(if advice.is_empty() { help } else { advice })
 }

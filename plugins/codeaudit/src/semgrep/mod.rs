@@ -315,7 +315,7 @@ impl Record<'_> {
 
         let mut finding = FindingBuilder::new(tool, rule_id)
             .message(extra.message.text())
-            .remediation(extra.fix.text())
+            .fix(extra.fix.text())
             .tool_fingerprint(unless_placeholder(extra.fingerprint.text()));
         finding = self.place(finding, session, element, extra, sources);
         let raw_severity = extra.severity.get().map(AsRef::as_ref);

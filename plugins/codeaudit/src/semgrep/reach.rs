@@ -1,7 +1,7 @@
 //! How far a semgrep run came: its `errors`, and the files that `paths` names as scanned and skipped.
 //!
 //! A file that the tool could not read, or a rule that it could not use, has no results, and so has a
-//! clean one. The difference is told: every such gap is a diagnostic, and the answer is `partial`.
+//! clean one. The difference is told: every such gap is a diagnostic, and the coverage is `partial`.
 //! What the run was asked to leave out is told once for each reason, and is no gap.
 //!
 //! `paths.skipped` is there only when semgrep ran with `--verbose`, as the worker's catalogue has it.
@@ -35,6 +35,10 @@ const CHOSEN_REASONS: [&str; 10] = [
 pub(super) struct Reach {
     paths_seen: bool,
     errors_seen: bool,
+    /// Whether it lists files that were scanned, and those that were not: then what it does not name was not
+    /// left out.
+    scanned_any: bool,
+    skipped_seen: bool,
     /// Files that were left out as asked for: by reason of [`CHOSEN_REASONS`], with one of them.
     chosen: Vec<(String, u32, String)>,
     notes: Notes,
@@ -67,6 +71,9 @@ impl Reach {
         for (reason, count, example) in std::mem::take(&mut self.chosen) {
             let message = || format!("left out as asked for ({reason}): {count}, such as `{example}`");
             self.notes.add(LogLevel::Info, "files-excluded", message, None);
+        }
+        if self.errors_seen && self.scanned_any && self.skipped_seen {
+            session.covered();
         }
         self.notes.tell(session);
     }
@@ -136,6 +143,7 @@ impl Reach {
             let message = || "the tool scanned no file: no result says nothing about the target".to_owned();
             self.notes.add(LogLevel::Warn, "nothing-scanned", message, None);
         } else {
+            self.scanned_any = true;
             let message = || format!("{scanned} files were scanned");
             self.notes.add(LogLevel::Info, "files-scanned", message, None);
         }
@@ -143,6 +151,7 @@ impl Reach {
     }
 
     fn skipped(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
+        self.skipped_seen = true;
         reader.enter_array()?;
         let mut index = 0_u32;
         while reader.next_element()? {

@@ -1,13 +1,16 @@
 //! A scan that did not look at everything never looks clean: what the tool left out is told, in a
-//! bounded number, and the answer is `partial`.
+//! bounded number, and the coverage is `partial`.
 
 use tamiz_sdk::limits::DIAGNOSTICS_PER_CODE;
-use tamiz_sdk::model::{Completeness, LogLevel};
+use tamiz_sdk::model::{Completeness, Coverage, LogLevel};
 
 use crate::answer::{Answer, convert, report};
 
-fn completeness(answer: &Answer) -> Completeness {
-    answer.outcome.as_ref().expect("a report").completeness
+/// Every record of these reports is readable: what is missing is missing in the scan.
+fn coverage(answer: &Answer) -> Coverage {
+    let outcome = answer.outcome.as_ref().expect("a report");
+    assert_eq!(outcome.completeness, Completeness::Complete);
+    outcome.coverage
 }
 
 /// A semgrep report without results, with these members.
@@ -18,7 +21,7 @@ fn without_results(members: &str) -> Answer {
 #[test]
 fn files_that_semgrep_skipped_are_told_beside_its_errors() {
     let answer = convert(&report("semgrep/left-out.json"));
-    assert_eq!(completeness(&answer), Completeness::Partial);
+    assert_eq!(coverage(&answer), Coverage::Partial);
     assert_eq!(answer.outcome.as_ref().map(|outcome| outcome.records), Ok(0));
     assert_eq!(answer.told("tool-error").len(), 2);
     assert_eq!(
@@ -42,7 +45,7 @@ fn files_that_semgrep_skipped_are_told_beside_its_errors() {
 #[test]
 fn the_same_scan_as_sarif_is_partial_too() {
     let answer = convert(&report("sarif/semgrep-left-out.sarif"));
-    assert_eq!(completeness(&answer), Completeness::Partial);
+    assert_eq!(coverage(&answer), Coverage::Partial);
     assert_eq!(answer.told("tool-error").len(), 2);
 }
 
@@ -54,7 +57,7 @@ fn a_flood_of_gaps_is_counted() {
     let answer = without_results(&format!(
         r#""errors":[{errors}],"paths":{{"scanned":["b.py"],"skipped":[{skipped}]}}"#
     ));
-    assert_eq!(completeness(&answer), Completeness::Partial);
+    assert_eq!(coverage(&answer), Coverage::Partial);
     for code in ["file-skipped", "tool-error"] {
         assert_eq!(answer.told(code).len(), DIAGNOSTICS_PER_CODE as usize);
         let rest = format!("4900 more `{code}` beside the 100 that are listed");
@@ -71,7 +74,7 @@ fn what_was_asked_for_is_no_gap() {
         r#""errors":[{"level":"info","type":"Note","message":"all is well"}],
            "paths":{"scanned":["b.py"],"skipped":[{"path":"x","reason":"wrong_language"},{"path":"y","reason":"wrong_language"}]}"#,
     );
-    assert_eq!(completeness(&answer), Completeness::Complete);
+    assert_eq!(coverage(&answer), Coverage::Whole);
     assert_eq!(
         answer.told("files-excluded"),
         ["left out as asked for (wrong_language): 2, such as `x`"]
@@ -92,40 +95,40 @@ fn gaps_that_cannot_be_read_are_gaps() {
         r#""paths":{"skipped":[{"path":"a.py","reason":"a_new_word"}]}"#,
     ] {
         let answer = without_results(members);
-        assert_eq!(completeness(&answer), Completeness::Partial, "{members}");
+        assert_eq!(coverage(&answer), Coverage::Partial, "{members}");
         assert!(!answer.host.diagnostics.is_empty(), "{members}");
     }
     let answer = without_results(r#""errors":null,"paths":{"scanned":["b.py"],"skipped":null}"#);
-    assert_eq!(completeness(&answer), Completeness::Complete);
+    assert_eq!(coverage(&answer), Coverage::Unknown);
 }
 
 #[test]
 fn a_sarif_run_that_says_it_failed_is_partial() {
     for (invocation, expected) in [
-        (r#"{"executionSuccessful":true}"#, Completeness::Complete),
-        (r#"{"executionSuccessful":false}"#, Completeness::Partial),
+        (r#"{"executionSuccessful":true}"#, Coverage::Unknown),
+        (r#"{"executionSuccessful":false}"#, Coverage::Partial),
         (
             r#"{"executionSuccessful":true,"toolExecutionNotifications":[{"message":{"text":"no level is a warning"}}]}"#,
-            Completeness::Partial,
+            Coverage::Partial,
         ),
         (
             r#"{"executionSuccessful":true,"toolExecutionNotifications":[{"level":"note","message":{"text":"begun"}}]}"#,
-            Completeness::Complete,
+            Coverage::Unknown,
         ),
         (
             r#"{"executionSuccessful":true,"toolConfigurationNotifications":[{"level":"warning","message":{"text":"an old option"}}]}"#,
-            Completeness::Complete,
+            Coverage::Unknown,
         ),
         (
             r#"{"executionSuccessful":true,"toolConfigurationNotifications":[{"level":"error","message":{"text":"a rule is wrong"}}]}"#,
-            Completeness::Partial,
+            Coverage::Partial,
         ),
-        ("7", Completeness::Partial),
+        ("7", Coverage::Partial),
     ] {
         let text = format!(
             r#"{{"version":"2.1.0","runs":[{{"tool":{{"driver":{{"name":"demo"}}}},"invocations":[{invocation}],"results":[]}}]}}"#
         );
         let answer = convert(text.as_bytes());
-        assert_eq!(completeness(&answer), expected, "{invocation}");
+        assert_eq!(coverage(&answer), expected, "{invocation}");
     }
 }

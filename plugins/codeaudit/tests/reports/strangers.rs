@@ -1,7 +1,7 @@
 //! Inputs that are no report at all: the answer names the input, what it is, and what was expected.
 
 use tamiz_sdk::memory::{MemoryHost, MemoryInput};
-use tamiz_sdk::model::ConvertError;
+use tamiz_sdk::model::{ConvertError, Corruption};
 
 use crate::answer::convert_input;
 
@@ -86,7 +86,7 @@ fn nothing_and_what_is_no_utf8_are_corrupt() {
         ("bom.json", b"\xef\xbb\xbf"),
         ("wide.json", b"\xff\xfe{\0}\0"),
     ] {
-        let ConvertError::Corrupt(message) = refusal(name, bytes) else {
+        let ConvertError::Corrupt(Corruption { message, .. }) = refusal(name, bytes) else {
             panic!("{name} has nothing that another plugin could read");
         };
         assert!(message.starts_with(&format!("`{name}`: the input ")), "{message}");

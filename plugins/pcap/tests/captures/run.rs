@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use tamiz_sdk::memory::{MemoryHost, MemoryInput};
 use tamiz_sdk::model::{
-    ArtifactMeta, ConvertError, Diagnostic, Finding, IoError, Location, LogLevel, Outcome,
+    ArtifactMeta, ConvertError, Diagnostic, Finding, IoError, Location, LogLevel, Outcome, ScanRequest,
 };
 use tamiz_sdk::{Artifact, Host, Input};
 
@@ -95,7 +95,7 @@ pub(crate) fn run_inputs(inputs: Vec<MemoryInput>) -> Answer {
         .into_iter()
         .map(|input| Box::new(input) as Box<_>)
         .collect();
-    let outcome = tamiz_pcap::convert(inputs, "{}", &mut host);
+    let outcome = tamiz_pcap::convert(inputs, &ScanRequest::report("{}"), &mut host);
     let kept = host.kept.borrow();
     let sessions = kept
         .iter()
@@ -163,11 +163,7 @@ impl Answer {
                 "answer": self.word(), "format": outcome.format, "records": outcome.records,
                 "findings": outcome.findings, "skipped": outcome.skipped,
             }),
-            Err(
-                ConvertError::Unrecognized(message)
-                | ConvertError::Corrupt(message)
-                | ConvertError::BadOptions(message),
-            ) => json!({ "answer": self.word(), "message": message }),
+            Err(error) => json!({ "answer": self.word(), "message": error.message() }),
         };
         let diagnostics: Vec<String> = self
             .diagnostics

@@ -1,11 +1,10 @@
 //! Why a document could not be read on, and where.
 
 use crate::limits::{JSON_DEPTH, KEY_BYTES};
-use crate::model::IoError;
 
 /// What ended the reading of a document. Offsets count bytes of the input from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JsonError {
+pub enum JsonError<E> {
     /// Nothing at all, or only white space.
     #[error("the input has no content ({bytes} bytes of white space)")]
     Empty {
@@ -67,11 +66,11 @@ pub enum JsonError {
         offset: u64,
         /// Why.
         #[source]
-        source: IoError,
+        source: E,
     },
 }
 
-impl JsonError {
+impl<E> JsonError<E> {
     /// Where the reading ended.
     pub fn offset(&self) -> u64 {
         match self {

@@ -43,10 +43,7 @@ pub fn each_line(source: &mut impl BufRead, mut handle: impl FnMut(Line<'_>)) ->
         let bytes = without_mark.trim_ascii_end();
         if !bytes.is_empty() {
             let bounded = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-            let span = Span {
-                offset: bounded(offset),
-                length: bounded(length as u64 + skipped),
-            };
+            let span = Span::new(bounded(offset), bounded(length as u64 + skipped));
             handle(Line {
                 bytes: &bytes[..bytes.len().min(RECORD_BYTES)],
                 span,

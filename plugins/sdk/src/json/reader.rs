@@ -2,11 +2,8 @@
 
 use super::error::JsonError;
 use super::value_end::ValueEnd;
-use crate::host::Input;
 use crate::limits::{JSON_DEPTH, KEY_BYTES};
-use crate::model::{IoError, Span};
-use crate::reader::InputReader;
-use crate::report::span;
+use crate::reader::{ChunkReader, Source};
 use crate::text::clean_line;
 
 /// Bytes of unexpected content that an error message quotes.
@@ -42,23 +39,23 @@ impl Kind {
 
 /// A value that was taken out of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Located<'reader> {
+pub enum Located<'reader, P> {
     /// All of it, until the next call.
     Whole {
         /// The value's bytes; balanced, otherwise unchecked.
         bytes: &'reader [u8],
         /// Where it stood.
-        span: Span,
+        span: P,
     },
     /// Skipped: larger than asked for.
     TooLarge {
         /// Where it stood.
-        span: Span,
+        span: P,
     },
     /// Skipped: nested deeper than [`JSON_DEPTH`].
     TooDeep {
         /// Where it stood.
-        span: Span,
+        span: P,
     },
 }
 
@@ -67,8 +64,8 @@ pub enum Located<'reader> {
 /// Every value has to be consumed by exactly one of `value`, `skip`, `enter_object` or
 /// `enter_array`; after entering, `next_key` or `next_element` go through the members until they
 /// answer that there are no more.
-pub struct JsonReader<'input> {
-    source: InputReader<'input>,
+pub struct JsonReader<S: Source> {
+    source: ChunkReader<S>,
     window: Vec<u8>,
     position: usize,
     window_offset: u64,
@@ -78,15 +75,15 @@ pub struct JsonReader<'input> {
     loose_ends: bool,
 }
 
-impl<'input> JsonReader<'input> {
+impl<S: Source> JsonReader<S> {
     /// Looks at the first bytes: drops a UTF-8 byte-order mark, refuses other encodings
     /// and what is no text.
     ///
     /// # Errors
     /// [`JsonError::Empty`], [`JsonError::Encoding`], [`JsonError::Foreign`] or [`JsonError::Io`].
-    pub fn open(input: &'input mut dyn Input) -> Result<Self, JsonError> {
+    pub fn open(source: S) -> Result<Self, JsonError<S::Error>> {
         let mut reader = Self {
-            source: InputReader::new(input),
+            source: ChunkReader::new(source),
             window: Vec::new(),
             position: 0,
             window_offset: 0,
@@ -103,12 +100,17 @@ impl<'input> JsonReader<'input> {
     /// # Errors
     /// As [`JsonReader::open`]; with [`JsonError::Io`] from the rewind itself the reading can go on
     /// where it was.
-    pub fn rewind(&mut self) -> Result<(), JsonError> {
+    pub fn rewind(&mut self) -> Result<(), JsonError<S::Error>> {
         self.source.rewind().map_err(|source| self.io_error(source))?;
         self.window.clear();
         self.levels.clear();
         (self.position, self.window_offset, self.ended) = (0, 0, false);
         self.start()
+    }
+
+    /// The source, wherever its reading stands.
+    pub fn into_source(self) -> S {
+        self.source.into_source()
     }
 
     /// Takes what a tool writes that puts its envelope together by hand: a comma in front of the first
@@ -126,7 +128,7 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError`] when nothing, or nothing that starts a value, comes.
-    pub fn kind(&mut self) -> Result<Kind, JsonError> {
+    pub fn kind(&mut self) -> Result<Kind, JsonError<S::Error>> {
         match self.peek()? {
             b'{' => Ok(Kind::Object),
             b'[' => Ok(Kind::Array),
@@ -142,7 +144,7 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError::Io`] when the platform cannot or will not read on.
-    pub fn ahead(&mut self, bytes: usize) -> Result<&[u8], JsonError> {
+    pub fn ahead(&mut self, bytes: usize) -> Result<&[u8], JsonError<S::Error>> {
         self.ensure(bytes)?;
         let rest = &self.window[self.position..];
         Ok(&rest[..rest.len().min(bytes)])
@@ -152,7 +154,7 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError`] when none comes, or too many levels were entered.
-    pub fn enter_object(&mut self) -> Result<(), JsonError> {
+    pub fn enter_object(&mut self) -> Result<(), JsonError<S::Error>> {
         self.enter(b'{', "an object")
     }
 
@@ -160,7 +162,7 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError`] when none comes, or too many levels were entered.
-    pub fn enter_array(&mut self) -> Result<(), JsonError> {
+    pub fn enter_array(&mut self) -> Result<(), JsonError<S::Error>> {
         self.enter(b'[', "an array")
     }
 
@@ -168,7 +170,7 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError`] when the object goes on otherwise.
-    pub fn next_key(&mut self) -> Result<Option<String>, JsonError> {
+    pub fn next_key(&mut self) -> Result<Option<String>, JsonError<S::Error>> {
         if !self.next_member(b'}', "`,` or `}`")? {
             return Ok(None);
         }
@@ -202,7 +204,7 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError`] when the array goes on otherwise.
-    pub fn next_element(&mut self) -> Result<bool, JsonError> {
+    pub fn next_element(&mut self) -> Result<bool, JsonError<S::Error>> {
         self.next_member(b']', "`,` or `]`")
     }
 
@@ -210,7 +212,7 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError`] when the value has no end, or none starts here.
-    pub fn value(&mut self, limit_bytes: usize) -> Result<Located<'_>, JsonError> {
+    pub fn value(&mut self, limit_bytes: usize) -> Result<Located<'_, S::Place>, JsonError<S::Error>> {
         let start = self.seek_value()?;
         let mut end = ValueEnd::new(JSON_DEPTH);
         let mut seen = 0;
@@ -226,7 +228,7 @@ impl<'input> JsonReader<'input> {
         };
         let bytes_start = self.position;
         self.position += length;
-        let span = span(start, self.offset());
+        let span = S::place(start, self.offset());
         if end.too_deep() {
             return Ok(Located::TooDeep { span });
         }
@@ -243,12 +245,12 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError`] when the value has no end, is nested too deep, or none starts here.
-    pub fn skip(&mut self) -> Result<Span, JsonError> {
+    pub fn skip(&mut self) -> Result<S::Place, JsonError<S::Error>> {
         let start = self.seek_value()?;
         let mut end = ValueEnd::new(JSON_DEPTH);
         let span = if matches!(self.kind()?, Kind::Number | Kind::Word) {
             self.value(KEY_BYTES)?;
-            span(start, self.offset())
+            S::place(start, self.offset())
         } else {
             self.skip_counting(start, &mut end)?
         };
@@ -263,7 +265,7 @@ impl<'input> JsonReader<'input> {
     ///
     /// # Errors
     /// [`JsonError::Trailing`] when something does.
-    pub fn finish(&mut self) -> Result<(), JsonError> {
+    pub fn finish(&mut self) -> Result<(), JsonError<S::Error>> {
         let offset = self.offset();
         match self.peek() {
             Err(JsonError::Ended { .. }) => Ok(()),
@@ -278,7 +280,7 @@ impl<'input> JsonReader<'input> {
         }
     }
 
-    fn start(&mut self) -> Result<(), JsonError> {
+    fn start(&mut self) -> Result<(), JsonError<S::Error>> {
         self.ensure(4)?;
         if let Some(what) = foreign_format(&self.window) {
             return Err(JsonError::Foreign { what });
@@ -296,7 +298,7 @@ impl<'input> JsonReader<'input> {
         }
     }
 
-    fn enter(&mut self, bracket: u8, expected: &'static str) -> Result<(), JsonError> {
+    fn enter(&mut self, bracket: u8, expected: &'static str) -> Result<(), JsonError<S::Error>> {
         if self.peek()? != bracket {
             return Err(self.syntax(expected));
         }
@@ -310,7 +312,7 @@ impl<'input> JsonReader<'input> {
         Ok(())
     }
 
-    fn next_member(&mut self, close: u8, expected: &'static str) -> Result<bool, JsonError> {
+    fn next_member(&mut self, close: u8, expected: &'static str) -> Result<bool, JsonError<S::Error>> {
         let seen = self.levels.last().copied().unwrap_or(false);
         let byte = self.peek()?;
         if byte == close {
@@ -336,14 +338,18 @@ impl<'input> JsonReader<'input> {
     }
 
     /// Moves to the next value's first byte and answers its offset.
-    fn seek_value(&mut self) -> Result<u64, JsonError> {
+    fn seek_value(&mut self) -> Result<u64, JsonError<S::Error>> {
         self.kind()?;
         Ok(self.offset())
     }
 
     /// Looks for the end of the value at `position` in what is in the window, or reads more.
     /// `seen` bytes of it were looked at before.
-    fn advance_value(&mut self, end: &mut ValueEnd, seen: &mut usize) -> Result<Option<usize>, JsonError> {
+    fn advance_value(
+        &mut self,
+        end: &mut ValueEnd,
+        seen: &mut usize,
+    ) -> Result<Option<usize>, JsonError<S::Error>> {
         let bytes = &self.window[self.position + *seen..];
         let bare = *seen == 0
             && bytes
@@ -366,7 +372,7 @@ impl<'input> JsonReader<'input> {
     }
 
     /// The length of a number or word: up to a separator, a bracket or white space.
-    fn bare_word(&mut self) -> Result<usize, JsonError> {
+    fn bare_word(&mut self) -> Result<usize, JsonError<S::Error>> {
         loop {
             let bytes = &self.window[self.position..];
             let end = bytes
@@ -392,16 +398,21 @@ impl<'input> JsonReader<'input> {
     }
 
     /// Goes on to the end of a value that is too large to be kept; `seen` bytes were looked at.
-    fn skip_rest(&mut self, start: u64, mut end: ValueEnd, seen: usize) -> Result<Span, JsonError> {
+    fn skip_rest(
+        &mut self,
+        start: u64,
+        mut end: ValueEnd,
+        seen: usize,
+    ) -> Result<S::Place, JsonError<S::Error>> {
         self.position += seen;
         self.skip_counting(start, &mut end)
     }
 
-    fn skip_counting(&mut self, start: u64, end: &mut ValueEnd) -> Result<Span, JsonError> {
+    fn skip_counting(&mut self, start: u64, end: &mut ValueEnd) -> Result<S::Place, JsonError<S::Error>> {
         loop {
             if let Some(length) = end.advance(&self.window[self.position..]) {
                 self.position += length;
-                return Ok(span(start, self.offset()));
+                return Ok(S::place(start, self.offset()));
             }
             self.position = self.window.len();
             if !self.more()? {
@@ -413,7 +424,7 @@ impl<'input> JsonReader<'input> {
     }
 
     /// The next byte that is not white space.
-    fn peek(&mut self) -> Result<u8, JsonError> {
+    fn peek(&mut self) -> Result<u8, JsonError<S::Error>> {
         loop {
             let rest = &self.window[self.position..];
             if let Some(index) = rest
@@ -433,7 +444,7 @@ impl<'input> JsonReader<'input> {
     }
 
     /// Reads another chunk behind what is still needed; whether there was one.
-    fn more(&mut self) -> Result<bool, JsonError> {
+    fn more(&mut self) -> Result<bool, JsonError<S::Error>> {
         if self.ended {
             return Ok(false);
         }
@@ -449,7 +460,7 @@ impl<'input> JsonReader<'input> {
     }
 
     /// Reads until so many bytes lie ahead, if the input has them.
-    fn ensure(&mut self, bytes: usize) -> Result<(), JsonError> {
+    fn ensure(&mut self, bytes: usize) -> Result<(), JsonError<S::Error>> {
         while self.window.len() - self.position < bytes && self.more()? {}
         Ok(())
     }
@@ -459,7 +470,7 @@ impl<'input> JsonReader<'input> {
     }
 
     /// The quote has the same length however the input comes in chunks.
-    fn syntax(&mut self, expected: &'static str) -> JsonError {
+    fn syntax(&mut self, expected: &'static str) -> JsonError<S::Error> {
         if let Err(error) = self.ensure(QUOTE_BYTES) {
             return error;
         }
@@ -470,7 +481,7 @@ impl<'input> JsonReader<'input> {
         }
     }
 
-    fn io_error(&self, source: IoError) -> JsonError {
+    fn io_error(&self, source: S::Error) -> JsonError<S::Error> {
         JsonError::Io {
             offset: self.window_end(),
             source,
@@ -521,8 +532,8 @@ pub(crate) fn foreign_format(start: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{JsonReader, Kind, Located};
-    use crate::json::JsonError;
+    use super::Kind;
+    use crate::json::{JsonError, JsonReader, Located};
     use crate::memory::MemoryInput;
 
     #[test]

@@ -9,6 +9,33 @@ use crate::host::{Host, Input};
 use crate::json::JsonError;
 use crate::model::{self, Completeness, ConvertError, LogLevel, Outcome};
 
+/// Why an input gives no report.
+enum Failure {
+    Unrecognized(String),
+    Corrupt(Break),
+}
+
+/// An input that breaks off in its envelope.
+struct Break {
+    message: String,
+    /// Empty before it could be told.
+    format: &'static str,
+    tool: Option<String>,
+    tool_version: Option<String>,
+}
+
+impl Failure {
+    /// Before anything of the report was known.
+    fn corrupt(message: String) -> Self {
+        Self::Corrupt(Break {
+            message,
+            format: "",
+            tool: None,
+            tool_version: None,
+        })
+    }
+}
+
 /// What a plugin reads: the driver from inputs to one outcome; see [`crate::report`].
 pub struct Converter {
     /// The plugin's name.
@@ -26,6 +53,7 @@ struct Report {
     tool: Option<String>,
     tool_version: Option<String>,
     completeness: Completeness,
+    covered: bool,
 }
 
 impl Converter {
@@ -54,7 +82,8 @@ impl Converter {
         let mut session = Session::new(host, options, total);
         let mut whole: Option<Report> = None;
         let mut failure = None;
-        for input in &mut inputs {
+        for (index, input) in inputs.iter_mut().enumerate() {
+            session.input = index as u32;
             match self.convert_input(input.as_mut(), &mut session) {
                 Ok(report) => whole = Some(merge(whole, report)),
                 Err(error) => failure = failure.or(Some(error)),
@@ -62,25 +91,20 @@ impl Converter {
         }
         let answer = match (whole, failure) {
             // Beside one that was understood, an input of no known format is something unreadable.
-            (Some(report), Some(ConvertError::Unrecognized(problem))) => {
-                session.tell(LogLevel::Warn, "input-unrecognized", &problem, None);
-                session.partial = true;
-                Ok(report)
+            (Some(report), Some(Failure::Unrecognized(problem))) => {
+                session.unread("input-unrecognized", &problem, None);
+                Ok(outcome(report, &mut session))
             }
-            (_, Some(error)) => Err(error),
-            (Some(report), None) => Ok(report),
+            (_, Some(Failure::Unrecognized(problem))) => Err(ConvertError::Unrecognized(problem)),
+            (_, Some(Failure::Corrupt(broken))) => Err(corrupt(broken, &mut session)),
+            (Some(report), None) => Ok(outcome(report, &mut session)),
             (None, None) => Err(ConvertError::Unrecognized("no input was given".to_owned())),
         };
-        let answer = answer.map(|report| outcome(report, &mut session));
         session.finish();
         answer
     }
 
-    fn convert_input(
-        &self,
-        input: &mut dyn Input,
-        session: &mut Session<'_>,
-    ) -> Result<Report, ConvertError> {
+    fn convert_input(&self, input: &mut dyn Input, session: &mut Session<'_>) -> Result<Report, Failure> {
         let name = input.name();
         let mut peeked = PeekedInput::new(input);
         let mut head = Head::read(&mut peeked).map_err(|error| self.not_a_document(&name, &error))?;
@@ -90,7 +114,7 @@ impl Converter {
             head.read_on(&mut peeked);
             if peeked.rewind().is_err() {
                 let message = format!("`{name}`: the platform read it once and would not again");
-                return Err(ConvertError::Corrupt(message));
+                return Err(Failure::corrupt(message));
             }
             choice = self.choice(&head);
         }
@@ -123,26 +147,22 @@ impl Converter {
     }
 
     /// What it means that the walk ended as it did.
-    fn ending(
-        &self,
-        name: &str,
-        stop: Option<Stop>,
-        session: &mut Session<'_>,
-    ) -> Result<Report, ConvertError> {
+    fn ending(&self, name: &str, stop: Option<Stop>, session: &mut Session<'_>) -> Result<Report, Failure> {
         let Seen {
             format,
             tool,
             tool_version,
+            covered,
         } = std::mem::take(&mut session.seen);
         let Some(format) = format else {
             let problem = match stop {
                 Some(Stop::Unrecognized(problem) | Stop::Broken(problem)) => problem,
                 Some(Stop::Ended(problem)) => {
                     let message = format!("`{name}`: {problem}, before its format could be told");
-                    return Err(ConvertError::Corrupt(message));
+                    return Err(Failure::corrupt(message));
                 }
                 Some(Stop::Refused(problem)) => {
-                    return Err(ConvertError::Corrupt(format!("`{name}`: {problem}")));
+                    return Err(Failure::corrupt(format!("`{name}`: {problem}")));
                 }
                 None | Some(Stop::Full(_) | Stop::Again) => "nothing was understood".to_owned(),
             };
@@ -152,7 +172,7 @@ impl Converter {
         let completeness = match stop {
             None | Some(Stop::Full(_) | Stop::Again) => Completeness::Complete,
             Some(Stop::Unrecognized(problem)) => {
-                return Err(ConvertError::Unrecognized(format!("`{name}`: {problem}")));
+                return Err(Failure::Unrecognized(format!("`{name}`: {problem}")));
             }
             Some(Stop::Ended(problem)) => {
                 let message = format!("`{name}`: {problem}; {before} records were read before");
@@ -162,7 +182,12 @@ impl Converter {
             Some(Stop::Broken(problem) | Stop::Refused(problem)) => {
                 let message = format!("`{name}`: {problem}; {before} records were read before");
                 session.tell(LogLevel::Error, "envelope-unreadable", &message, None);
-                return Err(ConvertError::Corrupt(message));
+                return Err(Failure::Corrupt(Break {
+                    message,
+                    format,
+                    tool,
+                    tool_version,
+                }));
             }
         };
         Ok(Report {
@@ -170,18 +195,19 @@ impl Converter {
             tool,
             tool_version,
             completeness,
+            covered: covered && completeness == Completeness::Complete,
         })
     }
 
     /// No format took it.
-    fn unrecognized(&self, name: &str, head: &Head) -> ConvertError {
+    fn unrecognized(&self, name: &str, head: &Head) -> Failure {
         match head.problem() {
-            Some(Problem::Ended(problem)) => ConvertError::Corrupt(format!(
+            Some(Problem::Ended(problem)) => Failure::corrupt(format!(
                 "`{name}`: {problem}, before its format could be told; {}",
                 self.expected
             )),
             Some(Problem::Refused(problem)) => {
-                ConvertError::Corrupt(format!("`{name}`: {problem}; {}", self.expected))
+                Failure::corrupt(format!("`{name}`: {problem}; {}", self.expected))
             }
             Some(Problem::Wrong(problem)) => {
                 self.no_report(name, &format!("{}, and {problem}", head.describe()))
@@ -190,28 +216,28 @@ impl Converter {
         }
     }
 
-    fn no_report(&self, name: &str, problem: &str) -> ConvertError {
-        ConvertError::Unrecognized(format!(
+    fn no_report(&self, name: &str, problem: &str) -> Failure {
+        Failure::Unrecognized(format!(
             "`{name}` is no report that {} reads: {problem}; {}",
             self.plugin, self.expected
         ))
     }
 
     /// Nothing in it can be walked.
-    fn not_a_document(&self, name: &str, error: &JsonError) -> ConvertError {
+    fn not_a_document(&self, name: &str, error: &JsonError) -> Failure {
         let expected = self.expected;
         match error {
-            JsonError::Empty { .. } => ConvertError::Corrupt(format!(
+            JsonError::Empty { .. } => Failure::corrupt(format!(
                 "`{name}`: {error}; a report without findings has content, so the tool did not finish or wrote elsewhere; \
                  {expected}"
             )),
-            JsonError::Foreign { what } => ConvertError::Unrecognized(format!(
+            JsonError::Foreign { what } => Failure::Unrecognized(format!(
                 "`{name}` is {what}, no report that {} reads; {expected}",
                 self.plugin
             )),
-            JsonError::Encoding { .. } => ConvertError::Corrupt(format!("`{name}`: {error}; {expected}")),
-            JsonError::Io { .. } => ConvertError::Corrupt(format!("`{name}`: {error}")),
-            _ => ConvertError::Unrecognized(format!("`{name}`: {error}")),
+            JsonError::Encoding { .. } => Failure::corrupt(format!("`{name}`: {error}; {expected}")),
+            JsonError::Io { .. } => Failure::corrupt(format!("`{name}`: {error}")),
+            _ => Failure::Unrecognized(format!("`{name}`: {error}")),
         }
     }
 }
@@ -226,9 +252,23 @@ fn merge(first: Option<Report>, second: Report) -> Report {
     };
     Report {
         completeness,
+        covered: first.covered && second.covered,
         tool: first.tool.or(second.tool),
         ..first
     }
+}
+
+/// What was read before an envelope broke. Something of it is not there, so it is never `complete`.
+fn corrupt(broken: Break, session: &mut Session<'_>) -> ConvertError {
+    session.partial = true;
+    let so_far = Report {
+        format: broken.format,
+        tool: broken.tool,
+        tool_version: broken.tool_version,
+        completeness: Completeness::Partial,
+        covered: false,
+    };
+    ConvertError::corrupt(broken.message, outcome(so_far, session))
 }
 
 fn outcome(report: Report, session: &mut Session<'_>) -> Outcome {
@@ -249,6 +289,7 @@ fn outcome(report: Report, session: &mut Session<'_>) -> Outcome {
     };
     Outcome {
         completeness,
+        coverage: session.coverage(report.covered),
         format: report.format.to_owned(),
         tool: report.tool,
         tool_version: report.tool_version,

@@ -9,10 +9,12 @@
 //! - no format takes the input: `unrecognized`, or `corrupt` when it is no content or no text at all;
 //! - the input ends early: `truncated`, with what was readable;
 //! - the envelope breaks: `corrupt`, and what was emitted before is kept;
-//! - records were lost in the middle, or the report names something that its tool left out: `partial`.
+//! - records were lost in the middle: `partial`.
 //!
-//! Every record is accounted for: [`Session::emit`] makes it a finding, [`Session::lose`] and
-//! [`Session::leave_out`] a diagnostic, and there is no fourth way. A record never stops the reading;
+//! Apart from that, the coverage is `partial` when the report names something that its tool left out.
+//!
+//! Every record is accounted for: [`Session::emit`] makes it a finding, [`Session::lose`],
+//! [`Session::leave_out`] and [`Session::gap_record`] a diagnostic, and there is no other way. A record never stops the reading;
 //! only a [`Stop`] does, and that is the envelope's.
 //!
 //! Not here: the tools' words (see [`crate::vocabulary`]) and how bytes become records (see

@@ -213,6 +213,7 @@ impl<'reader> Element<'reader> {
         let start = (bytes.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
         let span = match u32::try_from(start) {
             Ok(start) if start < self.span.length => Span {
+                input: self.span.input,
                 offset: self.span.offset.saturating_add(start),
                 length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
             },
@@ -277,8 +278,5 @@ pub fn span_since(reader: &JsonReader<'_>, start: u64) -> Span {
 /// The span between two offsets; beyond 4 GiB, which the platform refuses, it sticks to the end.
 pub(crate) fn span(start: u64, end: u64) -> Span {
     let bounded = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    Span {
-        offset: bounded(start),
-        length: bounded(end.saturating_sub(start)),
-    }
+    Span::new(bounded(start), bounded(end.saturating_sub(start)))
 }

@@ -3,7 +3,7 @@
 use crate::host::Input;
 use crate::json::JsonError;
 use crate::limits::DIAGNOSTICS_PER_CODE;
-use crate::model::{Finding, IoError, LogLevel, Severity, Span};
+use crate::model::{Coverage, Finding, IoError, LogLevel, Severity, Span};
 use crate::report::{Options, Record};
 use crate::vocabulary::SeverityTable;
 use crate::{Diagnostics, Emitter, FindingBuilder, Host, Progress, redact};
@@ -60,8 +60,12 @@ pub struct Session<'host> {
     options: Options,
     /// What the input that is being read turned out to be.
     pub(super) seen: Seen,
-    /// Whether something in the middle was not readable, or the tool left something out.
+    /// Which of the inputs is being read, from 0: the places of its records are in it.
+    pub(super) input: u32,
+    /// Whether something in the middle of the report was not readable: completeness `partial`.
     pub partial: bool,
+    /// Whether the tool, by its own report, left something of the target out: coverage `partial`.
+    has_gap: bool,
 }
 
 /// What is known about the document that is being read.
@@ -70,6 +74,8 @@ pub(super) struct Seen {
     pub(super) format: Option<&'static str>,
     pub(super) tool: Option<String>,
     pub(super) tool_version: Option<String>,
+    /// Its tool says that it left nothing out.
+    pub(super) covered: bool,
 }
 
 impl<'host> Session<'host> {
@@ -84,7 +90,9 @@ impl<'host> Session<'host> {
             skipped: 0,
             options,
             seen: Seen::default(),
+            input: 0,
             partial: false,
+            has_gap: false,
         }
     }
 
@@ -123,6 +131,7 @@ impl<'host> Session<'host> {
 
     /// Tells a diagnostic.
     pub fn tell(&mut self, level: LogLevel, code: &'static str, message: &str, at: Option<Span>) {
+        let at = at.map(|span| self.here(span));
         self.diagnostics
             .tell(self.emitter.host(), level, code, message, at);
     }
@@ -133,10 +142,44 @@ impl<'host> Session<'host> {
         self.tell(level, code, &message, Some(record.span()));
     }
 
-    /// Tells that a part of the target was not looked at, or of the report not read: `partial`.
+    /// A place in the input that is being read: readers know offsets, and not which input is theirs.
+    fn here(&self, span: Span) -> Span {
+        Span {
+            input: self.input,
+            ..span
+        }
+    }
+
+    /// Tells that the tool, by its own report, did not look at a part of the target: coverage `partial`.
     pub fn gap(&mut self, code: &'static str, message: &str, at: Option<Span>) {
+        self.has_gap = true;
+        self.tell(LogLevel::Warn, code, message, at);
+    }
+
+    /// The tool says, by its own report, that it looked at everything that it was asked to: coverage `whole`,
+    /// unless something else speaks of a gap.
+    pub fn covered(&mut self) {
+        self.seen.covered = true;
+    }
+
+    /// A record that is no finding but says that something was not looked at: as [`Session::gap`], with the
+    /// record's name put in front and the record counted.
+    pub fn gap_record(&mut self, code: &'static str, record: &dyn Record, why: &str) {
+        self.records += 1;
+        self.skipped += 1;
+        let message = format!("{} {why}", record.name());
+        self.gap(code, &message, Some(record.span()));
+    }
+
+    /// Tells that a part of the report that is no record could not be read: completeness `partial`.
+    pub fn unread(&mut self, code: &'static str, message: &str, at: Option<Span>) {
         self.partial = true;
         self.tell(LogLevel::Warn, code, message, at);
+    }
+
+    /// Whether something is missing so far, in the report or in what its tool looked at.
+    pub fn is_partial(&self) -> bool {
+        self.partial || self.has_gap
     }
 
     /// A record became a finding. Once per record.
@@ -144,7 +187,7 @@ impl<'host> Session<'host> {
     /// # Errors
     /// [`Stop::Full`] once the platform takes no more.
     pub fn emit(&mut self, builder: FindingBuilder, record: &dyn Record) -> Result<(), Stop> {
-        let (finding, cut): (Finding, Vec<&str>) = builder.origin(Some(record.span())).build();
+        let (finding, cut): (Finding, Vec<&str>) = builder.origin(Some(self.here(record.span()))).build();
         for field in cut {
             let message = format!(
                 "{}: `{field}` was cut, it is longer than the limit",
@@ -241,6 +284,15 @@ impl<'host> Session<'host> {
         self.bytes_done += bytes;
     }
 
+    /// How much of the target was looked at; `covered` when every input said that it was everything.
+    pub(super) fn coverage(&self, covered: bool) -> Coverage {
+        match (self.has_gap, covered) {
+            (true, _) => Coverage::Partial,
+            (false, true) => Coverage::Whole,
+            (false, false) => Coverage::Unknown,
+        }
+    }
+
     /// Hands over what is left.
     pub(super) fn flush(&mut self) -> Result<(), IoError> {
         self.emitter.flush()
@@ -311,7 +363,7 @@ impl Notes {
     /// Tells them, once.
     pub fn tell(&mut self, session: &mut Session<'_>) {
         let notes = std::mem::take(self);
-        session.partial |= notes.incomplete;
+        session.has_gap |= notes.incomplete;
         for note in notes.kept {
             session.tell(note.level, note.code, &note.message, note.at);
         }

@@ -95,7 +95,7 @@ pub fn walk(
                 if records.contains(&name) {
                     session.lose(code, &message, span);
                 } else {
-                    session.gap(code, &message, Some(span));
+                    session.unread(code, &message, Some(span));
                 }
             }
         }

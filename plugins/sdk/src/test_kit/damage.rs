@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::kit::Kit;
 use crate::memory::{MemoryHost, MemoryInput};
-use crate::model::Completeness;
+use crate::model::Outcome;
 
 /// Larger reports take part with their beginning only: damage is damage.
 const BYTES_MAX: usize = 150_000;
@@ -90,15 +90,12 @@ impl Kit {
                         "{place}: {lost} findings in front of the cut are lost"
                     );
                 }
-                let is_complete = cut
-                    .outcome
-                    .as_ref()
-                    .is_ok_and(|outcome| outcome.completeness == Completeness::Complete);
+                let is_whole = cut.outcome.as_ref().is_ok_and(Outcome::is_whole);
                 let at_line_end = bytes.get(end).is_none_or(|next| matches!(next, b'\n' | b'\r'))
                     || bytes.get(end.wrapping_sub(1)) == Some(&b'\n');
                 assert!(
-                    !is_complete || at_line_end || found.len() == whole.len(),
-                    "{place}: findings are missing and the answer is `complete`"
+                    !is_whole || at_line_end || found.len() == whole.len(),
+                    "{place}: findings are missing and the answer says that nothing is"
                 );
             }
         }

@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::answer::Answer;
 use crate::memory::{MemoryHost, MemoryInput};
-use crate::model::{ConvertError, Outcome};
+use crate::model::{ConvertError, Outcome, ScanRequest};
 use crate::{Host, Input, Scanner};
 
-type Convert = fn(Vec<Box<dyn Input>>, &str, &mut dyn Host) -> Result<Outcome, ConvertError>;
+type Convert = fn(Vec<Box<dyn Input>>, &ScanRequest, &mut dyn Host) -> Result<Outcome, ConvertError>;
 
 /// A plugin and its cases.
 pub struct Kit {
     pub(super) folder: PathBuf,
     convert: Convert,
-    options: String,
+    request: ScanRequest,
     sources: BTreeMap<String, Vec<u8>>,
     pub(super) group_max: usize,
 }
@@ -27,7 +27,7 @@ impl Kit {
         Self {
             folder: Path::new(manifest_folder).join("cases"),
             convert: S::convert,
-            options: "{}".to_owned(),
+            request: ScanRequest::report("{}"),
             sources: BTreeMap::new(),
             group_max: 0,
         }
@@ -36,7 +36,7 @@ impl Kit {
     /// With these options instead of none.
     #[must_use]
     pub fn with_options(mut self, options: &str) -> Self {
-        options.clone_into(&mut self.options);
+        options.clone_into(&mut self.request.options);
         self
     }
 
@@ -97,13 +97,13 @@ impl Kit {
         input: Box<dyn Input>,
         host: &mut dyn Host,
     ) -> Result<Outcome, ConvertError> {
-        (self.convert)(vec![input], &self.options, host)
+        (self.convert)(vec![input], &self.request, host)
     }
 
     /// Converts one input with a host.
     pub fn convert_input(&self, input: MemoryInput, mut host: MemoryHost) -> Answer {
         host.sources.extend(self.sources.clone());
-        let outcome = (self.convert)(vec![Box::new(input)], &self.options, &mut host);
+        let outcome = (self.convert)(vec![Box::new(input)], &self.request, &mut host);
         Answer { outcome, host }
     }
 }

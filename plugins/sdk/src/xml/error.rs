@@ -1,11 +1,10 @@
 //! Why a document could not be read on, and where.
 
 use crate::limits::{RECORD_BYTES, XML_ATTRIBUTES, XML_DEPTH};
-use crate::model::IoError;
 
 /// What ended the reading of a document. Offsets count bytes of the input from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum XmlError {
+pub enum XmlError<E> {
     /// Nothing at all, or only white space.
     #[error("the input has no content ({bytes} bytes of white space)")]
     Empty {
@@ -77,11 +76,11 @@ pub enum XmlError {
         offset: u64,
         /// Why.
         #[source]
-        source: IoError,
+        source: E,
     },
 }
 
-impl XmlError {
+impl<E> XmlError<E> {
     /// Whether nobody can read the document, whatever its root is: its encoding or its entities.
     pub fn refuses_the_document(&self) -> bool {
         matches!(

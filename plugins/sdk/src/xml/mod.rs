@@ -15,6 +15,20 @@ mod error;
 mod reader;
 mod tree;
 
-pub use error::XmlError;
-pub use reader::{Step, XmlReader};
+/// The reader over any source of bytes.
+pub mod stream {
+    pub use super::error::XmlError;
+    pub use super::reader::{Step, XmlReader};
+}
+
 pub use tree::Node;
+
+/// What ended the reading of an input.
+#[cfg(feature = "guest")]
+pub type XmlError = stream::XmlError<crate::model::IoError>;
+/// Reads one document from an input.
+#[cfg(feature = "guest")]
+pub type XmlReader<'input> = stream::XmlReader<&'input mut dyn crate::Input>;
+/// What the walk through an input comes to next.
+#[cfg(feature = "guest")]
+pub type Step<'reader> = stream::Step<'reader, crate::model::Span>;

@@ -7,12 +7,9 @@ use quick_xml::events::{BytesStart, Event};
 use super::decode::{Text, declared_encoding};
 use super::error::XmlError;
 use super::tree::{Node, Tree, Unfit};
-use crate::host::Input;
 use crate::json::{foreign_encoding, foreign_format};
 use crate::limits::{RECORD_BYTES, XML_ATTRIBUTES, XML_DEPTH, XML_NODES};
-use crate::model::{IoError, Span};
-use crate::reader::InputReader;
-use crate::report::span;
+use crate::reader::{ChunkReader, Source};
 
 /// Where a declaration has to end: it has three short attributes.
 const DECLARATION_BYTES: usize = 512;
@@ -24,7 +21,7 @@ const NAME_BYTES: usize = 100;
 const KEYWORD_BYTES: usize = "<![CDATA[".len();
 
 /// What the walk comes to next.
-pub enum Step<'reader> {
+pub enum Step<'reader, P> {
     /// An element of the envelope begins: its name and attributes, without what is in it.
     Open(Node<'reader>),
     /// An element of the envelope ends.
@@ -34,7 +31,7 @@ pub enum Step<'reader> {
         /// The element and everything in it.
         node: Node<'reader>,
         /// Where it stood.
-        span: Span,
+        span: P,
         /// Whether bytes that are not UTF-8 were replaced by U+FFFD.
         repaired: bool,
         /// Whether it refers to an entity that is not one of XML's own; the reference stays as text.
@@ -45,7 +42,7 @@ pub enum Step<'reader> {
         /// The element's name.
         name: &'reader str,
         /// From its start to where the walk goes on.
-        span: Span,
+        span: P,
         /// A stable word such as `record-unreadable`.
         code: &'static str,
         /// Why.
@@ -54,15 +51,15 @@ pub enum Step<'reader> {
 }
 
 /// As [`Step`], with what it borrows still in the reader.
-enum Found {
+enum Found<P> {
     Open,
     Close,
     Tree {
-        span: Span,
+        span: P,
         repaired: bool,
     },
     Lost {
-        span: Span,
+        span: P,
         code: &'static str,
         problem: String,
     },
@@ -70,8 +67,8 @@ enum Found {
 }
 
 /// What a look at the window comes to.
-enum Scan {
-    Found(Found),
+enum Scan<P> {
+    Found(Found<P>),
     /// Nothing yet; some of the window may be done with.
     More,
     /// The record at the reader's place cannot be kept.
@@ -83,8 +80,8 @@ enum Scan {
 }
 
 /// Reads one document from an input; see [`crate::xml`].
-pub struct XmlReader<'input> {
-    source: InputReader<'input>,
+pub struct XmlReader<S: Source> {
+    source: ChunkReader<S>,
     text: Text,
     position: usize,
     ended: bool,
@@ -97,15 +94,17 @@ pub struct XmlReader<'input> {
     root_seen: bool,
     doctype: Option<String>,
     tree: Tree,
+    /// Where the element that came last as a tree starts in the window.
+    tree_start: usize,
 }
 
-impl<'input> XmlReader<'input> {
+impl<S: Source> XmlReader<S> {
     /// Looks at the first bytes: byte-order mark and declared encoding.
     ///
     /// # Errors
     /// [`XmlError::Empty`], [`XmlError::Encoding`] or [`XmlError::Io`].
-    pub fn open(input: &'input mut dyn Input) -> Result<Self, XmlError> {
-        let mut source = InputReader::new(input);
+    pub fn open(source: S) -> Result<Self, XmlError<S::Error>> {
+        let mut source = ChunkReader::new(source);
         let (mut start, mut ended) = (Vec::new(), false);
         while !ended && start.len() < DECLARATION_BYTES {
             let count = source
@@ -140,12 +139,26 @@ impl<'input> XmlReader<'input> {
             root_seen: false,
             doctype: None,
             tree: Tree::default(),
+            tree_start: 0,
         })
     }
 
     /// The offset of what comes next.
     pub fn offset(&mut self) -> u64 {
         self.text.offset(self.position)
+    }
+
+    /// The source, wherever its reading stands.
+    pub fn into_source(self) -> S {
+        self.source.into_source()
+    }
+
+    /// The element that came last as [`Step::Tree`], as it stands in the document.
+    pub fn tree_text(&self) -> &str {
+        self.text
+            .window
+            .get(self.tree_start..self.position)
+            .unwrap_or_default()
     }
 
     /// The root's name as the `DOCTYPE` has it, if one was passed.
@@ -162,7 +175,7 @@ impl<'input> XmlReader<'input> {
     ///
     /// # Errors
     /// [`XmlError`] when the envelope cannot be read on.
-    pub fn step(&mut self, trees: &[&str]) -> Result<Option<Step<'_>>, XmlError> {
+    pub fn step(&mut self, trees: &[&str]) -> Result<Option<Step<'_, S::Place>>, XmlError<S::Error>> {
         let found = loop {
             if std::mem::take(&mut self.closes) {
                 self.last = self.open.pop().unwrap_or_default();
@@ -180,7 +193,7 @@ impl<'input> XmlReader<'input> {
                     let start = self.offset();
                     self.resynchronise(&name)?;
                     self.last = name;
-                    let span = span(start, self.offset());
+                    let span = S::place(start, self.offset());
                     break Found::Lost { span, code, problem };
                 }
             }
@@ -205,7 +218,7 @@ impl<'input> XmlReader<'input> {
     }
 
     /// Looks at the window for the next step. What is passed over is done with.
-    fn scan(&mut self, trees: &[&str]) -> Result<Scan, XmlError> {
+    fn scan(&mut self, trees: &[&str]) -> Result<Scan<S::Place>, XmlError<S::Error>> {
         let start = self.position;
         let mut tokens = tokens(&self.text.window[start..]);
         loop {
@@ -252,7 +265,12 @@ impl<'input> XmlReader<'input> {
     }
 
     /// What is neither the start nor the end of an element; answers the name of a `DOCTYPE`.
-    fn pass(&self, event: &Event<'_>, before: usize, after: usize) -> Result<Option<String>, XmlError> {
+    fn pass(
+        &self,
+        event: &Event<'_>,
+        before: usize,
+        after: usize,
+    ) -> Result<Option<String>, XmlError<S::Error>> {
         let blank = matches!(event, Event::Text(text) if text.trim().is_empty());
         let is_text = matches!(event, Event::Text(_) | Event::CData(_) | Event::GeneralRef(_));
         if is_text && !blank && self.open.is_empty() {
@@ -286,7 +304,7 @@ impl<'input> XmlReader<'input> {
         name: String,
         is_empty: bool,
         after: usize,
-    ) -> Result<Scan, XmlError> {
+    ) -> Result<Scan<S::Place>, XmlError<S::Error>> {
         let offset = self.text.offset(self.position);
         match added {
             Ok(_) => {}
@@ -306,7 +324,7 @@ impl<'input> XmlReader<'input> {
     }
 
     /// An element of the envelope ends.
-    fn leave(&mut self, name: String, after: usize) -> Result<Scan, XmlError> {
+    fn leave(&mut self, name: String, after: usize) -> Result<Scan<S::Place>, XmlError<S::Error>> {
         if self.open.last() != Some(&name) {
             let offset = self.text.offset(self.position);
             let shown = crate::clean_line(&name, NAME_BYTES).text;
@@ -323,18 +341,18 @@ impl<'input> XmlReader<'input> {
     }
 
     /// A record that was asked for, as far as the window has it. The position is still its start.
-    fn record(&mut self, built: Built, name: String, end: usize) -> Scan {
+    fn record(&mut self, built: Built, name: String, end: usize) -> Scan<S::Place> {
         if !matches!(built, Built::Whole) || end - self.position > RECORD_BYTES {
             return self.unreadable(built, name);
         }
         let repaired = self.text.is_damaged(self.position, end);
-        let span = span(self.text.offset(self.position), self.text.offset(end));
-        self.position = end;
+        let span = S::place(self.text.offset(self.position), self.text.offset(end));
+        self.tree_start = std::mem::replace(&mut self.position, end);
         Scan::Found(Found::Tree { span, repaired })
     }
 
     /// A record that was asked for and is not whole, or too large.
-    fn unreadable(&self, built: Built, name: String) -> Scan {
+    fn unreadable(&self, built: Built, name: String) -> Scan<S::Place> {
         let (code, problem) = match built {
             // Where another record begins, it is this one that is damaged, and not the input cut.
             Built::Unfinished if self.ended => {
@@ -371,7 +389,7 @@ impl<'input> XmlReader<'input> {
     }
 
     /// Bytes that are no token: there may be more to come, or they are none.
-    fn wrong_token(&self, error: &Error, trees: &[&str]) -> Result<Scan, XmlError> {
+    fn wrong_token(&self, error: &Error, trees: &[&str]) -> Result<Scan<S::Place>, XmlError<S::Error>> {
         let is_here = |name: &&str| self.next_tag(name, self.position) == Some(self.position);
         if let Some(name) = trees.iter().copied().find(is_here) {
             let built = if is_unfinished(error, self.pending()) {
@@ -394,7 +412,7 @@ impl<'input> XmlReader<'input> {
 
     /// Goes from a record that cannot be read to the next of its name, or to the end of the element
     /// around it, or to the input's end.
-    fn resynchronise(&mut self, name: &str) -> Result<(), XmlError> {
+    fn resynchronise(&mut self, name: &str) -> Result<(), XmlError<S::Error>> {
         // A tag may be cut by the window's end; names are short.
         let longest = name.len().max(self.open.last().map_or(0, String::len)) + "</>".len();
         self.position += 1;
@@ -440,7 +458,7 @@ impl<'input> XmlReader<'input> {
 
     /// Reads until twice as much lies ahead as before, so that looking again costs nothing much;
     /// whether there was any.
-    fn more(&mut self) -> Result<bool, XmlError> {
+    fn more(&mut self) -> Result<bool, XmlError<S::Error>> {
         if self.ended {
             return Ok(false);
         }
@@ -464,7 +482,7 @@ impl<'input> XmlReader<'input> {
         Ok(true)
     }
 
-    fn outside(&self, place: usize, what: &'static str) -> XmlError {
+    fn outside(&self, place: usize, what: &'static str) -> XmlError<S::Error> {
         let offset = self.text.offset(place);
         if self.root_seen {
             XmlError::Trailing { offset, what }
@@ -474,7 +492,7 @@ impl<'input> XmlReader<'input> {
         }
     }
 
-    fn io_error(&self, source: IoError) -> XmlError {
+    fn io_error(&self, source: S::Error) -> XmlError<S::Error> {
         let offset = self.text.offset(self.text.window.len());
         XmlError::Io { offset, source }
     }

@@ -222,7 +222,7 @@ pub(super) fn deployment(
         Ok(deployment) => deployment,
         Err(problem) => {
             let message = format!("{} could not be read: {problem}", element.name());
-            session.gap("record-unreadable", &message, Some(element.span));
+            session.unread("record-unreadable", &message, Some(element.span));
             return Ok(());
         }
     };

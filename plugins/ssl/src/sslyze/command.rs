@@ -149,7 +149,7 @@ impl<'a> Command<'a> {
             }
             Located::TooLarge { span } | Located::TooDeep { span } => {
                 let message = format!("{} could not be read: it is too large or too deep", self.place);
-                session.gap("record-unreadable", &message, Some(span));
+                session.unread("record-unreadable", &message, Some(span));
                 Ok(())
             }
         }

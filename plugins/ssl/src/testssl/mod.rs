@@ -109,7 +109,7 @@ impl Reading {
         };
         if is("FATAL") {
             let why = format!("says that a target was not looked at: {}", entry.finding);
-            session.lose_record("target-not-scanned", record, &why);
+            session.gap_record("target-not-scanned", record, &why);
             self.fatal.get_or_insert_with(|| entry.finding.to_owned());
             return Ok(());
         }

@@ -50,7 +50,7 @@ fn emit(session: &mut Session<'_>, record: &dyn Record, item: &Item<'_>) -> Resu
         return Ok(());
     }
     if FAILURES.iter().any(|start| message.starts_with(start)) {
-        session.lose_record("tool-error", record, &format!("tells of a failure: {message}"));
+        session.gap_record("tool-error", record, &format!("tells of a failure: {message}"));
         return Ok(());
     }
     // Some messages begin with the path, which is the place.

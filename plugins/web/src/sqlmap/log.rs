@@ -39,7 +39,7 @@ impl Record for Open {
     }
 
     fn span(&self) -> Span {
-        self.span.unwrap_or(Span { offset: 0, length: 0 })
+        self.span.unwrap_or(Span::new(0, 0))
     }
 }
 

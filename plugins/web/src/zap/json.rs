@@ -166,7 +166,7 @@ fn alert(session: &mut Session<'_>, element: Element<'_>) -> Result<(), Stop> {
     }
     if let Some(lost) = instances.map(|list| list.lost).filter(|lost| *lost > 0) {
         let message = format!("{}: {lost} of its instances could not be read", element.name());
-        session.gap("places-unreadable", &message, Some(element.span));
+        session.unread("places-unreadable", &message, Some(element.span));
     }
     let tags = entry.tags.get().into_iter().flat_map(|list| &list.entries);
     let risk = word(&entry.riskcode);

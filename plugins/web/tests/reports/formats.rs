@@ -1,6 +1,6 @@
 //! What single formats must say, beyond their snapshots.
 
-use tamiz_sdk::model::{Completeness, Confidence, ConvertError, Location, Severity};
+use tamiz_sdk::model::{Confidence, ConvertError, Coverage, Location, Severity};
 use tamiz_sdk::test_kit::Answer;
 
 use crate::properties::kit;
@@ -14,7 +14,7 @@ fn read(name: &str) -> Answer {
 fn refused(name: &str, words: &str) {
     let answer = read(name);
     let is_refused = match &answer.outcome {
-        Err(ConvertError::Corrupt(problem)) => problem.contains(words),
+        Err(ConvertError::Corrupt(broken)) => broken.message.contains(words),
         _ => false,
     };
     assert!(is_refused, "{name}: {:?}", answer.outcome);
@@ -48,7 +48,7 @@ fn a_report_that_lists_nothing_and_shows_no_contact_is_a_partial_one() {
     ] {
         let answer = read(name);
         let outcome = answer.outcome.as_ref().expect(name);
-        assert_eq!(outcome.completeness, Completeness::Partial, "{name}");
+        assert_eq!(outcome.coverage, Coverage::Partial, "{name}");
         assert_eq!((outcome.records, outcome.findings), (0, 0), "{name}");
         assert_eq!(answer.told("no-contact-shown").len(), 1, "{name}");
     }
@@ -71,7 +71,7 @@ fn a_living_target_without_findings_is_clean() {
         "sqlmap/login-none-api.json",
     ] {
         let outcome = read(name).outcome.expect(name);
-        assert_eq!(outcome.completeness, Completeness::Complete, "{name}");
+        assert!(outcome.is_whole(), "{name}");
         assert_eq!((outcome.records, outcome.findings), (0, 0), "{name}");
     }
 }
@@ -259,8 +259,8 @@ fn vulnerabilities_that_nmaps_scripts_name_are_records() {
     let answer = read("nmap/vulnerable-scripts.xml");
     let outcome = answer.outcome.as_ref().expect("a report");
     assert_eq!(
-        outcome.completeness,
-        Completeness::Partial,
+        outcome.coverage,
+        Coverage::Partial,
         "nmap says that it was stopped"
     );
     let rules: Vec<_> = answer

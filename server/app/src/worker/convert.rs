@@ -17,7 +17,7 @@ use tamiz_core::summary::{self, Summary};
 use tamiz_core::{Diagnostic, Finding, FindingId, LogLevel, Refusal, RefusalCode};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Input, Progress, SinkError, StoredArtifact,
+    Grants, Input, Progress, ScanRequest, SinkError, StoredArtifact,
 };
 use tamiz_store::finding::NewOccurrence;
 use tamiz_store::pcap_session::NewPcapSession;
@@ -87,7 +87,8 @@ async fn run(
     }
     let request = ConvertRequest {
         inputs,
-        options: options.to_owned(),
+        request: ScanRequest::of_report(options),
+        grants: Grants::none(),
         limits,
         sink: Box::new(SpoolSink::create(spool, bench)?),
         services: Box::new(services(bench).await?),

@@ -108,7 +108,9 @@ fn a_crash_keeps_what_was_emitted_before() {
 #[test]
 fn a_polite_failure_keeps_what_was_emitted_before() {
     let run = deed("emit-then-fail", tight());
-    assert!(matches!(&run.outcome, Err(ConvertFailure::Corrupt { message }) if message == "failed as asked"));
+    assert!(
+        matches!(&run.outcome, Err(ConvertFailure::Corrupt { message, .. }) if message == "failed as asked")
+    );
     assert_eq!(run.counts.findings, 15);
 }
 

@@ -18,3 +18,4 @@ mod hostile;
 mod services;
 mod sink;
 mod world;
+mod worlds;

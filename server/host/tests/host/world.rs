@@ -6,8 +6,8 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use tamiz_host::{
-    CancelFlag, ConvertRequest, Converted, Counts, Host, HostConfig, Input, NoSources, Outcome, Plugin,
-    RunLimits, SecretKey,
+    CancelFlag, ConvertRequest, Converted, Counts, Grants, Host, HostConfig, Input, NoSources, Outcome,
+    Plugin, RunLimits, ScanRequest, SecretKey,
 };
 
 use crate::sink::Kept;
@@ -95,7 +95,8 @@ pub(crate) fn tight() -> RunLimits {
 pub(crate) fn request(options: &str, inputs: Vec<Input>, limits: RunLimits) -> ConvertRequest {
     ConvertRequest {
         inputs,
-        options: options.to_owned(),
+        request: ScanRequest::of_report(options),
+        grants: Grants::none(),
         limits,
         sink: Box::new(Kept::default()),
         services: Box::new(NoSources::new(SecretKey::new(b"a tenant's key"))),

@@ -189,6 +189,7 @@ mod tests {
                 ordinal,
                 locations: batch[0].finding.locations.clone(),
                 origin: Some(Span {
+                    input: 0,
                     offset: u32::MAX - ordinal,
                     length: 9,
                 }),

@@ -1,8 +1,7 @@
 //! Documents of every kind, in chunks of every size.
 
-use super::{Step, XmlReader};
 use crate::memory::MemoryInput;
-use crate::xml::XmlError;
+use crate::xml::{Step, XmlError, XmlReader};
 
 /// Each with a space in front.
 fn listed(parts: impl Iterator<Item = String>) -> String {

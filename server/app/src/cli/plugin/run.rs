@@ -20,7 +20,7 @@ use tamiz_core::occurrence::{Record, Records};
 use tamiz_core::{Diagnostic, Finding, Location};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Input, Plugin, RunLimits, SinkError, StoredArtifact,
+    Grants, Input, Plugin, RunLimits, ScanRequest, SinkError, StoredArtifact,
 };
 
 use super::super::scan::documents::Project;
@@ -163,7 +163,8 @@ fn request(args: &RunArgs, reports: &[(String, File)], config: &Config) -> Resul
     }
     Ok(ConvertRequest {
         inputs,
-        options: args.options.clone(),
+        request: ScanRequest::of_report(args.options.clone()),
+        grants: Grants::none(),
         limits: limits(config),
         sink: Box::new(MemorySink::default()),
         services: Box::new(PluginServices::new(LOCAL_KEY, args.source.clone())),

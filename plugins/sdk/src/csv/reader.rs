@@ -1,25 +1,18 @@
-//! Tables with a header row as streams: comma, semicolon or tab between the fields, quotes around
-//! fields that have separators or line ends in them.
-//!
-//! [`TableReader`] hands out one [`Row`] at a time, its fields by the header's names. The memory needed
-//! is that of one chunk and one row. A row of another width than the header is handed out as it is.
+//! The walk through a table.
 
 use std::borrow::Cow;
 
 use csv_core::ReadRecordResult;
 
-use crate::host::Input;
 use crate::limits::{RECORD_BYTES, TABLE_COLUMNS};
-use crate::model::{IoError, Span};
-use crate::reader::InputReader;
-use crate::report::span;
+use crate::reader::{ChunkReader, Source};
 
 /// What a row's buffer begins with; it grows up to [`RECORD_BYTES`].
 const ROW_BYTES: usize = 4096;
 
 /// Why a table could not be read on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TableError {
+pub enum TableError<E> {
     /// The input ends inside a row.
     #[error("the input ends at byte {offset}, inside the row at line {line}")]
     Ended {
@@ -38,26 +31,26 @@ pub enum TableError {
         offset: u64,
         /// Why.
         #[source]
-        source: IoError,
+        source: E,
     },
 }
 
 /// What comes next in a table.
-pub enum Next<'reader> {
+pub enum Next<'reader, P> {
     /// A row.
-    Row(Row<'reader>),
+    Row(Row<'reader, P>),
     /// A row that was passed over.
     TooLarge {
         /// Its first line.
         line: u64,
         /// Where it stood.
-        span: Span,
+        span: P,
     },
 }
 
 /// Reads a table from an input.
-pub struct TableReader<'input> {
-    source: InputReader<'input>,
+pub struct TableReader<S: Source> {
+    source: ChunkReader<S>,
     core: csv_core::Reader,
     chunk: Vec<u8>,
     position: usize,
@@ -67,6 +60,8 @@ pub struct TableReader<'input> {
     header: Vec<String>,
     fields: Vec<u8>,
     ends: Vec<usize>,
+    /// The row as it stands, if somebody wants it.
+    whole: Option<Vec<u8>>,
 }
 
 /// How the reading of one row ended.
@@ -76,30 +71,13 @@ enum Ending {
     Table,
 }
 
-impl<'input> TableReader<'input> {
+impl<S: Source> TableReader<S> {
     /// Reads the header; an input without one is a table without rows.
     ///
     /// # Errors
     /// [`TableError`].
-    pub fn open(input: &'input mut dyn Input, separator: u8) -> Result<Self, TableError> {
-        let mut reader = Self {
-            source: InputReader::new(input),
-            core: csv_core::ReaderBuilder::new().delimiter(separator).build(),
-            chunk: Vec::new(),
-            position: 0,
-            offset: 0,
-            ended: false,
-            last_byte: b'\n',
-            header: Vec::new(),
-            fields: vec![0; ROW_BYTES],
-            ends: vec![0; TABLE_COLUMNS],
-        };
-        while reader.chunk.len() < 3 && !reader.ended {
-            reader.more()?;
-        }
-        if reader.chunk.starts_with(b"\xef\xbb\xbf") {
-            (reader.position, reader.offset) = (3, 3);
-        }
+    pub fn open(source: S, separator: u8) -> Result<Self, TableError<S::Error>> {
+        let mut reader = Self::open_without_header(source, separator)?;
         match reader.row()? {
             Ending::Row { fields, .. } => {
                 let row = Fields {
@@ -116,6 +94,43 @@ impl<'input> TableReader<'input> {
         Ok(reader)
     }
 
+    /// A table whose first row is one like the others; its columns have no names.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub fn open_without_header(source: S, separator: u8) -> Result<Self, TableError<S::Error>> {
+        let mut reader = Self {
+            source: ChunkReader::new(source),
+            core: csv_core::ReaderBuilder::new().delimiter(separator).build(),
+            chunk: Vec::new(),
+            position: 0,
+            offset: 0,
+            ended: false,
+            last_byte: b'\n',
+            header: Vec::new(),
+            fields: vec![0; ROW_BYTES],
+            ends: vec![0; TABLE_COLUMNS],
+            whole: None,
+        };
+        while reader.chunk.len() < 3 && !reader.ended {
+            reader.more()?;
+        }
+        if reader.chunk.starts_with(b"\xef\xbb\xbf") {
+            (reader.position, reader.offset) = (3, 3);
+        }
+        Ok(reader)
+    }
+
+    /// Keeps each row as it stands from here on.
+    pub fn keep_rows(&mut self) {
+        self.whole = Some(Vec::new());
+    }
+
+    /// The source, wherever its reading stands.
+    pub fn into_source(self) -> S {
+        self.source.into_source()
+    }
+
     /// The header's names.
     pub fn columns(&self) -> &[String] {
         &self.header
@@ -130,12 +145,12 @@ impl<'input> TableReader<'input> {
     ///
     /// # Errors
     /// [`TableError`].
-    pub fn next_row(&mut self) -> Result<Option<Next<'_>>, TableError> {
+    pub fn next_row(&mut self) -> Result<Option<Next<'_, S::Place>>, TableError<S::Error>> {
         Ok(match self.row()? {
             Ending::Table => None,
             Ending::TooLarge { line, start } => Some(Next::TooLarge {
                 line,
-                span: span(start, self.offset),
+                span: S::place(start, self.offset),
             }),
             Ending::Row { fields, line, start } => Some(Next::Row(Row {
                 header: &self.header,
@@ -143,17 +158,21 @@ impl<'input> TableReader<'input> {
                     bytes: &self.fields,
                     ends: &self.ends[..fields],
                 },
+                whole: self.whole.as_deref().unwrap_or_default(),
                 line,
-                span: span(start, self.offset),
+                span: S::place(start, self.offset),
                 ended: matches!(self.last_byte, b'\n' | b'\r'),
             })),
         })
     }
 
-    fn row(&mut self) -> Result<Ending, TableError> {
+    fn row(&mut self) -> Result<Ending, TableError<S::Error>> {
         let (mut bytes, mut fields, mut quotes) = (0, 0, 0_usize);
         let mut too_large = false;
         let mut start = None;
+        if let Some(whole) = &mut self.whole {
+            whole.clear();
+        }
         loop {
             if self.position == self.chunk.len() && !self.ended {
                 self.more()?;
@@ -182,6 +201,11 @@ impl<'input> TableReader<'input> {
             );
             let piece = &self.chunk[self.position..self.position + taken];
             quotes += memchr::memchr_iter(b'"', piece).count();
+            if let Some(whole) = &mut self.whole
+                && whole.len() < RECORD_BYTES
+            {
+                whole.extend_from_slice(piece);
+            }
             if let Some(last) = piece.last() {
                 self.last_byte = *last;
             }
@@ -217,7 +241,7 @@ impl<'input> TableReader<'input> {
         }
     }
 
-    fn more(&mut self) -> Result<(), TableError> {
+    fn more(&mut self) -> Result<(), TableError<S::Error>> {
         self.chunk.drain(..self.position);
         self.position = 0;
         let offset = self.offset;
@@ -253,23 +277,34 @@ impl<'reader> Fields<'reader> {
 
 /// One row.
 #[derive(Clone, Copy)]
-pub struct Row<'reader> {
+pub struct Row<'reader, P> {
     header: &'reader [String],
     fields: Fields<'reader>,
+    whole: &'reader [u8],
     line: u64,
-    span: Span,
+    span: P,
     ended: bool,
 }
 
-impl<'reader> Row<'reader> {
+impl<'reader, P: Copy> Row<'reader, P> {
     /// The field in a column; empty when the row or the table has none.
     pub fn get(&self, column: &str) -> Cow<'reader, str> {
         let index = self.header.iter().position(|name| name == column);
         index.map_or(Cow::Borrowed(""), |index| self.fields.text(index))
     }
 
+    /// The field of a number, from 0; nothing when the row has fewer.
+    pub fn field(&self, index: usize) -> Option<Cow<'reader, str>> {
+        (index < self.fields.ends.len()).then(|| self.fields.text(index))
+    }
+
+    /// The row as it stands in the table, if the reader keeps rows (see [`TableReader::keep_rows`]).
+    pub fn as_it_stands(&self) -> Cow<'reader, str> {
+        String::from_utf8_lossy(self.whole)
+    }
+
     /// All fields, in order.
-    pub fn fields(&self) -> impl Iterator<Item = Cow<'reader, str>> + use<'reader> {
+    pub fn fields(&self) -> impl Iterator<Item = Cow<'reader, str>> + use<'reader, P> {
         let fields = self.fields;
         (0..fields.ends.len()).map(move |index| fields.text(index))
     }
@@ -296,7 +331,8 @@ impl<'reader> Row<'reader> {
         str::from_utf8(self.fields.bytes.get(..length).unwrap_or_default()).is_err()
     }
 
-    pub(crate) fn place(&self) -> Span {
+    /// Where it stood.
+    pub fn place(&self) -> P {
         self.span
     }
 }
@@ -315,7 +351,8 @@ pub fn separator(line: &str) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Next, TableError, TableReader, separator};
+    use super::separator;
+    use crate::csv::{Next, TableError, TableReader};
     use crate::limits::RECORD_BYTES;
     use crate::memory::MemoryInput;
 
