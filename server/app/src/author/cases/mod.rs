@@ -94,6 +94,8 @@ pub struct Checked {
     pub verdict: Verdict,
     /// What the plugin did with the first half of the input, when it did not survive it.
     pub half: Option<String>,
+    /// What the plugin logged while it converted the whole input.
+    pub log: Vec<String>,
 }
 
 /// An answer beside what was expected.
@@ -199,6 +201,7 @@ pub fn check(
         summary: answer.summary(),
         verdict: compare(case, &answer.written(), bless)?,
         half: half.crash(),
+        log: answer.log,
     })
 }
 

@@ -73,6 +73,9 @@ fn shown(checked: &Checked) -> String {
             format!("FAILED    {name}: {summary}\n{}", difference.concat())
         }
     };
+    for line in checked.log.iter().flat_map(|entry| entry.lines()) {
+        text.push_str(&format!("    log | {}\n", tamiz_core::text::printable(line)));
+    }
     match &checked.half {
         Some(crash) => {
             let crash = tamiz_core::text::printable(crash);
@@ -93,6 +96,7 @@ mod tests {
             summary: "1 findings, 0 skipped, complete".to_owned(),
             verdict,
             half: half.map(str::to_owned),
+            log: vec!["error: at\nline 7".to_owned()],
         }
     }
 
@@ -100,7 +104,7 @@ mod tests {
     fn a_case_is_told_with_its_half_and_its_difference() {
         let good = checked(Verdict::Same, None);
         assert!(good.is_good());
-        assert_eq!(shown(&good).lines().count(), 2);
+        assert!(shown(&good).contains("    log | error: at\n    log | line 7\n"));
         let different = checked(Verdict::Different("-old\n+new".to_owned()), None);
         assert!(!different.is_good());
         assert!(shown(&different).contains("    -old\n    +new\n"));
