@@ -77,19 +77,19 @@ def domain(name, record_type=None):
     return types.Location_Domain(types.DomainName(name, record_type))
 
 
-def finding(tool, rule_id, title, severity, **more):
-    """A finding; what is not given is empty. `more` are the fields of `finding` in wit/scanner.wit."""
-    fields = {
-        "rule_name": None, "message": title, "severity_raw": None, "confidence": Confidence.UNKNOWN,
-        "category": None, "locations": [], "cwe": [], "cve": [], "cvss_vector": None, "references": [],
-        "tags": [], "remediation": None, "fix": None, "suppressions": [], "code_flow": [],
-        "tool_fingerprint": None, "origin": None, "extra": [],
-    }
-    unknown = more.keys() - fields.keys()
-    if unknown:
-        raise TypeError(f"a finding has no {', '.join(sorted(unknown))}")
-    fields.update(more)
-    return types.Finding(tool=tool, rule_id=rule_id, title=title, severity=severity, **fields)
+def finding(
+    tool, rule_id, title, severity, *, rule_name=None, message=None, severity_raw=None,
+    confidence=Confidence.UNKNOWN, category=None, locations=None, cwe=None, cve=None, cvss_vector=None,
+    references=None, tags=None, remediation=None, fix=None, suppressions=None, code_flow=None,
+    tool_fingerprint=None, origin=None, extra=None,
+):
+    """A finding; what is not given is empty. The fields are those of `finding` in wit/scanner.wit."""
+    return types.Finding(
+        tool, rule_id, rule_name, title, title if message is None else message, severity, severity_raw,
+        confidence, category, locations or [], cwe or [], cve or [], cvss_vector, references or [],
+        tags or [], remediation, fix, suppressions or [], code_flow or [], tool_fingerprint, origin,
+        extra or [],
+    )
 
 
 class Report:
