@@ -97,7 +97,7 @@ class Report {
     for (let rows = reader.next(ROWS); rows.length > 0; rows = reader.next(ROWS)) {
       for (const row of rows) {
         if (row.problem === null) yield row;
-        else this.skip(row, row.problem);
+        else this.skip(row, `cannot be read: ${row.problem}`);
       }
     }
     const ending = reader.ending();

@@ -118,7 +118,7 @@ class Report:
                     if row.problem is None:
                         yield row
                     else:
-                        self.skip(row, row.problem)
+                        self.skip(row, f"cannot be read: {row.problem}")
             ending = reader.ending()
         if ending == records.Ending.TRUNCATED:
             self.truncate(f"`{name}` ends too early; what stands before its end was read")
