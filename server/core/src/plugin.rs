@@ -57,7 +57,7 @@ words! {
     PluginState {
         /// It serves.
         Active = "active",
-        /// An operator switched it off.
+        /// An operator switched it off; nothing runs it, waiting tasks that want it fail.
         Disabled = "disabled",
         /// A newer one of its name replaced it; tasks that were planned with it still run.
         Retired = "retired",

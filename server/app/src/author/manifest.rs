@@ -44,7 +44,7 @@ pub enum Language {
     Rust,
     /// Python, packed by componentize-py
     Python,
-    /// JavaScript, packed by jco with QuickJS
+    /// JavaScript, packed by jco
     #[value(alias = "js")]
     Javascript,
 }

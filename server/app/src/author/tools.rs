@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::child;
 
 /// A tool says its version at once; one that does not is broken.
-const VERSION_LIMIT: Duration = Duration::from_secs(60);
+const VERSION_LIMIT: Duration = Duration::from_mins(1);
 
 /// A tool that packs plugins of one language.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub const COMPONENTIZE_PY: Tool = Tool {
     install: "pip install componentize-py==0.25.1",
 };
 
-/// Packs JavaScript, with QuickJS.
+/// Packs JavaScript, with `QuickJS`.
 pub const JCO: Tool = Tool {
     program: "jco",
     version: "1.35.0",

@@ -16,6 +16,8 @@ const CREATED: &str = "1970-01-01T00:00:00Z";
 const ARCHITECTURE: &str = "wasm";
 /// What `wkg` calls the system of every component.
 const SYSTEM: &str = "wasip2";
+/// Before the words that the image specification defines.
+const ANNOTATION: &str = "org.opencontainers.image.";
 
 /// What people read about a plugin in a registry's pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,7 +45,7 @@ impl About {
         ];
         let named = |(word, text): (&str, Option<&String>)| {
             let text = text.filter(|text| !text.is_empty())?;
-            Some((format!("org.opencontainers.image.{word}"), text.clone()))
+            Some((format!("{ANNOTATION}{word}"), text.clone()))
         };
         words.into_iter().filter_map(named).collect()
     }
@@ -106,10 +108,16 @@ impl Artifact {
                 target: None,
             },
         })?;
+        // The name of the file that general tools write when they pull it.
+        let file = BTreeMap::from([(format!("{ANNOTATION}title"), format!("{}.wasm", about.title))]);
+        let layer = OciDescriptor {
+            annotations: Some(file),
+            ..describe(LAYER_TYPE, &component)
+        };
         let manifest = serde_json::to_vec(&OciImageManifest {
             media_type: Some(MANIFEST_TYPE.to_owned()),
             config: describe(CONFIG_TYPE, &config),
-            layers: vec![describe(LAYER_TYPE, &component)],
+            layers: vec![layer],
             annotations: Some(about.annotations()),
             ..OciImageManifest::default()
         })?;

@@ -5,7 +5,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, KeypairBytes};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey as _, DecodePublicKey as _, Document, EncodePublicKey as _, KeypairBytes,
+};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use super::{OciError, digest_of};
@@ -115,7 +117,7 @@ impl PublicKey {
     pub fn fingerprint(&self) -> String {
         // Writing 32 bytes behind a fixed head cannot fail; an empty document would only be another name.
         let document = self.0.to_public_key_der();
-        digest_of(document.as_ref().map(|der| der.as_bytes()).unwrap_or_default())
+        digest_of(document.as_ref().map_or(&[], Document::as_bytes))
     }
 
     /// Whether `signature`, in base64, is this key's over `message`, by the strict rules: one message has

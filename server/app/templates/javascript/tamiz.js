@@ -16,6 +16,9 @@ const ROWS = 1000;
 // Diagnostics of one code; the rest is counted.
 const TOLD_MAX = 100;
 
+// What `convert` may answer instead of an outcome.
+const ANSWERS = new Set(["unrecognized", "bad-options", "corrupt"]);
+
 export const JSON_LINES = { tag: "json-lines" };
 /** The elements of the array at this JSON Pointer; by default the document itself. */
 export const jsonArray = (pointer = "") => ({ tag: "json-array", val: pointer });
@@ -90,16 +93,11 @@ class Report {
    */
   *rows(input, layout, fields) {
     const name = input.name();
-    let reader;
-    try {
-      reader = records.open(input, layout, fields);
-    } catch (error) {
-      throw unrecognized(`\`${name}\`: ${error?.payload?.val ?? error}`);
-    }
+    const reader = records.open(input, layout, fields);
     for (let rows = reader.next(ROWS); rows.length > 0; rows = reader.next(ROWS)) {
       for (const row of rows) {
         if (row.problem === null) yield row;
-        else this.skip(row, row.problem);
+        else this.skip(row, `cannot be read: ${row.problem}`);
       }
     }
     const ending = reader.ending();
@@ -155,10 +153,28 @@ class Report {
 
   /** To be thrown: nothing more can be read. */
   corrupt(message) {
-    this.flush();
+    try {
+      this.flush();
+    } catch {
+      // A limit is used up: what did not fit is lost, and the platform says so.
+    }
     return { tag: "corrupt", val: { message, soFar: this.outcome() } };
   }
 
+  /** To be thrown: what was read before is kept, and the author's log says where it happened. */
+  failed(error) {
+    if (ANSWERS.has(error?.tag)) {
+      this.flush();
+      return error;
+    }
+    // What an import answers as its error comes as the payload of one of JavaScript's.
+    const value = error?.payload ?? error;
+    const message = `the plugin failed: ${value?.val ?? value}`;
+    host.log("error", `${message}\n${error?.stack ?? ""}`);
+    return this.corrupt(message);
+  }
+
+  /** How much was read, so far or in the end. */
   outcome() {
     for (const [code, told] of this.#told) {
       if (told <= TOLD_MAX) continue;
@@ -207,9 +223,9 @@ export function converter({
       const report = new Report(Object.keys(formats)[0]);
       try {
         for (const input of inputs) read(input, report, request);
-      } finally {
-        // Also when reading failed: what was read before is kept.
         report.flush();
+      } catch (error) {
+        throw report.failed(error);
       }
       if (!report.recognised && report.findings === 0 && report.skipped > 0) {
         throw unrecognized(`no record could be read; expected ${report.format}`);

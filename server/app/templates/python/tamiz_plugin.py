@@ -21,6 +21,9 @@ ROWS = 1000
 # Diagnostics of one code; the rest is counted.
 TOLD_MAX = 100
 
+# What `convert` may answer instead of an outcome.
+ANSWERS = (world.ConvertError_Unrecognized, world.ConvertError_BadOptions, world.ConvertError_Corrupt)
+
 JSON_LINES = records.Layout_JsonLines()
 
 
@@ -74,19 +77,19 @@ def domain(name, record_type=None):
     return types.Location_Domain(types.DomainName(name, record_type))
 
 
-def finding(tool, rule_id, title, severity, **more):
-    """A finding; what is not given is empty. `more` are the fields of `finding` in wit/scanner.wit."""
-    fields = {
-        "rule_name": None, "message": title, "severity_raw": None, "confidence": Confidence.UNKNOWN,
-        "category": None, "locations": [], "cwe": [], "cve": [], "cvss_vector": None, "references": [],
-        "tags": [], "remediation": None, "fix": None, "suppressions": [], "code_flow": [],
-        "tool_fingerprint": None, "origin": None, "extra": [],
-    }
-    unknown = more.keys() - fields.keys()
-    if unknown:
-        raise TypeError(f"a finding has no {', '.join(sorted(unknown))}")
-    fields.update(more)
-    return types.Finding(tool=tool, rule_id=rule_id, title=title, severity=severity, **fields)
+def finding(
+    tool, rule_id, title, severity, *, rule_name=None, message=None, severity_raw=None,
+    confidence=Confidence.UNKNOWN, category=None, locations=None, cwe=None, cve=None, cvss_vector=None,
+    references=None, tags=None, remediation=None, fix=None, suppressions=None, code_flow=None,
+    tool_fingerprint=None, origin=None, extra=None,
+):
+    """A finding; what is not given is empty. The fields are those of `finding` in wit/scanner.wit."""
+    return types.Finding(
+        tool, rule_id, rule_name, title, title if message is None else message, severity, severity_raw,
+        confidence, category, locations or [], cwe or [], cve or [], cvss_vector, references or [],
+        tags or [], remediation, fix, suppressions or [], code_flow or [], tool_fingerprint, origin,
+        extra or [],
+    )
 
 
 class Report:
@@ -109,17 +112,13 @@ class Report:
         """The readable records of an input, each with `at` (where it stands) and `values` (one text or
         None for each field). What is not readable is skipped, and how the document ends is kept."""
         name = input.name()
-        try:
-            reader = records.open(input, layout, fields)
-        except Err as error:
-            raise unrecognized(f"`{name}`: {_words(error)}") from None
-        with reader:
+        with records.open(input, layout, fields) as reader:
             while rows := reader.next(ROWS):
                 for row in rows:
                     if row.problem is None:
                         yield row
                     else:
-                        self.skip(row, row.problem)
+                        self.skip(row, f"cannot be read: {row.problem}")
             ending = reader.ending()
         if ending == records.Ending.TRUNCATED:
             self.truncate(f"`{name}` ends too early; what stands before its end was read")
@@ -166,10 +165,27 @@ class Report:
 
     def corrupt(self, message):
         """To be raised: nothing more can be read."""
-        self.flush()
+        try:
+            self.flush()
+        except Err:
+            # A limit is used up: what did not fit is lost, and the platform says so.
+            pass
         return Err(world.ConvertError_Corrupt(world.Corruption(message, self.outcome())))
 
+    def failed(self, error):
+        """To be raised: what was read before is kept, and the author's log says where it happened."""
+        if isinstance(error, Err) and isinstance(error.value, ANSWERS):
+            self.flush()
+            return error
+        value = error.value if isinstance(error, Err) else f"{type(error).__name__}: {error}"
+        if isinstance(value, (records.OpenError_Invalid, records.OpenError_Io)):
+            value = value.value
+        message = f"the plugin failed: {getattr(value, 'name', value)}"
+        host.log(LogLevel.ERROR, "\n".join([message, *_places(error.__traceback__)]))
+        return self.corrupt(message)
+
     def outcome(self):
+        """How much was read, so far or in the end."""
         completeness = self._completeness
         if self.skipped and completeness == world.Completeness.COMPLETE:
             completeness = world.Completeness.PARTIAL
@@ -215,9 +231,9 @@ class Converter:
         try:
             for input in inputs:
                 self.read(input, report)
-        finally:
-            # Also when reading failed: what was read before is kept.
             report.flush()
+        except Exception as error:
+            raise report.failed(error) from None
         if not report.recognised and report.findings == 0 and report.skipped > 0:
             raise unrecognized(f"no record could be read; expected {report.format}")
         return report.outcome()
@@ -228,6 +244,9 @@ def unrecognized(message):
     return Err(world.ConvertError_Unrecognized(message))
 
 
-def _words(error):
-    value = getattr(error.value, "value", error.value)
-    return value if isinstance(value, str) else getattr(value, "name", str(value)).lower()
+def _places(trace):
+    """Where an error passed by. Not `traceback`, which reads source files: there are none."""
+    while trace:
+        code = trace.tb_frame.f_code
+        yield f"  {code.co_filename}:{trace.tb_lineno} in {code.co_name}"
+        trace = trace.tb_next

@@ -23,6 +23,8 @@ mod hostile_tools;
 mod isolation;
 mod killed_workers;
 mod occurrences;
+mod plugin_registry;
+mod publishing;
 mod queue;
 mod restarts;
 mod silencing;

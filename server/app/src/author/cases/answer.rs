@@ -19,6 +19,7 @@ pub(super) struct Answer {
     findings: Vec<Finding>,
     diagnostics: Vec<Diagnostic>,
     artifacts: Vec<Value>,
+    pub(super) log: Vec<String>,
 }
 
 impl Answer {
@@ -31,6 +32,7 @@ impl Answer {
             findings: sink.findings,
             diagnostics: sink.diagnostics,
             artifacts: sink.artifacts,
+            log: sink.log,
         }
     }
 
@@ -160,6 +162,7 @@ mod tests {
             findings: Vec::new(),
             diagnostics: Vec::new(),
             artifacts: Vec::new(),
+            log: Vec::new(),
         };
         let message = "no".to_owned();
         assert_eq!(

@@ -94,6 +94,8 @@ pub struct Checked {
     pub verdict: Verdict,
     /// What the plugin did with the first half of the input, when it did not survive it.
     pub half: Option<String>,
+    /// What the plugin logged while it converted the whole input.
+    pub log: Vec<String>,
 }
 
 /// An answer beside what was expected.
@@ -199,6 +201,7 @@ pub fn check(
         summary: answer.summary(),
         verdict: compare(case, &answer.written(), bless)?,
         half: half.crash(),
+        log: answer.log,
     })
 }
 
@@ -235,14 +238,13 @@ fn difference(expected: &str, found: &str) -> String {
         .context_radius(2)
         .header("expected", "found")
         .to_string();
-    let mut lines: Vec<&str> = text.lines().collect();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let left_out = lines.len().saturating_sub(DIFFERENCE_LINES_MAX);
     lines.truncate(DIFFERENCE_LINES_MAX);
-    let mut text = lines.join("\n");
     if left_out > 0 {
-        text.push_str(&format!("\n… and {left_out} more lines"));
+        lines.push(format!("… and {left_out} more lines"));
     }
-    text
+    lines.join("\n")
 }
 
 fn options(case: &Case) -> Result<String, CasesError> {

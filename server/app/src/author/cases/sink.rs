@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tamiz_core::{Diagnostic, Finding};
+use tamiz_core::{Diagnostic, Finding, LogLevel};
 use tamiz_host::{ArtifactHandle, ArtifactMeta, ConvertSink, SinkError, StoredArtifact};
 
 /// Findings of one case: a larger report belongs into a bench.
@@ -16,6 +16,8 @@ pub(super) struct KeepingSink {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Finished ones, in the order of their ends.
     pub(super) artifacts: Vec<Value>,
+    /// For the author; bounded by the host.
+    pub(super) log: Vec<String>,
     open: BTreeMap<ArtifactHandle, (ArtifactMeta, Sha256, u64)>,
 }
 
@@ -32,6 +34,10 @@ impl ConvertSink for KeepingSink {
     fn diagnostic(&mut self, diagnostic: Diagnostic) -> Result<(), SinkError> {
         self.diagnostics.push(diagnostic);
         Ok(())
+    }
+
+    fn log(&mut self, level: LogLevel, line: &str) {
+        self.log.push(format!("{}: {line}", word(level)));
     }
 
     fn artifact_open(&mut self, handle: ArtifactHandle, meta: ArtifactMeta) -> Result<(), SinkError> {
@@ -64,5 +70,14 @@ impl ConvertSink for KeepingSink {
 
     fn artifact_drop(&mut self, handle: ArtifactHandle) {
         self.open.remove(&handle);
+    }
+}
+
+const fn word(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
     }
 }

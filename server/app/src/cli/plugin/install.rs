@@ -12,6 +12,7 @@ use tamiz_store::plugin::{InstalledPlugin, operate};
 
 use super::super::operator::{away, tenant_named, with_store};
 use super::super::{CliError, answer, open};
+use super::grant::not_wanted;
 use super::named::in_words;
 use super::registry_access::{RegistryArgs, failed};
 use super::{key, sign};
@@ -56,7 +57,7 @@ pub(super) async fn run(args: InstallArgs, config: &Config) -> Result<(), CliErr
     }
     let fetched = fetch(&args).await?;
     let text = with_store(config, async |store| install(store, config, &args, fetched).await).await?;
-    answer::print(&text)
+    answer::print_line(&text)
 }
 
 async fn fetch(args: &InstallArgs) -> Result<Fetched, CliError> {
@@ -134,37 +135,40 @@ async fn install(
     } else {
         "is installed"
     };
-    let mut text = format!("{} {verb}", in_words(&plugin));
-    match &args.tenant {
-        Some(name) => text.push_str(&format!(" for {name}\n")),
-        None => text.push('\n'),
-    }
-    text.push_str(&allow(store, &plugin, args).await?);
-    Ok(text)
+    let whom = args.tenant.as_deref().unwrap_or("everybody");
+    let mut lines = vec![format!("{} {verb} for {whom}", in_words(&plugin))];
+    lines.extend(
+        plugin
+            .signed_by
+            .iter()
+            .map(|key| format!("it is signed by {key}")),
+    );
+    lines.extend(allow(store, &plugin, args).await?);
+    Ok(lines.join("\n"))
 }
 
-/// Grants and chooses as asked, and says what is left to do.
-async fn allow(store: &Store, plugin: &InstalledPlugin, args: &InstallArgs) -> Result<String, CliError> {
+/// Grants and chooses as asked; says what was done and what is left to do.
+async fn allow(store: &Store, plugin: &InstalledPlugin, args: &InstallArgs) -> Result<Vec<String>, CliError> {
     let mut tx = store.begin_control().await.map_err(away)?;
-    let mut text = String::new();
-    if let Some(key) = &plugin.signed_by {
-        text.push_str(&format!("signed by {key}\n"));
-    }
+    let mut lines = Vec::new();
     let mut granted = plugin.granted.clone();
     for capability in &args.grant {
         if !operate::grant(&mut tx, plugin.id, *capability)
             .await
             .map_err(away)?
         {
-            return Err(super::grant::not_wanted(plugin, *capability));
+            let why = not_wanted(plugin, *capability);
+            return Err(CliError::Failed(format!(
+                "it is installed and nothing is granted: {why}"
+            )));
         }
         granted.push(*capability);
-        text.push_str(&format!("it may use: {capability}\n"));
+        lines.push(format!("it may use: {capability}"));
     }
     for wanted in &plugin.wanted {
         if !granted.iter().any(|capability| capability.as_str() == wanted) {
-            text.push_str(&format!(
-                "it wants {wanted}, which is not granted: tamiz plugin grant {} {wanted}\n",
+            lines.push(format!(
+                "it wants {wanted}, which is not granted: tamiz plugin grant {} {wanted}",
                 plugin.id
             ));
         }
@@ -178,10 +182,10 @@ async fn allow(store: &Store, plugin: &InstalledPlugin, args: &InstallArgs) -> R
                 plugin.state
             )));
         }
-        text.push_str(&format!("it serves {} from now on\n", plugin.scan_type));
+        lines.push(format!("it serves {} from now on", plugin.scan_type));
     }
     tx.commit().await.map_err(away)?;
-    Ok(text)
+    Ok(lines)
 }
 
 fn refused(error: &InstallError) -> CliError {

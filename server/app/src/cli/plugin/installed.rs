@@ -60,7 +60,7 @@ Examples:
 Examples:
   tamiz plugin enable clippy@1.0.0")]
     Enable(switch::SwitchArgs),
-    /// Let a plugin serve no new task
+    /// Switch a plugin off: nothing runs it any more
     #[command(after_help = "\
 Examples:
   tamiz plugin disable clippy@1.1.0")]

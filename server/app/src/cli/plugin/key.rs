@@ -99,16 +99,7 @@ fn read<K>(path: &Path, parse: impl FnOnce(&str) -> Result<K, OciError>) -> Resu
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(KEY_BYTES_MAX).read_to_string(&mut text));
     read.map_err(|error| CliError::Usage(format!("{} cannot be read: {error}", path.display())))?;
-    let key = parse(&text).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())));
-    zeroize(text);
-    key
-}
-
-/// A private key's text does not stay in memory longer than it is needed.
-fn zeroize(text: String) {
-    let mut bytes = text.into_bytes();
-    bytes.fill(0);
-    std::hint::black_box(&bytes);
+    parse(&text).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

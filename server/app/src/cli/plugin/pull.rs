@@ -33,14 +33,10 @@ pub(super) fn run(args: &PullArgs) -> Result<(), CliError> {
     let default = || PathBuf::from(format!("{}.wasm", reference.name()));
     let path = args.output.clone().unwrap_or_else(default);
     oci::write_file(&path, &pulled.bytes).map_err(|error| failed(&error))?;
-    let mut text = format!(
-        "file       {} ({} bytes)\nreference  {}\n",
-        path.display(),
-        pulled.bytes.len(),
-        pulled.reference
-    );
-    if let Some(fingerprint) = pulled.signed_by {
-        text.push_str(&format!("signed by  {fingerprint}\n"));
-    }
-    answer::print(&text)
+    let mut lines = vec![
+        format!("file       {} ({} bytes)", path.display(), pulled.bytes.len()),
+        format!("reference  {}", pulled.reference),
+    ];
+    lines.extend(pulled.signed_by.map(|key| format!("signed by  {key}")));
+    answer::print_line(&lines.join("\n"))
 }

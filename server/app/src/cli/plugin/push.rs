@@ -31,13 +31,11 @@ pub(super) fn run(args: &PushArgs, config: &Config) -> Result<(), CliError> {
     let key = args.sign.as_deref().map(key::private).transpose()?;
     let artifact = package::artifact(&args.path, config)?;
     let pushed = wait(oci::push(&artifact, &reference, &access, key.as_ref()))?;
-    let mut text = format!(
-        "reference  {}\ndigest     {}\n",
-        reference.with_digest(&pushed.manifest_digest),
-        pushed.manifest_digest
-    );
-    if let Some(fingerprint) = pushed.signed_by {
-        text.push_str(&format!("signed by  {fingerprint}\n"));
-    }
-    answer::print(&text)
+    let by_digest = reference.with_digest(&pushed.manifest_digest);
+    let mut lines = vec![
+        format!("reference  {by_digest}"),
+        format!("digest     {}", pushed.manifest_digest),
+    ];
+    lines.extend(pushed.signed_by.map(|key| format!("signed by  {key}")));
+    answer::print_line(&lines.join("\n"))
 }

@@ -24,7 +24,7 @@ pub(super) async fn enable(args: SwitchArgs, config: &Config) -> Result<(), CliE
 pub(super) async fn disable(args: SwitchArgs, config: &Config) -> Result<(), CliError> {
     let plugin = set(&args, config, PluginState::Disabled).await?;
     answer::print_line(&format!(
-        "{plugin} serves no new tasks; those that wait for it still run"
+        "{plugin} serves no task any more; those that wait for it alone fail"
     ))
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use tamiz_core::text::printable;
 use tamiz_host::Plugin;
 
 use super::super::{CliError, answer};
@@ -61,26 +62,26 @@ fn check(project: &Project, plugin: &Plugin, config: &Config, bless: bool) -> Re
 /// One line for a case that is as it should be, more for another.
 fn shown(checked: &Checked) -> String {
     let Checked { name, summary, .. } = checked;
-    let summary = tamiz_core::text::printable(summary);
-    let mut text = match &checked.verdict {
-        Verdict::Same => format!("ok        {name}: {summary}\n"),
-        Verdict::Blessed => format!("blessed   {name}: {summary}\n"),
-        Verdict::Unexpected => format!(
-            "FAILED    {name}: {summary}, and nothing is expected: there is no {name}.expected.json\n"
-        ),
-        Verdict::Different(difference) => {
-            let difference: Vec<String> = difference.lines().map(|line| format!("    {line}\n")).collect();
-            format!("FAILED    {name}: {summary}\n{}", difference.concat())
+    let summary = printable(summary);
+    let mut lines = vec![match &checked.verdict {
+        Verdict::Same => format!("ok        {name}: {summary}"),
+        Verdict::Blessed => format!("blessed   {name}: {summary}"),
+        Verdict::Different(_) => format!("FAILED    {name}: {summary}"),
+        Verdict::Unexpected => {
+            format!("FAILED    {name}: {summary}, and nothing is expected: there is no {name}.expected.json")
         }
-    };
-    match &checked.half {
-        Some(crash) => {
-            let crash = tamiz_core::text::printable(crash);
-            text.push_str(&format!("FAILED    {name}, cut in half: {crash}\n"));
-        }
-        None => text.push_str(&format!("ok        {name}, cut in half: no crash\n")),
+    }];
+    if let Verdict::Different(difference) = &checked.verdict {
+        lines.extend(difference.lines().map(|line| format!("    {line}")));
     }
-    text
+    let logged = checked.log.iter().flat_map(|entry| entry.lines());
+    lines.extend(logged.map(|line| format!("    log | {}", printable(line))));
+    lines.push(match &checked.half {
+        Some(crash) => format!("FAILED    {name}, cut in half: {}", printable(crash)),
+        None => format!("ok        {name}, cut in half: no crash"),
+    });
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -93,6 +94,7 @@ mod tests {
             summary: "1 findings, 0 skipped, complete".to_owned(),
             verdict,
             half: half.map(str::to_owned),
+            log: vec!["error: at\nline 7".to_owned()],
         }
     }
 
@@ -100,7 +102,7 @@ mod tests {
     fn a_case_is_told_with_its_half_and_its_difference() {
         let good = checked(Verdict::Same, None);
         assert!(good.is_good());
-        assert_eq!(shown(&good).lines().count(), 2);
+        assert!(shown(&good).contains("    log | error: at\n    log | line 7\n"));
         let different = checked(Verdict::Different("-old\n+new".to_owned()), None);
         assert!(!different.is_good());
         assert!(shown(&different).contains("    -old\n    +new\n"));

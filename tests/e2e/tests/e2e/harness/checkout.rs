@@ -44,6 +44,11 @@ fn target() -> PathBuf {
     build().parent().expect("a build has a target folder").to_owned()
 }
 
+/// A component that the platform comes with.
+pub(crate) fn plugin(name: &str) -> PathBuf {
+    needed(target().join("plugins").join(name))
+}
+
 /// A guest that only tests load.
 pub(crate) fn test_plugin(name: &str) -> PathBuf {
     needed(target().join("test-plugins").join(name))

@@ -5,6 +5,7 @@ pub(crate) mod checkout;
 pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod process;
+pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod stream;
 pub(crate) mod tool;
