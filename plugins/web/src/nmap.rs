@@ -240,26 +240,28 @@ impl Walk {
         place: &Location,
     ) -> Result<bool, Stop> {
         let (id, _) = said(script);
-        let mut left = VULNERABILITIES_MAX;
+        let mut budget = Budget {
+            script: id,
+            left: VULNERABILITIES_MAX,
+        };
         let mut speaks = false;
         for table in script.all("table") {
             let state = element(&table, "state");
             if !state.is_empty() {
                 speaks = true;
-                if !state.starts_with("NOT ") && left > 0 {
-                    left -= 1;
+                if !state.starts_with("NOT ") {
+                    if !budget.take(session, record) {
+                        return Ok(true);
+                    }
                     let finding = self.vulnerability(session, record, id, &table, &state);
                     session.emit(finding.location(place.clone()), record)?;
                 }
             }
             for entry in table.all("table").filter(|entry| is_vulners(entry)) {
                 speaks = true;
-                if left == 0 {
-                    let message = format!("{id} names more than {VULNERABILITIES_MAX} vulnerabilities");
-                    session.unread("records-cut", &message, Some(record.span()));
+                if !budget.take(session, record) {
                     return Ok(true);
                 }
-                left -= 1;
                 let known = Known {
                     id: &element(&entry, "id"),
                     score: &element(&entry, "cvss"),
@@ -273,12 +275,9 @@ impl Walk {
         }
         for known in said(script).1.lines().filter_map(|line| Known::of(id, line)) {
             speaks = true;
-            if left == 0 {
-                let message = format!("{id} names more than {VULNERABILITIES_MAX} vulnerabilities");
-                session.unread("records-cut", &message, Some(record.span()));
+            if !budget.take(session, record) {
                 return Ok(true);
             }
-            left -= 1;
             session.emit(self.known(id, &known).location(place.clone()), record)?;
         }
         Ok(speaks)
@@ -392,6 +391,28 @@ impl<'text> Known<'text> {
             }
             _ => None,
         }
+    }
+}
+
+/// How many of the vulnerabilities that a script names may still become records.
+struct Budget<'tree> {
+    script: &'tree str,
+    left: usize,
+}
+
+impl Budget<'_> {
+    /// Takes one; without any left, that the rest is not read is told, and nothing taken.
+    fn take(&mut self, session: &mut Session<'_>, record: &XmlRecord<'_>) -> bool {
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            return true;
+        }
+        let message = format!(
+            "{} names more than {VULNERABILITIES_MAX} vulnerabilities",
+            self.script
+        );
+        session.unread("records-cut", &message, Some(record.span()));
+        false
     }
 }
 

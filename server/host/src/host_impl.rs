@@ -162,9 +162,14 @@ impl RunState {
     pub(crate) fn keep_log_line(&mut self, level: LogLevel, message: &str) -> Result<()> {
         let line = text::printable(text::cut(message, LOG_LINE_BYTES_MAX));
         let bytes = self.log_bytes + line.len();
-        if self.counts.log_lines >= self.limits.log_lines_max || bytes > self.limits.log_bytes_max {
+        let has_lines = self.counts.log_lines < self.limits.log_lines_max;
+        if !has_lines || bytes > self.limits.log_bytes_max {
             self.counts.log_lines_dropped = self.counts.log_lines_dropped.saturating_add(1);
-            return self.ignored();
+            return if has_lines {
+                self.over_limit("bytes of log lines", self.limits.log_bytes_max as u64)
+            } else {
+                self.over_limit("log lines", u64::from(self.limits.log_lines_max))
+            };
         }
         self.log_bytes = bytes;
         self.counts.log_lines += 1;
@@ -178,14 +183,10 @@ impl RunState {
             self.refused("reads after the end", u64::from(REFUSALS_MAX))?;
             return Ok(Err(IoError::Closed));
         }
-        // an empty list is the end, so a reader that asks for nothing still gets a byte
-        let max = max.clamp(1, READ_BYTES_MAX);
-        match open.fill(max) {
+        match open.read_chunk(max) {
             Ok(chunk) => {
-                open.ended = chunk.is_empty();
-                open.read_bytes += chunk.len() as u64;
                 self.counts.input_bytes += chunk.len() as u64;
-                if open.read_bytes > u64::from(u32::MAX) {
+                if open.is_too_large() {
                     return Err(self.stop(too_large()));
                 }
                 Ok(Ok(chunk))
@@ -199,17 +200,23 @@ impl RunState {
 
     fn rewind_input(&mut self, this: &Resource<OpenInput>) -> Result<Result<(), IoError>> {
         let open = self.resources.get_mut(this)?;
-        let Source::Again(reader) = &mut open.input.reader else {
+        if !open.can_rewind() {
             self.refused("rewinds of an input that cannot", u64::from(REFUSALS_MAX))?;
             return Ok(Err(IoError::Unavailable));
-        };
-        if let Err(source) = reader.rewind() {
+        }
+        if let Err(source) = open.rewind() {
             let name = open.input.name.clone();
             return Err(self.stop(ConvertFailure::Input { name, source }));
         }
-        open.ended = false;
-        open.read_bytes = 0;
         Ok(Ok(()))
+    }
+
+    /// As [`OpenInput::rewind`], for one that is in no guest's hands.
+    pub(crate) fn rewind_open(&mut self, open: &mut OpenInput) -> Result<()> {
+        open.rewind().map_err(|source| {
+            let name = open.input.name.clone();
+            self.stop(ConvertFailure::Input { name, source })
+        })
     }
 }
 
@@ -222,6 +229,42 @@ pub(crate) const fn too_large() -> ConvertFailure {
 }
 
 impl OpenInput {
+    pub(crate) fn name(&self) -> &str {
+        &self.input.name
+    }
+
+    /// Whether something of it was read since the last rewind.
+    pub(crate) const fn is_begun(&self) -> bool {
+        self.read_bytes > 0 || self.ended
+    }
+
+    pub(crate) const fn is_too_large(&self) -> bool {
+        self.read_bytes > u32::MAX as u64
+    }
+
+    pub(crate) const fn can_rewind(&self) -> bool {
+        matches!(self.input.reader, Source::Again(_))
+    }
+
+    pub(crate) fn rewind(&mut self) -> std::io::Result<()> {
+        let Source::Again(reader) = &mut self.input.reader else {
+            return Err(std::io::ErrorKind::NotSeekable.into());
+        };
+        reader.rewind()?;
+        self.ended = false;
+        self.read_bytes = 0;
+        Ok(())
+    }
+
+    /// At most `max` bytes; none are the end. An empty list is the end, so a reader that asks for nothing
+    /// still gets a byte.
+    pub(crate) fn read_chunk(&mut self, max: u32) -> std::io::Result<Vec<u8>> {
+        let chunk = self.fill(max.clamp(1, READ_BYTES_MAX))?;
+        self.ended = chunk.is_empty();
+        self.read_bytes += chunk.len() as u64;
+        Ok(chunk)
+    }
+
     /// Exactly `max` bytes, fewer only at the end: the same input gives the same chunks every time.
     fn fill(&mut self, max: u32) -> std::io::Result<Vec<u8>> {
         let mut chunk = Vec::with_capacity(max as usize);

@@ -19,6 +19,12 @@ pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 20_000;
 /// Bytes of one `read`: larger chunks gain nothing, and each is copied twice.
 pub(crate) const READ_BYTES_MAX: u32 = 256 * 1024;
+/// Rows of one call of a record reader: enough that the call costs nothing beside them.
+pub(crate) const ROWS_MAX: u32 = 1_000;
+/// Texts of such rows, in bytes; one record may have more.
+pub(crate) const ROW_TEXT_BYTES_MAX: usize = 1024 * 1024;
+/// Record readers open at a time: each may hold a record of 8 MiB, twice while it grows, and its parts.
+pub(crate) const READERS_MAX: u32 = 4;
 /// Bytes that the guest may hand over in one call, lifted before our code sees them. 64 findings of
 /// the largest message fit.
 pub(crate) const HOSTCALL_BYTES_MAX: usize = 4 * 1024 * 1024;

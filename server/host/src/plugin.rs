@@ -159,6 +159,8 @@ impl Plugin {
         let mut state = store.into_data();
         state.counts.memory_bytes = state.memory_bytes();
         let outcome = answer.and_then(|outcome| self.checked_outcome(&mut state, outcome));
+        // what is missing is missing, however politely the guest ended
+        let outcome = outcome.and_then(|outcome| state.overstepped().map_or(Ok(outcome), Err));
         state.drop_open_artifacts();
         if let Some(mut progress) = state.counts.progress {
             progress.findings = state.counts.findings;

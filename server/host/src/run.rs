@@ -28,6 +28,7 @@ pub(crate) struct RunState {
     pub(crate) sink: Box<dyn ConvertSink>,
     pub(crate) services: Box<dyn ConvertServices>,
     pub(crate) sources_opened: u32,
+    pub(crate) readers_open: u32,
     pub(crate) counts: Counts,
     pub(crate) finding_bytes: u64,
     pub(crate) log_bytes: usize,
@@ -72,6 +73,7 @@ impl RunState {
             sink,
             services,
             sources_opened: 0,
+            readers_open: 0,
             counts: Counts::default(),
             finding_bytes: 0,
             log_bytes: 0,
@@ -195,6 +197,12 @@ impl RunState {
     /// Whether a budget was used up, so that the guest's own numbers cannot be right.
     pub(crate) const fn is_over_limit(&self) -> bool {
         self.over.is_some()
+    }
+
+    /// The verdict on a run that used up a budget and went on to its end.
+    pub(crate) fn overstepped(&self) -> Option<ConvertFailure> {
+        self.over
+            .map(|(what, limit)| ConvertFailure::OverLimit { what, limit })
     }
 
     /// What a polite failure of the guest means, given what the host knows.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use cvss::Cvss;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::model::Severity;
 use tamiz_sdk::vocabulary::{cvss_vector, score_severity};
@@ -38,7 +39,7 @@ impl Vectors {
 
     /// The newest version that can be read, and of equals the first.
     fn best(&self) -> Option<&Vector> {
-        let is_sound = |vector: &&Vector| cvss::Cvss::from_str(&vector.text).is_ok();
+        let is_sound = |vector: &&Vector| whole(&vector.text).is_some();
         let newest = [4, 3, 2].into_iter().find_map(|version| {
             let mut of_version = self.0.iter().filter(|vector| vector.version == version);
             of_version.find(is_sound)
@@ -48,8 +49,7 @@ impl Vectors {
 
     /// What the best one's score means; nothing without one, or for one that cannot be scored.
     pub(super) fn severity(&self) -> Option<Severity> {
-        let best = cvss::Cvss::from_str(&self.best()?.text).ok()?;
-        score_severity(best.score())
+        score_severity(whole(&self.best()?.text)?.score())
     }
 
     /// Writes the best one into a finding, and all of them beside it when there are several.
@@ -65,6 +65,18 @@ impl Vectors {
         let all: Vec<&str> = self.0.iter().map(|vector| vector.text.as_str()).collect();
         finding.extra_json("cvss-vectors", &format!("[\"{}\"]", all.join("\",\"")))
     }
+}
+
+/// A vector that can be scored. Of version 3 the crate takes half a vector, too, and counts what is not there
+/// as nothing; the server, which scores what is kept, refuses that as well.
+fn whole(text: &str) -> Option<Cvss> {
+    let parsed = Cvss::from_str(text).ok()?;
+    if let Cvss::CvssV30(half) | Cvss::CvssV31(half) = &parsed {
+        let _whole = (
+            half.av?, half.ac?, half.pr?, half.ui?, half.s?, half.c?, half.i?, half.a?,
+        );
+    }
+    Some(parsed)
 }
 
 #[cfg(test)]
@@ -94,11 +106,12 @@ mod tests {
         for odd in [
             "CVSS:4.0/AV:N",
             "CVSS:3.1/AV:N",
+            "CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H",
             "CVSS:4.0/X:Y",
             "AV:N/AC:L",
             "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:Q",
         ] {
-            let _ = of(&[odd]).severity();
+            assert_eq!(of(&[odd]).severity(), None, "{odd}");
         }
         let newest = of(&["CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"]);
         assert_eq!(newest.severity(), Some(Severity::Critical));

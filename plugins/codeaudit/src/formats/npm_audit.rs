@@ -70,9 +70,9 @@ struct Advisory<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Score<'a> {
+pub(super) struct Score<'a> {
     #[serde(borrow)]
-    vector_string: Text<'a>,
+    pub(super) vector_string: Text<'a>,
 }
 
 impl Format for NpmAudit {

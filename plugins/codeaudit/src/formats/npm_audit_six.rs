@@ -12,7 +12,7 @@ use tamiz_sdk::limits::{EXTRA_BYTES, RECORD_BYTES};
 use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, members, span_since};
 use tamiz_sdk::vocabulary::{advisories as advisories_in, cvss_vector, cwes};
 
-use super::npm_audit::SEVERITIES;
+use super::npm_audit::{SEVERITIES, Score};
 use super::package::{Package, addresses, advisories};
 use super::{walk, wrong};
 
@@ -62,13 +62,6 @@ struct Place<'a> {
     version: Text<'a>,
     #[serde(borrow)]
     paths: Texts<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Score<'a> {
-    #[serde(borrow)]
-    vector_string: Text<'a>,
 }
 
 impl Format for NpmAuditSix {

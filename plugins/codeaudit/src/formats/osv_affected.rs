@@ -51,9 +51,9 @@ struct Name<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Score<'a> {
+pub(super) struct Score<'a> {
     #[serde(borrow)]
-    score: Text<'a>,
+    pub(super) score: Text<'a>,
 }
 
 /// What single databases add: `RustSec` its vector, the malicious packages their weaknesses.

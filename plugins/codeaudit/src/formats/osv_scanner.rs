@@ -15,7 +15,7 @@ use tamiz_sdk::report::{
 use tamiz_sdk::vocabulary::{SeverityTable, cwes};
 
 use super::cvss::Vectors;
-use super::osv_affected::{About, Entries, Weakness};
+use super::osv_affected::{About, Entries, Score, Weakness};
 use super::package::{Package, advisories};
 use super::place::{self, Region};
 use super::{walk, wrong};
@@ -84,13 +84,6 @@ struct Vulnerability<'a> {
     references: Field<Objects<Reference<'a>>>,
     #[serde(borrow)]
     database_specific: Field<Object<Database<'a>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Score<'a> {
-    #[serde(borrow)]
-    score: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]

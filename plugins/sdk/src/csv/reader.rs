@@ -72,34 +72,9 @@ enum Ending {
 }
 
 impl<S: Source> TableReader<S> {
-    /// Reads the header; an input without one is a table without rows.
-    ///
-    /// # Errors
-    /// [`TableError`].
-    pub fn open(source: S, separator: u8) -> Result<Self, TableError<S::Error>> {
-        let mut reader = Self::open_without_header(source, separator)?;
-        match reader.row()? {
-            Ending::Row { fields, .. } => {
-                let row = Fields {
-                    bytes: &reader.fields,
-                    ends: &reader.ends[..fields],
-                };
-                reader.header = (0..fields)
-                    .map(|index| row.text(index).trim().to_owned())
-                    .collect();
-            }
-            Ending::TooLarge { .. } => return Err(TableError::TooWide {}),
-            Ending::Table => {}
-        }
-        Ok(reader)
-    }
-
-    /// A table whose first row is one like the others; its columns have no names.
-    ///
-    /// # Errors
-    /// [`TableError`].
-    pub fn open_without_header(source: S, separator: u8) -> Result<Self, TableError<S::Error>> {
-        let mut reader = Self {
+    /// Nothing is read yet; [`TableReader::start`] has to come first.
+    pub fn new(source: S, separator: u8) -> Self {
+        Self {
             source: ChunkReader::new(source),
             core: csv_core::ReaderBuilder::new().delimiter(separator).build(),
             chunk: Vec::new(),
@@ -111,14 +86,54 @@ impl<S: Source> TableReader<S> {
             fields: vec![0; ROW_BYTES],
             ends: vec![0; TABLE_COLUMNS],
             whole: None,
-        };
-        while reader.chunk.len() < 3 && !reader.ended {
-            reader.more()?;
         }
-        if reader.chunk.starts_with(b"\xef\xbb\xbf") {
-            (reader.position, reader.offset) = (3, 3);
-        }
+    }
+
+    /// Reads the header; an input without one is a table without rows.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub fn open(source: S, separator: u8) -> Result<Self, TableError<S::Error>> {
+        let mut reader = Self::new(source, separator);
+        reader.start()?;
+        reader.read_header()?;
         Ok(reader)
+    }
+
+    /// Passes a byte-order mark. Without [`TableReader::read_header`] behind it, the first row is one like
+    /// the others and the columns have no names.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub fn start(&mut self) -> Result<(), TableError<S::Error>> {
+        while self.chunk.len() < 3 && !self.ended {
+            self.more()?;
+        }
+        if self.chunk.starts_with(b"\xef\xbb\xbf") {
+            (self.position, self.offset) = (3, 3);
+        }
+        Ok(())
+    }
+
+    /// Takes the next row as the columns' names.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub fn read_header(&mut self) -> Result<(), TableError<S::Error>> {
+        match self.row()? {
+            Ending::Row { fields, .. } => {
+                let row = Fields {
+                    bytes: &self.fields,
+                    ends: &self.ends[..fields],
+                };
+                self.header = (0..fields)
+                    .map(|index| row.text(index).trim().to_owned())
+                    .collect();
+                Ok(())
+            }
+            Ending::TooLarge { .. } => Err(TableError::TooWide {}),
+            Ending::Table => Ok(()),
+        }
     }
 
     /// Keeps each row as it stands from here on.

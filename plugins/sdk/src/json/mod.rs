@@ -22,13 +22,12 @@ mod value_end;
 /// The readers over any source of bytes.
 pub mod stream {
     pub use super::error::JsonError;
-    pub use super::reader::{JsonReader, Located};
+    pub use super::reader::{JsonReader, Located, foreign_encoding, foreign_format};
 }
 
 #[cfg(feature = "guest")]
 pub use lines::{Line, each_line};
 pub use reader::Kind;
-pub(crate) use reader::{foreign_encoding, foreign_format};
 pub use repair::repair;
 
 /// What ended the reading of an input.

@@ -76,13 +76,9 @@ pub struct JsonReader<S: Source> {
 }
 
 impl<S: Source> JsonReader<S> {
-    /// Looks at the first bytes: drops a UTF-8 byte-order mark, refuses other encodings
-    /// and what is no text.
-    ///
-    /// # Errors
-    /// [`JsonError::Empty`], [`JsonError::Encoding`], [`JsonError::Foreign`] or [`JsonError::Io`].
-    pub fn open(source: S) -> Result<Self, JsonError<S::Error>> {
-        let mut reader = Self {
+    /// Nothing is read yet; [`JsonReader::start`] has to come first.
+    pub fn new(source: S) -> Self {
+        Self {
             source: ChunkReader::new(source),
             window: Vec::new(),
             position: 0,
@@ -90,7 +86,15 @@ impl<S: Source> JsonReader<S> {
             ended: false,
             levels: Vec::new(),
             loose_ends: false,
-        };
+        }
+    }
+
+    /// Looks at the first bytes, as [`JsonReader::start`] does.
+    ///
+    /// # Errors
+    /// As [`JsonReader::start`].
+    pub fn open(source: S) -> Result<Self, JsonError<S::Error>> {
+        let mut reader = Self::new(source);
         reader.start()?;
         Ok(reader)
     }
@@ -280,7 +284,12 @@ impl<S: Source> JsonReader<S> {
         }
     }
 
-    fn start(&mut self) -> Result<(), JsonError<S::Error>> {
+    /// Looks at the first bytes: drops a UTF-8 byte-order mark, refuses other encodings
+    /// and what is no text.
+    ///
+    /// # Errors
+    /// [`JsonError::Empty`], [`JsonError::Encoding`], [`JsonError::Foreign`] or [`JsonError::Io`].
+    pub fn start(&mut self) -> Result<(), JsonError<S::Error>> {
         self.ensure(4)?;
         if let Some(what) = foreign_format(&self.window) {
             return Err(JsonError::Foreign { what });
@@ -502,7 +511,7 @@ fn quote(bytes: &[u8]) -> String {
 }
 
 /// What the first bytes give away, if it is not UTF-8.
-pub(crate) fn foreign_encoding(start: &[u8]) -> Option<&'static str> {
+pub fn foreign_encoding(start: &[u8]) -> Option<&'static str> {
     match start {
         [0xff, 0xfe, 0, 0, ..] => Some("UTF-32LE"),
         [0, 0, 0xfe, 0xff, ..] => Some("UTF-32BE"),
@@ -519,7 +528,7 @@ pub(crate) fn foreign_encoding(start: &[u8]) -> Option<&'static str> {
 }
 
 /// What people hand in by mistake.
-pub(crate) fn foreign_format(start: &[u8]) -> Option<&'static str> {
+pub fn foreign_format(start: &[u8]) -> Option<&'static str> {
     match start {
         [0x1f, 0x8b, ..] => Some("gzip-compressed"),
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some("a zip archive"),

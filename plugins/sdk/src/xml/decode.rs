@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use crate::limits::XML_DAMAGES;
 
 /// How a document's bytes are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Encoding {
+    #[default]
     Utf8,
     /// ISO-8859-1, read as windows-1252, as browsers do: the bytes that differ are controls in the one
     /// and quotation marks in the other.
@@ -24,7 +25,7 @@ struct Damage {
 }
 
 /// A part of the document as text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Text {
     encoding: Encoding,
     /// The part that is kept.

@@ -7,7 +7,7 @@ use quick_xml::events::{BytesStart, Event};
 use super::decode::{Text, declared_encoding};
 use super::error::XmlError;
 use super::tree::{Node, Tree, Unfit};
-use crate::json::{foreign_encoding, foreign_format};
+use crate::json::stream::{foreign_encoding, foreign_format};
 use crate::limits::{RECORD_BYTES, XML_ATTRIBUTES, XML_DEPTH, XML_NODES};
 use crate::reader::{ChunkReader, Source};
 
@@ -99,20 +99,47 @@ pub struct XmlReader<S: Source> {
 }
 
 impl<S: Source> XmlReader<S> {
+    /// Nothing is read yet; [`XmlReader::start`] has to come first.
+    pub fn new(source: S) -> Self {
+        Self {
+            source: ChunkReader::new(source),
+            text: Text::default(),
+            position: 0,
+            ended: false,
+            open: Vec::new(),
+            last: String::new(),
+            closes: false,
+            root_seen: false,
+            doctype: None,
+            tree: Tree::default(),
+            tree_start: 0,
+        }
+    }
+
+    /// Looks at the first bytes, as [`XmlReader::start`] does.
+    ///
+    /// # Errors
+    /// As [`XmlReader::start`].
+    pub fn open(source: S) -> Result<Self, XmlError<S::Error>> {
+        let mut reader = Self::new(source);
+        reader.start()?;
+        Ok(reader)
+    }
+
     /// Looks at the first bytes: byte-order mark and declared encoding.
     ///
     /// # Errors
     /// [`XmlError::Empty`], [`XmlError::Encoding`] or [`XmlError::Io`].
-    pub fn open(source: S) -> Result<Self, XmlError<S::Error>> {
-        let mut source = ChunkReader::new(source);
-        let (mut start, mut ended) = (Vec::new(), false);
-        while !ended && start.len() < DECLARATION_BYTES {
-            let count = source
+    pub fn start(&mut self) -> Result<(), XmlError<S::Error>> {
+        let mut start = Vec::new();
+        while !self.ended && start.len() < DECLARATION_BYTES {
+            let count = self
+                .source
                 .append_chunk(&mut start)
                 .map_err(|source| XmlError::Io { offset: 0, source })?;
-            ended = count == 0;
+            self.ended = count == 0;
         }
-        if start.iter().all(u8::is_ascii_whitespace) && ended {
+        if start.iter().all(u8::is_ascii_whitespace) && self.ended {
             let bytes = start.len() as u64;
             return Err(XmlError::Empty { bytes });
         }
@@ -123,24 +150,13 @@ impl<S: Source> XmlReader<S> {
         let rest = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
         let encoding = declared_encoding(&rest[..rest.len().min(DECLARATION_BYTES)]);
         let skipped = (start.len() - rest.len()) as u64;
-        let Some(mut text) = Text::new(encoding.as_deref(), skipped) else {
+        let Some(text) = Text::new(encoding.as_deref(), skipped) else {
             let encoding = crate::clean_line(&encoding.unwrap_or_default(), 40).text;
             return Err(XmlError::Encoding { encoding });
         };
-        text.push(rest, ended);
-        Ok(Self {
-            source,
-            text,
-            position: 0,
-            ended,
-            open: Vec::new(),
-            last: String::new(),
-            closes: false,
-            root_seen: false,
-            doctype: None,
-            tree: Tree::default(),
-            tree_start: 0,
-        })
+        self.text = text;
+        self.text.push(rest, self.ended);
+        Ok(())
     }
 
     /// The offset of what comes next.

@@ -7,7 +7,7 @@ use tamiz_core::Location;
 use tamiz_host::{Completeness, ConvertFailure, Input, RunLimits};
 
 use crate::sink::Kept;
-use crate::world::{deed, hostile, request, run, text, tight};
+use crate::world::{codeaudit, deed, hostile, request, run, text, tight};
 
 fn over(outcome: &Result<tamiz_host::Outcome, ConvertFailure>) -> Option<(&'static str, u64)> {
     match outcome {
@@ -48,22 +48,28 @@ fn the_text_of_findings_is_limited_together() {
 #[test]
 fn log_lines_are_kept_up_to_the_limit() {
     let limits = RunLimits {
-        deadline: Duration::from_secs(1),
         log_lines_max: 10,
         ..tight()
     };
     let run = deed("flood-log", limits);
-    assert!(
-        matches!(
-            run.outcome,
-            Err(ConvertFailure::Deadline { .. } | ConvertFailure::OverLimit { .. })
-        ),
-        "{:?}",
-        run.outcome
-    );
+    assert_eq!(over(&run.outcome), Some(("log lines", 10)));
     assert_eq!(run.kept.log.len(), 10);
     assert!(run.counts.log_lines_dropped > 0);
     assert!(run.kept.log.iter().all(|line| line.len() <= 4096));
+}
+
+#[test]
+fn a_plugin_that_ends_politely_at_its_limit_has_failed_and_what_it_emitted_is_kept() {
+    let result = r#"{"check_id":"r","path":"a.py","start":{"line":1,"col":1},"end":{"line":1,"col":2},
+        "extra":{"message":"m","severity":"ERROR","metadata":{}}}"#;
+    let report = format!(r#"{{"version":"1.0.0","results":[{result},{result},{result}],"errors":[]}}"#);
+    let limits = RunLimits {
+        findings_max: 2,
+        ..tight()
+    };
+    let run = run(codeaudit(), request("{}", vec![text(&report)], limits));
+    assert_eq!(over(&run.outcome), Some(("findings", 2)));
+    assert_eq!(run.kept.findings.len(), 2);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Guests that want to harm: each ends with its own verdict, in bounded time, alone.
 
+mod crafted;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@
 //! Each says what it multiplies. What a bomb costs is for the test that runs it; not here.
 
 use wasm_encoder::{
-    BlockType, Catch, CodeSection, Component, ComponentSectionId, DataSection, ElementSection, Elements,
+    BlockType, Catch, MemArg, CodeSection, Component, ComponentSectionId, DataSection, ElementSection, Elements,
     Function, FunctionSection, Instruction, MemorySection, MemoryType, Module, ModuleSection, NestedComponentSection, RawSection, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
@@ -48,6 +48,14 @@ impl Functions {
             functions.function(0);
             code.function(&self.body);
         }
+        let mut tables = TableSection::new();
+        tables.table(TableType {
+            element_type: RefType::FUNCREF,
+            table64: false,
+            minimum: 10,
+            maximum: None,
+            shared: false,
+        });
         let mut memories = MemorySection::new();
         memories.memory(MemoryType {
             minimum: 1,
@@ -57,7 +65,7 @@ impl Functions {
             page_size_log2: None,
         });
         let mut module = Module::new();
-        module.section(&types).section(&functions).section(&memories).section(&code);
+        module.section(&types).section(&functions).section(&tables).section(&memories).section(&code);
         module
     }
 
@@ -105,32 +113,38 @@ pub(crate) fn tiny_functions() -> Vec<u8> {
 /// As many functions as allowed, so large that all of them fill the component.
 pub(crate) fn middling_functions() -> Vec<u8> {
     let each = COMPONENT_BYTES / FUNCTIONS as usize - 16;
-    Functions::of(FUNCTIONS, mixing(each, 250)).component()
+    Functions::of(FUNCTIONS, mixing(each, 80)).component()
 }
 
-/// One body of arithmetic over a thousand locals, all of them read at the end.
+/// A body of arithmetic over so many locals, which come from memory and go there at the end: nothing of it
+/// can be left out.
 fn mixing(bytes: usize, locals: u32) -> Function {
-    let step = |function: &mut Function, index: u32| {
-        let (one, other) = (index * 7 % locals, (index * 13 + 5) % locals);
-        add(
-            function,
-            &[
-                Instruction::LocalGet(one),
-                Instruction::LocalGet(other),
-                Instruction::I64Mul,
-                Instruction::LocalSet((index + 1) % locals),
-            ],
-        );
+    let place = MemArg {
+        offset: 0,
+        align: 0,
+        memory_index: 0,
     };
-    let sum = locals as usize * 4;
     let mut function = Function::new([(locals, ValType::I64)]);
+    for local in 0..locals {
+        let address = Instruction::I32Const(local.cast_signed());
+        add(&mut function, &[address, Instruction::I64Load(place), Instruction::LocalSet(local)]);
+    }
+    let sum_bytes = locals as usize * 9;
     let mut index = 0;
-    while function.byte_len() + sum < bytes {
-        step(&mut function, index);
+    while function.byte_len() + sum_bytes < bytes {
+        let (one, other) = (index * 7 % locals, (index * 13 + 5) % locals);
+        let steps = [
+            Instruction::LocalGet(one),
+            Instruction::LocalGet(other),
+            Instruction::I64Mul,
+            Instruction::LocalSet((index + 1) % locals),
+        ];
+        add(&mut function, &steps);
         index += 1;
     }
     for local in 0..locals {
-        add(&mut function, &[Instruction::LocalGet(local), Instruction::Drop]);
+        let address = Instruction::I32Const(local.cast_signed());
+        add(&mut function, &[address, Instruction::LocalGet(local), Instruction::I64Store(place)]);
     }
     function.instruction(&Instruction::End);
     function
@@ -146,48 +160,52 @@ pub(crate) fn huge_bodies() -> Vec<u8> {
     Functions::of(63, mixing(BODY_BYTES, LOCALS)).component()
 }
 
-/// Loads whose addresses depend on each other: the largest native code for a byte of wasm that we know.
+/// Calls through a table: of all instructions, the one that is the most native code for a byte of wasm.
 pub(crate) fn wide_code() -> Vec<u8> {
-    let body = filled(locals(ValType::I64), BODY_BYTES, |function, index| {
-        add(
-            function,
-            &[
-                Instruction::I32Const(0),
-                Instruction::F64Const(wasm_encoder::Ieee64::from(1.0)),
-                Instruction::I64TruncSatF64U,
-                Instruction::LocalSet(index % 100),
-                Instruction::Drop,
-            ],
-        );
-    });
+    let mut body = Function::new([]);
+    while body.byte_len() < BODY_BYTES {
+        let call = Instruction::CallIndirect {
+            type_index: 0,
+            table_index: 0,
+        };
+        add(&mut body, &[Instruction::I32Const(0), call]);
+    }
+    body.instruction(&Instruction::End);
     Functions::of(63, body).component()
 }
 
-/// All locals are written before a call and read after it, again and again: nothing can stay in a
-/// register.
+/// A thousand values live across every call: none of them can stay in a register.
 pub(crate) fn locals_across_calls() -> Vec<u8> {
+    let sum_bytes = LOCALS as usize * 4;
+    let mut body = locals(ValType::I64);
     let mut index = 0;
-    let body = filled(locals(ValType::I64), BODY_BYTES, |function, _| {
+    while body.byte_len() + sum_bytes < BODY_BYTES {
         let (one, other) = (index % LOCALS, (index * 7 + 3) % LOCALS);
+        let steps = [
+            Instruction::Call(0),
+            Instruction::LocalGet(other),
+            Instruction::I64Add,
+            Instruction::LocalSet(one),
+        ];
+        add(&mut body, &steps);
         index += 1;
-        add(
-            function,
-            &[
-                Instruction::Call(0),
-                Instruction::LocalGet(one),
-                Instruction::LocalGet(other),
-                Instruction::I64Add,
-                Instruction::LocalSet(one),
-            ],
-        );
-    });
-    Functions::of(1, body).component()
+    }
+    body.instruction(&Instruction::I64Const(0));
+    for local in 0..LOCALS {
+        add(&mut body, &[Instruction::LocalGet(local), Instruction::I64Add]);
+    }
+    body.instruction(&Instruction::End);
+    let bomb = Functions {
+        results: vec![ValType::I64],
+        ..Functions::of(1, body)
+    };
+    bomb.component()
 }
 
 /// Every loop passes every local on: levels times locals.
 pub(crate) fn locals_in_nested_loops() -> Vec<u8> {
     let mut body = locals(ValType::I64);
-    let levels = (BODY_BYTES - 8 * LOCALS as usize) / 7;
+    let levels = (BODY_BYTES - 9 * LOCALS as usize) / 7;
     for _ in 0..levels {
         add(&mut body, &[Instruction::Loop(BlockType::Empty)]);
     }
@@ -313,7 +331,7 @@ pub(crate) fn tall_stack() -> Vec<u8> {
     let mut body = Function::new([]);
     let count = (BODY_BYTES - 16) / 6;
     for _ in 0..count {
-        add(&mut body, &[Instruction::I32Const(8), Instruction::I32Load8U(wasm_encoder::MemArg { offset: 0, align: 0, memory_index: 0 })]);
+        add(&mut body, &[Instruction::I32Const(8), Instruction::I32Load8U(MemArg { offset: 0, align: 0, memory_index: 0 })]);
     }
     for _ in 0..count {
         body.instruction(&Instruction::Drop);
@@ -385,7 +403,7 @@ pub(crate) fn many_elements() -> Vec<u8> {
 
 /// As many modules as allowed, which together are as large as a component may be.
 pub(crate) fn many_modules() -> Vec<u8> {
-    let module = Functions::of(FUNCTIONS / MODULES, mixing(COMPONENT_BYTES / FUNCTIONS as usize - 16, 250)).module();
+    let module = Functions::of(FUNCTIONS / MODULES, mixing(COMPONENT_BYTES / FUNCTIONS as usize - 16, 80)).module();
     let modules: Vec<Module> = (0..MODULES).map(|_| module.clone()).collect();
     component_of(&modules)
 }
