@@ -14,7 +14,7 @@ use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tamiz_host::{CancelFlag, ConvertFailure, ConvertRequest, Input, Plugin, RunLimits};
+use tamiz_host::{CancelFlag, ConvertFailure, ConvertRequest, Grants, Input, Plugin, RunLimits, ScanRequest};
 
 use crate::services::PluginServices;
 use answer::Answer;
@@ -289,7 +289,8 @@ fn input(case: &Case, report: &File, size_bytes: u64) -> io::Result<Input> {
 fn convert(plugin: &Plugin, input: Input, options: &str, limits: RunLimits) -> Answer {
     Answer::new(plugin.convert(ConvertRequest {
         inputs: vec![input],
-        options: options.to_owned(),
+        request: ScanRequest::of_report(options),
+        grants: Grants::none(),
         limits,
         sink: Box::new(KeepingSink::default()),
         services: Box::new(PluginServices::new(CASES_KEY, None)),
