@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_LENGTH, LOCATION};
-use axum::http::{Response, StatusCode, Uri};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -58,8 +58,11 @@ impl Liar {
     }
 }
 
-async fn answer(State(liar): State<Liar>, uri: Uri) -> Response<Body> {
-    liar.asked.lock().unwrap().push(uri.path().to_owned());
+async fn answer(State(liar): State<Liar>, uri: Uri, headers: HeaderMap) -> Response<Body> {
+    let who = headers
+        .get(AUTHORIZATION)
+        .map_or("", |value| value.to_str().unwrap());
+    liar.asked.lock().unwrap().push(format!("{uri} {who}"));
     let path = uri.path().strip_prefix("/v2/team/x/").unwrap_or(uri.path());
     let answers = liar.answers.lock().unwrap();
     answers.get(path).map_or_else(not_found, |make| make())
@@ -303,4 +306,36 @@ async fn a_payload_that_was_swapped_in_the_registry_does_not_fit() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("is damaged"), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_that_gives_tokens_gets_its_token_back_and_the_password_once() {
+    let liar = Liar::default();
+    let address = liar.start().await;
+    let challenge = format!("Bearer realm=\"http://{address}/token\",service=\"test\"");
+    liar.put("/v2/", move || {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, challenge.parse().unwrap());
+        response
+    });
+    liar.put_bytes("/token", r#"{"token": "abc"}"#);
+    liar.put_bytes("manifests/1", manifest().to_string());
+    liar.put_blob(COMPONENT);
+    let reference = format!("{address}/team/x:1").parse().unwrap();
+    pull_verified(&reference, &nobody(), None).await.unwrap();
+
+    let asked = liar.asked.lock().unwrap().clone();
+    let with = |part: &str| asked.iter().filter(|line| line.contains(part)).count();
+    assert_eq!(with("Basic "), 1, "{asked:?}");
+    assert!(
+        asked
+            .iter()
+            .any(|line| line.starts_with("/token?scope=repository%3Ateam%2Fx%3Apull")),
+        "{asked:?}"
+    );
+    let layer = format!("/v2/team/x/blobs/{} Bearer abc", digest_of(COMPONENT));
+    assert!(asked.contains(&layer) && asked.contains(&"/v2/team/x/manifests/1 Bearer abc".to_owned()));
 }

@@ -27,6 +27,7 @@ fn limit(failure: &ConvertFailure) -> Option<OversteppedLimit> {
             "bytes of artifacts" => adjustable(PluginLimit::ArtifactBytesMax, *limit),
             "log lines" => adjustable(PluginLimit::LogLinesMax, *limit),
             "artifacts" => fixed("artifacts", *limit, "artifacts"),
+            "bytes of log lines" => fixed("log-bytes", *limit, "bytes"),
             "bytes of one input" => fixed("input-bytes", *limit, "bytes"),
             bytes if bytes.starts_with("bytes") => fixed("call-bytes", *limit, "bytes"),
             _ => fixed("calls", *limit, "calls"),

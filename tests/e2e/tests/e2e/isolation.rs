@@ -259,7 +259,8 @@ async fn no_mutation_touches_what_another_tenant_has() {
 fn rows(world: &World) -> BTreeSet<String> {
     let tables = world.app.sql(
         "select format('%I.%I', schemaname, tablename) from pg_tables
-         where schemaname = 'tenant' or (schemaname, tablename) in (('control', 'tenant'), ('control', 'ticket'))",
+         where schemaname = 'tenant' or (schemaname, tablename) in (('control', 'tenant'),
+             ('control', 'ticket'), ('control', 'plugin_choice'))",
     );
     let rows = tables.lines().map(|table| {
         let row = "to_jsonb(r) - 'last_used_at' - 'lease_until' - 'event_seq'";

@@ -23,6 +23,7 @@ mod hostile_tools;
 mod isolation;
 mod killed_workers;
 mod occurrences;
+mod plugin_faults;
 mod plugin_registry;
 mod publishing;
 mod queue;

@@ -23,6 +23,7 @@ pub(super) enum Kind {
     Artifact,
     ToolExecution,
     ScanResult,
+    Plugin,
 }
 
 /// What goes into an argument.
@@ -55,6 +56,8 @@ use Filling::{AnyId, Chosen, Cursor, File, Id, NeededId, Nothing, Number, Projec
 
 const FILLINGS: &[(&str, Filling)] = &[
     ("CancelTaskInput.taskId", Id(Kind::Task)),
+    ("ChoosePluginInput.pluginId", NeededId(Kind::Plugin)),
+    ("ChoosePluginInput.scanType", Word("codeaudit")),
     ("CreateProjectInput.name", Chosen),
     ("EndpointInput.host", Nothing),
     ("EndpointInput.port", Nothing),
@@ -86,6 +89,9 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("Query.findings.first", Number(100)),
     ("Query.findings.orderBy", Nothing),
     ("Query.node.id", AnyId),
+    ("Query.plugins.after", Cursor),
+    ("Query.plugins.first", Number(100)),
+    ("Query.plugins.scanType", Nothing),
     ("Query.project.id", Id(Kind::Project)),
     ("Query.projects.after", Cursor),
     ("Query.projects.first", Number(100)),

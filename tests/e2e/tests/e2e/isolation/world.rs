@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::document::Document;
 use super::filling::{Belongings, Kind, check_table};
 use super::schema::{Schema, Step};
 use crate::harness::tool::{Script, Tools, install};
-use crate::harness::{App, Client, Plan, order, report, text};
+use crate::harness::{App, Client, Plan, checkout, order, report, text};
 
 /// Names every thing of the tenant whose data must not be seen; nothing else contains it.
 pub(super) const WORD: &str = "acmezebra";
@@ -24,7 +26,8 @@ const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name 
   tasks { nodes { id uploadId artifacts { id } toolExecutions { id tool } scanResult { id }
     findings(first: 2) { nodes { id file ruleId occurrences { pageInfo { endCursor } } } } } pageInfo { endCursor } }
   worst: findings { pageInfo { endCursor } } byFile: findings(orderBy: FILE) { pageInfo { endCursor } }
-  newest: findings(orderBy: CREATED_DESC) { pageInfo { endCursor } } }";
+  newest: findings(orderBy: CREATED_DESC) { pageInfo { endCursor } }
+  plugins(first: 1) { nodes { id isOwn } pageInfo { endCursor } } }";
 
 /// Fields whose values belong to the platform, with the reason.
 const PLATFORMS: [(&str, &str); 1] = [("workerId", "a worker serves all tenants")];
@@ -80,8 +83,23 @@ impl World {
         for answer in self.acme.everything(&self.schema).await {
             gather(&answer, &mut secrets);
         }
+        let platforms = self.platforms_plugins();
+        secrets.retain(|secret| {
+            let cursor = BASE64_URL_SAFE_NO_PAD.decode(secret).unwrap_or_default();
+            let cursor = String::from_utf8_lossy(&cursor);
+            !platforms
+                .iter()
+                .any(|known| secret.contains(known) || cursor.contains(known))
+        });
         assert!(secrets.len() > 30, "acme has little to hide: {secrets:#?}");
         secrets
+    }
+
+    /// Ids and digests of what is installed for everybody.
+    fn platforms_plugins(&self) -> Vec<String> {
+        let statement = "select unnest(array[id::text, encode(sha256, 'hex')]) from control.plugin
+            where tenant_id is null";
+        self.app.sql(statement).lines().map(str::to_owned).collect()
     }
 
     /// What of acme stands in `said`, other than what the asker knew and said itself.
@@ -134,11 +152,14 @@ impl Tenant {
                 }
             }
         }
+        let plugin = &data["plugins"]["nodes"][0];
+        assert_eq!(plugin["isOwn"], true, "the newest is the tenant's own");
+        add(Kind::Plugin, &plugin["id"]);
         own.file = format!("src/{word}0.py");
         own.rule = format!("{word}-0");
         "semgrep".clone_into(&mut own.tool);
         own.project_name = format!("{word} shop");
-        own.cursors = ["projects", "tasks", "worst", "byFile", "newest"]
+        own.cursors = ["projects", "tasks", "worst", "byFile", "newest", "plugins"]
             .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
             .to_vec();
         let tasks = rows(&data["tasks"]["nodes"]);
@@ -148,7 +169,12 @@ impl Tenant {
             cursor.as_str().map(str::to_owned)
         });
         own.cursors.push(again.expect("something comes again"));
-        assert_eq!(own.ids.len(), 9, "{word} has things of all kinds: {:#?}", own.ids);
+        assert_eq!(
+            own.ids.len(),
+            10,
+            "{word} has things of all kinds: {:#?}",
+            own.ids
+        );
         Self { client, own }
     }
 
@@ -196,6 +222,7 @@ impl Tenant {
 async fn stock(app: &App, word: &str) -> Client {
     app.says(&["tenant", "create", word]);
     let client = app.token(word, &["--role", "owner"]);
+    install_own(app, word);
     let project = client.project(&format!("{word} shop")).await;
     let import = report::repeated(word, 3, 2);
     let import = client.import(&project, &format!("{word}-1.json"), import).await;
@@ -214,7 +241,25 @@ async fn stock(app: &App, word: &str) -> Client {
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
+    app.sql(&format!(
+        "update tenant.task set plugin_fault = '{{\"reason\": \"{word}\", \"limit\": {{\"name\": \"{word}\",
+         \"value\": 1, \"unit\": \"{word}\"}}}}' where id = '{failed}'"
+    ));
     client
+}
+
+/// Lets a plugin of its own serve the tenant: the first-party one with a section that names its owner, which
+/// makes other bytes and nothing else of it.
+fn install_own(app: &App, word: &str) {
+    let mut component = fs::read(checkout::plugin("codeaudit.wasm")).unwrap();
+    // a custom section: its length, the length of its name, its name
+    let length = u8::try_from(word.len()).unwrap();
+    component.extend([0, length + 1, length]);
+    component.extend_from_slice(word.as_bytes());
+    let file = app.folder().join(format!("{word}.wasm"));
+    fs::write(&file, component).unwrap();
+    let file = file.to_str().unwrap();
+    app.says(&["plugin", "install", file, "--tenant", word, "--choose"]);
 }
 
 /// Rows that need a network to come about: what tasks went to, and what a capture held.

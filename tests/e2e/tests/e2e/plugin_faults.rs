@@ -1,0 +1,359 @@
+//! Plugins that overstep a limit or cannot be run: their task says why, operators can count it, and nobody
+//! else notices. The hostile guest serves a scan type of its own here, as third parties' plugins may.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::app::free_port;
+use crate::harness::process::Process;
+use crate::harness::{App, Client, Plan, checkout, order, report, sha256, text, until};
+
+/// What the guest scans here: a word that the platform does not know, as long as its own.
+const ODDITIES: &str = "oddities1";
+/// For counts to reach the page of metrics.
+const PAGE_PATIENCE: Duration = Duration::from_secs(20);
+
+const FAULT: &str = "query($id: UUID!) { task(id: $id) {
+    status error { code message reason limit { name value unit } } plugin { name sha256 hasRun installed { state } }
+    attempts { error { reason limit { name } } } } }";
+const CHOOSE: &str = "mutation($input: ChoosePluginInput!) { choosePlugin(input: $input) {
+    plugin { id isChosen } errors { code path } } }";
+
+/// The hostile guest as a plugin of [`ODDITIES`].
+fn guest() -> Vec<u8> {
+    let mut component = fs::read(checkout::test_plugin("hostile.wasm")).unwrap();
+    let own = b"codeaudit";
+    let places: Vec<usize> = (0..component.len() - own.len())
+        .filter(|&at| component[at..].starts_with(own))
+        .collect();
+    let [place] = places[..] else {
+        panic!("its scan type stands at {places:?}");
+    };
+    component[place..place + own.len()].copy_from_slice(ODDITIES.as_bytes());
+    component
+}
+
+/// Installs the guest, for everybody unless `flags` say otherwise.
+fn install(app: &App, flags: &[&str]) {
+    let file = app.folder().join("guest.wasm");
+    fs::write(&file, guest()).unwrap();
+    let mut args = vec!["plugin", "install", file.to_str().unwrap()];
+    args.extend(flags);
+    app.says(&args);
+}
+
+/// Has the guest do `deed` with three lines.
+async fn deed(client: &Client, project: &str, deed: &str) -> String {
+    let upload = client.upload(project, "lines.txt", b"a\nb\nc\n".to_vec()).await;
+    let mut input = order(project, &upload);
+    input["scanType"] = json!(ODDITIES);
+    input["options"] = json!({ "do": deed });
+    let made = client.mutate("importReport", input).await;
+    assert_eq!(made["errors"], json!([]), "{deed}");
+    text(&made["task"]["id"])
+}
+
+async fn fault(client: &Client, task: &str) -> Value {
+    client.ended(task).await;
+    client.data(FAULT, json!({ "id": task })).await["task"].take()
+}
+
+/// Waits until a line of the metrics is there.
+async fn counted(address: &str, line: &str) {
+    let nobody = Client::new(address, "");
+    until(line, PAGE_PATIENCE, async || {
+        let page = nobody.request(Method::GET, "/metrics").send().await.ok()?;
+        let page = page.text().await.ok()?;
+        page.lines().any(|known| known == line).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_violated_limit_is_told_with_its_value_and_counted() {
+    let app = Plan::new().set("worker_slots", 1).start().await;
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    install(&app, &[]);
+    app.says(&[
+        "plugin",
+        "limit",
+        "hostile",
+        "memory-bytes=32MiB",
+        "deadline-seconds=20",
+        "findings-max=3",
+        "finding-bytes-max=1MiB",
+        "artifact-bytes-max=1MiB",
+        "log-lines-max=5",
+    ]);
+    let cases = [
+        (
+            "grow",
+            "plugin-out-of-memory",
+            "memory-bytes",
+            32 << 20,
+            "bytes",
+            0,
+        ),
+        (
+            // all are one, and its occurrences
+            "flood-findings",
+            "plugin-over-limit",
+            "findings-max",
+            3,
+            "findings",
+            1,
+        ),
+        (
+            "flood-artifact",
+            "plugin-over-limit",
+            "artifact-bytes-max",
+            1 << 20,
+            "bytes",
+            0,
+        ),
+        ("flood-log", "plugin-over-limit", "log-lines-max", 5, "lines", 0),
+        // it takes what it is refused for an error and ends by itself
+        (
+            "emit-then-trap",
+            "plugin-over-limit",
+            "findings-max",
+            3,
+            "findings",
+            3,
+        ),
+    ];
+    for (name, reason, limit, value, unit, kept) in cases {
+        let task = deed(&acme, &project, name).await;
+        let told = fault(&acme, &task).await;
+        assert_eq!(told["status"], "FAILED", "{name}: {told:#}");
+        assert_eq!(told["error"]["code"], "PLUGIN_FAILED", "{name}: {told:#}");
+        assert_eq!(told["error"]["reason"], reason, "{name}: {told:#}");
+        let expected = json!({ "name": limit, "value": value, "unit": unit });
+        assert_eq!(told["error"]["limit"], expected, "{name}: {told:#}");
+        let attempt = &told["attempts"][0]["error"];
+        assert_eq!(
+            *attempt,
+            json!({ "reason": reason, "limit": { "name": limit } }),
+            "{name}"
+        );
+        assert_eq!(told["plugin"]["hasRun"], true, "{name}: {told:#}");
+        assert_eq!(acme.task(&task).await["findings"]["totalCount"], kept, "{name}");
+    }
+    app.says(&["plugin", "limit", "hostile", "deadline-seconds=1"]);
+    let told = fault(&acme, &deed(&acme, &project, "loop").await).await;
+    assert_eq!(told["error"]["reason"], "plugin-deadline", "{told:#}");
+    let expected = json!({ "name": "deadline-seconds", "value": 1, "unit": "seconds" });
+    assert_eq!(told["error"]["limit"], expected);
+    let crashed = fault(&acme, &deed(&acme, &project, "trap").await).await;
+    assert_eq!(crashed["error"]["reason"], "plugin-trap", "{crashed:#}");
+    assert_eq!(crashed["error"]["limit"], Value::Null);
+
+    let good = deed(&acme, &project, "echo").await;
+    let good = acme.ends_as(&good, "COMPLETED").await;
+    assert_eq!(good["findings"]["totalCount"], 3, "three are allowed");
+    for (limit, times) in [
+        ("memory-bytes", 1),
+        ("findings-max", 2),
+        ("artifact-bytes-max", 1),
+        ("log-lines-max", 1),
+        ("deadline-seconds", 1),
+    ] {
+        let labels = format!("plugin=\"hostile\",limit=\"{limit}\"");
+        counted(
+            &app.address(),
+            &format!("tamiz_plugin_violations_total{{{labels}}} {times}"),
+        )
+        .await;
+    }
+    for (outcome, times) in [("completed", 1), ("plugin-over-limit", 4), ("plugin-trap", 1)] {
+        let labels = format!("plugin=\"hostile\",outcome=\"{outcome}\"");
+        counted(
+            &app.address(),
+            &format!("tamiz_plugin_runs_total{{{labels}}} {times}"),
+        )
+        .await;
+    }
+    counted(
+        &app.address(),
+        "tamiz_plugin_run_seconds_count{plugin=\"hostile\"} 8",
+    )
+    .await;
+    counted(&app.address(), "tamiz_plugin_instances{plugin=\"hostile\"} 0").await;
+}
+
+#[tokio::test]
+async fn a_plugin_at_its_instances_waits_and_its_neighbours_do_not() {
+    let app = Plan::new().set("worker_slots", 3).start().await;
+    let (acme, other) = (app.tenant("acme"), app.tenant("other"));
+    let (shop, store) = (acme.project("shop").await, other.project("store").await);
+    install(&app, &[]);
+    app.says(&[
+        "plugin",
+        "limit",
+        "hostile",
+        "instances-max=1",
+        "deadline-seconds=4",
+    ]);
+    let first = deed(&acme, &shop, "loop").await;
+    acme.reaches(&first, "RUNNING").await;
+    counted(&app.address(), "tamiz_plugin_instances{plugin=\"hostile\"} 1").await;
+    let second = deed(&acme, &shop, "echo").await;
+    acme.reaches(&second, "RUNNING").await;
+    // one of another plugin passes by
+    let neighbour = other.import(&store, "report.json", report::semgrep(2)).await;
+    other.ends_as(&neighbour, "COMPLETED").await;
+    assert_eq!(
+        acme.task(&second).await["status"],
+        "RUNNING",
+        "it waits for a place"
+    );
+    assert_eq!(fault(&acme, &first).await["error"]["reason"], "plugin-deadline");
+    let second = acme.ends_as(&second, "COMPLETED").await;
+    assert_eq!(second["retries"], 0, "waiting costs no attempt: {second:#}");
+}
+
+#[tokio::test]
+async fn a_disabled_plugin_takes_no_order_and_runs_no_task_that_waits() {
+    let app = Plan::new().without_worker().start().await;
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    install(&app, &[]);
+    let waiting = deed(&acme, &project, "echo").await;
+    let told = acme.data(FAULT, json!({ "id": waiting })).await["task"]["plugin"].take();
+    assert_eq!(
+        (&told["hasRun"], &told["sha256"]),
+        (&json!(false), &json!(sha256(&guest())))
+    );
+    app.says(&["plugin", "disable", "hostile"]);
+    let upload = acme.upload(&project, "lines.txt", b"a\n".to_vec()).await;
+    let mut input = order(&project, &upload);
+    input["scanType"] = json!(ODDITIES);
+    let refused = acme.mutate("importReport", input).await;
+    assert_eq!(
+        refused["errors"][0]["code"], "UNSUPPORTED_SCAN_TYPE",
+        "{refused:#}"
+    );
+    let mut worker = app.worker("worker");
+    let told = fault(&acme, &waiting).await;
+    assert_eq!(
+        (&told["error"]["code"], &told["error"]["reason"]),
+        (&json!("PLUGIN_FAILED"), &json!("plugin-disabled")),
+        "{told:#}"
+    );
+    assert_eq!(told["plugin"]["installed"]["state"], "DISABLED");
+    app.says(&["plugin", "enable", "hostile"]);
+    acme.mutate("retryTask", json!({ "taskId": waiting })).await;
+    acme.ends_as(&waiting, "COMPLETED").await;
+    let told = fault(&acme, &waiting).await;
+    assert_eq!(told["error"], Value::Null, "{told:#}");
+    worker.terminate();
+}
+
+/// The guest's component in the blob store.
+fn component(app: &App) -> PathBuf {
+    app.data_dir().join("blobs/p/plugin").join(sha256(&guest()))
+}
+
+#[tokio::test]
+async fn a_component_that_is_missing_damaged_or_none_fails_its_task_alone() {
+    let app = Plan::new().without_worker().start().await;
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    install(&app, &[]);
+    let task = deed(&acme, &project, "echo").await;
+    fs::remove_file(component(&app)).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut command = app.tamiz();
+    command.args(["worker", "--metrics-listen", &address]);
+    let mut worker = Process::spawn(&mut command, &app.folder().join("worker.log"));
+    assert_eq!(fault(&acme, &task).await["error"]["reason"], "plugin-missing");
+
+    let again = async |reason: &str| {
+        acme.mutate("retryTask", json!({ "taskId": task })).await;
+        let told = fault(&acme, &task).await;
+        assert_eq!(told["error"]["reason"], reason, "{told:#}");
+        assert_eq!(told["plugin"]["hasRun"], false, "{told:#}");
+    };
+    let mut damaged = guest();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    fs::write(component(&app), &damaged).unwrap();
+    again("plugin-damaged").await;
+    fs::write(component(&app), &guest()[..last]).unwrap();
+    again("plugin-damaged").await;
+
+    // the same worker serves others, and this one once its bytes are back
+    let neighbour = acme.import(&project, "report.json", report::semgrep(2)).await;
+    acme.ends_as(&neighbour, "COMPLETED").await;
+    fs::write(component(&app), guest()).unwrap();
+    acme.mutate("retryTask", json!({ "taskId": task })).await;
+    acme.ends_as(&task, "COMPLETED").await;
+    assert!(worker.is_running());
+    counted(
+        &format!("http://{address}"),
+        "tamiz_plugin_runs_total{plugin=\"hostile\",outcome=\"completed\"} 1",
+    )
+    .await;
+    worker.terminate();
+}
+
+#[tokio::test]
+async fn only_owners_and_admins_choose_and_only_what_serves() {
+    let app = App::start().await;
+    app.tenant("acme");
+    app.tenant("other");
+    let acme = app.token("acme", &["--role", "admin"]);
+    install(&app, &["--tenant", "acme"]);
+    let plugins = "query($type: String) { plugins(scanType: $type) { totalCount nodes { id } } }";
+    let id = async |scan_type: &str| {
+        let found = acme.data(plugins, json!({ "type": scan_type })).await["plugins"].take();
+        assert_eq!(found["totalCount"], 1, "{scan_type}: {found}");
+        text(&found["nodes"][0]["id"])
+    };
+    let (own, bundled) = (id(ODDITIES).await, id("codeaudit").await);
+    let choose = async |client: &Client, scan_type: &str, plugin: Value| {
+        let input = json!({ "scanType": scan_type, "pluginId": plugin });
+        client.data(CHOOSE, json!({ "input": input })).await["choosePlugin"].take()
+    };
+    let refused = async |client: &Client, scan_type: &str, plugin: &str, code: &str| {
+        let answer = choose(client, scan_type, json!(plugin)).await;
+        assert_eq!(answer["plugin"], Value::Null, "{answer:#}");
+        assert_eq!(answer["errors"][0]["code"], code, "{answer:#}");
+    };
+    let other = app.token("other", &["--role", "owner"]);
+    for role in ["viewer", "analyst"] {
+        let client = app.token("acme", &["--role", role]);
+        refused(&client, ODDITIES, &own, "NOT_ALLOWED").await;
+    }
+    refused(&other, ODDITIES, &own, "NOT_FOUND").await;
+    refused(&acme, ODDITIES, &bundled, "INVALID_INPUT").await;
+    refused(&acme, "No Type!", &own, "INVALID_INPUT").await;
+    let seen = other.data(plugins, json!({ "type": ODDITIES })).await["plugins"].take();
+    assert_eq!(seen["totalCount"], 0, "{seen}");
+    let node = other
+        .data("query($id: ID!) { node(id: $id) { id } }", json!({ "id": own }))
+        .await;
+    assert_eq!(node["node"], Value::Null);
+
+    for client in [&acme, &app.token("acme", &["--role", "owner"])] {
+        let chosen = choose(client, ODDITIES, json!(own)).await;
+        assert_eq!(
+            chosen,
+            json!({ "plugin": { "id": own, "isChosen": true }, "errors": [] })
+        );
+        let back = choose(client, ODDITIES, Value::Null).await;
+        assert_eq!(
+            back,
+            json!({ "plugin": { "id": own, "isChosen": false }, "errors": [] })
+        );
+    }
+    let nothing = choose(&acme, "nobody-serves-this", Value::Null).await;
+    assert_eq!(nothing, json!({ "plugin": null, "errors": [] }));
+    app.says(&["plugin", "disable", "hostile"]);
+    refused(&acme, ODDITIES, &own, "WRONG_STATE").await;
+}
