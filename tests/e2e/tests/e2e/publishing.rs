@@ -11,8 +11,8 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::checkout;
 use crate::harness::registry::{LOGIN, OciRegistry};
+use crate::harness::{Plan, checkout};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -345,4 +345,37 @@ fn packages_and_signatures_of_files_are_the_same_each_time() {
         "other bytes",
     );
     me.fails(&["key", "generate", "acme"], 1, "cannot write");
+}
+
+#[tokio::test]
+async fn a_server_installs_from_a_registry_only_what_a_trusted_key_signed() {
+    let (registry, me) = (OciRegistry::open(), Publisher::new());
+    let (acme, _) = (me.key("acme"), me.key("other"));
+    let reference = registry.reference("team/osint:1");
+    let pushed = me.does(&["push", text(&component()), &reference]);
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(
+        checkout::test_plugin("hostile.wasm"),
+        folder.path().join("hostile.wasm"),
+    )
+    .unwrap();
+    let app = Plan::new()
+        .set("plugin_dir", folder.path().display())
+        .start()
+        .await;
+    let (trusted, other) = (me.path("acme.pub"), me.path("other.pub"));
+    let install = |key: &Path| app.run(&["plugin", "install", &reference, "--verify-key", text(key)]);
+    refused(&install(&trusted), 1, "is not signed");
+    me.does(&["sign", &reference, "--key", "acme.key"]);
+    refused(&install(&other), 1, "of another key");
+    let count = "select count(*) from control.plugin where source = 'installed'";
+    assert_eq!(app.sql(count).trim(), "0");
+    let done = install(&trusted);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let row = app.sql("select signed_by, origin from control.plugin where source = 'installed'");
+    assert!(
+        row.contains(&acme) && row.contains(&field(&pushed, "reference")),
+        "{row}"
+    );
 }
