@@ -47,6 +47,7 @@ mod services;
 mod sink;
 mod tool_run;
 mod walk;
+mod wasi;
 mod words;
 mod world_0;
 
