@@ -34,6 +34,8 @@ enum Deed {
     Trap,
     /// Emits findings for ever, refused or not.
     FloodFindings,
+    /// Emits a million findings, each with a message of one byte, and is content whatever becomes of them.
+    MillionFindings,
     /// Logs for ever.
     FloodLog,
     /// Writes an artifact for ever.
@@ -66,6 +68,8 @@ enum Deed {
     KeepSources,
     /// Emits what the platform calls the secrets in its input's lines.
     NameSecrets,
+    /// Never ends, and never gets that far: its plan does not end either.
+    LoopInPlan,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +102,10 @@ impl Scanner for Hostile {
     /// argument that is two. For a target in the network an honest one, whatever its kind, so that
     /// tests see the guard and nobody else say no.
     fn plan(request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
+        let options = serde_json::from_str::<Options>(&request.options);
+        if options.is_ok_and(|options| matches!(options.r#do, Deed::LoopInPlan)) {
+            forever();
+        }
         if request.target_kind != "tree" {
             return Ok(vec![ToolRun {
                 tool: "semgrep".to_owned(),
@@ -124,11 +132,12 @@ impl Scanner for Hostile {
             .map_err(|error| ConvertError::BadOptions(error.to_string()))?;
         match options.r#do {
             Deed::Echo => echo(&mut inputs, host),
-            Deed::Loop => forever(),
+            Deed::Loop | Deed::LoopInPlan => forever(),
             Deed::Grow => grow(),
             Deed::Recurse => Ok(outcome(recurse(1, [0; 64]))),
             Deed::Trap => trap(),
             Deed::FloodFindings => flood(|| host.emit_findings(&[finding("flood", "x")])),
+            Deed::MillionFindings => Ok(million_findings(host)),
             Deed::FloodLog => flood(|| {
                 host.log(LogLevel::Error, &"x".repeat(FLOOD_CHUNK_BYTES));
                 Ok(())
@@ -320,6 +329,15 @@ fn flood(mut wave: impl FnMut() -> Result<(), IoError>) -> Result<Outcome, Conve
             return Err(broken("refused a million times and still alive"));
         }
     }
+}
+
+fn million_findings(host: &mut dyn Host) -> Outcome {
+    let batch = vec![finding("x", "x"); 64];
+    for _ in 0..1_000_000 / batch.len() {
+        // refused or not
+        let _ = host.emit_findings(&batch);
+    }
+    outcome(1_000_000)
 }
 
 /// Past the SDK's limits: the builder would cut it.

@@ -30,8 +30,8 @@ use crate::walk::{COMPONENT_BYTES_MAX, ComponentRefusal};
 
 /// The hidden subcommand that the compiler program must have.
 pub const COMPILE_CHILD_SUBCOMMAND: &str = "compile-component";
-/// Wall time of one compilation: twice its processor time, for a busy machine.
-const COMPILE_SECONDS_MAX: u64 = 120;
+/// Wall time of one compilation: five times its processor time, for a busy machine, where it stands back.
+const COMPILE_SECONDS_MAX: u64 = 300;
 
 /// Why a component has no native code.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit,
+};
 use serde::{Deserialize, Serialize};
 use tamiz_core::text;
 use wasmtime::Engine;
@@ -109,11 +111,14 @@ fn limit_this_process() -> std::io::Result<()> {
         (Resource::Fsize, CODE_BYTES_MAX, CODE_BYTES_MAX),
         (Resource::Core, 0, 0),
     ] {
+        // where the system allows less, less it is
+        let given = getrlimit(resource);
+        let at_most = |limit: u64, given: Option<u64>| Some(given.map_or(limit, |given| given.min(limit)));
         setrlimit(
             resource,
             Rlimit {
-                current: Some(limit),
-                maximum: Some(maximum),
+                current: at_most(limit, given.current),
+                maximum: at_most(maximum, given.maximum),
             },
         )?;
     }

@@ -16,6 +16,7 @@ use crate::bindings::{v0, v1};
 use crate::compile::{CompileError, Compiler};
 use crate::limits;
 use crate::run::RunState;
+use crate::wasi;
 
 /// How often the deadline and the cancel flag of a run are looked at.
 const TICK: Duration = Duration::from_millis(10);
@@ -85,6 +86,7 @@ impl Host {
         let mut linker = Linker::new(&engine);
         v0::Scanner::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(refused)?;
         v1::Scanner::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(refused)?;
+        wasi::add_to_linker(&mut linker).map_err(refused)?;
         let compiler =
             Compiler::open(&engine, config.compiler, &config.cache_folder).map_err(HostError::Cache)?;
         start_clock(&engine).map_err(HostError::Clock)?;
@@ -137,7 +139,8 @@ pub(crate) fn engine_config() -> Config {
 /// Memory protection keys, which only pack slots tighter, are not compiled in.
 fn pool(concurrency: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(concurrency)
+    pool.total_stacks(concurrency)
+        .total_component_instances(concurrency)
         .total_core_instances(concurrency * limits::CORE_INSTANCES_MAX)
         .max_core_instances_per_component(limits::CORE_INSTANCES_MAX)
         .total_memories(concurrency * limits::MEMORIES_MAX)

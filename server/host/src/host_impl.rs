@@ -107,7 +107,8 @@ impl RunState {
     fn keep_diagnostic(&mut self, what: types::Diagnostic) -> Result<()> {
         if self.counts.diagnostics as usize >= self.limits.diagnostics_max {
             self.counts.diagnostics_dropped = self.counts.diagnostics_dropped.saturating_add(1);
-            return self.ignored();
+            let limit = self.limits.diagnostics_max as u64;
+            return self.ignored_beyond("diagnostics", limit, what.message.len());
         }
         let diagnostic = Diagnostic {
             level: model::level(what.level),

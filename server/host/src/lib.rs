@@ -48,6 +48,7 @@ mod sink;
 mod surface;
 mod tool_run;
 mod walk;
+mod wasi;
 mod words;
 mod world_0;
 

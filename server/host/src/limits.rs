@@ -30,6 +30,8 @@ pub(crate) const READERS_MAX: u32 = 4;
 pub(crate) const HOSTCALL_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Handles of one run; a plugin needs its inputs and an open artifact or two.
 pub(crate) const HANDLES_MAX: usize = 1_000;
+/// Sockets that one run opens in all: a scan asks its target some dozen times.
+pub(crate) const SOCKETS_MAX: u32 = 256;
 /// Inputs of one conversion: reports of the tools of one task.
 pub(crate) const INPUTS_MAX: usize = 64;
 /// Files of the scanned upload opened in one run: a report names each of its files some dozen times, and
@@ -42,6 +44,9 @@ pub(crate) const REFUSALS_MAX: u32 = 64;
 /// Calls without effect (log lines, diagnostics, progress beyond their budget) after which the run ends:
 /// more than one per record of the largest report.
 pub(crate) const IGNORED_CALLS_MAX: u32 = 1_000_000;
+/// Text of such calls together after which the run ends, in bytes: as many as one short line per record of
+/// the largest report.
+pub(crate) const IGNORED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// One log line, in bytes.
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 4 * 1024;
 /// A message that goes with a verdict or a diagnostic, in bytes.

@@ -157,6 +157,9 @@ impl Plugin {
             None => self.call_convert(&mut store, request.inputs, &asked),
         };
         let mut state = store.into_data();
+        let answer = state
+            .keep_output(true)
+            .map_or_else(|error| Err(state.verdict(&error)), |()| answer);
         state.counts.memory_bytes = state.memory_bytes();
         let outcome = answer.and_then(|outcome| self.checked_outcome(&mut state, outcome));
         // what is missing is missing, however politely the guest ended

@@ -8,18 +8,20 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use tamiz_core::{Diagnostic, LogLevel, text};
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
 
 use crate::drive::Patience;
 use crate::engine::Host;
 use crate::failure::{ConvertFailure, TrapKind};
 use crate::input::CancelFlag;
-use crate::limits::{self, IGNORED_CALLS_MAX, REFUSALS_MAX, RunLimits, VERDICT_BYTES_MAX};
+use crate::limits::{self, IGNORED_BYTES_MAX, IGNORED_CALLS_MAX, REFUSALS_MAX, RunLimits, VERDICT_BYTES_MAX};
 use crate::outcome::Counts;
 use crate::request::Grants;
 use crate::services::ConvertServices;
 use crate::sink::{ArtifactHandle, ConvertSink, SinkError};
+use crate::wasi::Surroundings;
 
 /// What belongs to one run; the store's data.
 pub(crate) struct RunState {
@@ -42,12 +44,15 @@ pub(crate) struct RunState {
     limiter: Limiter,
     pub(crate) patience: Patience,
     pub(crate) grants: Grants,
+    /// Made when the guest first calls WASI.
+    pub(crate) surroundings: Option<Box<Surroundings>>,
     /// The host's own verdict, which beats whatever wasmtime reports.
     stop: Option<ConvertFailure>,
     /// The first budget that was used up.
     over: Option<(&'static str, u64)>,
     refusals: u32,
     ignored_calls: u32,
+    ignored_bytes: usize,
 }
 
 impl RunState {
@@ -69,6 +74,7 @@ impl RunState {
                 cancel,
             },
             grants,
+            surroundings: None,
             limits,
             sink,
             services,
@@ -86,6 +92,7 @@ impl RunState {
             over: None,
             refusals: 0,
             ignored_calls: 0,
+            ignored_bytes: 0,
         }
     }
 
@@ -165,16 +172,24 @@ impl RunState {
         self.refused(what, limit)
     }
 
-    /// Counts a call that has no effect because its budget is used up.
+    /// Counts a call that has no effect.
     pub(crate) fn ignored(&mut self) -> wasmtime::Result<()> {
+        self.ignored_beyond("calls without effect", u64::from(IGNORED_CALLS_MAX), 0)
+    }
+
+    /// Counts a call that has no effect because its budget is used up, and the text that it handed over.
+    pub(crate) fn ignored_beyond(
+        &mut self,
+        what: &'static str,
+        limit: u64,
+        bytes: usize,
+    ) -> wasmtime::Result<()> {
         self.ignored_calls += 1;
-        if self.ignored_calls <= IGNORED_CALLS_MAX {
+        self.ignored_bytes += bytes;
+        if self.ignored_calls <= IGNORED_CALLS_MAX && self.ignored_bytes <= IGNORED_BYTES_MAX {
             return Ok(());
         }
-        Err(self.stop(ConvertFailure::OverLimit {
-            what: "calls without effect",
-            limit: u64::from(IGNORED_CALLS_MAX),
-        }))
+        Err(self.stop(ConvertFailure::OverLimit { what, limit }))
     }
 
     /// A diagnostic of the host's own. They are few by construction, so no budget is asked.
@@ -243,8 +258,21 @@ impl RunState {
                 limit_bytes: self.limits.memory_bytes as u64,
             };
         }
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return ConvertFailure::Trap {
+                kind: TrapKind::Other,
+                message: self.with_last_words(format!("it ended itself with status {}", exit.0)),
+            };
+        }
         let cause = error.root_cause().to_string();
-        // the error's type is private to wasmtime; a test holds this text
+        let is_full = matches!(error.downcast_ref(), Some(ResourceTableError::Full));
+        // the errors' types are private to wasmtime; tests hold these texts
+        if is_full || cause.contains("handle limit exceeded") {
+            return ConvertFailure::OverLimit {
+                what: "handles at a time",
+                limit: limits::HANDLES_MAX as u64,
+            };
+        }
         if cause.contains("fuel allocated for hostcalls") {
             return ConvertFailure::OverLimit {
                 what: "bytes handed over in one call",
@@ -253,8 +281,17 @@ impl RunState {
         }
         ConvertFailure::Trap {
             kind: trap.map_or(TrapKind::Boundary, trap_kind),
-            message: text::cut(&text::printable(&cause), VERDICT_BYTES_MAX).to_owned(),
+            message: self.with_last_words(text::printable(&cause).into_owned()),
         }
+    }
+
+    /// Languages print their exceptions before they end.
+    fn with_last_words(&self, message: String) -> String {
+        let message = match self.last_words() {
+            Some(words) => format!("{message}: {}", text::printable(&words)),
+            None => message,
+        };
+        text::cut(&message, VERDICT_BYTES_MAX).to_owned()
     }
 
     /// Forgets what the guest left unfinished.

@@ -1,6 +1,8 @@
 //! Guests that want to harm: each ends with its own verdict, in bounded time, alone.
 
+mod borders;
 mod crafted;
+mod loading;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;

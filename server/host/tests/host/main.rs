@@ -1,6 +1,6 @@
 //! The host against real components: honest ones, hostile ones, and bombs for the compiler.
 //!
-//! Needs `scripts/build-plugins codeaudit hostile` (`make test` does it) and the example `compile_child`, which `cargo test -p
+//! Needs `scripts/build-plugins codeaudit hostile reach` (`make test` does it) and the example `compile_child`, which `cargo test -p
 //! tamiz-host` builds.
 
 #![expect(
@@ -15,6 +15,8 @@ mod budgets;
 mod compiling;
 mod converting;
 mod hostile;
+mod reach;
+mod records;
 mod services;
 mod sink;
 mod world;

@@ -57,7 +57,7 @@ pub(crate) fn host() -> &'static Host {
 }
 
 pub(crate) fn component(name: &str) -> PathBuf {
-    let folder = if name == "hostile" {
+    let folder = if matches!(name, "hostile" | "reach") {
         "test-plugins"
     } else {
         "plugins"
@@ -70,6 +70,11 @@ pub(crate) fn component(name: &str) -> PathBuf {
 pub(crate) fn hostile() -> &'static Plugin {
     static PLUGIN: OnceLock<Plugin> = OnceLock::new();
     PLUGIN.get_or_init(|| Plugin::load(host(), &component("hostile")).expect("the hostile guest loads"))
+}
+
+pub(crate) fn reach() -> &'static Plugin {
+    static PLUGIN: OnceLock<Plugin> = OnceLock::new();
+    PLUGIN.get_or_init(|| Plugin::load(host(), &component("reach")).expect("the reaching guest loads"))
 }
 
 pub(crate) fn codeaudit() -> &'static Plugin {

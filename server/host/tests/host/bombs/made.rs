@@ -4,8 +4,9 @@
 //! Each says what it multiplies. What a bomb costs is for the test that runs it; not here.
 
 use wasm_encoder::{
-    BlockType, Catch, MemArg, CodeSection, Component, ComponentSectionId, DataSection, ElementSection, Elements,
-    Function, FunctionSection, Instruction, MemorySection, MemoryType, Module, ModuleSection, NestedComponentSection, RawSection, RefType, TableSection, TableType, TypeSection, ValType,
+    BlockType, CodeSection, Component, ComponentSectionId, DataSection, ElementSection, Elements, Function,
+    FunctionSection, Instruction, MemArg, MemorySection, MemoryType, Module, ModuleSection,
+    NestedComponentSection, RawSection, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
 /// Just below what one body may have, in bytes: a margin for its head and end.
@@ -65,7 +66,12 @@ impl Functions {
             page_size_log2: None,
         });
         let mut module = Module::new();
-        module.section(&types).section(&functions).section(&tables).section(&memories).section(&code);
+        module
+            .section(&types)
+            .section(&functions)
+            .section(&tables)
+            .section(&memories)
+            .section(&code);
         module
     }
 
@@ -110,12 +116,6 @@ pub(crate) fn tiny_functions() -> Vec<u8> {
     Functions::of(FUNCTIONS, body).component()
 }
 
-/// As many functions as allowed, so large that all of them fill the component.
-pub(crate) fn middling_functions() -> Vec<u8> {
-    let each = COMPONENT_BYTES / FUNCTIONS as usize - 16;
-    Functions::of(FUNCTIONS, mixing(each, 80)).component()
-}
-
 /// A body of arithmetic over so many locals, which come from memory and go there at the end: nothing of it
 /// can be left out.
 fn mixing(bytes: usize, locals: u32) -> Function {
@@ -127,7 +127,10 @@ fn mixing(bytes: usize, locals: u32) -> Function {
     let mut function = Function::new([(locals, ValType::I64)]);
     for local in 0..locals {
         let address = Instruction::I32Const(local.cast_signed());
-        add(&mut function, &[address, Instruction::I64Load(place), Instruction::LocalSet(local)]);
+        add(
+            &mut function,
+            &[address, Instruction::I64Load(place), Instruction::LocalSet(local)],
+        );
     }
     let sum_bytes = locals as usize * 9;
     let mut index = 0;
@@ -144,15 +147,17 @@ fn mixing(bytes: usize, locals: u32) -> Function {
     }
     for local in 0..locals {
         let address = Instruction::I32Const(local.cast_signed());
-        add(&mut function, &[address, Instruction::LocalGet(local), Instruction::I64Store(place)]);
+        add(
+            &mut function,
+            &[
+                address,
+                Instruction::LocalGet(local),
+                Instruction::I64Store(place),
+            ],
+        );
     }
     function.instruction(&Instruction::End);
     function
-}
-
-/// The largest body of arithmetic.
-pub(crate) fn huge_body() -> Vec<u8> {
-    Functions::of(1, mixing(BODY_BYTES, LOCALS)).component()
 }
 
 /// As many of the largest bodies as a component can hold.
@@ -203,22 +208,19 @@ pub(crate) fn locals_across_calls() -> Vec<u8> {
 }
 
 /// Every loop passes every local on: levels times locals.
-pub(crate) fn locals_in_nested_loops() -> Vec<u8> {
+pub(crate) fn locals_in_nested_loops(levels: u32) -> Vec<u8> {
     let mut body = locals(ValType::I64);
-    let levels = (BODY_BYTES - 9 * LOCALS as usize) / 7;
     for _ in 0..levels {
-        add(&mut body, &[Instruction::Loop(BlockType::Empty)]);
+        body.instruction(&Instruction::Loop(BlockType::Empty));
     }
     for local in 0..LOCALS {
-        add(
-            &mut body,
-            &[
-                Instruction::LocalGet(local),
-                Instruction::I64Const(1),
-                Instruction::I64Add,
-                Instruction::LocalSet(local),
-            ],
-        );
+        let steps = [
+            Instruction::LocalGet(local),
+            Instruction::I64Const(1),
+            Instruction::I64Add,
+            Instruction::LocalSet(local),
+        ];
+        add(&mut body, &steps);
     }
     for _ in 0..levels {
         add(
@@ -262,7 +264,10 @@ pub(crate) fn switch_over_live_values() -> Vec<u8> {
         ],
     );
     for local in 1..=LOCALS {
-        add(&mut function, &[Instruction::LocalGet(local), Instruction::I32Add]);
+        add(
+            &mut function,
+            &[Instruction::LocalGet(local), Instruction::I32Add],
+        );
     }
     add(&mut function, &[Instruction::End]);
     let bomb = Functions {
@@ -331,7 +336,17 @@ pub(crate) fn tall_stack() -> Vec<u8> {
     let mut body = Function::new([]);
     let count = (BODY_BYTES - 16) / 6;
     for _ in 0..count {
-        add(&mut body, &[Instruction::I32Const(8), Instruction::I32Load8U(MemArg { offset: 0, align: 0, memory_index: 0 })]);
+        add(
+            &mut body,
+            &[
+                Instruction::I32Const(8),
+                Instruction::I32Load8U(MemArg {
+                    offset: 0,
+                    align: 0,
+                    memory_index: 0,
+                }),
+            ],
+        );
     }
     for _ in 0..count {
         body.instruction(&Instruction::Drop);
@@ -346,7 +361,13 @@ pub(crate) fn many_types() -> Vec<u8> {
     let mut types = TypeSection::new();
     for index in 0..30_000_u32 {
         // all of them differ
-        let kinds = (0..1_000).map(|bit| if bit < 15 && index >> bit & 1 == 1 { ValType::I32 } else { ValType::I64 });
+        let kinds = (0..1_000).map(|bit| {
+            if bit < 15 && index >> bit & 1 == 1 {
+                ValType::I32
+            } else {
+                ValType::I64
+            }
+        });
         types.ty().function(kinds, []);
     }
     module.section(&types);
@@ -367,14 +388,18 @@ pub(crate) fn many_data_segments() -> Vec<u8> {
     let mut data = DataSection::new();
     for index in 0..99_000_i32 {
         // 32 KiB apart: each dirties pages of its own
-        data.active(0, &wasm_encoder::ConstExpr::i32_const(index * 32 * 1024), [1]);
+        data.active(
+            0,
+            &wasm_encoder::ConstExpr::i32_const(index.wrapping_mul(32 * 1024)),
+            [1],
+        );
     }
     module.section(&memories).section(&data);
     component_of(&[module])
 }
 
-/// A table that one segment of ten million entries fills.
-pub(crate) fn many_elements() -> Vec<u8> {
+/// A table of so many elements, and segments of thirty million.
+pub(crate) fn many_elements(minimum: u64) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
     let mut functions = FunctionSection::new();
@@ -383,42 +408,42 @@ pub(crate) fn many_elements() -> Vec<u8> {
     tables.table(TableType {
         element_type: RefType::FUNCREF,
         table64: false,
-        minimum: 10_000_000,
+        minimum,
         maximum: None,
         shared: false,
     });
     let entries = vec![0; 9_900_000];
     let mut elements = ElementSection::new();
     for _ in 0..3 {
-        elements.active(None, &wasm_encoder::ConstExpr::i32_const(0), Elements::Functions((&entries).into()));
+        elements.active(
+            None,
+            &wasm_encoder::ConstExpr::i32_const(0),
+            Elements::Functions((&entries).into()),
+        );
     }
     let mut code = CodeSection::new();
     let mut body = Function::new([]);
     body.instruction(&Instruction::End);
     code.function(&body);
     let mut module = Module::new();
-    module.section(&types).section(&functions).section(&tables).section(&elements).section(&code);
+    module
+        .section(&types)
+        .section(&functions)
+        .section(&tables)
+        .section(&elements)
+        .section(&code);
     component_of(&[module])
 }
 
 /// As many modules as allowed, which together are as large as a component may be.
 pub(crate) fn many_modules() -> Vec<u8> {
-    let module = Functions::of(FUNCTIONS / MODULES, mixing(COMPONENT_BYTES / FUNCTIONS as usize - 16, 80)).module();
+    let module = Functions::of(
+        FUNCTIONS / MODULES,
+        mixing(COMPONENT_BYTES / FUNCTIONS as usize - 16, 80),
+    )
+    .module();
     let modules: Vec<Module> = (0..MODULES).map(|_| module.clone()).collect();
     component_of(&modules)
-}
-
-/// Handlers in each other.
-pub(crate) fn nested_handlers() -> Vec<u8> {
-    let mut body = Function::new([]);
-    let levels = 80_000;
-    for _ in 0..levels {
-        body.instruction(&Instruction::TryTable(BlockType::Empty, vec![Catch::All { label: 0 }].into()));
-    }
-    for _ in 0..=levels {
-        body.instruction(&Instruction::End);
-    }
-    Functions::of(1, body).component()
 }
 
 /// Each component instantiates the one before it again and again: powers.

@@ -80,7 +80,10 @@ impl Crafted {
     }
 
     fn text(&self) -> String {
-        let version = self.plugin.rsplit_once('@').map_or("1.0.0", |(_, version)| version);
+        let version = self
+            .plugin
+            .rsplit_once('@')
+            .map_or("1.0.0", |(_, version)| version);
         let host = format!("tamiz:scanner/host@{version}");
         let (plugin, memory, more) = (self.plugin, &self.memory, &self.more);
         let (describe, plan, convert) = (&self.describe, &self.plan, &self.convert);
@@ -153,13 +156,21 @@ pub(crate) fn component(module: &str, world: &[(&str, &str)]) -> Vec<u8> {
     let world = resolve.select_world(&[package], Some("scanner")).unwrap();
     let mut module = wat::parse_str(module).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    ComponentEncoder::default()
+        .module(&module)
+        .unwrap()
+        .validate(true)
+        .encode()
+        .unwrap()
 }
 
 #[test]
 fn the_honest_guest_is_honest() {
     let plugin = Crafted::default().loaded();
     assert_eq!(plugin.description().name, "crafted");
-    let run = crate::world::run(&plugin, crate::world::request("{}", vec![], crate::world::tight()));
+    let run = crate::world::run(
+        &plugin,
+        crate::world::request("{}", vec![], crate::world::tight()),
+    );
     assert_eq!(run.outcome.unwrap().format, "crafted-json");
 }
