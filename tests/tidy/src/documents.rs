@@ -111,6 +111,13 @@ fn every_error_code_is_documented() {
     ] {
         real.extend(literals(folder).into_iter().filter(|word| is_code(word)));
     }
+    for file in [
+        "server/host/src/failure.rs",
+        "server/app/src/plugins/mod.rs",
+        "server/app/src/worker/candidates.rs",
+    ] {
+        real.extend(literals(file).into_iter().filter(|word| is_reason(word)));
+    }
     assert!(
         real.contains("NOT_FOUND"),
         "refusal.rs is not understood any more"
@@ -119,6 +126,12 @@ fn every_error_code_is_documented() {
         "docs/errors.md names every code",
         &differences(&first_cells(document), &real, document),
     );
+}
+
+/// `plugin-deadline`: why a plugin failed its task.
+fn is_reason(word: &str) -> bool {
+    let rest = word.strip_prefix("plugin-").unwrap_or_default();
+    !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 /// `UPLOAD_EMPTY`, `INTERNAL`: how codes look, and nothing else among the literals of those folders.

@@ -22,6 +22,7 @@ use super::candidates::{self, Candidates};
 use super::contact;
 use super::convert::convert;
 use super::failure::{self, Failure};
+use super::grants;
 use super::prepare::{self, Scratch, TREE};
 use super::reporter::Reporter;
 use super::scan::{self, Report, Target};
@@ -197,7 +198,8 @@ async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failur
     let converting_at = Instant::now();
     bench.reporter.phase(Phase::Converting, "reading the report");
     let options = Value::Object(task.payload.options.clone()).to_string();
-    let converted = convert(bench, &reports, &options).await.map_err(|failure| {
+    let asked = grants::asked(&task.payload.source, options);
+    let converted = convert(bench, &reports, &asked).await.map_err(|failure| {
         let names: Vec<&str> = reports.iter().map(|report| report.name.as_str()).collect();
         failure.about(&names.join(", "))
     });

@@ -17,7 +17,7 @@ use tamiz_core::summary::{self, Summary};
 use tamiz_core::{Diagnostic, Finding, FindingId, LogLevel, Refusal, RefusalCode};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Grants, Input, Progress, ScanRequest, SinkError, StoredArtifact,
+    Input, Progress, ScanRequest, SinkError, StoredArtifact,
 };
 use tamiz_store::finding::NewOccurrence;
 use tamiz_store::pcap_session::NewPcapSession;
@@ -28,6 +28,7 @@ use super::attempt::{Bench, CAPTURE_KIND, Gaps, diagnostic};
 use super::candidates;
 use super::failure::Failure;
 use super::fault::fault;
+use super::grants;
 use super::prepare::TREE;
 use super::reporter::Reporter;
 use super::scan::{Report, keep_file};
@@ -45,12 +46,16 @@ const COMPLETED: &str = "completed";
 /// Converts the reports with the first plugin of the scan type that recognises them.
 ///
 /// What was readable is in `bench.kept.results` even when this fails.
-pub(crate) async fn convert(bench: &mut Bench, reports: &[Report], options: &str) -> Result<(), Failure> {
+pub(crate) async fn convert(
+    bench: &mut Bench,
+    reports: &[Report],
+    asked: &ScanRequest,
+) -> Result<(), Failure> {
     let plugins = bench.candidates.plugins.clone();
     let mut unrecognized = Vec::new();
     for (index, plugin) in plugins.iter().enumerate() {
         let spool = bench.scratch.path(&format!("spool-{index}"));
-        let converted = run(bench, plugin, reports, options, spool.clone()).await?;
+        let converted = run(bench, plugin, reports, asked, spool.clone()).await?;
         if let Err(ConvertFailure::Unrecognized { message }) = &converted.outcome {
             unrecognized.push(format!("{}: {message}", plugin.name));
             continue;
@@ -68,7 +73,7 @@ async fn run(
     bench: &Bench,
     installed: &InstalledPlugin,
     reports: &[Report],
-    options: &str,
+    asked: &ScanRequest,
     spool: PathBuf,
 ) -> Result<Converted, Failure> {
     let plugin = candidates::load(bench, installed).await?;
@@ -87,8 +92,8 @@ async fn run(
     }
     let request = ConvertRequest {
         inputs,
-        request: ScanRequest::of_report(options),
-        grants: Grants::none(),
+        request: asked.clone(),
+        grants: grants::of(bench, installed, asked).await?,
         limits,
         sink: Box::new(SpoolSink::create(spool, bench)?),
         services: Box::new(services(bench).await?),

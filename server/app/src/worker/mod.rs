@@ -18,6 +18,7 @@ mod convert;
 mod crew;
 mod failure;
 mod fault;
+mod grants;
 mod leases;
 mod prepare;
 mod reporter;

@@ -47,7 +47,7 @@ async fn every_hostile_deed_fails_its_task_with_the_reason() {
         ),
         ("recurse", "PLUGIN_FAILED", "crashed (memory-out-of-bounds)", 0),
         ("trap", "PLUGIN_FAILED", "crashed (unreachable)", 0),
-        ("flood-log", "PLUGIN_FAILED", TOO_LATE, 0),
+        ("flood-log", "PLUGIN_FAILED", "the limit of 262144 bytes of log lines", 0),
         ("flood-artifact", "PLUGIN_FAILED", TOO_LATE, 0),
         ("flood-artifacts", "PLUGIN_FAILED", "crashed (boundary)", 0),
         (
