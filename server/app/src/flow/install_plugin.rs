@@ -139,12 +139,16 @@ impl Facts {
             name: format.name.clone(),
             tools: format.tools.clone(),
         });
+        let wanted = description
+            .capabilities
+            .iter()
+            .map(|capability| capability.as_str().to_owned());
         Self {
             digest,
             size_bytes: plugin.size_bytes(),
-            world: WORLD.to_owned(),
+            world: plugin.world().as_str().to_owned(),
             formats: formats.collect(),
-            wanted: Vec::new(),
+            wanted: wanted.collect(),
             description,
         }
     }
@@ -171,9 +175,6 @@ impl Facts {
         }
     }
 }
-
-/// The only world that the host speaks.
-const WORLD: &str = "0.1";
 
 async fn check(host: &Host, component: Bytes) -> Result<Facts, InstallError> {
     let host = host.clone();

@@ -6,6 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
+use crate::harness::wait::PATIENCE;
 use crate::harness::{App, Client, Plan, checkout, sha256, text};
 
 const PLUGINS: &str = "{ plugins(first: 100) { nodes { id name version sha256 source state isOwn isChosen
@@ -117,6 +118,7 @@ async fn the_registry_follows_the_plugin_folder_of_the_server() {
 
     fs::write(folder.path().join("hostile.wasm"), guest("0.3.0")).unwrap();
     app.server().terminate();
+    assert!(app.server().ends(PATIENCE).success());
     app.start_server();
     app.is_ready().await;
     let list = app.says(&["plugin", "list"]);
