@@ -162,7 +162,7 @@ impl Inspection {
         for limit in &self.limits {
             lines.push(line(
                 "may use",
-                &format!("{} {} of {}", limit.value, limit.unit, limit.what),
+                &format!("{}: {} {}", limit.what, limit.value, limit.unit),
             ));
         }
         if let Some(project) = &self.project {
@@ -194,17 +194,16 @@ fn about(plugin: &Plugin) -> About {
     About {
         name: about.name.clone(),
         version: about.version.clone(),
-        world: world(plugin),
+        world: plugin.world().as_str().to_owned(),
         scan_type: about.scan_type.to_string(),
         formats: formats.collect(),
-        capabilities: Vec::new(),
+        capabilities: about
+            .capabilities
+            .iter()
+            .map(|word| word.as_str().to_owned())
+            .collect(),
         options_schema: about.options_schema.clone(),
     }
-}
-
-fn world(plugin: &Plugin) -> String {
-    let version = plugin.imports().iter().find_map(|import| import.rsplit_once('@'));
-    version.map_or_else(String::new, |(_, version)| version.to_owned())
 }
 
 fn import(name: &str) -> Import {

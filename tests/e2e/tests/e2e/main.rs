@@ -25,6 +25,7 @@ mod killed_workers;
 mod occurrences;
 mod plugin_faults;
 mod plugin_registry;
+mod plugin_projects;
 mod publishing;
 mod queue;
 mod restarts;

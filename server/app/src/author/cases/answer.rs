@@ -74,7 +74,11 @@ impl Answer {
     pub(super) fn written(&self) -> Value {
         let outcome = match &self.outcome {
             Ok(outcome) => written_outcome(outcome),
-            Err(failure) => json!({ "error": failure.code(), "message": failure.to_string() }),
+            Err(failure) => json!({
+                "error": failure.code(),
+                "message": failure.to_string(),
+                "so_far": so_far(failure).map(written_outcome),
+            }),
         };
         let mut written = json!({
             "outcome": outcome,
@@ -103,9 +107,18 @@ impl Answer {
     }
 }
 
+/// How far a plugin of world 1.0 came before the report's envelope ended it.
+fn so_far(failure: &ConvertFailure) -> Option<&Outcome> {
+    match failure {
+        ConvertFailure::Corrupt { so_far, .. } => so_far.as_deref(),
+        _ => None,
+    }
+}
+
 fn written_outcome(outcome: &Outcome) -> Value {
     json!({
         "completeness": outcome.completeness.as_str(),
+        "coverage": outcome.coverage.as_str(),
         "format": outcome.format,
         "tool": outcome.tool,
         "tool_version": outcome.tool_version,

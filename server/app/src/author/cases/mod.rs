@@ -146,7 +146,7 @@ fn walk(root: &Path, folder: &Path, depth: usize, cases: &mut Vec<Case>) -> Resu
         let entry = entry.map_err(cannot("read", folder))?;
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
-        let kind = entry.file_type().map_err(cannot("read", &path))?;
+        let kind = fs::metadata(&path).map_err(cannot("read", &path))?;
         if cases.len() >= CASES_MAX || depth > DEPTH_MAX {
             let folder = root.to_owned();
             return Err(CasesError::TooMany { folder });

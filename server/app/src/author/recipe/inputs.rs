@@ -62,7 +62,7 @@ impl io::Write for Writer<'_> {
     }
 }
 
-/// Regular files below a folder. Links are not followed: what they name is somebody else's.
+/// Files below a folder. Links are followed, because tools follow them; the limits end a circle of them.
 fn walk(project: &Project, folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), BuildError> {
     if depth > DEPTH_MAX {
         return Err(too_much("folders deep", DEPTH_MAX as u64, project));
@@ -74,11 +74,12 @@ fn walk(project: &Project, folder: &Path, depth: usize, files: &mut Vec<PathBuf>
         if hidden || LEFT_OUT.iter().any(|left_out| name == *left_out) {
             continue;
         }
-        let kind = entry.file_type().map_err(cannot("read", folder))?;
-        if kind.is_dir() {
-            walk(project, &entry.path(), depth + 1, files)?;
-        } else if kind.is_file() {
-            files.push(entry.path());
+        let path = entry.path();
+        // A link to nowhere is nobody's source.
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => walk(project, &path, depth + 1, files)?,
+            Ok(metadata) if metadata.is_file() => files.push(path),
+            _ => {}
         }
         if files.len() > FILES_MAX {
             return Err(too_much("files", FILES_MAX as u64, project));

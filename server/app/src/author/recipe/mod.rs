@@ -1,7 +1,7 @@
 //! From a project's sources to its component, by the tools of its language.
 //!
-//! What went into a component is remembered beside it as one digest: the same sources, the same tools
-//! and the same `tamiz` are not built twice.
+//! Nothing is packed twice: what went into a component is remembered beside it as one digest of sources,
+//! tools and `tamiz`. Cargo knows by itself what is to be built, also outside of the project's folder.
 //!
 //! Not here: whether the component may run. The caller loads it with the real host.
 
@@ -89,14 +89,16 @@ pub fn build(project: &Project) -> Result<Built, BuildError> {
     let component = project.component();
     let target = project.folder.join("target");
     fs::create_dir_all(&target).map_err(cannot("make", &target))?;
-    // No linker writes through a link to elsewhere: what is there goes first.
-    let mark = component.with_extension("inputs");
-    let recipe = match project.manifest.language {
-        Language::Rust => Recipe::Rust(rust::Toolchain::choose(&project.folder)?),
-        Language::Python => Recipe::Packed(packed::Packing::python(project)?),
-        Language::Javascript => Recipe::Packed(packed::Packing::javascript(project)?),
+    let packing = match project.manifest.language {
+        Language::Rust => {
+            let made = rust::Toolchain::choose(&project.folder)?.build(project)?;
+            return put(&made, component, Vec::new());
+        }
+        Language::Python => packed::Packing::python(project)?,
+        Language::Javascript => packed::Packing::javascript(project)?,
     };
-    let digest = inputs::digest(project, &recipe.identity())?;
+    let mark = component.with_extension("inputs");
+    let digest = inputs::digest(project, &packing.identity())?;
     if component.is_file() && fs::read_to_string(&mark).is_ok_and(|mark| mark == digest) {
         return Ok(Built {
             component,
@@ -105,39 +107,36 @@ pub fn build(project: &Project) -> Result<Built, BuildError> {
         });
     }
     remove(&mark)?;
-    let fresh = component.with_extension("wasm.new");
-    remove(&fresh)?;
-    let notes = match &recipe {
-        Recipe::Rust(toolchain) => toolchain.build(project, &fresh)?,
-        Recipe::Packed(packing) => packing.build(project, &fresh)?,
-    };
-    let made = fs::metadata(&fresh).map_err(cannot("find", &fresh))?;
-    if made.len() > COMPONENT_BYTES_MAX {
-        return Err(cannot("use", &fresh)(io::ErrorKind::FileTooLarge.into()));
-    }
-    // Renamed into place: whoever reads it now sees the old or the new one, never half.
-    fs::rename(&fresh, &component).map_err(cannot("write", &component))?;
+    let made = component.with_extension("wasm.packed");
+    remove(&made)?;
+    let notes = packing.build(project, &made)?;
+    let mut built = put(&made, component, notes)?;
+    built.unchanged = false;
+    remove(&made)?;
     fs::write(&mark, digest).map_err(cannot("write", &mark))?;
+    Ok(built)
+}
+
+/// Puts what a tool made where the component belongs.
+fn put(made: &Path, component: PathBuf, notes: Vec<String>) -> Result<Built, BuildError> {
+    let length = fs::metadata(made).map_err(cannot("find", made))?.len();
+    if length > COMPONENT_BYTES_MAX {
+        return Err(cannot("use", made)(io::ErrorKind::FileTooLarge.into()));
+    }
+    let bytes = fs::read(made).map_err(cannot("read", made))?;
+    let unchanged = fs::read(&component).is_ok_and(|before| before == bytes);
+    if !unchanged {
+        let fresh = component.with_extension("wasm.new");
+        remove(&fresh)?;
+        fs::write(&fresh, bytes).map_err(cannot("write", &fresh))?;
+        // Renamed into place: whoever reads it now sees the old or the new one, never half.
+        fs::rename(&fresh, &component).map_err(cannot("write", &component))?;
+    }
     Ok(Built {
         component,
-        unchanged: false,
+        unchanged,
         notes,
     })
-}
-
-enum Recipe {
-    Rust(rust::Toolchain),
-    Packed(packed::Packing),
-}
-
-impl Recipe {
-    /// What would make another component of the same sources.
-    fn identity(&self) -> String {
-        match self {
-            Self::Rust(toolchain) => toolchain.identity(),
-            Self::Packed(packing) => packing.identity(),
-        }
-    }
 }
 
 fn remove(path: &Path) -> Result<(), BuildError> {

@@ -39,7 +39,6 @@ pub(super) struct Toolchain {
     linker: PathBuf,
     /// A program that is `wasm-ld` when it is called by that name.
     wasm_ld: PathBuf,
-    version: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +53,6 @@ enum Origin {
 struct Compiler {
     sysroot: PathBuf,
     host: String,
-    version: String,
 }
 
 impl Toolchain {
@@ -83,7 +81,6 @@ impl Toolchain {
             cargo: PathBuf::from("cargo"),
             linker: compiler.component_linker()?,
             wasm_ld: wasm_ld(&compiler, None).unwrap_or_default(),
-            version: compiler.version,
         })
     }
 
@@ -97,21 +94,19 @@ impl Toolchain {
             cargo: PathBuf::from(DEBIAN_CARGO),
             linker: compiler.component_linker()?,
             wasm_ld: wasm_ld(&compiler, other.as_ref()).unwrap_or_default(),
-            version: compiler.version,
         })
     }
 
-    pub(super) fn identity(&self) -> String {
-        format!("{:?} {} {}", self.origin, self.version, self.linker.display())
-    }
-
-    pub(super) fn build(&self, project: &Project, output: &Path) -> Result<Vec<String>, BuildError> {
+    /// Where cargo put the component.
+    pub(super) fn build(&self, project: &Project) -> Result<PathBuf, BuildError> {
         let target = project.folder.join("target");
+        let library = library(project)?;
         let linker_folder = self.linker_folder(&target)?;
         child::run(self.command(project, &linker_folder), BUILD_LIMIT)?;
-        let built = target.join(TARGET).join("release/plugin.wasm");
-        fs::copy(&built, output).map_err(cannot("find what cargo built at", &built))?;
-        Ok(Vec::new())
+        Ok(target
+            .join(TARGET)
+            .join("release")
+            .join(format!("{library}.wasm")))
     }
 
     fn command(&self, project: &Project, linker_folder: &Path) -> Command {
@@ -173,7 +168,6 @@ impl Compiler {
             // rustup may say before it what it installs.
             sysroot: PathBuf::from(sysroot.lines().last()?),
             host,
-            version,
         })
     }
 
@@ -186,6 +180,21 @@ impl Compiler {
         let linker = self.tools().join("wasm-component-ld");
         linker.is_file().then_some(linker)
     }
+}
+
+/// What cargo calls the library, by the project's `Cargo.toml`.
+fn library(project: &Project) -> Result<String, BuildError> {
+    let path = project.folder.join("Cargo.toml");
+    let text = fs::read_to_string(&path).map_err(cannot("read", &path))?;
+    let wrong = |why: String| BuildError::Toolchain(format!("{} {why}", path.display()));
+    let manifest: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| wrong(format!("cannot be read: {error}")))?;
+    let name = |section: &str| manifest.get(section)?.get("name")?.as_str();
+    let name = name("lib").or_else(|| name("package"));
+    Ok(name
+        .ok_or_else(|| wrong("names no package".to_owned()))?
+        .replace('-', "_"))
 }
 
 fn has_std(folder: &Path) -> bool {
@@ -222,7 +231,6 @@ mod tests {
             cargo: PathBuf::from("cargo"),
             linker: PathBuf::from("/opt/wasm-component-ld"),
             wasm_ld: PathBuf::from("/opt/lld"),
-            version: "1".to_owned(),
         }
     }
 
@@ -249,6 +257,22 @@ mod tests {
         };
         assert!(builds_std(Origin::Debian));
         assert!(!builds_std(Origin::Rustup));
+    }
+
+    #[test]
+    fn the_component_has_the_name_of_the_library_else_of_the_package() {
+        let (_folder, project) = project();
+        assert_eq!(library(&project).unwrap(), "plugin");
+        let manifest = project.folder.join("Cargo.toml");
+        fs::write(&manifest, "[package]\nname = \"my-tool\"\n").unwrap();
+        assert_eq!(library(&project).unwrap(), "my_tool");
+        fs::write(&manifest, "[package]\n").unwrap();
+        assert!(
+            library(&project)
+                .unwrap_err()
+                .to_string()
+                .contains("names no package")
+        );
     }
 
     #[test]

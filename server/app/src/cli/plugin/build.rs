@@ -37,6 +37,9 @@ pub(super) fn build(project: &Project, config: &Config) -> Result<(Plugin, Built
     for note in &built.notes {
         eprintln!("note: {note}");
     }
+    if !built.unchanged && project.manifest.language == Language::Python {
+        eprintln!("compiling it once for this machine: CPython takes some 10 seconds");
+    }
     let plugin = load(project, config)?;
     let about = plugin.description();
     if !built.unchanged {
@@ -57,9 +60,6 @@ pub(super) fn build(project: &Project, config: &Config) -> Result<(Plugin, Built
 
 /// The project's component through the real host: compiled, its imports checked, described once.
 pub(super) fn load(project: &Project, config: &Config) -> Result<Plugin, CliError> {
-    if project.manifest.language == Language::Python {
-        eprintln!("loading; a component with CPython in it is compiled for some 10 seconds, once");
-    }
     let plugin = Plugin::load(&open::host(config)?, &project.component()).map_err(|error| {
         let mut text = chain(&error);
         if let Some(advice) = advice::refusal(&error) {
