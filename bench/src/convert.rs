@@ -86,21 +86,21 @@ pub(crate) struct Speeds {
 
 /// What one conversion took.
 #[derive(Clone, Copy)]
-struct Took {
-    seconds: f64,
+pub(crate) struct Took {
+    pub(crate) seconds: f64,
     /// Of the processor: other programs on the machine do not count.
-    processor_seconds: f64,
-    findings: u32,
-    memory_bytes: u64,
+    pub(crate) processor_seconds: f64,
+    pub(crate) findings: u32,
+    pub(crate) memory_bytes: u64,
 }
 
-struct Sandbox {
-    host: Host,
+pub(crate) struct Sandbox {
+    pub(crate) host: Host,
     _cache: tempfile::TempDir,
 }
 
 impl Sandbox {
-    fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> Outcome<Self> {
         let cache = tempfile::tempdir()?;
         let host = Host::start(HostConfig {
             concurrency: 2,
@@ -253,11 +253,11 @@ pub(crate) fn measure(report: &[u8], results: usize, plugin: &Path, runs: usize)
 }
 
 /// A report that can be read again.
-trait Report: Read + Seek + Send {}
+pub(crate) trait Report: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> Report for T {}
 
-fn in_wasm(plugin: &Plugin, report: Box<dyn Report>, bytes: u64) -> Outcome<Took> {
+pub(crate) fn in_wasm(plugin: &Plugin, report: Box<dyn Report>, bytes: u64) -> Outcome<Took> {
     let clock = Clock::start();
     let converted = plugin.convert(ConvertRequest {
         inputs: vec![Input::seekable("report", report).with_size_bytes(bytes)],

@@ -8,6 +8,7 @@
 
 mod client;
 mod convert;
+mod examples;
 mod idle;
 mod import;
 mod kills;
@@ -42,6 +43,8 @@ enum Command {
     Import(import::Args),
     /// Conversion alone, format by format: in wasm and the same code native
     Convert(convert::Args),
+    /// The example plugin in its three languages: MB/s, findings/s and start
+    Examples(examples::Args),
     /// Resident memory of a server that has nothing to do
     Idle(idle::Args),
     /// The throw-away child in which the host compiles a plugin
@@ -57,6 +60,7 @@ async fn main() -> ExitCode {
         Command::Overhead(args) => overhead::run(&args).await,
         Command::Import(args) => import::run(&args).await,
         Command::Convert(args) => convert::run(&args),
+        Command::Examples(args) => examples::run(&args),
         Command::CompileComponent(args) => convert::compile(&args),
         Command::Idle(args) => idle::run(&args).await,
         Command::Kills(args) => kills::run(&args).await,
