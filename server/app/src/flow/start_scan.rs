@@ -16,15 +16,12 @@ use tamiz_store::task::{self, NewTask, Payload, Source, Task};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::upload::{self, Upload};
 use tamiz_store::{Store, TenantTx, target};
-use tokio::sync::Semaphore;
 
+use super::plan_turn::plan_turn;
 use super::{FlowError, require};
-use crate::config::{PLANS_AT_ONCE, TargetSettings};
+use crate::config::TargetSettings;
 use crate::plugins::{Plugins, remembered};
 use crate::target::pin;
-
-/// The others wait their turn within their request's time.
-static PLANS: Semaphore = Semaphore::const_new(PLANS_AT_ONCE as usize);
 
 /// What a scan is of.
 #[derive(Debug, Clone)]
@@ -218,7 +215,7 @@ async fn planner(plugins: &Plugins, candidates: &[InstalledPlugin]) -> Result<Ar
         .load(first.sha256, first.size_bytes)
         .await
         .map_err(|error| {
-            if error.may_pass() {
+            if error.reason().is_none() {
                 return FlowError::fault("loading a plugin", error);
             }
             let message = format!("the plugin {} {} cannot run: {error}", first.name, first.version);
@@ -308,8 +305,7 @@ fn ways(subject: &Subject) -> (Vec<(TargetKind, String, Source)>, &'static str) 
 
 /// The names of the tools that the plugin would run, in order and each once.
 async fn ask(plugin: Arc<Plugin>, request: ScanRequest) -> Result<Result<Vec<String>, PlanError>, FlowError> {
-    let turn = PLANS
-        .acquire()
+    let turn = plan_turn(plugin.sha256())
         .await
         .map_err(|error| FlowError::fault("waiting for a plugin", error))?;
     // the turn goes with the call, which outlives a request that is given up

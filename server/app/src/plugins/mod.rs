@@ -53,19 +53,14 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// A stable word for the API and metrics.
-    pub const fn code(&self) -> &'static str {
+    /// A stable word for the API; none when trying again later may help.
+    pub const fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Missing => "plugin-missing",
-            Self::Damaged { .. } => "plugin-damaged",
-            Self::Refused(_) => "plugin-refused",
-            Self::Unavailable(_) => "plugin-unavailable",
+            Self::Missing => Some("plugin-missing"),
+            Self::Damaged { .. } => Some("plugin-damaged"),
+            Self::Refused(_) => Some("plugin-refused"),
+            Self::Unavailable(_) => None,
         }
-    }
-
-    /// Whether trying again later may help.
-    pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
     }
 }
 

@@ -110,12 +110,12 @@ pub(super) async fn load(bench: &Bench, plugin: &InstalledPlugin) -> Result<Arc<
 }
 
 fn not_loaded(plugin: &InstalledPlugin, error: LoadError) -> Failure {
-    if error.may_pass() {
+    let Some(reason) = error.reason() else {
         return Failure::may_pass("loading the plugin", error);
-    }
+    };
     tracing::error!(plugin = plugin.name, sha256 = %plugin.sha256,
         error = &error as &dyn std::error::Error, "a plugin cannot be loaded");
-    broken(error.code(), format!("{} cannot run: {error}", called(plugin)))
+    broken(reason, format!("{} cannot run: {error}", called(plugin)))
 }
 
 fn broken(reason: &str, message: String) -> Failure {

@@ -27,6 +27,8 @@ fn limit(failure: &ConvertFailure) -> Option<OversteppedLimit> {
             "bytes of artifacts" => adjustable(PluginLimit::ArtifactBytesMax, *limit),
             "log lines" => adjustable(PluginLimit::LogLinesMax, *limit),
             "artifacts" => fixed("artifacts", *limit, "artifacts"),
+            "handles at a time" | "record readers at a time" => fixed("handles", *limit, "handles"),
+            "inputs" => fixed("inputs", *limit, "inputs"),
             "bytes of log lines" => fixed("log-bytes", *limit, "bytes"),
             "bytes of one input" => fixed("input-bytes", *limit, "bytes"),
             bytes if bytes.starts_with("bytes") => fixed("call-bytes", *limit, "bytes"),
@@ -65,6 +67,7 @@ mod tests {
             ("artifacts", "artifacts", "artifacts"),
             ("bytes handed over in one call", "call-bytes", "bytes"),
             ("calls without effect", "calls", "calls"),
+            ("handles at a time", "handles", "handles"),
         ] {
             assert_eq!(
                 overstepped(what),

@@ -47,9 +47,19 @@ async fn every_hostile_deed_fails_its_task_with_the_reason() {
         ),
         ("recurse", "PLUGIN_FAILED", "crashed (memory-out-of-bounds)", 0),
         ("trap", "PLUGIN_FAILED", "crashed (unreachable)", 0),
-        ("flood-log", "PLUGIN_FAILED", "the limit of 262144 bytes of log lines", 0),
+        (
+            "flood-log",
+            "PLUGIN_FAILED",
+            "the limit of 262144 bytes of log lines",
+            0,
+        ),
         ("flood-artifact", "PLUGIN_FAILED", TOO_LATE, 0),
-        ("flood-artifacts", "PLUGIN_FAILED", "crashed (boundary)", 0),
+        (
+            "flood-artifacts",
+            "PLUGIN_FAILED",
+            "the limit of 1000 handles at a time",
+            0,
+        ),
         (
             "flood-diagnostics",
             "PLUGIN_FAILED",

@@ -73,9 +73,59 @@ async fn counted(address: &str, line: &str) {
     .await;
 }
 
+/// What the guest may use up in these tests.
+const LIMITS: [&str; 6] = [
+    "memory-bytes=32MiB",
+    "deadline-seconds=20",
+    "findings-max=3",
+    "finding-bytes-max=1MiB",
+    "artifact-bytes-max=1MiB",
+    "log-lines-max=5",
+];
+
+/// A deed, the limit that it oversteps, and the findings that are kept.
+const VIOLATIONS: [(&str, &str, u64, &str, u64); 5] = [
+    ("grow", "memory-bytes", 32 << 20, "bytes", 0),
+    // all are one, and its occurrences
+    ("flood-findings", "findings-max", 3, "findings", 1),
+    ("flood-artifact", "artifact-bytes-max", 1 << 20, "bytes", 0),
+    ("flood-log", "log-lines-max", 5, "lines", 0),
+    // it takes what it is refused for an error and ends by itself
+    ("emit-then-trap", "findings-max", 3, "findings", 3),
+];
+
 #[tokio::test]
-async fn a_violated_limit_is_told_with_its_value_and_counted() {
-    let app = Plan::new().set("worker_slots", 1).start().await;
+async fn a_violated_limit_is_told_with_its_value_and_what_was_emitted_is_kept() {
+    let app = App::start().await;
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    install(&app, &[]);
+    app.says(&[&["plugin", "limit", "hostile"][..], &LIMITS[..]].concat());
+    for (name, limit, value, unit, kept) in VIOLATIONS {
+        let task = deed(&acme, &project, name).await;
+        let told = fault(&acme, &task).await;
+        let reason = match limit {
+            "memory-bytes" => "plugin-out-of-memory",
+            _ => "plugin-over-limit",
+        };
+        assert_eq!(told["status"], "FAILED", "{name}: {told:#}");
+        assert_eq!(told["error"]["code"], "PLUGIN_FAILED", "{name}: {told:#}");
+        assert_eq!(told["error"]["reason"], reason, "{name}: {told:#}");
+        let expected = json!({ "name": limit, "value": value, "unit": unit });
+        assert_eq!(told["error"]["limit"], expected, "{name}: {told:#}");
+        let attempt = json!({ "reason": reason, "limit": { "name": limit } });
+        assert_eq!(told["attempts"][0]["error"], attempt, "{name}");
+        assert_eq!(told["plugin"]["hasRun"], true, "{name}: {told:#}");
+        assert_eq!(acme.task(&task).await["findings"]["totalCount"], kept, "{name}");
+    }
+    let good = deed(&acme, &project, "echo").await;
+    let good = acme.ends_as(&good, "COMPLETED").await;
+    assert_eq!(good["findings"]["totalCount"], 3, "three are allowed");
+}
+
+#[tokio::test]
+async fn violations_runs_and_crashes_are_counted_by_plugin() {
+    let app = App::start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
     install(&app, &[]);
@@ -83,107 +133,38 @@ async fn a_violated_limit_is_told_with_its_value_and_counted() {
         "plugin",
         "limit",
         "hostile",
-        "memory-bytes=32MiB",
-        "deadline-seconds=20",
         "findings-max=3",
-        "finding-bytes-max=1MiB",
-        "artifact-bytes-max=1MiB",
-        "log-lines-max=5",
+        "deadline-seconds=1",
     ]);
-    let cases = [
-        (
-            "grow",
-            "plugin-out-of-memory",
-            "memory-bytes",
-            32 << 20,
-            "bytes",
-            0,
-        ),
-        (
-            // all are one, and its occurrences
-            "flood-findings",
-            "plugin-over-limit",
-            "findings-max",
-            3,
-            "findings",
-            1,
-        ),
-        (
-            "flood-artifact",
-            "plugin-over-limit",
-            "artifact-bytes-max",
-            1 << 20,
-            "bytes",
-            0,
-        ),
-        ("flood-log", "plugin-over-limit", "log-lines-max", 5, "lines", 0),
-        // it takes what it is refused for an error and ends by itself
-        (
-            "emit-then-trap",
-            "plugin-over-limit",
-            "findings-max",
-            3,
-            "findings",
-            3,
-        ),
-    ];
-    for (name, reason, limit, value, unit, kept) in cases {
-        let task = deed(&acme, &project, name).await;
-        let told = fault(&acme, &task).await;
-        assert_eq!(told["status"], "FAILED", "{name}: {told:#}");
-        assert_eq!(told["error"]["code"], "PLUGIN_FAILED", "{name}: {told:#}");
-        assert_eq!(told["error"]["reason"], reason, "{name}: {told:#}");
-        let expected = json!({ "name": limit, "value": value, "unit": unit });
-        assert_eq!(told["error"]["limit"], expected, "{name}: {told:#}");
-        let attempt = &told["attempts"][0]["error"];
-        assert_eq!(
-            *attempt,
-            json!({ "reason": reason, "limit": { "name": limit } }),
-            "{name}"
-        );
-        assert_eq!(told["plugin"]["hasRun"], true, "{name}: {told:#}");
-        assert_eq!(acme.task(&task).await["findings"]["totalCount"], kept, "{name}");
-    }
-    app.says(&["plugin", "limit", "hostile", "deadline-seconds=1"]);
-    let told = fault(&acme, &deed(&acme, &project, "loop").await).await;
-    assert_eq!(told["error"]["reason"], "plugin-deadline", "{told:#}");
+    let timed_out = fault(&acme, &deed(&acme, &project, "loop").await).await;
+    assert_eq!(timed_out["error"]["reason"], "plugin-deadline", "{timed_out:#}");
     let expected = json!({ "name": "deadline-seconds", "value": 1, "unit": "seconds" });
-    assert_eq!(told["error"]["limit"], expected);
+    assert_eq!(timed_out["error"]["limit"], expected);
     let crashed = fault(&acme, &deed(&acme, &project, "trap").await).await;
     assert_eq!(crashed["error"]["reason"], "plugin-trap", "{crashed:#}");
     assert_eq!(crashed["error"]["limit"], Value::Null);
-
+    for _ in 0..2 {
+        fault(&acme, &deed(&acme, &project, "emit-then-trap").await).await;
+    }
     let good = deed(&acme, &project, "echo").await;
-    let good = acme.ends_as(&good, "COMPLETED").await;
-    assert_eq!(good["findings"]["totalCount"], 3, "three are allowed");
-    for (limit, times) in [
-        ("memory-bytes", 1),
-        ("findings-max", 2),
-        ("artifact-bytes-max", 1),
-        ("log-lines-max", 1),
-        ("deadline-seconds", 1),
+    acme.ends_as(&good, "COMPLETED").await;
+    for (metric, label, value, times) in [
+        ("violations", "limit", "findings-max", 2),
+        ("violations", "limit", "deadline-seconds", 1),
+        ("runs", "outcome", "plugin-over-limit", 2),
+        ("runs", "outcome", "plugin-trap", 1),
+        ("runs", "outcome", "completed", 1),
     ] {
-        let labels = format!("plugin=\"hostile\",limit=\"{limit}\"");
-        counted(
-            &app.address(),
-            &format!("tamiz_plugin_violations_total{{{labels}}} {times}"),
-        )
-        .await;
+        let labels = format!("plugin=\"hostile\",{label}=\"{value}\"");
+        let line = format!("tamiz_plugin_{metric}_total{{{labels}}} {times}");
+        counted(&app.address(), &line).await;
     }
-    for (outcome, times) in [("completed", 1), ("plugin-over-limit", 4), ("plugin-trap", 1)] {
-        let labels = format!("plugin=\"hostile\",outcome=\"{outcome}\"");
-        counted(
-            &app.address(),
-            &format!("tamiz_plugin_runs_total{{{labels}}} {times}"),
-        )
-        .await;
+    for line in [
+        "run_seconds_count{plugin=\"hostile\"} 5",
+        "instances{plugin=\"hostile\"} 0",
+    ] {
+        counted(&app.address(), &format!("tamiz_plugin_{line}")).await;
     }
-    counted(
-        &app.address(),
-        "tamiz_plugin_run_seconds_count{plugin=\"hostile\"} 8",
-    )
-    .await;
-    counted(&app.address(), "tamiz_plugin_instances{plugin=\"hostile\"} 0").await;
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub(crate) struct TaskLimit {
     name: String,
     /// How much was allowed.
     value: BigInt,
-    /// Of what: `bytes`, `seconds`, `findings`, `artifacts`, `lines`, `calls`.
+    /// Of what: `bytes`, `seconds`, `findings`, `artifacts`, `lines`, `calls`, ….
     unit: String,
 }
 
