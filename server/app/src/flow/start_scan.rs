@@ -18,7 +18,6 @@ use tamiz_store::upload::{self, Upload};
 use tamiz_store::{Store, TenantTx, target};
 
 use super::plan_turn::plan_turn;
-use super::plan_turn::plan_turn;
 use super::{FlowError, require};
 use crate::config::TargetSettings;
 use crate::plugins::{Plugins, remembered};
