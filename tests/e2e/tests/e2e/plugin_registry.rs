@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::harness::wait::PATIENCE;
-use crate::harness::{App, Client, Plan, checkout, sha256, text};
+use crate::harness::{App, Client, Plan, checkout, order, sha256, text, until};
 
 const PLUGINS: &str = "{ plugins(first: 100) { nodes { id name version sha256 source state isOwn isChosen
   isDefault capabilitiesWanted capabilitiesGranted limits { memoryBytes findings instances } } } }";
@@ -266,36 +266,78 @@ async fn a_plugin_of_one_tenant_is_nobody_elses() {
     assert_eq!(refusal["errors"][0]["code"], "NOT_FOUND", "{refusal:#}");
 }
 
+/// What the guest that reaches for all it can get logs as the time.
+async fn time_told(app: &App, acme: &Client, project: &str) -> String {
+    let times = || {
+        let log = app.log();
+        let told = log
+            .lines()
+            .filter_map(|line| Some(line.split_once("plugin log")?.1.to_owned()));
+        told.filter(|line| line.contains('.')).collect::<Vec<_>>()
+    };
+    let before = times().len();
+    let upload = acme.upload(project, "clock.txt", b"a line".to_vec()).await;
+    let mut input = order(project, &upload);
+    input["scanType"] = json!("reach");
+    input["options"] = json!({ "do": "clock" });
+    let task = text(&acme.mutate("importReport", input).await["task"]["id"]);
+    acme.ends_as(&task, "COMPLETED").await;
+    until("the time in the log", PATIENCE, async || {
+        times().get(before).cloned()
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_plugin_has_what_it_wants_only_once_an_operator_granted_it() {
-    let (app, _folder, newer) = with_two_versions(Plan::new()).await;
+    let plan = Plan::new().set("log_filter", "info,tamiz::worker::convert=debug");
+    let (app, _folder, _) = with_two_versions(plan).await;
     let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    let reach = checkout::test_plugin("reach.wasm");
+    let told = installed(&app, &reach, &["--grant", "randomness"]);
+    assert!(told.contains("it may use: randomness"), "{told}");
+    assert!(
+        told.contains("it wants clock, which is not granted: tamiz plugin grant "),
+        "{told}"
+    );
+    let granted = async || plugins(&acme).await[0]["capabilitiesGranted"].take();
+    assert_eq!(granted().await, json!(["randomness"]));
+    assert_eq!(
+        plugins(&acme).await[0]["capabilitiesWanted"],
+        json!(["network", "clock", "randomness"])
+    );
+
+    let stands_still = time_told(&app, &acme, &project).await;
+    assert_eq!(time_told(&app, &acme, &project).await, stands_still);
+    let digest = sha256(&fs::read(&reach).unwrap());
+    let answer = app.says(&["plugin", "grant", &digest[..8], "clock"]);
+    assert!(answer.ends_with("may use: clock"), "{answer}");
+    assert_eq!(granted().await, json!(["clock", "randomness"]));
+    assert_ne!(time_told(&app, &acme, &project).await, stands_still);
+    let list = app.says(&["plugin", "list"]);
+    assert!(list.contains("(network), clock, randomness"), "{list}");
+    let answer = app.says(&["plugin", "revoke", "reach", "clock"]);
+    assert!(answer.ends_with("may no longer use: clock"), "{answer}");
+    assert_eq!(granted().await, json!(["randomness"]));
+    assert_eq!(time_told(&app, &acme, &project).await, stands_still);
+}
+
+#[tokio::test]
+async fn a_grant_is_of_one_plugin_and_of_what_it_wants() {
+    let (app, _folder, newer) = with_two_versions(Plan::new().without_worker()).await;
     let unwanted = refused(&app, &["plugin", "grant", "hostile", "network"], 1);
     assert!(unwanted.contains("wants nothing beyond conversion"), "{unwanted}");
-    installed(&app, &newer, &[]);
+    let path = newer.to_str().unwrap();
+    let unwanted = refused(&app, &["plugin", "install", path, "--grant", "clock"], 1);
+    assert!(
+        unwanted.contains("it is installed and nothing is granted: "),
+        "{unwanted}"
+    );
     let ambiguous = refused(&app, &["plugin", "grant", "hostile", "network"], 1);
     assert!(ambiguous.contains("say its id"), "{ambiguous}");
     let odd = refused(&app, &["plugin", "grant", "hostile@0.2.0", "files"], 2);
     assert!(odd.contains("network, clock, randomness"), "{odd}");
-    // the guest of the tests wants nothing, so its row says so for it
-    app.sql("update control.plugin set capabilities = '{network,clock}' where version = '0.2.0'");
-    let wants = async |what: &str| plugins(&acme).await[0][what].take();
-    assert_eq!(wants("capabilitiesWanted").await, json!(["network", "clock"]));
-    assert_eq!(wants("capabilitiesGranted").await, json!([]));
-    let digest = sha256(&guest("0.2.0"));
-    let granted = app.says(&["plugin", "grant", &digest[..8], "network"]);
-    assert!(granted.ends_with("may use: network"), "{granted}");
-    assert_eq!(wants("capabilitiesGranted").await, json!(["network"]));
-    let list = app.says(&["plugin", "list"]);
-    assert!(list.contains("network, (clock)"), "{list}");
-    let revoked = app.says(&["plugin", "revoke", "hostile@0.2.0", "network"]);
-    assert!(revoked.ends_with("may no longer use: network"), "{revoked}");
-    assert_eq!(wants("capabilitiesGranted").await, json!([]));
-    let again = installed(&app, &newer, &["--grant", "clock"]);
-    assert!(
-        again.contains("it may use: clock") && again.contains("it wants network, which is not granted"),
-        "{again}"
-    );
 }
 
 #[tokio::test]
