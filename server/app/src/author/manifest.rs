@@ -187,7 +187,7 @@ mod tests {
             ("\"convert.py\"", "\"/etc/x.py\"", "entry"),
             ("\"convert.py\"", "\"-o.py\"", "entry"),
             ("\"python\"", "\"cobol\"", "unknown variant"),
-            ("name =", "nam =", "unknown field"),
+            ("name =", "title =", "unknown field"),
             (
                 "version",
                 "capabilities = [\"root\"]\nversion",

@@ -2,6 +2,7 @@
 //!
 //! Also the first half of `tamiz plugin test`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -83,10 +84,14 @@ pub(super) fn load(project: &Project, config: &Config) -> Result<Plugin, CliErro
     Ok(plugin)
 }
 
-/// What works, but hardly as the author thinks.
+/// What works, but hardly as the author thinks. Interpreters import all that they could ever use, so there
+/// it says nothing about the plugin.
 fn notes(project: &Project, plugin: &Plugin) -> Vec<String> {
     let mut notes = Vec::new();
-    let mut without = std::collections::BTreeMap::new();
+    if project.manifest.language != Language::Rust {
+        return notes;
+    }
+    let mut without = BTreeMap::new();
     for import in plugin.imports() {
         if let Some(capability) = advice::capability(import)
             && !project
