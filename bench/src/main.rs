@@ -14,6 +14,7 @@ mod kills;
 mod overhead;
 mod report;
 mod stand;
+mod start;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,10 @@ enum Command {
     Import(import::Args),
     /// Conversion alone, format by format: in wasm and the same code native
     Convert(convert::Args),
+    /// Starting a plugin whose compiled code is there, and loading it
+    Start(start::Args),
+    /// A conversion alone and beside every hostile one, which may cost it half of its speed
+    Neighbour(convert::neighbour::Args),
     /// Resident memory of a server that has nothing to do
     Idle(idle::Args),
     /// The throw-away child in which the host compiles a plugin
@@ -58,6 +63,8 @@ async fn main() -> ExitCode {
         Command::Import(args) => import::run(&args).await,
         Command::Convert(args) => convert::run(&args),
         Command::CompileComponent(args) => convert::compile(&args),
+        Command::Start(args) => start::run(&args),
+        Command::Neighbour(args) => convert::neighbour::run(&args),
         Command::Idle(args) => idle::run(&args).await,
         Command::Kills(args) => kills::run(&args).await,
     };
