@@ -8,7 +8,6 @@
 mod capture;
 mod formats;
 mod grow;
-pub(crate) mod neighbour;
 
 use std::any::Any;
 use std::fs::File;
