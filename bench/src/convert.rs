@@ -225,6 +225,7 @@ pub(crate) fn measure(report: &[u8], results: usize, plugin: &Path, runs: usize)
     let sandbox = Sandbox::start()?;
     let plugin = Plugin::load(&sandbox.host, plugin)?;
     let shared: Arc<[u8]> = report.into();
+    let request = tamiz_sdk::model::ScanRequest::report("{}");
     let mut wasm = Vec::new();
     let mut native = Vec::new();
     for _ in 0..runs {
@@ -234,12 +235,7 @@ pub(crate) fn measure(report: &[u8], results: usize, plugin: &Path, runs: usize)
         let began = Instant::now();
         let input = Box::new(MemoryInput::new("report.json", shared.clone()));
         let mut host = CountingHost::default();
-        tamiz_codeaudit::convert(
-            vec![input],
-            &tamiz_sdk::model::ScanRequest::report("{}"),
-            &mut host,
-        )
-        .map_err(|error| format!("{error:?}"))?;
+        tamiz_codeaudit::convert(vec![input], &request, &mut host).map_err(|error| format!("{error:?}"))?;
         native.push(began.elapsed().as_secs_f64());
         if took.findings as usize != results || host.findings != results {
             let (found, same) = (took.findings, host.findings);

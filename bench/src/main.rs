@@ -15,6 +15,7 @@ mod kills;
 mod overhead;
 mod report;
 mod stand;
+mod start;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,10 @@ enum Command {
     Convert(convert::Args),
     /// The example plugin in its three languages: MB/s, findings/s and start
     Examples(examples::Args),
+    /// Starting a plugin whose compiled code is there, and loading it
+    Start(start::Args),
+    /// A conversion alone and beside every hostile one, which may cost it half of its speed
+    Neighbour(convert::neighbour::Args),
     /// Resident memory of a server that has nothing to do
     Idle(idle::Args),
     /// The throw-away child in which the host compiles a plugin
@@ -62,6 +67,8 @@ async fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Examples(args) => examples::run(&args),
         Command::CompileComponent(args) => convert::compile(&args),
+        Command::Start(args) => start::run(&args),
+        Command::Neighbour(args) => convert::neighbour::run(&args),
         Command::Idle(args) => idle::run(&args).await,
         Command::Kills(args) => kills::run(&args).await,
     };

@@ -10,6 +10,8 @@
 )]
 mod unpack;
 
+pub mod records;
+
 use std::io::Write;
 
 use tamiz_sdk::memory::{MemoryHost, MemoryInput};

@@ -18,6 +18,8 @@
 mod allocator;
 #[cfg(feature = "guest")]
 pub mod bindings;
+#[cfg(feature = "guest")]
+mod builder;
 pub mod csv;
 #[cfg(feature = "guest")]
 mod diagnose;

@@ -50,7 +50,7 @@ fn the_manifest_inherits_nothing_and_says_what_the_workspace_says() {
 
 /// What is compiled is the frozen world, wherever the crate lies.
 #[test]
-fn the_interface_is_the_repositorys() {
+fn the_interface_is_that_of_the_repository() {
     let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path);
     assert_eq!(read("wit/scanner.wit"), read("../../wit/v1/scanner.wit"));
 }

@@ -5,10 +5,13 @@
 //! beside it, and a call that is given up is unwound.
 
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use wasmtime_wasi::runtime::in_tokio;
 
 use crate::input::CancelFlag;
@@ -50,14 +53,35 @@ pub(crate) fn at_once<T>(call: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// What a call answers that may wait; `None` when the patience ended first. Uses the caller's runtime if it
-/// has one, else one of `wasmtime-wasi`'s own.
-pub(crate) fn patiently<T>(call: impl Future<Output = T>, patience: &Patience) -> Option<T> {
-    in_tokio(async {
-        tokio::select! {
-            biased;
-            answer = call => Some(answer),
-            () = patience.end() => None,
-        }
+/// What a call answers that may wait; `None` when the patience ended first.
+///
+/// A thread that belongs to a runtime may be one that drives it, which must not wait for another: the call
+/// then has a thread of its own.
+///
+/// # Errors
+/// The system has no thread to give.
+pub(crate) fn patiently<T: Send, F: Future<Output = T>>(
+    call: impl FnOnce() -> F + Send,
+    patience: &Patience,
+) -> io::Result<Option<T>> {
+    let wait = || {
+        in_tokio(async {
+            tokio::select! {
+                biased;
+                answer = call() => Some(answer),
+                () = patience.end() => None,
+            }
+        })
+    };
+    if Handle::try_current().is_err() {
+        return Ok(wait());
+    }
+    thread::scope(|scope| {
+        let waiting = thread::Builder::new()
+            .name("plugin-wasi".to_owned())
+            .spawn_scoped(scope, wait)?;
+        Ok(waiting
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }

@@ -414,6 +414,8 @@ macro_rules! serve {
             }
 
             fn log(&mut self, level: $world::types::LogLevel, message: String) -> Result<()> {
+                // in the order in which the guest said both
+                self.keep_output(false)?;
                 self.keep_log_line(model::level(level.into()), &message)
             }
         }

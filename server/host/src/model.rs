@@ -199,15 +199,19 @@ impl<'a> Shaper<'a> {
         let kind = self.line("suppressions", from.kind, LABEL_BYTES_MAX);
         let justification = from
             .justification
-            .map(|why| self.text("suppressions", why, SNIPPET_BYTES_MAX));
+            .map(|why| self.text("suppressions", why, SNIPPET_BYTES_MAX))
+            .unwrap_or_default();
         json!({ "kind": kind, "justification": justification })
     }
 
     /// A file's place as the readers of SARIF always had it; another place by its label.
     fn step(&mut self, from: wit::FlowStep) -> Value {
-        let message = from.message.map(|it| self.line("code-flow", it, LABEL_BYTES_MAX));
+        let message = from.message.unwrap_or_default();
+        let message = self.line("code-flow", message, LABEL_BYTES_MAX);
         match self.location(from.location) {
             Location::File { path, start, .. } => {
+                // A step of SARIF that names no file has no path.
+                let path = Some(path).filter(|path| !path.is_empty());
                 json!({ "path": path, "line": start.map(|start| start.line), "message": message })
             }
             place => json!({ "place": place.label(), "message": message }),

@@ -243,10 +243,10 @@ impl std::fmt::Debug for Plugin {
 }
 
 /// One call that emits nothing.
-fn short_call<T>(
+fn short_call<T: Send>(
     host: &Host,
     guest: &Guest,
-    ask: impl AsyncFnOnce(&mut Store<RunState>) -> wasmtime::Result<T>,
+    ask: impl AsyncFnOnce(&mut Store<RunState>) -> wasmtime::Result<T> + Send,
 ) -> Result<T, ConvertFailure> {
     let state = RunState::new(
         RunLimits::short_call(),
@@ -259,14 +259,17 @@ fn short_call<T>(
     drive(guest, &mut state.into_store(host), ask)
 }
 
-fn drive<T>(
+fn drive<T: Send>(
     guest: &Guest,
     store: &mut Store<RunState>,
-    ask: impl AsyncFnOnce(&mut Store<RunState>) -> wasmtime::Result<T>,
+    ask: impl AsyncFnOnce(&mut Store<RunState>) -> wasmtime::Result<T> + Send,
 ) -> Result<T, ConvertFailure> {
     let answered = if guest.waits() {
         let patience = store.data().patience.clone();
-        drive::patiently(ask(store), &patience)
+        drive::patiently(|| ask(store), &patience).unwrap_or_else(|error| {
+            tracing::warn!("no thread for a plugin that may wait: {error}");
+            Some(Err(store.data_mut().stop(ConvertFailure::HostBusy)))
+        })
     } else {
         drive::at_once(ask(store))
     };

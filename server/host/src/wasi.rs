@@ -165,8 +165,11 @@ impl RunState {
         for (level, line) in lines {
             self.keep_log_line(level, &line)?;
         }
+        if dropped == 0 {
+            return Ok(());
+        }
         self.counts.log_lines_dropped = self.counts.log_lines_dropped.saturating_add(dropped);
-        Ok(())
+        self.over_limit("bytes of log lines", self.limits.log_bytes_max as u64)
     }
 
     /// What the guest printed last before it failed: languages tell their exceptions so.

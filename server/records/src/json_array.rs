@@ -80,7 +80,7 @@ impl<S: ByteSource> JsonArray<S> {
                     values,
                     problem: None,
                 },
-                Err(error) => Row::unreadable(span, format!("it is no JSON: {error}")),
+                Err(problem) => Row::unreadable(span, problem.to_string()),
             },
             Located::TooLarge { span } => Row::unreadable(
                 span,

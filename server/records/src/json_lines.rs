@@ -88,8 +88,8 @@ impl<S: ByteSource> JsonLines<S> {
                     values,
                     problem: None,
                 }),
-                Err(error) if !has_end && error.is_eof() => Step::End(Ending::Truncated),
-                Err(error) => Step::Row(Row::unreadable(place, format!("it is no JSON: {error}"))),
+                Err(problem) if !has_end && problem.is_cut => Step::End(Ending::Truncated),
+                Err(problem) => Step::Row(Row::unreadable(place, problem.to_string())),
             });
         }
     }

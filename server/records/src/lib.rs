@@ -21,6 +21,7 @@ mod json_array;
 mod json_lines;
 mod pick;
 mod row;
+mod scan;
 mod xml_elements;
 
 pub use row::{Ending, Layout, OpenError, Row};
@@ -54,7 +55,7 @@ enum Walk<S: ByteSource> {
     Array(JsonArray<S>),
     Lines(JsonLines<S>),
     Elements(Box<XmlElements<S>>),
-    Table(CsvRows<S>),
+    Table(Box<CsvRows<S>>),
 }
 
 impl<S: ByteSource> Records<S> {
@@ -80,7 +81,7 @@ impl<S: ByteSource> Records<S> {
             Ok(Checked::Array(tokens, picker)) => Walk::Array(JsonArray::new(source, tokens, picker)),
             Ok(Checked::Lines(picker)) => Walk::Lines(JsonLines::new(source, picker)),
             Ok(Checked::Elements(wanted)) => Walk::Elements(Box::new(XmlElements::new(source, wanted))),
-            Ok(Checked::Table(wanted)) => Walk::Table(CsvRows::new(source, wanted)),
+            Ok(Checked::Table(wanted)) => Walk::Table(Box::new(CsvRows::new(source, wanted))),
             Err(message) => return Err(OpenError { source, message }),
         };
         Ok(Self { walk, ending: None })

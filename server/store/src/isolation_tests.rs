@@ -125,7 +125,12 @@ async fn the_dispatcher_sees_tickets_and_no_tenant_rows() {
         .await
         .unwrap();
     assert_eq!(count(&mut connection, "control.ticket").await, 2);
-    for table in ["tenant.project", "tenant.task", "control.tenant", "control.plugin"] {
+    for table in [
+        "tenant.project",
+        "tenant.task",
+        "control.tenant",
+        "control.plugin",
+    ] {
         let query = format!("select count(*) from {table}");
         let error = sqlx::raw_sql(AssertSqlSafe(query))
             .execute(&mut connection)

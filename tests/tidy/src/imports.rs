@@ -26,7 +26,10 @@ const NEVER: &[(&str, &[&str])] = &[
         "target",
         &["api", "flow", "worker", "cli", "tool", "blob", "embedded"],
     ),
-    ("oci", &["api", "flow", "worker", "cli", "tool", "blob", "embedded"]),
+    (
+        "oci",
+        &["api", "flow", "worker", "cli", "tool", "blob", "embedded"],
+    ),
     ("spool", &["api", "flow", "worker", "cli", "tool", "blob"]),
     ("platform", &["api", "flow", "worker", "cli", "tool"]),
     ("flow", &["api", "cli", "worker"]),

@@ -194,15 +194,7 @@ impl<S: Source> TableReader<S> {
             }
             // Blank lines belong to no row.
             if start.is_none() {
-                let rest = &self.chunk[self.position..];
-                let blank = rest
-                    .iter()
-                    .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-                    .count();
-                let lines = memchr::memchr_iter(b'\n', &rest[..blank]).count();
-                self.core.set_line(self.core.line() + lines as u64);
-                self.position += blank;
-                self.offset += blank as u64;
+                self.skip_blank();
                 if self.position == self.chunk.len() && !self.ended {
                     continue;
                 }
@@ -254,6 +246,19 @@ impl<S: Source> TableReader<S> {
                 ReadRecordResult::End => return Ok(Ending::Table),
             }
         }
+    }
+
+    /// Passes over line ends, as far as they have been read.
+    fn skip_blank(&mut self) {
+        let rest = &self.chunk[self.position..];
+        let blank = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        let lines = memchr::memchr_iter(b'\n', &rest[..blank]).count();
+        self.core.set_line(self.core.line() + lines as u64);
+        self.position += blank;
+        self.offset += blank as u64;
     }
 
     fn more(&mut self) -> Result<(), TableError<S::Error>> {

@@ -23,6 +23,7 @@ mod value_end;
 pub mod stream {
     pub use super::error::JsonError;
     pub use super::reader::{JsonReader, Located, foreign_encoding, foreign_format};
+    pub use super::value_end::{rest_length, value_length};
 }
 
 #[cfg(feature = "guest")]

@@ -27,6 +27,14 @@ impl ValueEnd {
         }
     }
 
+    /// Behind the first byte of an object or an array.
+    fn inside() -> Self {
+        Self {
+            depth: 1,
+            ..Self::new(u32::MAX)
+        }
+    }
+
     /// Whether it went deeper than it may.
     pub(super) fn too_deep(&self) -> bool {
         self.too_deep
@@ -136,6 +144,17 @@ impl ValueEnd {
         self.escaped = overflow;
         (EVEN ^ (carried_past << 1)) & follows
     }
+}
+
+/// How many bytes the object, array or string has that the bytes begin with; nothing when it has no end
+/// among them. It is balanced, and otherwise unchecked.
+pub fn value_length(bytes: &[u8]) -> Option<usize> {
+    ValueEnd::new(u32::MAX).advance(bytes)
+}
+
+/// How many bytes are left of the object or array that was entered before; otherwise as [`value_length`].
+pub fn rest_length(bytes: &[u8]) -> Option<usize> {
+    ValueEnd::inside().advance(bytes)
 }
 
 /// Bit `n` becomes the parity of the bits 0..=n: 1 from each opening quote up to its closing one.

@@ -3,6 +3,7 @@
 mod borders;
 mod crafted;
 mod loading;
+mod records;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -90,6 +91,19 @@ fn endless_recursion_ends_with_the_stack() {
         "{:?}",
         run.outcome
     );
+}
+
+#[test]
+fn of_a_million_findings_of_one_byte_as_many_are_kept_as_a_task_may_have() {
+    let run = deed("million-findings", RunLimits::default());
+    let limit = u64::from(RunLimits::default().findings_max);
+    assert!(
+        matches!(run.outcome, Err(ConvertFailure::OverLimit { what: "findings", limit: it }) if it == limit),
+        "{:?}",
+        run.outcome
+    );
+    assert_eq!(run.kept.findings.len() as u64, limit);
+    assert_eq!(run.kept.codes(), ["over-limit"]);
 }
 
 #[test]

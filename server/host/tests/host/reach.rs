@@ -293,3 +293,14 @@ fn the_request_tells_the_addresses_only_with_a_grant() {
         ["endpoint example.org:443", "192.0.2.1", "2001:db8::1"]
     );
 }
+
+#[test]
+fn a_guest_that_waits_may_be_asked_from_inside_any_runtime() {
+    for mut runtime in [
+        tokio::runtime::Builder::new_current_thread(),
+        tokio::runtime::Builder::new_multi_thread(),
+    ] {
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async { assert_eq!(log(reach(), "clock", "", Grants::none()).len(), 2) });
+    }
+}

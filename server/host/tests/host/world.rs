@@ -93,6 +93,7 @@ pub(crate) fn tight() -> RunLimits {
     RunLimits {
         deadline: Duration::from_secs(10),
         memory_bytes: 64 * 1024 * 1024,
+        artifact_bytes_max: 16 * 1024 * 1024,
         ..RunLimits::default()
     }
 }

@@ -154,11 +154,6 @@ fn values_that_are_all_alive_use_up_the_childs_memory_or_time() {
     let switch = made::switch_over_live_values();
     assert!(switch.len() < 40_000);
     used_up("1,000 live values, a switch of 20,000", &switch, "");
-    used_up(
-        "1,000 locals through 4,000 loops",
-        &made::locals_in_nested_loops(4_000),
-        MEMORY,
-    );
     used_up("calls of 1,000 values", &made::wide_calls(), MEMORY);
     used_up(
         "1,000 live values across 60,000 calls",
@@ -170,7 +165,6 @@ fn values_that_are_all_alive_use_up_the_childs_memory_or_time() {
 #[test]
 fn as_much_code_as_a_component_can_hold_uses_up_the_childs_time() {
     used_up("63 of the largest bodies", &made::huge_bodies(), TIME);
-    used_up("63 bodies of indirect calls", &made::wide_code(), TIME);
     used_up("64 modules at the ceiling", &made::many_modules(), TIME);
 }
 

@@ -165,20 +165,6 @@ pub(crate) fn huge_bodies() -> Vec<u8> {
     Functions::of(63, mixing(BODY_BYTES, LOCALS)).component()
 }
 
-/// Calls through a table: of all instructions, the one that is the most native code for a byte of wasm.
-pub(crate) fn wide_code() -> Vec<u8> {
-    let mut body = Function::new([]);
-    while body.byte_len() < BODY_BYTES {
-        let call = Instruction::CallIndirect {
-            type_index: 0,
-            table_index: 0,
-        };
-        add(&mut body, &[Instruction::I32Const(0), call]);
-    }
-    body.instruction(&Instruction::End);
-    Functions::of(63, body).component()
-}
-
 /// A thousand values live across every call: none of them can stay in a register.
 pub(crate) fn locals_across_calls() -> Vec<u8> {
     let sum_bytes = LOCALS as usize * 4;
@@ -379,7 +365,7 @@ pub(crate) fn many_data_segments() -> Vec<u8> {
     let mut module = Module::new();
     let mut memories = MemorySection::new();
     memories.memory(MemoryType {
-        minimum: 65_535,
+        minimum: 8_192,
         maximum: None,
         memory64: false,
         shared: false,

@@ -4,6 +4,7 @@
 //! A [`Crafted`] is an honest guest of world 1.0 in the text format, each of whose parts can be replaced.
 //! It finds nothing, politely. Not here: what the host says to it.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -38,6 +39,8 @@ pub(crate) struct Crafted {
     pub(crate) after_convert: String,
     /// Its memory, after the word `memory`.
     pub(crate) memory: String,
+    /// More imports.
+    pub(crate) imports: String,
     /// More fields of the module: data, functions, a start.
     pub(crate) more: String,
     /// What is replaced in the world's text before the guest is built against it.
@@ -55,6 +58,7 @@ impl Default for Crafted {
             realloc: "(call $allocate (local.get $size))".to_owned(),
             after_convert: String::new(),
             memory: "4".to_owned(),
+            imports: String::new(),
             more: String::new(),
             world: Vec::new(),
             plugin: PLUGIN,
@@ -64,11 +68,10 @@ impl Default for Crafted {
 
 /// Data of the text format: 32-bit numbers at an address.
 pub(crate) fn numbers(address: u32, numbers: &[u32]) -> String {
-    let bytes: String = numbers
-        .iter()
-        .flat_map(|number| number.to_le_bytes())
-        .map(|byte| format!("\\{byte:02x}"))
-        .collect();
+    let mut bytes = String::new();
+    for byte in numbers.iter().flat_map(|number| number.to_le_bytes()) {
+        write!(bytes, "\\{byte:02x}").unwrap();
+    }
     format!("(data (i32.const {address}) \"{bytes}\")")
 }
 
@@ -85,7 +88,7 @@ impl Crafted {
             .rsplit_once('@')
             .map_or("1.0.0", |(_, version)| version);
         let host = format!("tamiz:scanner/host@{version}");
-        let (plugin, memory, more) = (self.plugin, &self.memory, &self.more);
+        let (plugin, memory, imports, more) = (self.plugin, &self.memory, &self.imports, &self.more);
         let (describe, plan, convert) = (&self.describe, &self.plan, &self.convert);
         let (realloc, after_convert) = (&self.realloc, &self.after_convert);
         // name, version, scan type, formats, schema, capabilities; formats: name, tools
@@ -94,6 +97,7 @@ impl Crafted {
         let outcome = numbers(OUTCOME, &[0, 0, 296, 12]);
         format!(
             r#"(module
+  {imports}
   (import "{host}" "log" (func $log (param i32 i32 i32)))
   (import "{host}" "emit-findings" (func $emit (param i32 i32 i32)))
   (import "{host}" "[method]input.read" (func $read (param i32 i32 i32)))

@@ -151,7 +151,7 @@ fn a_plugin_that_does_not_get_to_its_description_is_ended() {
                 "describe loops",
                 |guest| guest.describe = FOREVER.to_owned(),
                 late,
-            )
+            );
         });
         scope.spawn(|| {
             let start = "(func $begin (loop (br 0))) (start $begin)";
@@ -317,7 +317,7 @@ fn thousands_of_exports_are_no_plugin() {
         types.defined_type().primitive(PrimitiveValType::U32);
         let mut exports = ComponentExportSection::new();
         for index in 0..count {
-            exports.export(&format!("e{index}"), ComponentExportKind::Type, 0, None);
+            exports.export(format!("e{index}"), ComponentExportKind::Type, 0, None);
         }
         let mut component = Component::new();
         component.section(&types).section(&exports);
