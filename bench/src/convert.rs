@@ -8,6 +8,7 @@
 mod capture;
 mod formats;
 mod grow;
+pub(crate) mod neighbour;
 
 use std::any::Any;
 use std::fs::File;

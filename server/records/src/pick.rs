@@ -198,7 +198,7 @@ mod tests {
     fn what_is_no_json_is_refused() {
         let picker = Picker::new(&["/a".to_owned()]).unwrap();
         for record in [
-            &b"{\"a\":1,\"b\":tru}"[..],
+            &b"{\"a\":1,\"b\":yes}"[..],
             b"{\"a\":1,\"b\":1-e}",
             b"{\"a\":[1 2]}",
             b"{\"a\":01}",

@@ -1,3 +1,5 @@
+//! Every layout, whole and damaged, however the bytes come.
+
 use super::{Ending, Layout, RECORD_BYTES, Records, Row, Source};
 
 /// Bytes in memory, in chunks of any size.
@@ -123,7 +125,7 @@ fn check(text: &str, layout: &Layout, fields: &[&str], rows: &[&str], ending: En
 }
 
 const SEMGREP: &str = r#"{"version":"1","results":[{"check_id":"a","start":{"line":3},"extra":{"message":"m\n"}},
-    {"check_id":"b","start":{"line":4}}, {"check_id":tru}, 7],"errors":[{"x":[]}]}"#;
+    {"check_id":"b","start":{"line":4}}, {"check_id":yes}, 7],"errors":[{"x":[]}]}"#;
 
 #[test]
 fn elements_of_an_array_come_with_the_fields_asked_for() {

@@ -8,7 +8,8 @@ use crate::{check, tree};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("server/core/Cargo.toml", &[]),
     ("server/store/Cargo.toml", &["tamiz-core"]),
-    ("server/host/Cargo.toml", &["tamiz-core"]),
+    ("server/records/Cargo.toml", &["tamiz-sdk"]),
+    ("server/host/Cargo.toml", &["tamiz-core", "tamiz-records"]),
     (
         "server/app/Cargo.toml",
         &["tamiz-core", "tamiz-store", "tamiz-host"],

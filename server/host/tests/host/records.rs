@@ -25,7 +25,7 @@ fn check(wish: serde_json::Value, report: &str, log: &[&str]) {
 fn a_guest_gets_rows_of_every_layout_and_its_input_back() {
     check(
         json!({ "layout": "json-array", "place": "/results", "fields": ["/id", "/at/line"], "page": 1 }),
-        r#"{"results":[{"id":"a","at":{"line":3}},{"id":tru},{"id":null}],"x":1}"#,
+        r#"{"results":[{"id":"a","at":{"line":3}},{"id":yes},{"id":null}],"x":1}"#,
         &[
             "true",
             "12+26 a|3",
