@@ -1,5 +1,7 @@
 //! A plugin that loops, eats, crashes, floods or lies fails its own task, and nothing else.
 
+mod before_tasks;
+
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -34,57 +36,61 @@ async fn deed(acme: &Client, project: &str, name: &str) -> String {
         .await
 }
 
+/// A deed, the code and the reason of its task's failure, and the findings that are kept.
+const DEEDS: [(&str, &str, &str, u64); 16] = [
+    ("loop", "PLUGIN_FAILED", TOO_LATE, 0),
+    (
+        "grow",
+        "PLUGIN_FAILED",
+        "ran out of its 67108864 bytes of memory",
+        0,
+    ),
+    ("recurse", "PLUGIN_FAILED", "crashed (memory-out-of-bounds)", 0),
+    ("trap", "PLUGIN_FAILED", "crashed (unreachable)", 0),
+    (
+        "flood-log",
+        "PLUGIN_FAILED",
+        "the limit of 262144 bytes of log lines",
+        0,
+    ),
+    ("flood-artifact", "PLUGIN_FAILED", TOO_LATE, 0),
+    (
+        "flood-artifacts",
+        "PLUGIN_FAILED",
+        "the limit of 1000 handles at a time",
+        0,
+    ),
+    (
+        "flood-diagnostics",
+        "PLUGIN_FAILED",
+        "the limit of 1000 diagnostics",
+        0,
+    ),
+    (
+        "flood-progress",
+        "PLUGIN_FAILED",
+        "the limit of 1000000 calls without effect",
+        0,
+    ),
+    (
+        "huge-strings",
+        "PLUGIN_FAILED",
+        "ran out of its 67108864 bytes of memory",
+        0,
+    ),
+    ("rewind-forever", "PLUGIN_FAILED", TOO_LATE, 0),
+    ("loop-in-plan", "PLUGIN_FAILED", TOO_LATE, 0),
+    ("read-after-end", "REPORT_CORRUPT", "the host refused: closed", 0),
+    ("emit-then-trap", "PLUGIN_FAILED", "crashed (unreachable)", 15),
+    ("emit-then-fail", "REPORT_CORRUPT", "failed as asked", 15),
+    ("nonsense", "BAD_OPTIONS", "nonsense", 0),
+];
+
 #[tokio::test]
 async fn every_hostile_deed_fails_its_task_with_the_reason() {
     let (_app, acme, project) = hostile().await;
-    let cases = [
-        ("loop", "PLUGIN_FAILED", TOO_LATE, 0),
-        (
-            "grow",
-            "PLUGIN_FAILED",
-            "ran out of its 67108864 bytes of memory",
-            0,
-        ),
-        ("recurse", "PLUGIN_FAILED", "crashed (memory-out-of-bounds)", 0),
-        ("trap", "PLUGIN_FAILED", "crashed (unreachable)", 0),
-        (
-            "flood-log",
-            "PLUGIN_FAILED",
-            "the limit of 262144 bytes of log lines",
-            0,
-        ),
-        ("flood-artifact", "PLUGIN_FAILED", TOO_LATE, 0),
-        (
-            "flood-artifacts",
-            "PLUGIN_FAILED",
-            "the limit of 1000 handles at a time",
-            0,
-        ),
-        (
-            "flood-diagnostics",
-            "PLUGIN_FAILED",
-            "the limit of 1000000 calls without effect",
-            0,
-        ),
-        (
-            "flood-progress",
-            "PLUGIN_FAILED",
-            "the limit of 1000000 calls without effect",
-            0,
-        ),
-        (
-            "huge-strings",
-            "PLUGIN_FAILED",
-            "ran out of its 67108864 bytes of memory",
-            0,
-        ),
-        ("rewind-forever", "PLUGIN_FAILED", TOO_LATE, 0),
-        ("emit-then-trap", "PLUGIN_FAILED", "crashed (unreachable)", 15),
-        ("emit-then-fail", "REPORT_CORRUPT", "failed as asked", 15),
-        ("nonsense", "BAD_OPTIONS", "nonsense", 0),
-    ];
     let mut orders = Vec::new();
-    for (name, code, reason, kept) in cases {
+    for (name, code, reason, kept) in DEEDS {
         orders.push((name, code, reason, kept, deed(&acme, &project, name).await));
     }
     for (name, code, reason, kept, task) in orders {
