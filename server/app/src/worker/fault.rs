@@ -28,6 +28,7 @@ fn limit(failure: &ConvertFailure) -> Option<OversteppedLimit> {
             "log lines" => adjustable(PluginLimit::LogLinesMax, *limit),
             "artifacts" => fixed("artifacts", *limit, "artifacts"),
             "handles at a time" | "record readers at a time" => fixed("handles", *limit, "handles"),
+            "diagnostics" => fixed("diagnostics", *limit, "diagnostics"),
             "inputs" => fixed("inputs", *limit, "inputs"),
             "bytes of log lines" => fixed("log-bytes", *limit, "bytes"),
             "bytes of one input" => fixed("input-bytes", *limit, "bytes"),
