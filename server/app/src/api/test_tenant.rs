@@ -14,6 +14,7 @@ use tamiz_core::{Confidence, Finding, FindingId, ProjectId, ScanType, Severity, 
 use tamiz_host::{Host, HostConfig, Registry};
 use tamiz_store::finding::StoredFinding;
 use tamiz_store::page::PageLimit;
+use tamiz_store::plugin::operate::{self, NewPlugin};
 use tamiz_store::task::{NewTask, Payload, Source};
 use tamiz_store::token::{Caller, NewToken, Role};
 use tamiz_store::{Store, StoreConfig, finding, project, task, tenant, token};
@@ -181,6 +182,30 @@ impl Platform {
         let made = task::create(&mut tx, &new).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         made.id
+    }
+
+    /// Installs so many plugins for everybody.
+    pub(crate) async fn plugins(&self, count: u8) {
+        let scan_type = ScanType::parse("oddities").unwrap();
+        let mut tx = self.store().begin_control().await.unwrap();
+        for number in 0..count {
+            let new = NewPlugin {
+                tenant: None,
+                name: &format!("plugin-{number}"),
+                version: "1.0.0",
+                sha256: [number; 32].into(),
+                size_bytes: 1,
+                world: "1.0",
+                scan_type: &scan_type,
+                formats: &[],
+                options_schema: &serde_json::json!({}),
+                wanted: &[],
+                origin: "a test",
+                signed_by: None,
+            };
+            operate::install(&mut tx, &new).await.unwrap();
+        }
+        tx.commit().await.unwrap();
     }
 
     pub(crate) async fn store_findings(

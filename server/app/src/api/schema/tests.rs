@@ -28,7 +28,7 @@ fn the_committed_schema_is_the_code() {
 #[test]
 fn every_page_of_the_schema_has_its_price() {
     let prices = Prices::from_sdl(&sdl(), Limits::default());
-    for page in ["projects", "tasks", "findings", "occurrences"] {
+    for page in ["projects", "tasks", "findings", "occurrences", "plugins"] {
         assert!(prices.is_page(page), "{page}");
     }
     for list in ["artifacts", "toolExecutions", "attempts", "diagnostics", "nodes"] {
@@ -96,6 +96,24 @@ async fn a_field_costs_one_statement_however_many_rows_it_is_asked_of() {
     // counts 2; single projects and tasks 4.
     // Two of them that meet by chance share one, so the number may be smaller.
     assert!(counts.iter().all(|count| *count <= 20), "{counts:?}");
+    platform.end().await;
+}
+
+#[tokio::test]
+async fn a_page_of_plugins_costs_the_same_however_many_there_are() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let query = "query($n: Int) { plugins(scanType: \"oddities\", first: $n) { totalCount nodes {
+        name formats { name } limits { memoryBytes instances } isChosen } } }";
+    platform.plugins(12).await;
+    for rows in [1, 2, 12] {
+        let (answer, statements) = ask(&platform, &acme, query, json!({ "n": rows })).await;
+        let page = &answer["data"]["plugins"];
+        assert_eq!(page["nodes"].as_array().unwrap().len(), rows, "{answer}");
+        assert_eq!(page["totalCount"], 12);
+        assert_eq!(page["nodes"][0]["limits"]["memoryBytes"], 64 << 20);
+        assert_eq!(statements, 3, "the page, its count, the plan");
+    }
     platform.end().await;
 }
 
