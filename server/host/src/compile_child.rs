@@ -30,8 +30,8 @@ const DATA_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 const CPU_SECONDS_MAX: u64 = 60;
 /// The compiled code, in bytes: about five times the component.
 pub(crate) const CODE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// How far the child stands back for whoever runs tasks on the same cores: a share of about a tenth.
-const NICENESS: i32 = 10;
+/// How far the child stands back for whoever runs tasks on the same cores: a share of about a quarter.
+const NICENESS: i32 = 5;
 /// The kernel's first choice when memory runs out.
 const OUT_OF_MEMORY_SCORE: &str = "1000";
 

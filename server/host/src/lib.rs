@@ -15,8 +15,9 @@
 //! - Everything here blocks. Call it from a blocking thread, never from an async task.
 //! - Components are compiled by a child process (`HostConfig::compiler`, run as
 //!   `PROGRAM compile-component --input F --output F`), which must call [`compile_child_main`].
-//! - The wall deadline and [`CancelFlag`] act within about 20 ms, but only while guest code runs: they
-//!   do not interrupt a reader or a [`ConvertSink`], so those must be bounded in time themselves.
+//! - The wall deadline and [`CancelFlag`] act within about 20 ms, while guest code runs or waits
+//!   in WASI: they do not interrupt a reader or a [`ConvertSink`], so those must be bounded in time
+//!   themselves.
 //! - What a plugin emitted before it failed stays in the sink. [`Converted::counts`] are the host's own
 //!   counts and are right in every case.
 //! - [`ConvertFailure::is_the_hosts`] tells a failure that may pass (try again) from a bad plugin or input.

@@ -1,7 +1,9 @@
 //! Where a conversion's results go while it runs: the worker implements [`ConvertSink`].
 //!
 //! Methods are called on the thread that runs the guest, one at a time. They must be bounded in time:
-//! the deadline cannot interrupt them. An error ends the run at once with `ConvertFailure::Sink`.
+//! the deadline cannot interrupt them. An error ends the run at once with `ConvertFailure::Sink`. For a
+//! plugin with WASI that thread drives a tokio runtime, so they must not wait for another (`block_on`,
+//! `blocking_send`).
 //!
 //! Not here: the budgets. The host has already applied them to what arrives.
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::world::{compile_child, hostile, request, run, text};
 /// Of the child, in seconds: as the kernel warns it, and as it ends it.
 const CPU_SECONDS: (u32, u32) = (3, 5);
 /// Three seconds of processor time on a machine that is busy with everything else.
-const TIME_MAX: Duration = Duration::from_secs(100);
+const TIME_MAX: Duration = Duration::from_mins(5);
 /// What this process may grow by, in kB: other tests of it run guests of 200 MB at the same time.
 const GROWTH_KILOBYTES_MAX: u64 = 800 * 1024;
 /// How often the child is looked at.
@@ -69,15 +70,14 @@ fn kilobytes(process: &str, what: &str) -> Option<u64> {
         .ok()
 }
 
-/// The most that the child had, as long as `ended` is not set.
-fn watch(pid: &Path, ended: &AtomicBool) -> u64 {
+/// The most that the child had until somebody says that it ended.
+fn watch(pid: &Path, ended: Receiver<()>) -> u64 {
     let mut peak = 0;
-    while !ended.load(Ordering::Relaxed) {
+    while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         let pid = fs::read_to_string(pid).unwrap_or_default();
         if !pid.trim().is_empty() {
             peak = peak.max(kilobytes(pid.trim(), "VmHWM").unwrap_or(0));
         }
-        std::thread::sleep(LOOK);
     }
     peak
 }
@@ -97,19 +97,26 @@ fn blast(name: &str, bomb: &[u8]) -> PluginError {
     let before = kilobytes("self", "VmRSS").unwrap();
     let began = Instant::now();
     let ended = AtomicBool::new(false);
+    let (says_ended, is_ended) = channel();
     let (loaded, peak, conversions) = std::thread::scope(|scope| {
-        let peak = scope.spawn(|| watch(&pid, &ended));
+        let peak = scope.spawn({
+            let pid = &pid;
+            move || watch(pid, is_ended)
+        });
         let beside = scope.spawn(|| {
             let mut conversions = 0;
             while !ended.load(Ordering::Relaxed) {
                 let good = request(r#"{"do":"echo"}"#, vec![text("a\nb\n")], RunLimits::default());
                 assert_eq!(run(hostile(), good).outcome.unwrap().findings, 2);
                 conversions += 1;
+                // it shows that others go on; it need not take a core from the bomb
+                std::thread::park_timeout(LOOK);
             }
             conversions
         });
         let loaded = Plugin::from_bytes(&short.host, bomb);
         ended.store(true, Ordering::Relaxed);
+        says_ended.send(()).unwrap();
         (loaded, peak.join().unwrap(), beside.join().unwrap())
     });
     let took = began.elapsed();
@@ -150,7 +157,7 @@ const TIME: &str = "seconds of processor time";
 const MEMORY: &str = "2048 MiB of memory";
 
 #[test]
-fn values_that_are_all_alive_use_up_the_childs_memory_or_time() {
+fn values_that_are_all_alive_use_up_what_the_child_may_have() {
     let switch = made::switch_over_live_values();
     assert!(switch.len() < 40_000);
     used_up("1,000 live values, a switch of 20,000", &switch, "");
@@ -163,13 +170,13 @@ fn values_that_are_all_alive_use_up_the_childs_memory_or_time() {
 }
 
 #[test]
-fn as_much_code_as_a_component_can_hold_uses_up_the_childs_time() {
+fn as_much_code_as_a_component_can_hold_uses_up_what_time_the_child_has() {
     used_up("63 of the largest bodies", &made::huge_bodies(), TIME);
     used_up("64 modules at the ceiling", &made::many_modules(), TIME);
 }
 
 #[test]
-fn components_that_multiply_use_up_the_childs_memory() {
+fn components_that_multiply_use_it_up_as_well() {
     let bomb = made::instances_of_instances();
     assert!(bomb.len() < 2_000);
     let error = blast("ten instances of ten, twenty times", &bomb);
