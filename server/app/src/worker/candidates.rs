@@ -121,10 +121,10 @@ fn not_loaded(plugin: &InstalledPlugin, error: LoadError) -> Failure {
 fn broken(reason: &str, message: String) -> Failure {
     Failure::Plugin {
         refusal: Refusal::new(RefusalCode::PluginFailed, message),
-        fault: PluginFault {
+        fault: Box::new(PluginFault {
             reason: reason.to_owned(),
             limit: None,
-        },
+        }),
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum Failure {
         /// For the client.
         refusal: Refusal,
         /// For programs.
-        fault: PluginFault,
+        fault: Box<PluginFault>,
     },
     /// The tool's time was used up.
     #[error("{0}")]
@@ -121,7 +121,7 @@ impl From<ConvertFailure> for Failure {
             failure if failure.is_the_hosts() => Self::may_pass("converting", failure),
             failure => Self::Plugin {
                 refusal: Refusal::new(RefusalCode::PluginFailed, message),
-                fault: fault(&failure),
+                fault: Box::new(fault(&failure)),
             },
         }
     }
@@ -151,7 +151,7 @@ pub(crate) fn ending(
     Some(match failure {
         Failure::Refused(refusal) => bad(TaskStatus::Failed, refusal.clone()),
         Failure::Plugin { refusal, fault } => Ending {
-            plugin_fault: Some(fault.clone()),
+            plugin_fault: Some(PluginFault::clone(fault)),
             ..bad(TaskStatus::Failed, refusal.clone())
         },
         Failure::TimedOut(refusal) => bad(TaskStatus::Timeout, refusal.clone()),

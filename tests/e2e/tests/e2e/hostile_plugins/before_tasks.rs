@@ -35,8 +35,8 @@ fn component(kind: &[u8], count: u32, body: &[u8]) -> Vec<u8> {
     let (mut functions, mut code) = (Vec::new(), Vec::new());
     number(count, &mut functions);
     number(count, &mut code);
+    functions.extend(vec![0; count as usize]);
     for _ in 0..count {
-        functions.push(0);
         code.extend(sized(body));
     }
     let mut module = b"\0asm\x01\0\0\0".to_vec();
