@@ -44,7 +44,11 @@ pub fn read(bytes: &[u8]) {
     }
     json(bytes, &Layout::JsonLines);
     for name in ["issue", "e", "item", "host"] {
-        check(bytes, &Layout::XmlElements(name.to_owned()), &["@id", ".", "name", "a/b/@line"]);
+        check(
+            bytes,
+            &Layout::XmlElements(name.to_owned()),
+            &["@id", ".", "name", "a/b/@line"],
+        );
         check(bytes, &Layout::XmlElements(name.to_owned()), &[]);
     }
     check(bytes, &csv(',', true), &["id", "severity"]);
@@ -53,7 +57,14 @@ pub fn read(bytes: &[u8]) {
 }
 
 fn json(bytes: &[u8], layout: &Layout) {
-    let fields = ["/id", "/check_id", "/start/line", "/locations/0", "/locations/1/uri", ""];
+    let fields = [
+        "/id",
+        "/check_id",
+        "/start/line",
+        "/locations/0",
+        "/locations/1/uri",
+        "",
+    ];
     for row in check(bytes, layout, &[]) {
         if let Some(text) = &row.values.first() {
             let text = text.as_deref().unwrap_or_default();

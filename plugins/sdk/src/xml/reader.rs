@@ -14,6 +14,9 @@ use crate::reader::{ChunkReader, Source};
 /// Where a declaration has to end: it has three short attributes.
 const DECLARATION_BYTES: usize = 512;
 
+/// At the start of a document it says that the text is UTF-8, elsewhere nothing at all.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A name in a message; honest ones are shorter.
 const NAME_BYTES: usize = 100;
 
@@ -235,7 +238,10 @@ impl<S: Source> XmlReader<S> {
 
     /// Looks at the window for the next step. What is passed over is done with.
     fn scan(&mut self, trees: &[&str]) -> Result<Scan<S::Place>, XmlError<S::Error>> {
-        let start = self.position;
+        // A mark that stands where a tokenizer begins is taken for the document's own and not counted.
+        let ahead = &self.text.window[self.position..];
+        let marks = ahead.len() - ahead.trim_start_matches(BYTE_ORDER_MARK).len();
+        let start = self.position + marks;
         let mut tokens = tokens(&self.text.window[start..]);
         loop {
             let before = start + tokens.buffer_position() as usize;

@@ -67,6 +67,21 @@ fn check(bytes: &[u8], expected: &[&str], error: Option<&str>) {
 }
 
 #[test]
+fn a_byte_order_mark_in_the_middle_is_nothing() {
+    let mark = "\u{feff}";
+    let text = format!("<scan>{mark}{mark}<item>x</item>{mark}<host/>{mark}\n<item/>{mark}é</scan>{mark}");
+    let seen = [
+        "<scan",
+        "item [x] 12+14",
+        "<host",
+        "host>",
+        "item [] 40+7",
+        "scan>",
+    ];
+    check(text.as_bytes(), &seen, None);
+}
+
+#[test]
 fn records_come_whole_and_the_envelope_in_steps() {
     check(
         b"<?xml version='1.0'?>\n<!DOCTYPE scan SYSTEM \"scan.dtd\">\n<!-- made --><scan a=\"1&amp;2\"><host/>\
