@@ -118,7 +118,10 @@ class Report:
                     if row.problem is None:
                         yield row
                     else:
-                        self.skip(row, f"cannot be read: {row.problem}")
+                        if self.skipped < TOLD_MAX:
+                            # In the reader's own words, for you; the readers of the task see where it is.
+                            host.log(LogLevel.DEBUG, f"at byte {row.at.offset}: {row.problem}")
+                        self.skip(row, "cannot be read")
             ending = reader.ending()
         if ending == records.Ending.TRUNCATED:
             self.truncate(f"`{name}` ends too early; what stands before its end was read")

@@ -108,8 +108,8 @@ impl<'host> Report<'host> {
                     cut_off = true;
                     return;
                 }
-                Err(error) => {
-                    self.skip(&format!("cannot be read: it is no JSON: {error}"), at);
+                Err(_) => {
+                    self.skip("cannot be read", at);
                     return;
                 }
             };

@@ -96,8 +96,13 @@ class Report {
     const reader = records.open(input, layout, fields);
     for (let rows = reader.next(ROWS); rows.length > 0; rows = reader.next(ROWS)) {
       for (const row of rows) {
-        if (row.problem === null) yield row;
-        else this.skip(row, `cannot be read: ${row.problem}`);
+        if (row.problem === null) {
+          yield row;
+          continue;
+        }
+        // In the reader's own words, for you; the readers of the task see where it is.
+        if (this.skipped < TOLD_MAX) host.log("debug", `at byte ${row.at.offset}: ${row.problem}`);
+        this.skip(row, "cannot be read");
       }
     }
     const ending = reader.ending();
