@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tamiz_core::plugin::Capability;
 use tamiz_core::{ScanType, text};
 
 use crate::bindings::v1::plugin as wit;
@@ -34,38 +35,6 @@ pub struct Description {
     pub options_schema: serde_json::Value,
     /// What it wants beyond conversion, each once.
     pub capabilities: BTreeSet<Capability>,
-}
-
-/// What a plugin may want beyond conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Capability {
-    /// Connections to the task's target.
-    Network,
-    /// The time.
-    Clock,
-    /// Randomness.
-    Randomness,
-}
-
-impl Capability {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Network, Self::Clock, Self::Randomness];
-
-    /// The stable word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Network => "network",
-            Self::Clock => "clock",
-            Self::Randomness => "randomness",
-        }
-    }
-
-    /// The capability of this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|capability| capability.as_str() == word)
-    }
 }
 
 /// One format that a plugin reads.
@@ -123,11 +92,10 @@ pub(crate) fn checked(from: wit::Description) -> Result<Description, PluginError
     }
     let mut capabilities = BTreeSet::new();
     for word in &from.capabilities {
-        let Some(capability) = Capability::parse(word) else {
-            let known = Capability::ALL.map(Capability::as_str).join(", ");
-            return refuse(format!("the capability {:?} is none of {known}", shown(word)));
+        match word.parse() {
+            Ok(capability) => capabilities.insert(capability),
+            Err(error) => return refuse(format!("the capability {error}")),
         };
-        capabilities.insert(capability);
     }
     let options_schema = match serde_json::from_str::<serde_json::Value>(&from.options_schema) {
         Ok(schema) if schema.is_object() => schema,

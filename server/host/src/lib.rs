@@ -55,7 +55,7 @@ mod world_0;
 
 pub use compile::{COMPILE_CHILD_SUBCOMMAND, CompileError};
 pub use compile_child::compile_child_main;
-pub use description::{Capability, Description, ReportFormat};
+pub use description::{Description, ReportFormat};
 pub use engine::{CONCURRENCY_MAX, Host, HostConfig, HostError};
 pub use failure::{ConvertFailure, PlanError, PluginError, TrapKind};
 pub use guest::World;

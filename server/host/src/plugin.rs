@@ -9,11 +9,12 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tamiz_core::limits::OPTIONS_BYTES_MAX;
+use tamiz_core::plugin::Capability;
 use tamiz_core::{Diagnostic, Finding, LogLevel};
 use wasmtime::Store;
 
 use crate::bindings::v1::plugin as wit;
-use crate::description::{self, Capability, Description};
+use crate::description::{self, Description};
 use crate::drive;
 use crate::engine::Host;
 use crate::failure::{ConvertFailure, PlanError, PluginError};

@@ -6,6 +6,7 @@
 use std::path::{Component, Path};
 
 use serde::Deserialize;
+use tamiz_core::plugin::Capability;
 
 /// The file's name, in the project's folder.
 pub const MANIFEST_FILE: &str = "tamiz-plugin.toml";
@@ -15,8 +16,6 @@ const NAME_BYTES_MAX: usize = 64;
 const VERSION_BYTES_MAX: usize = 64;
 /// Licence, homepage and description, in bytes: they are shown in one line each.
 const LABEL_BYTES_MAX: usize = 1024;
-/// What a plugin may want beyond conversion.
-pub const CAPABILITIES: [&str; 3] = ["network", "clock", "randomness"];
 
 /// Why a project's manifest does not do.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +80,7 @@ pub struct Manifest {
     /// Where to read more.
     #[serde(default)]
     pub homepage: Option<String>,
-    /// What the plugin wants beyond conversion: some of [`CAPABILITIES`].
+    /// What the plugin wants beyond conversion: some of [`Capability`].
     #[serde(default)]
     pub capabilities: Vec<String>,
 }
@@ -105,7 +104,7 @@ impl Manifest {
         let rule = "is not a file in the project, with `/` between folders";
         check("entry", &self.entry, is_inner_path(&self.entry), rule)?;
         for word in &self.capabilities {
-            let known = CAPABILITIES.contains(&word.as_str());
+            let known = word.parse::<Capability>().is_ok();
             check("capability", word, known, "is not network, clock or randomness")?;
         }
         let labels = [

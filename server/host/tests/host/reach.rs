@@ -7,9 +7,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tamiz_host::{
-    CancelFlag, Capability, ConvertFailure, Grants, NetworkGrant, Plugin, RunLimits, ScanRequest, World,
-};
+use tamiz_core::plugin::Capability;
+use tamiz_host::{CancelFlag, ConvertFailure, Grants, NetworkGrant, Plugin, RunLimits, ScanRequest, World};
 
 use crate::sink::Kept;
 use crate::world::{Run, component, host, reach, request, run, text, tight};
@@ -71,7 +70,7 @@ fn answering(address: &str) -> SocketAddr {
 #[test]
 fn a_plugin_says_which_world_it_is_of_and_what_it_wants() {
     assert_eq!((reach().world(), reach().world().as_str()), (World::V1, "1.0"));
-    assert!(reach().description().capabilities.iter().eq(&Capability::ALL));
+    assert!(reach().description().capabilities.iter().eq(Capability::ALL));
     assert!(undeclared().description().capabilities.is_empty());
     assert!(
         reach()
