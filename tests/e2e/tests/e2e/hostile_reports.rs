@@ -78,7 +78,9 @@ fn refusal(name: &str) -> String {
     let case: Value =
         serde_json::from_slice(&checkout::read(&format!("{FOLDER}/{case}.expected.json"))).unwrap();
     let error = &case["outcome"]["error"];
-    let words = error["Corrupt"]["message"].as_str().or(error["Unrecognized"].as_str());
+    let words = error["Corrupt"]["message"]
+        .as_str()
+        .or(error["Unrecognized"].as_str());
     words
         .unwrap_or_else(|| panic!("{name}: {error}"))
         .replace("`report`", &format!("`{name}`"))
