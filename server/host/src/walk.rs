@@ -83,6 +83,9 @@ impl Version {
     }
 }
 
+/// How every wasm file begins (WebAssembly Core Specification, 5.5.16).
+const WASM_MAGIC: &[u8] = b"\0asm";
+
 /// Why a component is refused without trying to compile it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "refusal", rename_all = "kebab-case")]
@@ -123,6 +126,11 @@ pub enum ComponentRefusal {
 /// [`ComponentRefusal`] names the rule.
 pub(crate) fn walk(component: &[u8]) -> Result<(), ComponentRefusal> {
     at_most("bytes", component.len() as u64, COMPONENT_BYTES_MAX as u64)?;
+    // the parser's own words for this are a table of bytes over ten lines
+    if !component.starts_with(WASM_MAGIC) {
+        let message = "it does not begin as wasm does, with `\\0asm`".to_owned();
+        return Err(ComponentRefusal::Malformed { message });
+    }
     let mut counts = Counts::default();
     for payload in Parser::new(0).parse_all(component) {
         counts.add(payload.map_err(malformed)?)?;

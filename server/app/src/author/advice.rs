@@ -17,7 +17,7 @@ pub fn meaning(import: &str) -> &'static str {
         ("wasi:clocks", _) => "capability clock; without it the clock stands still",
         ("wasi:random", _) => "capability randomness; without it the bytes are constant",
         ("wasi:filesystem", _) => "provided empty: there are no files",
-        ("wasi:cli", _) => "provided empty: no arguments, no environment, output goes nowhere",
+        ("wasi:cli", _) => "provided empty: no arguments, no environment; output becomes log lines",
         ("wasi:io", _) => "streams of the other WASI interfaces",
         _ => "not known",
     }
