@@ -206,27 +206,25 @@ fn nobody_serves(scan_type: &ScanType, known: &[ScanType]) -> Refusal {
     Refusal::new(RefusalCode::UnsupportedScanType, message).at(&["input", "scanType"])
 }
 
-/// The plugin that is asked first, loaded.
-async fn planner(plugins: &Plugins, candidates: &[InstalledPlugin]) -> Result<Arc<Plugin>, FlowError> {
-    let Some(first) = candidates.first() else {
-        return Err(FlowError::fault("choosing a plugin", "there is none"));
-    };
+async fn loaded(plugins: &Plugins, candidate: &InstalledPlugin) -> Result<Arc<Plugin>, FlowError> {
     plugins
-        .load(first.sha256, first.size_bytes)
+        .load(candidate.sha256, candidate.size_bytes)
         .await
         .map_err(|error| {
             if error.reason().is_none() {
                 return FlowError::fault("loading a plugin", error);
             }
-            let message = format!("the plugin {} {} cannot run: {error}", first.name, first.version);
+            let (name, version) = (&candidate.name, &candidate.version);
+            let message = format!("the plugin {name} {version} cannot run: {error}");
             Refusal::new(RefusalCode::PluginFailed, message)
                 .at(&["input", "scanType"])
                 .into()
         })
 }
 
-/// The plugin itself says what it scans, whether it takes the options, and which tools it would run; any
-/// of them will do. Asking it is cheap and bounded.
+/// The plugins themselves say what they scan, whether they take the options, and which tools they would
+/// run; any of them will do. One that cannot scan such a subject, because it only reads reports, leaves it
+/// to the next. Asking is cheap and bounded.
 async fn planned(
     plugins: &Plugins,
     candidates: &[InstalledPlugin],
@@ -240,28 +238,48 @@ async fn planned(
         );
         return Err(Refusal::invalid("options", rule).into());
     }
-    let plugin = planner(plugins, candidates).await?;
     let (ways, field) = ways(&order.subject);
+    let mut first_word = None;
+    for candidate in candidates {
+        let plugin = loaded(plugins, candidate).await?;
+        match planned_by(&plugin, &ways, &options).await? {
+            Ok(planned) => return Ok(planned),
+            Err(word) => first_word = first_word.or(word),
+        }
+    }
+    let scan_type = &order.scan_type;
+    let message = first_word.unwrap_or_else(|| format!("{scan_type} scans nothing of this kind"));
+    Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
+        .at(&["input", field])
+        .into())
+}
+
+/// What one plugin would do about the subject, or its first word on why it cannot.
+async fn planned_by(
+    plugin: &Arc<Plugin>,
+    ways: &[(TargetKind, String, Source)],
+    options: &str,
+) -> Result<Result<(Source, Vec<String>), Option<String>>, FlowError> {
     let mut first_word = None;
     for (kind, target, source) in ways {
         let request = ScanRequest {
             target_kind: kind.as_str().to_owned(),
-            target,
-            options: options.clone(),
+            target: target.clone(),
+            options: options.to_owned(),
         };
         let is_report = matches!(source, Source::Report { .. });
         // a capture is read as it is; tools only add to it
         let needs_tool = matches!(source, Source::Tree { .. } | Source::Target { .. });
         match ask(plugin.clone(), request).await? {
-            Ok(tools) if needs_tool => return Ok((source, tools)),
-            Ok(_) => return Ok((source, Vec::new())),
+            Ok(tools) if needs_tool => return Ok(Ok((source.clone(), tools))),
+            Ok(_) => return Ok(Ok((source.clone(), Vec::new()))),
             Err(PlanError::BadOptions { message }) => {
                 return Err(Refusal::new(RefusalCode::BadOptions, message)
                     .at(&["input", "options"])
                     .into());
             }
             // a report needs no plan
-            Err(_) if is_report => return Ok((source, Vec::new())),
+            Err(_) if is_report => return Ok(Ok((source.clone(), Vec::new()))),
             Err(PlanError::Unsupported { message }) => _ = first_word.get_or_insert(message),
             Err(PlanError::Failed(failure)) => {
                 let message = format!("the plugin made no plan: {failure}");
@@ -271,11 +289,7 @@ async fn planned(
             }
         }
     }
-    let scan_type = &order.scan_type;
-    let message = first_word.unwrap_or_else(|| format!("{scan_type} scans nothing of this kind"));
-    Err(Refusal::new(RefusalCode::UnsupportedScanType, message)
-        .at(&["input", field])
-        .into())
+    Ok(Err(first_word))
 }
 
 /// What a plugin may take the subject for, the likeliest first; and the input that says the subject.

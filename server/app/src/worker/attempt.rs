@@ -8,7 +8,8 @@ use serde_json::Value;
 use tamiz_core::progress::Phase;
 use tamiz_core::retry::Backoff;
 use tamiz_core::{
-    ArtifactId, Diagnostic, LogLevel, Refusal, ScanType, TargetKind, TaskStatus, UploadId, WorkerId,
+    ArtifactId, Diagnostic, LogLevel, Refusal, RefusalCode, ScanType, TargetKind, TaskStatus, UploadId,
+    WorkerId,
 };
 use tamiz_host::{PlanError, ScanRequest, ToolRun};
 use tamiz_store::StoreError;
@@ -336,31 +337,28 @@ async fn report(bench: &mut Bench, id: UploadId, kind: &str) -> Result<Report, F
     })
 }
 
+/// The plan of the first candidate that can scan such a target: one that only reads reports leaves it to
+/// the next.
 async fn plan(bench: &Bench, task: &Task, kind: TargetKind, target: String) -> Result<Vec<ToolRun>, Failure> {
-    let Some(planner) = bench.candidates.first() else {
-        let message = format!("no plugin serves {}", bench.scan_type);
-        return Err(Failure::refused(
-            tamiz_core::RefusalCode::UnsupportedScanType,
-            message,
-        ));
-    };
-    let plugin = candidates::load(bench, planner).await?;
-    let request = ScanRequest {
-        target_kind: kind.as_str().to_owned(),
-        target,
-        options: Value::Object(task.payload.options.clone()).to_string(),
-    };
-    match tokio::task::spawn_blocking(move || plugin.plan(&request)).await? {
-        Ok(runs) => Ok(runs),
-        Err(PlanError::BadOptions { message }) => {
-            Err(Failure::refused(tamiz_core::RefusalCode::BadOptions, message))
+    let mut first_word = None;
+    for candidate in &bench.candidates.plugins {
+        let plugin = candidates::load(bench, candidate).await?;
+        let request = ScanRequest {
+            target_kind: kind.as_str().to_owned(),
+            target: target.clone(),
+            options: Value::Object(task.payload.options.clone()).to_string(),
+        };
+        match tokio::task::spawn_blocking(move || plugin.plan(&request)).await? {
+            Ok(runs) => return Ok(runs),
+            Err(PlanError::BadOptions { message }) => {
+                return Err(Failure::refused(RefusalCode::BadOptions, message));
+            }
+            Err(PlanError::Unsupported { message }) => _ = first_word.get_or_insert(message),
+            Err(PlanError::Failed(failure)) => return Err(failure.into()),
         }
-        Err(PlanError::Unsupported { message }) => Err(Failure::refused(
-            tamiz_core::RefusalCode::UnsupportedScanType,
-            message,
-        )),
-        Err(PlanError::Failed(failure)) => Err(failure.into()),
     }
+    let message = first_word.unwrap_or_else(|| format!("no plugin serves {}", bench.scan_type));
+    Err(Failure::refused(RefusalCode::UnsupportedScanType, message))
 }
 
 /// Writes the end, whatever it is, unless the attempt lost its right to.

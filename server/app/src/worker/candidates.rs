@@ -33,12 +33,7 @@ pub(crate) struct Candidates {
 }
 
 impl Candidates {
-    /// The one that plans.
-    pub(super) fn first(&self) -> Option<&Arc<InstalledPlugin>> {
-        self.plugins.first()
-    }
-
-    /// How many conversions the tenant may have at a time.
+    /// What the plugins of the tenant may use up together.
     pub(super) const fn plan(&self) -> &LimitSet {
         &self.plan
     }
