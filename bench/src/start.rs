@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tamiz_host::{Host, HostConfig, Plugin, ScanRequest};
+use tamiz_host::{Host, HostConfig, Plugin, RunLimits, ScanRequest};
 
 use crate::{Outcome, median};
 
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
         for _ in 0..args.starts.max(1) {
             let begun = Instant::now();
             // what it answers is its own business
-            let _ = plugin.plan(&request);
+            let _ = plugin.plan(&request, &RunLimits::default());
             starts.push(begun.elapsed().as_secs_f64() * 1e6);
         }
         let middle = median(&mut starts);

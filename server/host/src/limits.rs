@@ -96,15 +96,15 @@ impl Default for RunLimits {
 }
 
 impl RunLimits {
-    /// For `describe` and `plan`, which have nothing to emit.
-    pub(crate) fn short_call() -> Self {
+    /// These, for `describe` and `plan`, which have nothing to emit.
+    pub(crate) fn of_short_call(&self) -> Self {
         Self {
-            deadline: SHORT_CALL_DEADLINE,
+            deadline: self.deadline.min(SHORT_CALL_DEADLINE),
             findings_max: 0,
             finding_bytes_max: 0,
             artifacts_max: 0,
             artifact_bytes_max: 0,
-            ..Self::default()
+            ..self.clone()
         }
     }
 }

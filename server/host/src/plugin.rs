@@ -75,7 +75,9 @@ impl Plugin {
         let guest = Guest::link(host.linker(), &component).map_err(|error| PluginError::WrongWorld {
             message: bounded(&format!("{error:#}")),
         })?;
-        let described = short_call(host, &guest, async |store| guest.describe(store).await);
+        let described = short_call(host, &guest, &RunLimits::default(), async |store| {
+            guest.describe(store).await
+        });
         Ok(Self {
             host: host.clone(),
             description: description::checked(described.map_err(PluginError::Describe)?)?,
@@ -111,14 +113,14 @@ impl Plugin {
         &self.imports
     }
 
-    /// Asks which tools are to run.
+    /// Asks which tools are to run, within `limits` and at most five seconds.
     ///
     /// # Errors
     /// [`PlanError`].
-    pub fn plan(&self, request: &ScanRequest) -> Result<Vec<ToolRun>, PlanError> {
+    pub fn plan(&self, request: &ScanRequest, limits: &RunLimits) -> Result<Vec<ToolRun>, PlanError> {
         check_options(&request.options).map_err(PlanError::Failed)?;
         let request = request.to_wit(&[]);
-        let planned = short_call(&self.host, &self.guest, async |store| {
+        let planned = short_call(&self.host, &self.guest, limits, async |store| {
             self.guest.plan(store, &request).await
         });
         match planned.map_err(PlanError::Failed)? {
@@ -158,9 +160,12 @@ impl Plugin {
             None => self.call_convert(&mut store, request.inputs, &asked),
         };
         let mut state = store.into_data();
-        let answer = state
-            .keep_output(true)
-            .map_or_else(|error| Err(state.verdict(&error)), |()| answer);
+        let printed = state.keep_output(true);
+        // too many last words are no reason beside the one that a failed run has
+        let answer = answer.and_then(|outcome| match printed {
+            Ok(()) => Ok(outcome),
+            Err(error) => Err(state.verdict(&error)),
+        });
         state.counts.memory_bytes = state.memory_bytes();
         let outcome = answer.and_then(|outcome| self.checked_outcome(&mut state, outcome));
         // what is missing is missing, however politely the guest ended
@@ -247,10 +252,11 @@ impl std::fmt::Debug for Plugin {
 fn short_call<T: Send>(
     host: &Host,
     guest: &Guest,
+    limits: &RunLimits,
     ask: impl AsyncFnOnce(&mut Store<RunState>) -> wasmtime::Result<T> + Send,
 ) -> Result<T, ConvertFailure> {
     let state = RunState::new(
-        RunLimits::short_call(),
+        limits.of_short_call(),
         Box::new(Nowhere),
         Box::new(NoServices),
         CancelFlag::new(),

@@ -81,16 +81,17 @@ impl Platform {
             cache_folder: cache.path().to_owned(),
         })
         .unwrap();
+        let allowed = PluginSettings {
+            dir: cache.path().to_owned(),
+            cache_dir: cache.path().to_owned(),
+            memory_bytes_max: 64 << 20,
+            deadline: Duration::from_secs(10),
+        };
         let state = ApiState {
             store,
             blobs: blobs.clone(),
-            plugins: Plugins::new(host, Registry::default(), blobs),
-            plugin_limits: limits::of_platform(&PluginSettings {
-                dir: cache.path().to_owned(),
-                cache_dir: cache.path().to_owned(),
-                memory_bytes_max: 64 << 20,
-                deadline: Duration::from_secs(10),
-            }),
+            plugin_limits: limits::of_platform(&allowed),
+            plugins: Plugins::new(host, Registry::default(), blobs, allowed),
             targets: TargetSettings::default(),
             settings,
             metrics: None,

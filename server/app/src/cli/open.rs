@@ -8,7 +8,7 @@ use tamiz_store::{Store, StoreConfig};
 
 use super::CliError;
 use crate::blob::BlobStore;
-use crate::config::{Config, PLANS_AT_ONCE};
+use crate::config::{Config, LOADS_AT_ONCE, PLANS_AT_ONCE};
 use crate::platform::Platform;
 use crate::plugins::Plugins;
 
@@ -52,7 +52,7 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
         tracing::warn!(%folder, "no plugin is there: nothing can be scanned; run `make plugins` or set plugin_dir");
     }
     Ok(Platform {
-        plugins: Plugins::new(host, plugins, blobs.clone()),
+        plugins: Plugins::new(host, plugins, blobs.clone(), config.plugin.clone()),
         store,
         blobs,
         config,
@@ -63,8 +63,9 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
 pub(super) fn host(config: &Config) -> Result<Host, CliError> {
     let slots = u32::try_from(config.worker.slots).unwrap_or(u32::MAX);
     let settings = HostConfig {
-        // beside the worker's slots, the API has plugins check the options of new tasks
-        concurrency: slots.saturating_add(PLANS_AT_ONCE),
+        // beside the worker's slots, the API has plugins check the options of new tasks, and each that
+        // is loaded describes itself
+        concurrency: slots.saturating_add(PLANS_AT_ONCE + LOADS_AT_ONCE),
         compiler: Path::new(THIS_PROGRAM).to_owned(),
         cache_folder: config.plugin.cache_dir.clone(),
     };

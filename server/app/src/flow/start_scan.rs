@@ -5,22 +5,23 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX, RULES_BYTES_MAX};
+use tamiz_core::plugin::LimitSet;
 use tamiz_core::text::is_storable_object;
 use tamiz_core::{
     PinnedTarget, Profile, ProjectId, Refusal, RefusalCode, ScanType, Target, TargetKind, TaskId, UploadId,
 };
-use tamiz_host::{PlanError, Plugin, ScanRequest};
+use tamiz_host::{PlanError, Plugin, RunLimits, ScanRequest};
 use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::target::TaskTarget;
 use tamiz_store::task::{self, NewTask, Payload, Source, Task};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::upload::{self, Upload};
-use tamiz_store::{Store, TenantTx, target};
+use tamiz_store::{Store, TenantTx, plan, target};
 
 use super::plan_turn::plan_turn;
 use super::{FlowError, require};
 use crate::config::TargetSettings;
-use crate::plugins::{Plugins, remembered};
+use crate::plugins::{Plugins, measures, remembered};
 use crate::target::pin;
 
 /// What a scan is of.
@@ -77,8 +78,8 @@ pub async fn start_scan(
 ) -> Result<Task, FlowError> {
     require(caller, Role::Analyst)?;
     let scan_type = check(&mut order)?;
-    let candidates = candidates(store, caller, &scan_type).await?;
-    let (source, tools) = planned(rules.plugins, &candidates, &order).await?;
+    let (candidates, plan) = candidates(store, caller, &scan_type).await?;
+    let (source, tools) = planned(rules.plugins, &candidates, plan, &order).await?;
     let pinned = match order.subject {
         Subject::Target(target) => Some(pin(target, &caller.tenant_name, rules.targets).await?),
         Subject::Upload(_) | Subject::Report(_) => None,
@@ -179,13 +180,15 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
     Ok(scan_type)
 }
 
-/// The plugins that may serve the order, the first to be asked first; never empty.
+/// The plugins that may serve the order, the first to be asked first, never none; and what the tenant may use
+/// up.
 async fn candidates(
     store: &Store,
     caller: &Caller,
     scan_type: &ScanType,
-) -> Result<Vec<InstalledPlugin>, FlowError> {
+) -> Result<(Vec<InstalledPlugin>, LimitSet), FlowError> {
     let mut tx = store.begin(&caller.scope).await?;
+    let plan = plan::of_tenant(&mut tx).await?;
     let candidates = plugin::candidates(&mut tx, scan_type).await?;
     let known = if candidates.is_empty() {
         plugin::scan_types(&mut tx).await?
@@ -196,7 +199,7 @@ async fn candidates(
     if candidates.is_empty() {
         return Err(nobody_serves(scan_type, &known).into());
     }
-    Ok(candidates)
+    Ok((candidates, plan.limits))
 }
 
 fn nobody_serves(scan_type: &ScanType, known: &[ScanType]) -> Refusal {
@@ -206,14 +209,31 @@ fn nobody_serves(scan_type: &ScanType, known: &[ScanType]) -> Refusal {
     Refusal::new(RefusalCode::UnsupportedScanType, message).at(&["input", "scanType"])
 }
 
-async fn loaded(plugins: &Plugins, candidate: &InstalledPlugin) -> Result<Arc<Plugin>, FlowError> {
-    plugins
-        .load(candidate.sha256, candidate.size_bytes)
-        .await
+/// A plugin that can be asked for a plan.
+#[derive(Clone)]
+struct Planner {
+    plugin: Arc<Plugin>,
+    name: String,
+    limits: RunLimits,
+}
+
+async fn loaded(
+    plugins: &Plugins,
+    candidate: &InstalledPlugin,
+    plan: LimitSet,
+) -> Result<Planner, FlowError> {
+    let loaded = plugins.load(candidate.sha256, candidate.size_bytes).await;
+    loaded
+        .map(|plugin| Planner {
+            plugin,
+            name: candidate.name.clone(),
+            limits: plugins.limits(plan, candidate),
+        })
         .map_err(|error| {
-            if error.reason().is_none() {
+            let Some(reason) = error.reason() else {
                 return FlowError::fault("loading a plugin", error);
-            }
+            };
+            measures::not_started(&candidate.name, reason);
             let (name, version) = (&candidate.name, &candidate.version);
             let message = format!("the plugin {name} {version} cannot run: {error}");
             Refusal::new(RefusalCode::PluginFailed, message)
@@ -228,6 +248,7 @@ async fn loaded(plugins: &Plugins, candidate: &InstalledPlugin) -> Result<Arc<Pl
 async fn planned(
     plugins: &Plugins,
     candidates: &[InstalledPlugin],
+    plan: LimitSet,
     order: &ScanOrder,
 ) -> Result<(Source, Vec<String>), FlowError> {
     let options = Value::Object(order.options.clone()).to_string();
@@ -241,8 +262,8 @@ async fn planned(
     let (ways, field) = ways(&order.subject);
     let mut first_word = None;
     for candidate in candidates {
-        let plugin = loaded(plugins, candidate).await?;
-        match planned_by(&plugin, &ways, &options).await? {
+        let planner = loaded(plugins, candidate, plan).await?;
+        match planned_by(&planner, &ways, &options).await? {
             Ok(planned) => return Ok(planned),
             Err(word) => first_word = first_word.or(word),
         }
@@ -256,7 +277,7 @@ async fn planned(
 
 /// What one plugin would do about the subject, or its first word on why it cannot.
 async fn planned_by(
-    plugin: &Arc<Plugin>,
+    planner: &Planner,
     ways: &[(TargetKind, String, Source)],
     options: &str,
 ) -> Result<Result<(Source, Vec<String>), Option<String>>, FlowError> {
@@ -270,7 +291,7 @@ async fn planned_by(
         let is_report = matches!(source, Source::Report { .. });
         // a capture is read as it is; tools only add to it
         let needs_tool = matches!(source, Source::Tree { .. } | Source::Target { .. });
-        match ask(plugin.clone(), request).await? {
+        match ask(planner.clone(), request).await? {
             Ok(tools) if needs_tool => return Ok(Ok((source.clone(), tools))),
             Ok(_) => return Ok(Ok((source.clone(), Vec::new()))),
             Err(PlanError::BadOptions { message }) => {
@@ -318,14 +339,15 @@ fn ways(subject: &Subject) -> (Vec<(TargetKind, String, Source)>, &'static str) 
 }
 
 /// The names of the tools that the plugin would run, in order and each once.
-async fn ask(plugin: Arc<Plugin>, request: ScanRequest) -> Result<Result<Vec<String>, PlanError>, FlowError> {
-    let turn = plan_turn(plugin.sha256())
+async fn ask(planner: Planner, request: ScanRequest) -> Result<Result<Vec<String>, PlanError>, FlowError> {
+    let turn = plan_turn(planner.plugin.sha256())
         .await
         .map_err(|error| FlowError::fault("waiting for a plugin", error))?;
-    // the turn goes with the call, which outlives a request that is given up
+    // the turn goes with the call, which outlives a request that is given up and is counted all the same
     let plan = move || {
         let _turn = turn;
-        plugin.plan(&request)
+        let planned = planner.plugin.plan(&request, &planner.limits);
+        planned.inspect_err(|error| measures::plan_failed(&planner.name, error))
     };
     let planned = tokio::task::spawn_blocking(plan)
         .await

@@ -10,27 +10,26 @@
 //!
 //! Not here: installing (flow), and running (worker).
 
+pub(crate) mod fault;
 pub(crate) mod instances;
 pub(crate) mod limits;
 mod loaded;
 pub(crate) mod measures;
+mod passing;
 
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use tamiz_core::PluginRef;
-use tamiz_core::plugin::ComponentDigest;
-use tamiz_host::{CompileError, Host, Plugin, PluginError, Registry};
+use tamiz_core::plugin::{ComponentDigest, LimitSet};
+use tamiz_host::{Host, Plugin, PluginError, Registry, RunLimits};
 use tamiz_store::plugin::InstalledPlugin;
 use tokio::sync::Semaphore;
 
 use crate::blob::{BlobError, BlobKey, BlobStore};
+use crate::config::{LOADS_AT_ONCE, PluginSettings};
 use instances::Instances;
 use loaded::Loaded;
-
-/// Components that are fetched, and compiled if need be, at a time: each may take a child of the compiler
-/// with its memory.
-const LOADS_AT_ONCE: usize = 2;
 
 /// Why a component cannot be run.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -76,19 +75,22 @@ struct Inner {
     host: Host,
     folder: Registry,
     blobs: BlobStore,
+    settings: PluginSettings,
     loaded: Loaded,
     turns: Semaphore,
 }
 
 impl Plugins {
-    /// With what was loaded from the plugin folder; the rest comes from `blobs`.
-    pub fn new(host: Host, folder: Registry, blobs: BlobStore) -> Self {
+    /// With what was loaded from the plugin folder; the rest comes from `blobs`. No run gets more than
+    /// `settings` allow.
+    pub fn new(host: Host, folder: Registry, blobs: BlobStore, settings: PluginSettings) -> Self {
         let inner = Inner {
             host,
             folder,
             blobs,
+            settings,
             loaded: Loaded::default(),
-            turns: Semaphore::new(LOADS_AT_ONCE),
+            turns: Semaphore::new(LOADS_AT_ONCE as usize),
         };
         Self {
             inner: Arc::new(inner),
@@ -104,6 +106,15 @@ impl Plugins {
     /// The conversions that run now.
     pub(crate) const fn instances(&self) -> &Instances {
         &self.instances
+    }
+
+    /// What a call of `plugin` may use up for a tenant whose plan says `plan`.
+    pub(crate) fn limits(&self, plan: LimitSet, plugin: &InstalledPlugin) -> RunLimits {
+        let settings = &self.inner.settings;
+        let allowed = limits::of_platform(settings)
+            .tightest(plan)
+            .tightest(plugin.limits);
+        limits::of_run(settings, &allowed)
     }
 
     /// The plugin with the component `digest` of `size_bytes`.
@@ -155,7 +166,7 @@ impl Inner {
                 tracing::info!(%digest, name = plugin.description().name, "a plugin is loaded");
                 Ok(Ok(Arc::new(plugin)))
             }
-            Err(error) if passes(&error) => Err(unavailable(error)),
+            Err(error) if passing::passes(&error) => Err(unavailable(error)),
             Err(error) => {
                 tracing::error!(%digest, error = &error as &dyn std::error::Error, "plugin refused");
                 Ok(Err(Arc::new(error)))
@@ -177,19 +188,6 @@ impl Inner {
             BlobError::Damaged { what, .. } => LoadError::Damaged { message: what },
             other => unavailable(other),
         })
-    }
-}
-
-/// Whether the host may take the component when it is asked again.
-const fn passes(error: &PluginError) -> bool {
-    match error {
-        PluginError::Read { .. } => true,
-        PluginError::Compile(error) => matches!(
-            error,
-            CompileError::Io { .. } | CompileError::CacheFolder { .. } | CompileError::Timeout { .. }
-        ),
-        PluginError::Describe(failure) => failure.is_the_hosts(),
-        PluginError::WrongWorld { .. } | PluginError::Description { .. } => false,
     }
 }
 

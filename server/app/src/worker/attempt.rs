@@ -33,6 +33,7 @@ use super::workplace::Workplace;
 use crate::flow::FlowError;
 use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
 use crate::platform::Platform;
+use crate::plugins::measures;
 use crate::tool::Inventory;
 
 /// The database may be away (a restart) when an attempt begins or ends; this long it is waited for.
@@ -348,7 +349,12 @@ async fn plan(bench: &Bench, task: &Task, kind: TargetKind, target: String) -> R
             target: target.clone(),
             options: Value::Object(task.payload.options.clone()).to_string(),
         };
-        match tokio::task::spawn_blocking(move || plugin.plan(&request)).await? {
+        let (name, limits) = (candidate.name.clone(), candidates::limits_of(bench, candidate));
+        let planning = move || {
+            let planned = plugin.plan(&request, &limits);
+            planned.inspect_err(|error| measures::plan_failed(&name, error))
+        };
+        match tokio::task::spawn_blocking(planning).await? {
             Ok(runs) => return Ok(runs),
             Err(PlanError::BadOptions { message }) => {
                 return Err(Failure::refused(RefusalCode::BadOptions, message));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tamiz_core::plugin::{LimitSet, PluginState};
 use tamiz_core::{PluginFault, PluginId, Refusal, RefusalCode};
-use tamiz_host::Plugin;
+use tamiz_host::{Plugin, RunLimits};
 use tamiz_store::plan;
 use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::task::Task;
@@ -18,7 +18,7 @@ use tamiz_store::task::Task;
 use super::attempt::Bench;
 use super::failure::Failure;
 use crate::plugins::LoadError;
-use crate::plugins::limits;
+use crate::plugins::measures;
 
 /// Why a task whose plugins were all switched off fails.
 const DISABLED: &str = "plugin-disabled";
@@ -66,7 +66,7 @@ pub(super) async fn of_task(bench: &Bench, task: &Task) -> Result<Candidates, Fa
         .map(Arc::new)
         .collect();
     if enabled.is_empty() {
-        return Err(none_left(&plugins));
+        return Err(none_left(&plugins, task));
     }
     Ok(Candidates {
         plugins: enabled,
@@ -80,18 +80,14 @@ fn in_order(ids: &[PluginId], found: Vec<InstalledPlugin>) -> Vec<InstalledPlugi
     ids.iter().filter_map(|id| by_id.remove(id)).collect()
 }
 
-fn none_left(plugins: &[InstalledPlugin]) -> Failure {
-    let (reason, message) = match plugins.first() {
-        Some(plugin) => (
-            DISABLED,
-            format!("{} is disabled by the operator", called(plugin)),
-        ),
-        None => (
-            MISSING,
-            "the plugin of this task is not installed any more".to_owned(),
-        ),
-    };
-    broken(reason, message)
+fn none_left(plugins: &[InstalledPlugin], task: &Task) -> Failure {
+    if let Some(plugin) = plugins.first() {
+        let message = format!("{} is disabled by the operator", called(plugin));
+        return broken(&plugin.name, DISABLED, message);
+    }
+    let name = task.payload.plugins.first().map_or("", |plugin| &plugin.name);
+    let message = "the plugin of this task is not installed any more".to_owned();
+    broken(name, MISSING, message)
 }
 
 /// The component of `plugin`, loaded; what hinders it in the task's words.
@@ -110,10 +106,13 @@ fn not_loaded(plugin: &InstalledPlugin, error: LoadError) -> Failure {
     };
     tracing::error!(plugin = plugin.name, sha256 = %plugin.sha256,
         error = &error as &dyn std::error::Error, "a plugin cannot be loaded");
-    broken(reason, format!("{} cannot run: {error}", called(plugin)))
+    let message = format!("{} cannot run: {error}", called(plugin));
+    broken(&plugin.name, reason, message)
 }
 
-fn broken(reason: &str, message: String) -> Failure {
+/// The failure of a task whose plugin could not start, counted.
+fn broken(name: &str, reason: &'static str, message: String) -> Failure {
+    measures::not_started(name, reason);
     Failure::Plugin {
         refusal: Refusal::new(RefusalCode::PluginFailed, message),
         fault: Box::new(PluginFault {
@@ -128,8 +127,7 @@ fn called(plugin: &InstalledPlugin) -> String {
 }
 
 /// What a run of `plugin` for this task may use up.
-pub(super) fn limits_of(bench: &Bench, plugin: &InstalledPlugin) -> LimitSet {
-    limits::of_platform(&bench.platform.config.plugin)
-        .tightest(*bench.candidates.plan())
-        .tightest(plugin.limits)
+pub(super) fn limits_of(bench: &Bench, plugin: &InstalledPlugin) -> RunLimits {
+    let plan = *bench.candidates.plan();
+    bench.platform.plugins.limits(plan, plugin)
 }

@@ -27,16 +27,16 @@ use tamiz_store::secret_key;
 use super::attempt::{Bench, CAPTURE_KIND, Gaps, diagnostic};
 use super::candidates;
 use super::failure::Failure;
-use super::fault::fault;
 use super::grants;
 use super::prepare::TREE;
 use super::reporter::Reporter;
 use super::scan::{Report, keep_file};
 use super::session;
 use crate::flow::finish_attempt::AttemptResults;
+use crate::plugins::fault::fault;
 use crate::plugins::instances::{Owner, Place};
-use crate::plugins::measures::Run;
-use crate::plugins::{limits, remembered};
+use crate::plugins::measures::{self, Run};
+use crate::plugins::remembered;
 use crate::services::PluginServices;
 use crate::spool::SpoolWriter;
 
@@ -77,8 +77,7 @@ async fn run(
     spool: PathBuf,
 ) -> Result<Converted, Failure> {
     let plugin = candidates::load(bench, installed).await?;
-    let allowed = candidates::limits_of(bench, installed);
-    let limits = limits::of_run(&bench.platform.config.plugin, &allowed);
+    let limits = candidates::limits_of(bench, installed);
     let _place = place(bench, installed, limits.deadline).await?;
     let mut inputs = Vec::new();
     for report in reports {
@@ -115,17 +114,32 @@ async fn run(
 /// must have ended; whoever then has none lets others have the slot.
 async fn place(bench: &Bench, plugin: &InstalledPlugin, patience: Duration) -> Result<Place, Failure> {
     let instances = PluginLimit::InstancesMax;
+    let (of_plugin, of_tenant) = (
+        plugin.limits.get(instances),
+        bench.candidates.plan().get(instances),
+    );
     let owners = [
-        (Owner::Plugin(plugin.id), plugin.limits.get(instances)),
-        (
-            Owner::Tenant(bench.of.scope.tenant_id()),
-            bench.candidates.plan().get(instances),
-        ),
+        (Owner::Plugin(plugin.id), of_plugin),
+        (Owner::Tenant(bench.of.scope.tenant_id()), of_tenant),
     ];
-    tokio::select! {
-        place = bench.platform.plugins.instances().enter(&owners, patience) => place.ok_or(Failure::Busy),
-        () = bench.stop.token.cancelled() => Err(Failure::Stopped),
-    }
+    let place = tokio::select! {
+        place = bench.platform.plugins.instances().enter(&owners, patience) => place,
+        () = bench.stop.token.cancelled() => return Err(Failure::Stopped),
+    };
+    place.ok_or_else(|| {
+        measures::overstepped(&plugin.name, instances.as_str());
+        Failure::NoPlace(no_place(&plugin.name, of_plugin, of_tenant))
+    })
+}
+
+fn no_place(plugin: &str, of_plugin: Option<u64>, of_tenant: Option<u64>) -> String {
+    let said = [(plugin, of_plugin), ("the tenant's plan", of_tenant)];
+    let limits: Vec<String> = said
+        .iter()
+        .filter_map(|(whose, limit)| limit.map(|limit| format!("{limit} of {whose}")))
+        .collect();
+    let (limit, limits) = (PluginLimit::InstancesMax.as_str(), limits.join(", "));
+    format!("no place for a conversion became free in this worker ({limit}: {limits})")
 }
 
 /// The tenant's key, and the upload that was unpacked for the tool, if it was.

@@ -7,9 +7,9 @@ use tamiz_host::ConvertFailure;
 use tamiz_store::StoreError;
 use tamiz_store::attempt::Ending;
 
-use super::fault::fault;
 use super::stop::StopReason;
 use crate::blob::BlobError;
+use crate::plugins::fault::fault;
 
 /// Why an attempt has no full result.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,10 @@ pub(crate) enum Failure {
     /// Other work has all of this process's plugin slots: nobody's fault, and no attempt is used up.
     #[error("all plugin slots are in use")]
     Busy,
+    /// Other conversions have all places that a plugin or its tenant may have here, as these words say:
+    /// nobody's fault either.
+    #[error("{0}")]
+    NoPlace(String),
     /// The stop button was pressed.
     #[error("stopped")]
     Stopped,
@@ -161,6 +165,10 @@ pub(crate) fn ending(
                 now + BUSY_PAUSE,
                 "the worker has too much to do; trying again".to_owned(),
             )
+        },
+        Failure::NoPlace(words) => Ending {
+            counts: false,
+            ..retry_at(now + BUSY_PAUSE, format!("{words}; trying again"))
         },
         Failure::Stopped => retry_at(now, "stopped for no reason that is known".to_owned()),
         Failure::MayPass { doing, source } => {

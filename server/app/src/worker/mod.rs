@@ -17,7 +17,6 @@ mod contact;
 mod convert;
 mod crew;
 mod failure;
-mod fault;
 mod grants;
 mod leases;
 mod prepare;

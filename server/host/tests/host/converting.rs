@@ -149,11 +149,14 @@ fn the_heaviest_findings_of_a_report_fit_into_calls() {
 #[test]
 fn codeaudit_plans_a_run_of_semgrep_for_a_tree() {
     let runs = codeaudit()
-        .plan(&ScanRequest {
-            target_kind: "tree".to_owned(),
-            target: String::new(),
-            options: "{}".to_owned(),
-        })
+        .plan(
+            &ScanRequest {
+                target_kind: "tree".to_owned(),
+                target: String::new(),
+                options: "{}".to_owned(),
+            },
+            &RunLimits::default(),
+        )
         .unwrap();
     assert_eq!(runs[0].tool, "semgrep");
     assert!(!runs[0].outputs.is_empty());

@@ -176,15 +176,35 @@ fn rewinding_for_ever_ends_at_the_deadline() {
 
 #[test]
 fn a_plan_with_a_shell_is_a_wrong_answer() {
-    let planned = hostile().plan(&ScanRequest {
-        target_kind: "tree".to_owned(),
-        target: String::new(),
-        options: "{}".to_owned(),
-    });
+    let planned = hostile().plan(
+        &ScanRequest {
+            target_kind: "tree".to_owned(),
+            target: String::new(),
+            options: "{}".to_owned(),
+        },
+        &RunLimits::default(),
+    );
     assert!(
         matches!(
             &planned,
             Err(PlanError::Failed(ConvertFailure::WrongAnswer { message })) if message.contains("/bin/sh")
+        ),
+        "{planned:?}"
+    );
+}
+
+#[test]
+fn a_plan_that_never_ends_is_ended_by_the_limits_of_its_plugin() {
+    let request = ScanRequest {
+        target_kind: "tree".to_owned(),
+        target: String::new(),
+        options: r#"{"do":"loop-in-plan"}"#.to_owned(),
+    };
+    let planned = hostile().plan(&request, &limits(Duration::from_secs(1)));
+    assert!(
+        matches!(
+            planned,
+            Err(PlanError::Failed(ConvertFailure::Deadline { seconds: 1 }))
         ),
         "{planned:?}"
     );

@@ -62,11 +62,14 @@ fn check(answer: &Value, expected: &str) {
 #[test]
 fn a_plugin_of_world_0_1_answers_what_it_always_did() {
     let plugin = Plugin::load(host(), &kept("0.1/ssl.wasm")).unwrap();
-    let plan = plugin.plan(&ScanRequest {
-        target_kind: "endpoint".to_owned(),
-        target: "example.org:443".to_owned(),
-        options: "{}".to_owned(),
-    });
+    let plan = plugin.plan(
+        &ScanRequest {
+            target_kind: "endpoint".to_owned(),
+            target: "example.org:443".to_owned(),
+            options: "{}".to_owned(),
+        },
+        &RunLimits::default(),
+    );
     let report = fs::read_to_string(kept("0.1/sslscan.xml")).unwrap();
     let run = run(&plugin, request("{}", vec![text(&report)], RunLimits::default()));
     let answer = json!({

@@ -184,11 +184,14 @@ fn planned(change: impl FnOnce(&mut Crafted)) -> String {
     let mut guest = Crafted::default();
     change(&mut guest);
     let plugin = guest.loaded();
-    let planned = plugin.plan(&ScanRequest {
-        target_kind: "tree".to_owned(),
-        target: String::new(),
-        options: "{}".to_owned(),
-    });
+    let planned = plugin.plan(
+        &ScanRequest {
+            target_kind: "tree".to_owned(),
+            target: String::new(),
+            options: "{}".to_owned(),
+        },
+        &RunLimits::default(),
+    );
     match planned {
         Err(PlanError::Failed(failure)) => failure.to_string(),
         other => panic!("{other:?}"),

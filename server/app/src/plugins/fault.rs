@@ -1,4 +1,4 @@
-//! What a failed conversion says about its plugin: a stable reason, and the limit if one was overstepped.
+//! What a failed call says about its plugin: a stable reason, and the limit if one was overstepped.
 //!
 //! Limits that an operator can change have the words of `tamiz plugin limit`; those of the host alone have
 //! words of their own.
@@ -8,7 +8,7 @@ use tamiz_core::{OversteppedLimit, PluginFault};
 use tamiz_host::ConvertFailure;
 
 /// The fault behind `failure`.
-pub(super) fn fault(failure: &ConvertFailure) -> PluginFault {
+pub(crate) fn fault(failure: &ConvertFailure) -> PluginFault {
     PluginFault {
         reason: failure.code().to_owned(),
         limit: limit(failure),
