@@ -5,6 +5,7 @@ use tamiz_sdk::limits::{RECORD_BYTES, TABLE_COLUMNS};
 
 use crate::ByteSource;
 use crate::row::{Ending, Row, Step};
+use crate::values::Values;
 
 /// What is wanted of a table.
 pub(crate) struct Wanted {
@@ -107,17 +108,23 @@ impl<S: ByteSource> CsvRows<S> {
             Some(Next::Row(row)) => row,
         };
         let values = match &self.wanted.columns {
-            _ if self.wanted.whole => vec![Some(row.as_it_stands().trim_end().to_owned())],
-            Columns::Numbered(numbers) => numbers
-                .iter()
-                .map(|number| Some(row.field((*number)?)?.into_owned()))
-                .collect(),
-            Columns::Named(names) => vec![None; names.len()],
+            _ if self.wanted.whole => {
+                let mut values = Values::new(1);
+                values.put(0, Some(row.as_it_stands().trim_end().into()));
+                values
+            }
+            Columns::Numbered(numbers) => {
+                let mut values = Values::new(numbers.len());
+                for (field, number) in numbers.iter().enumerate() {
+                    if values.is_over() {
+                        break;
+                    }
+                    values.put(field, number.and_then(|number| row.field(number)));
+                }
+                values
+            }
+            Columns::Named(names) => Values::new(names.len()),
         };
-        Ok(Step::Row(Row {
-            place: row.place(),
-            values,
-            problem: None,
-        }))
+        Ok(Step::Row(Row::of(row.place(), values.finish())))
     }
 }

@@ -74,14 +74,7 @@ impl<S: ByteSource> JsonArray<S> {
 
     fn element(&mut self) -> Result<Row, Stop<S::Error>> {
         Ok(match self.reader.value(RECORD_BYTES)? {
-            Located::Whole { bytes, span } => match self.picker.pick(bytes) {
-                Ok(values) => Row {
-                    place: span,
-                    values,
-                    problem: None,
-                },
-                Err(problem) => Row::unreadable(span, problem.to_string()),
-            },
+            Located::Whole { bytes, span } => Row::of(span, self.picker.pick(bytes)),
             Located::TooLarge { span } => Row::unreadable(
                 span,
                 format!("it has more than {RECORD_BYTES} bytes, which is all that is read of one"),

@@ -83,13 +83,8 @@ impl<S: ByteSource> JsonLines<S> {
             }
             let picked = self.picker.pick(bytes);
             return Ok(match picked {
-                Ok(values) => Step::Row(Row {
-                    place,
-                    values,
-                    problem: None,
-                }),
                 Err(problem) if !has_end && problem.is_cut => Step::End(Ending::Truncated),
-                Err(problem) => Step::Row(Row::unreadable(place, problem.to_string())),
+                picked => Step::Row(Row::of(place, picked)),
             });
         }
     }

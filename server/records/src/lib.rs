@@ -9,8 +9,8 @@
 //! ```
 //!
 //! What a caller must know: this reads hostile bytes. A record costs at most [`RECORD_BYTES`] and what
-//! its parts weigh; one that cannot be read is a row with a problem; nothing recurses on the input's
-//! depth. The time is the source's business: it is asked for every 256 KiB and may refuse.
+//! its parts weigh, and its row as much again, however often a field is asked for; one that cannot be
+//! read is a row with a problem; nothing recurses on the input's depth. The time is the source's business: it is asked for every 256 KiB and may refuse.
 //!
 //! The borders of records are found by the splitters of the SDK, which plugins in Rust read with
 //! themselves. Not here: what may be asked for how often (the host), and what any record means.
@@ -22,6 +22,7 @@ mod json_lines;
 mod pick;
 mod row;
 mod scan;
+mod values;
 mod xml_elements;
 
 pub use row::{Ending, Layout, OpenError, Row};

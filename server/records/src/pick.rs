@@ -1,10 +1,13 @@
 //! Picking fields of one JSON record, without building what is not asked for.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use tamiz_sdk::json::repair;
 
 use crate::fields;
 use crate::scan::{Problem, Scan};
+use crate::values::Values;
 
 /// The fields of a record as a tree of keys.
 #[derive(Debug, Default)]
@@ -66,13 +69,15 @@ impl Picker {
     fn pick_text(&self, text: &str) -> Result<Vec<Option<String>>, Problem> {
         if self.fields == 0 {
             let record: &RawValue = serde_json::from_str(text)?;
-            return Ok(vec![Some(record.get().to_owned())]);
+            let mut values = Values::new(1);
+            values.put(0, Some(Cow::Borrowed(record.get())));
+            return Ok(values.finish()?);
         }
-        let mut values = vec![None; self.fields];
+        let mut values = Values::new(self.fields);
         let mut scan = Scan::new(text);
         self.root.pick(&mut scan, &mut values)?;
         scan.finish()?;
-        Ok(values)
+        Ok(values.finish()?)
     }
 }
 
@@ -91,7 +96,7 @@ impl Node {
     }
 
     /// Goes through the value that comes next. As deep as the deepest field, whatever the record's depth.
-    fn pick(&self, scan: &mut Scan<'_>, values: &mut [Option<String>]) -> Result<(), Problem> {
+    fn pick(&self, scan: &mut Scan<'_>, values: &mut Values) -> Result<(), Problem> {
         let start = scan.seek_value()?;
         match scan.peek() {
             Some(b'{') if !self.members.is_empty() => self.pick_members(scan, values)?,
@@ -101,15 +106,19 @@ impl Node {
         let Some((last, others)) = self.picked.split_last() else {
             return Ok(());
         };
+        // after too much the record is only gone through: one that was cut off is to be told apart
+        if values.is_over() {
+            return Ok(());
+        }
         let value = scan.text_since(start)?;
         for number in others {
-            values[*number].clone_from(&value);
+            values.put(*number, value.as_deref().map(Cow::Borrowed));
         }
-        values[*last] = value;
+        values.put(*last, value);
         Ok(())
     }
 
-    fn pick_members(&self, scan: &mut Scan<'_>, values: &mut [Option<String>]) -> Result<(), Problem> {
+    fn pick_members(&self, scan: &mut Scan<'_>, values: &mut Values) -> Result<(), Problem> {
         scan.enter();
         while let Some(key) = scan.next_key()? {
             match self.members.iter().find(|member| *member.key == *key) {
@@ -120,10 +129,12 @@ impl Node {
         Ok(())
     }
 
-    fn pick_elements(&self, scan: &mut Scan<'_>, values: &mut [Option<String>]) -> Result<(), Problem> {
+    fn pick_elements(&self, scan: &mut Scan<'_>, values: &mut Values) -> Result<(), Problem> {
         scan.enter();
-        let wanted = self.members.iter().filter_map(|member| member.index).max();
-        for number in 0..wanted.map_or(0, |last| last + 1) {
+        let Some(last) = self.members.iter().filter_map(|member| member.index).max() else {
+            return scan.leave();
+        };
+        for number in 0..=last {
             if !scan.next_element()? {
                 return Ok(());
             }
@@ -176,6 +187,15 @@ mod tests {
             &[Some("1"), Some("2")],
         );
         check(br#"{"a":1,"a":2,"0":3}"#, &["/a", "/0"], &[Some("2"), Some("3")]);
+        check(br#"{"a":1,"a":null}"#, &["/a", "/a"], &[None, None]);
+    }
+
+    #[test]
+    fn the_last_index_there_could_be_is_only_absent() {
+        let last = format!("/{}", usize::MAX);
+        check(b"[1,2]", &[&last, "/1"], &[None, Some("2")]);
+        let object = format!("{{\"{}\":1}}", usize::MAX);
+        check(object.as_bytes(), &[&last], &[Some("1")]);
     }
 
     #[test]

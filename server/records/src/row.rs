@@ -1,5 +1,7 @@
 //! What is asked for, and what comes back.
 
+use std::fmt::Display;
+
 use crate::ByteSource;
 
 /// Where the records are.
@@ -37,6 +39,18 @@ impl Row {
             place,
             values: Vec::new(),
             problem: Some(problem.into()),
+        }
+    }
+
+    /// What came of picking the record at `place`.
+    pub(crate) fn of(place: (u64, u64), picked: Result<Vec<Option<String>>, impl Display>) -> Self {
+        match picked {
+            Ok(values) => Self {
+                place,
+                values,
+                problem: None,
+            },
+            Err(problem) => Self::unreadable(place, problem.to_string()),
         }
     }
 

@@ -8,6 +8,8 @@ use std::fmt;
 use serde_json::value::RawValue;
 use tamiz_sdk::json::stream::{rest_length, value_length};
 
+use crate::values::TooMuchText;
+
 /// Why a record cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -30,6 +32,15 @@ impl From<serde_json::Error> for Problem {
         Self {
             message: format!("it is no JSON: {error}"),
             is_cut: error.is_eof(),
+        }
+    }
+}
+
+impl From<TooMuchText> for Problem {
+    fn from(error: TooMuchText) -> Self {
+        Self {
+            message: error.to_string(),
+            is_cut: false,
         }
     }
 }
@@ -137,14 +148,14 @@ impl<'record> Scan<'record> {
     }
 
     /// The value that was passed since `start`: a text decoded, nothing for null, anything else as it stands.
-    pub(crate) fn text_since(&self, start: usize) -> Result<Option<String>, Problem> {
+    pub(crate) fn text_since(&self, start: usize) -> Result<Option<Cow<'record, str>>, Problem> {
         let json = &self.text[start..self.position];
         match json.as_bytes().first() {
-            Some(b'"') => Ok(Some(unquoted(json)?.into_owned())),
+            Some(b'"') => Ok(Some(unquoted(json)?)),
             Some(b'n') => Ok(None),
             _ => {
                 serde_json::from_str::<&RawValue>(json)?;
-                Ok(Some(json.to_owned()))
+                Ok(Some(Cow::Borrowed(json)))
             }
         }
     }

@@ -276,6 +276,73 @@ fn a_record_that_is_too_large_or_too_deep_costs_itself_alone() {
     assert_eq!(cut(&rows), ["1", "!", "2"]);
 }
 
+/// A large record between two small ones: alone it fits, asked for twice it does not, for any number of
+/// fields, and what follows comes all the same.
+#[track_caller]
+fn check_bound(text: &str, layout: &Layout, once: &[&str], often: &[&str]) {
+    let (rows, ending) = read(text.as_bytes(), 256 * 1024, layout, once);
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().all(|row| row.problem.is_none()), "{layout:?}");
+    assert!(rows[1].bytes() > RECORD_BYTES - 1000);
+    assert_eq!(ending, Ending::Whole);
+    let (whole, _) = read(text.as_bytes(), 256 * 1024, layout, often);
+    assert_eq!(whole.len(), 3);
+    let problem = format!("it has fields of more than {RECORD_BYTES} bytes together");
+    assert_eq!(whole[1], Row::unreadable(rows[1].place, problem), "{layout:?}");
+    for small in [0, 2] {
+        assert_eq!(whole[small].problem, None);
+        assert_eq!(whole[small].values.len(), often.len());
+    }
+}
+
+#[test]
+fn a_record_whose_fields_are_asked_for_too_often_costs_itself_alone() {
+    let large = "x".repeat(RECORD_BYTES - 500);
+    let object = format!("{{\"a\":{{\"a\":[\"{large}\"]}}}}");
+    let array_text = format!("[{{\"a\":1}},{object},3]");
+    let lines = format!("{{\"a\":1}}\n{object}\n3\n");
+    let mut nested = vec!["", "/a", "/a/a", "/a/a/0"];
+    for (text, layout) in [(&array_text, array("")), (&lines, Layout::JsonLines)] {
+        for (once, often) in [
+            ("/a", &["/a"; 100][..]),
+            ("", &[""; 100]),
+            ("/a/a/0", &["/a/a/0"; 2]),
+            ("", &nested),
+        ] {
+            check_bound(text, &layout, &[once], often);
+        }
+        nested.reverse();
+        check_bound(text, &layout, &[], &nested);
+    }
+    let xml = format!("<r><e i=\"1\">1</e><e i=\"2\"><b/>{large}</e><e i=\"3\">3</e></r>");
+    check_bound(&xml, &elements("e"), &[".", "@i"], &["."; 100]);
+    check_bound(&xml, &elements("e"), &[], &[".", "."]);
+    let csv = format!("1,a\n\"{large}\"\"\",b\n3,c\n");
+    check_bound(&csv, &table(false), &["0", "1"], &["0"; 100]);
+    check_bound(&csv, &table(false), &[], &["0", "1", "0"]);
+}
+
+#[test]
+fn a_key_that_comes_again_and_a_record_that_was_cut_off_are_what_they_were() {
+    let half = "x".repeat(RECORD_BYTES / 3);
+    let again = format!("{{\"a\":\"{half}\",\"a\":\"{half}\"}}\n");
+    let (rows, _) = read(again.as_bytes(), 1 << 20, &Layout::JsonLines, &["/a", "/a"]);
+    assert_eq!(rows[0].problem, None);
+    let cut_off = format!("1\n{{\"a\":\"{half}\",\"b\":[");
+    let (rows, ending) = read(cut_off.as_bytes(), 1 << 20, &Layout::JsonLines, &["/a"; 100]);
+    assert_eq!((rows.len(), ending), (1, Ending::Truncated));
+}
+
+#[test]
+fn characters_that_are_replaced_count_as_what_they_become() {
+    let damaged = [&b"[\""[..], &vec![0xff; RECORD_BYTES / 2], b"\",1]"].concat();
+    for fields in [&[][..], &[""]] {
+        let (rows, ending) = read(&damaged, 1 << 20, &array(""), fields);
+        assert_eq!(cut(&rows), ["!", "1"]);
+        assert_eq!(ending, Ending::Whole);
+    }
+}
+
 #[test]
 fn an_open_never_ends_in_recursion_whatever_is_nested() {
     for (text, layout) in [

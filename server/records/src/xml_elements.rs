@@ -1,10 +1,13 @@
 //! The elements of one name in an XML document.
 
+use std::borrow::Cow;
+
 use tamiz_sdk::xml::Node;
 use tamiz_sdk::xml::stream::{Step as Found, XmlError, XmlReader};
 
 use crate::ByteSource;
 use crate::row::{Ending, Row, Step};
+use crate::values::Values;
 
 /// What is wanted of a document.
 pub(crate) struct Wanted {
@@ -67,14 +70,14 @@ fn is_name(text: &str) -> bool {
 }
 
 impl Field {
-    fn value(&self, element: Node<'_>) -> Option<String> {
+    fn value<'tree>(&self, element: Node<'tree>) -> Option<Cow<'tree, str>> {
         let node = match &self.path {
             Some(path) => element.child(path)?,
             None => element,
         };
         match &self.attribute {
-            Some(name) => node.attribute(name).map(str::to_owned),
-            None => Some(node.text().into_owned()),
+            Some(name) => node.attribute(name).map(Cow::Borrowed),
+            None => Some(node.text()),
         }
     }
 }
@@ -107,7 +110,7 @@ impl<S: ByteSource> XmlElements<S> {
             self.reader.start()?;
         }
         let name = self.wanted.name.as_str();
-        let mut row = loop {
+        let (place, mut values) = loop {
             match self.reader.step(&[name])? {
                 None => return Ok(Step::End(Ending::Whole)),
                 Some(Found::Open(_) | Found::Close(_)) => {}
@@ -115,19 +118,27 @@ impl<S: ByteSource> XmlElements<S> {
                     return Ok(Step::Row(Row::unreadable(span, format!("it {problem}"))));
                 }
                 Some(Found::Tree { node, span, .. }) => {
-                    break Row {
-                        place: span,
-                        values: self.wanted.fields.iter().map(|field| field.value(node)).collect(),
-                        problem: None,
-                    };
+                    break (span, picked(&self.wanted.fields, node));
                 }
             }
         };
         if self.wanted.fields.is_empty() {
-            row.values = vec![Some(self.reader.tree_text().to_owned())];
+            values = Values::new(1);
+            values.put(0, Some(Cow::Borrowed(self.reader.tree_text())));
         }
-        Ok(Step::Row(row))
+        Ok(Step::Row(Row::of(place, values.finish())))
     }
+}
+
+fn picked(fields: &[Field], element: Node<'_>) -> Values {
+    let mut values = Values::new(fields.len());
+    for (number, field) in fields.iter().enumerate() {
+        if values.is_over() {
+            break;
+        }
+        values.put(number, field.value(element));
+    }
+    values
 }
 
 #[cfg(test)]
