@@ -27,13 +27,44 @@ pub struct Plan {
     pub limits: LimitSet,
 }
 
+/// As it is read.
+struct PlanRow {
+    name: String,
+    memory_bytes: Option<i64>,
+    deadline_seconds: Option<i64>,
+    findings_max: Option<i64>,
+    finding_bytes_max: Option<i64>,
+    artifact_bytes_max: Option<i64>,
+    log_lines_max: Option<i64>,
+    instances_max: Option<i64>,
+}
+
+impl From<PlanRow> for Plan {
+    fn from(row: PlanRow) -> Self {
+        let limits = LimitColumns {
+            memory_bytes: row.memory_bytes,
+            deadline_seconds: row.deadline_seconds,
+            findings_max: row.findings_max,
+            finding_bytes_max: row.finding_bytes_max,
+            artifact_bytes_max: row.artifact_bytes_max,
+            log_lines_max: row.log_lines_max,
+            instances_max: row.instances_max,
+        };
+        Self {
+            name: row.name,
+            limits: limits.into(),
+        }
+    }
+}
+
 /// The plan of the transaction's own tenant. A tenant that is gone meanwhile has the plan [`STANDARD`]
 /// without limits.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn of_tenant(tx: &mut TenantTx) -> Result<Plan, StoreError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        PlanRow,
         r#"
         select p.name, p.memory_bytes, p.deadline_seconds, p.findings_max, p.finding_bytes_max,
                p.artifact_bytes_max, p.log_lines_max, p.instances_max
@@ -43,25 +74,11 @@ pub async fn of_tenant(tx: &mut TenantTx) -> Result<Plan, StoreError> {
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(row.map_or_else(
-        || Plan {
-            name: STANDARD.to_owned(),
-            limits: LimitSet::NONE,
-        },
-        |row| Plan {
-            name: row.name,
-            limits: LimitColumns {
-                memory_bytes: row.memory_bytes,
-                deadline_seconds: row.deadline_seconds,
-                findings_max: row.findings_max,
-                finding_bytes_max: row.finding_bytes_max,
-                artifact_bytes_max: row.artifact_bytes_max,
-                log_lines_max: row.log_lines_max,
-                instances_max: row.instances_max,
-            }
-            .into(),
-        },
-    ))
+    let standard = || Plan {
+        name: STANDARD.to_owned(),
+        limits: LimitSet::NONE,
+    };
+    Ok(row.map_or_else(standard, Plan::from))
 }
 
 /// All plans by name, at most [`PLANS_MAX`].
@@ -69,7 +86,8 @@ pub async fn of_tenant(tx: &mut TenantTx) -> Result<Plan, StoreError> {
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn list(tx: &mut ControlTx) -> Result<Vec<Plan>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        PlanRow,
         r#"
         select name, memory_bytes, deadline_seconds, findings_max, finding_bytes_max,
                artifact_bytes_max, log_lines_max, instances_max
@@ -79,22 +97,7 @@ pub async fn list(tx: &mut ControlTx) -> Result<Vec<Plan>, StoreError> {
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Plan {
-            name: row.name,
-            limits: LimitColumns {
-                memory_bytes: row.memory_bytes,
-                deadline_seconds: row.deadline_seconds,
-                findings_max: row.findings_max,
-                finding_bytes_max: row.finding_bytes_max,
-                artifact_bytes_max: row.artifact_bytes_max,
-                log_lines_max: row.log_lines_max,
-                instances_max: row.instances_max,
-            }
-            .into(),
-        })
-        .collect())
+    Ok(rows.into_iter().map(Plan::from).collect())
 }
 
 /// Makes the plan, or gives it other limits. The name was checked by the caller: lower-case letters,

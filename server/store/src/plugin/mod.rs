@@ -8,6 +8,7 @@
 //! Not here: the bytes (the app's blobs), and loading them (the host).
 
 pub mod bundle;
+mod choice;
 pub mod operate;
 mod row;
 
@@ -199,31 +200,8 @@ pub async fn choose(
     scan_type: &ScanType,
     plugin: Option<PluginId>,
 ) -> Result<bool, StoreError> {
-    let Some(plugin) = plugin else {
-        sqlx::query!(
-            "delete from control.plugin_choice where tenant_id = $1 and scan_type = $2",
-            tx.tenant(),
-            scan_type.as_str()
-        )
-        .execute(tx.connection())
-        .await?;
-        return Ok(true);
-    };
-    let chosen = sqlx::query!(
-        r#"
-        insert into control.plugin_choice (tenant_id, scan_type, plugin_id)
-        select $1, scan_type, id from control.plugin
-        where id = $2 and scan_type = $3 and state = 'active' and (tenant_id is null or tenant_id = $1)
-        on conflict on constraint plugin_choice_key do update
-            set plugin_id = excluded.plugin_id, chosen_at = now()
-        "#,
-        tx.tenant(),
-        plugin.uuid(),
-        scan_type.as_str()
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(chosen.rows_affected() == 1)
+    let tenant = tx.tenant();
+    choice::put(tx.connection(), Some(tenant), scan_type, plugin).await
 }
 
 async fn read(tx: &mut TenantTx, wanted: Wanted<'_>) -> Result<Vec<InstalledPlugin>, StoreError> {
