@@ -4,6 +4,8 @@
 //! then never waits, and no fiber is made. With WASI among the imports it may wait, so it runs as
 //! async code under the run's deadline (see [`crate::drive`]).
 
+use std::fmt;
+
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentNamedList, Lift, Linker, Lower, Resource, TypedFunc};
 
@@ -28,22 +30,18 @@ macro_rules! ask {
     }};
 }
 
-/// The component's world, `tamiz:scanner@` this.
+/// The component's world: `tamiz:scanner@` this, as its export says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum World {
-    /// 0.1
-    V0,
-    /// 1.0
-    V1,
+pub struct World {
+    /// 0 or 1: the shape of the contract.
+    pub major: u32,
+    /// What the component may know beyond the first of its shape; the host provides what it knows itself.
+    pub minor: u32,
 }
 
-impl World {
-    /// The major and minor version.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::V0 => "0.1",
-            Self::V1 => "1.0",
-        }
+impl fmt::Display for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.major, self.minor)
     }
 }
 
@@ -51,6 +49,7 @@ impl World {
 #[derive(Clone)]
 pub(crate) struct Guest {
     exports: Exports,
+    world: World,
     /// Some of its imports may wait.
     waits: bool,
 }
@@ -79,18 +78,20 @@ impl Guest {
             .find_map(|(name, _)| world_of(name))
             .ok_or_else(|| wasmtime::Error::msg("it exports no tamiz:scanner/plugin of world 0.1 or 1"))?;
         let pre = linker.instantiate_pre(component)?;
-        let exports = match world {
-            World::V0 => Exports::V0(v0::ScannerPre::new(pre)?),
-            World::V1 => Exports::V1(v1::ScannerPre::new(pre)?),
+        let exports = if world.major == 0 {
+            Exports::V0(v0::ScannerPre::new(pre)?)
+        } else {
+            Exports::V1(v1::ScannerPre::new(pre)?)
         };
-        Ok(Self { exports, waits })
+        Ok(Self {
+            exports,
+            world,
+            waits,
+        })
     }
 
     pub(crate) const fn world(&self) -> World {
-        match &self.exports {
-            Exports::V0(_) => World::V0,
-            Exports::V1(_) => World::V1,
-        }
+        self.world
     }
 
     /// Whether calls have to run as async code.
@@ -151,12 +152,16 @@ impl Guest {
     }
 }
 
-/// The world whose exports this is.
+/// The world whose exports this is: 0.1, or 1 and whatever minor version.
 fn world_of(export: &str) -> Option<World> {
     let version = export.strip_prefix("tamiz:scanner/plugin@")?;
-    [(World::V0, "0.1."), (World::V1, "1.")]
-        .into_iter()
-        .find_map(|(world, prefix)| version.starts_with(prefix).then_some(world))
+    let (major, rest) = version.split_once('.')?;
+    let (minor, _) = rest.split_once('.')?;
+    let world = World {
+        major: major.parse().ok()?,
+        minor: minor.parse().ok()?,
+    };
+    matches!(world, World { major: 0, minor: 1 } | World { major: 1, .. }).then_some(world)
 }
 
 impl From<v0::plugin::ConvertError> for ConvertError {

@@ -194,7 +194,7 @@ fn about(plugin: &Plugin) -> About {
     About {
         name: about.name.clone(),
         version: about.version.clone(),
-        world: plugin.world().as_str().to_owned(),
+        world: plugin.world().to_string(),
         scan_type: about.scan_type.to_string(),
         formats: formats.collect(),
         capabilities: about

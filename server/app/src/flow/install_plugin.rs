@@ -146,7 +146,7 @@ impl Facts {
         Self {
             digest,
             size_bytes: plugin.size_bytes(),
-            world: plugin.world().as_str().to_owned(),
+            world: plugin.world().to_string(),
             formats: formats.collect(),
             wanted: wanted.collect(),
             description,

@@ -178,3 +178,20 @@ fn the_honest_guest_is_honest() {
     );
     assert_eq!(run.outcome.unwrap().format, "crafted-json");
 }
+
+#[test]
+fn a_guest_of_a_later_minor_version_runs_and_says_which() {
+    let later = Crafted {
+        world: vec![("tamiz:scanner@1.0.0", "tamiz:scanner@1.1.0")],
+        plugin: "tamiz:scanner/plugin@1.1.0",
+        ..Crafted::default()
+    };
+    let plugin = later.loaded();
+    assert_eq!(plugin.world().to_string(), "1.1");
+    let run = crate::world::run(
+        &plugin,
+        crate::world::request("{}", vec![], crate::world::tight()),
+    );
+    assert_eq!(run.outcome.unwrap().format, "crafted-json");
+    assert_eq!(Crafted::default().loaded().world().to_string(), "1.0");
+}
