@@ -1,12 +1,10 @@
-//! The plugins of this process by scan type.
+//! The plugins of one folder, by name.
 //!
 //! Not here: versions, zones and promotion; which folders hold trusted plugins is the caller's choice.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use tamiz_core::ScanType;
 
 use crate::engine::Host;
 use crate::failure::PluginError;
@@ -90,14 +88,6 @@ impl Registry {
         self.plugins
             .iter()
             .find(|plugin| plugin.description().name == name)
-    }
-
-    /// The plugins of one scan type, in the order in which they are asked: each may answer
-    /// `Unrecognized`, then the next one is tried.
-    pub fn for_scan_type(&self, scan_type: &ScanType) -> impl Iterator<Item = &Arc<Plugin>> {
-        self.plugins
-            .iter()
-            .filter(move |plugin| plugin.description().scan_type == *scan_type)
     }
 }
 

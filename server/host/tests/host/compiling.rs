@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use tamiz_core::ScanType;
 use tamiz_host::{CompileError, Host, HostConfig, Input, Plugin, PluginError, Registry};
 
 use crate::world::{component, host, request, run, start, text, tight};
@@ -168,16 +167,6 @@ fn a_folder_of_plugins_is_a_registry_and_what_is_no_plugin_is_listed() {
         .collect();
     assert_eq!(names, ["codeaudit", "hostile"]);
     assert_eq!(registry.refused().len(), 2);
-    assert_eq!(
-        registry
-            .for_scan_type(&ScanType::parse("codeaudit").unwrap())
-            .count(),
-        2
-    );
-    assert_eq!(
-        registry.for_scan_type(&ScanType::parse("web").unwrap()).count(),
-        0
-    );
     for plugin in registry.plugins() {
         assert!(
             plugin
