@@ -1,7 +1,7 @@
 //! The plugin host: bytes in, core types out. The only crate that names wasmtime.
 //!
 //! A plugin is a wasm component that exports the `plugin` interface of one of the worlds of `wit/`
-//! (0.1 and 1.0) and imports nothing but `tamiz:scanner` and an empty WASI. The way of one conversion:
+//! (0.1 and 1.0) and imports nothing but `tamiz:scanner` and WASI: empty, or as granted. One conversion:
 //!
 //! ```text
 //! Host::start(HostConfig)            one engine per process: pools, epoch ticks every 10 ms

@@ -44,8 +44,8 @@ pub struct RunArgs {
     /// The reports, all of one tool's run; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// The plugin: a name of `tamiz plugin list` or a component's file; otherwise whichever
-    /// recognises the report
+    /// The plugin: a name of `tamiz plugin list --folder` or a component's file; otherwise
+    /// whichever recognises the report
     #[arg(long, value_name = "NAME|FILE")]
     plugin: Option<String>,
     /// Options for the plugin
