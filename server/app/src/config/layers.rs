@@ -356,7 +356,7 @@ mod tests {
             "unknown key `lease_second` (tamiz.toml:1): did you mean `lease_seconds`?",
             "unknown key `data-dir` (flag --set data-dir): did you mean `data_dir`?",
             "listen = \"nowhere\" (environment TAMIZ_LISTEN): must be an address such as 127.0.0.1:8600",
-            "worker_slots = \"0\" (tamiz.toml:2): must be a whole number from 1 to 248",
+            "worker_slots = \"0\" (tamiz.toml:2): must be a whole number from 1 to 246",
             "log_format (tamiz.toml:3): must be a string",
             "database_url = \"***\" (flag --set database_url): must be a URL such as",
         ] {

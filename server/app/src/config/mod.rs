@@ -17,7 +17,7 @@ mod value;
 
 pub use check::render;
 pub use layers::{ConfigError, Flag, Loaded, Problem, Sources};
-pub use reader::PLANS_AT_ONCE;
+pub use reader::{LOADS_AT_ONCE, PLANS_AT_ONCE};
 pub use target::{NetworkAllowance, TargetSettings};
 pub use typed::{
     ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,

@@ -26,9 +26,12 @@ const BLOB_SCHEMES: &[&str] = &[
 /// New scans that plugins check at a time, beside the worker's slots. A check takes milliseconds, and a
 /// burst of orders must not take the plugins from running scans.
 pub const PLANS_AT_ONCE: u32 = 8;
+/// Components that are fetched, compiled if need be, and asked for their description at a time: each may
+/// take a child of the compiler with its memory.
+pub const LOADS_AT_ONCE: u32 = 2;
 /// Each slot may call a plugin at any time, and the host has address space for so many calls; some of
-/// them are the API's.
-pub(super) const SLOTS_MAX: u64 = (tamiz_host::CONCURRENCY_MAX - PLANS_AT_ONCE) as u64;
+/// them are the API's, and some are loads.
+pub(super) const SLOTS_MAX: u64 = (tamiz_host::CONCURRENCY_MAX - PLANS_AT_ONCE - LOADS_AT_ONCE) as u64;
 
 /// Standard introspection queries are about 15 deep; a smaller limit breaks every GraphQL tool.
 const GRAPHQL_DEPTH_MIN: u64 = 15;

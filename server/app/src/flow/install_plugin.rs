@@ -2,18 +2,18 @@
 //!
 //! The order is that of the checks' cost: size, then the host (compiled in its child, described), then the
 //! bytes into the blob store, then the row. A crash in between leaves bytes that no row names, never a row
-//! without its bytes. The same component again answers the row that is there.
+//! without its bytes. The same component again answers the row that is there, and repairs its bytes.
 //!
 //! Not here: where the bytes come from and who signed them (the command line, `oci`), what an operator
 //! grants (see [`tamiz_store::plugin::operate`]), and the plugins of the server's folder ([`super::bundle_plugins`]).
 
 use bytes::Bytes;
-use tamiz_core::plugin::{ComponentDigest, PluginState};
+use tamiz_core::plugin::ComponentDigest;
 use tamiz_core::{PluginId, TenantId};
 use tamiz_host::{Host, Plugin, PluginError};
 use tamiz_store::plugin::operate::{self, Installed, NewPlugin};
 use tamiz_store::plugin::{InstalledPlugin, PluginFormat};
-use tamiz_store::{Store, StoreError};
+use tamiz_store::{ControlTx, Store, StoreError};
 
 use crate::blob::{BlobError, BlobKey, BlobStore};
 use crate::oci::COMPONENT_BYTES_MAX;
@@ -36,7 +36,7 @@ pub struct InstallOrder {
 pub struct InstallAnswer {
     /// The row.
     pub plugin: InstalledPlugin,
-    /// It was installed before; nothing changed.
+    /// It was installed before.
     pub was_there: bool,
 }
 
@@ -76,7 +76,7 @@ pub enum InstallError {
     /// A thread of ours died.
     #[error("the component could not be checked")]
     Check(#[source] tokio::task::JoinError),
-    /// The row is gone again, or there are more rows than are read.
+    /// The row is gone again.
     #[error("the installed plugin is not found again")]
     Gone,
 }
@@ -104,17 +104,15 @@ pub async fn install_plugin(
     let facts = check(host, component.clone()).await?;
     let row = facts.row(tenant, &origin, signed_by.as_deref());
     refuse_taken(store, &row).await?;
-    store_bytes(blobs, component, row.sha256).await?;
+    // whatever lies there already: installing again is how damaged bytes are repaired
+    blobs.put_plugin(component).await?;
     let mut tx = store.begin_control().await?;
     let (id, was_there) = match operate::install(&mut tx, &row).await? {
         Installed::Fresh(id) | Installed::Revived(id) => (id, false),
         Installed::AlreadyThere(id) => (id, true),
-        Installed::VersionTaken(other) => return Err(taken(&row, other, &operate::list(&mut tx).await?)),
+        Installed::VersionTaken(other) => return Err(taken(&mut tx, &row, other).await?),
     };
-    let plugin = operate::list(&mut tx)
-        .await?
-        .into_iter()
-        .find(|plugin| plugin.id == id);
+    let plugin = operate::by_id(&mut tx, id).await?;
     tx.commit().await?;
     Ok(InstallAnswer {
         plugin: plugin.ok_or(InstallError::Gone)?,
@@ -190,20 +188,17 @@ async fn check(host: &Host, component: Bytes) -> Result<Facts, InstallError> {
 /// Before the bytes are stored, so that a refusal leaves nothing behind; the row's own check decides.
 async fn refuse_taken(store: &Store, row: &NewPlugin<'_>) -> Result<(), InstallError> {
     let mut tx = store.begin_control().await?;
-    let plugins = operate::list(&mut tx).await?;
-    let holder = plugins.iter().find(|plugin| {
-        plugin.tenant == row.tenant
-            && plugin.state != PluginState::Retired
-            && (plugin.name.as_str(), plugin.version.as_str()) == (row.name, row.version)
-    });
-    match holder {
-        Some(other) if other.sha256 != row.sha256 => Err(taken(row, other.id, &plugins)),
-        _ => Ok(()),
+    let Some(other) = operate::with_version(&mut tx, row.tenant, row.name, row.version).await? else {
+        return Ok(());
+    };
+    match operate::by_id(&mut tx, other).await? {
+        Some(holder) if holder.sha256 == row.sha256 => Ok(()),
+        _ => Err(taken(&mut tx, row, other).await?),
     }
 }
 
-fn taken(row: &NewPlugin<'_>, other: PluginId, plugins: &[InstalledPlugin]) -> InstallError {
-    match plugins.iter().find(|plugin| plugin.id == other) {
+async fn taken(tx: &mut ControlTx, row: &NewPlugin<'_>, other: PluginId) -> Result<InstallError, StoreError> {
+    Ok(match operate::by_id(tx, other).await? {
         Some(holder) => InstallError::VersionTaken {
             name: row.name.to_owned(),
             version: row.version.to_owned(),
@@ -211,10 +206,10 @@ fn taken(row: &NewPlugin<'_>, other: PluginId, plugins: &[InstalledPlugin]) -> I
             digest: holder.sha256,
         },
         None => InstallError::Gone,
-    }
+    })
 }
 
-/// Nothing is written when the bytes lie there already.
+/// For each start: nothing is written when as many bytes lie there already.
 pub(super) async fn store_bytes(
     blobs: &BlobStore,
     component: Bytes,

@@ -29,9 +29,7 @@ pub(super) fn passes(error: &PluginError) -> bool {
 fn compiling_passes(error: &CompileError) -> bool {
     match error {
         CompileError::Io { .. } | CompileError::CacheFolder { .. } | CompileError::Timeout { .. } => true,
-        CompileError::UsedUp { signal } => {
-            FROM_OUTSIDE.map(Signal::as_raw).contains(signal)
-        }
+        CompileError::UsedUp { signal } => FROM_OUTSIDE.map(Signal::as_raw).contains(signal),
         // a refusal would have been written down: the system did not let the child do its work
         CompileError::Child { status, .. } => status.code() != Some(PANIC_STATUS),
         CompileError::Refused(_) | CompileError::Invalid { .. } => false,

@@ -116,13 +116,14 @@ async fn predecessors(
     name: &str,
     digest: ComponentDigest,
 ) -> Result<Vec<InstalledPlugin>, StoreError> {
-    let rows = super::row::read(tx.connection(), None, &Wanted::default()).await?;
-    let older = rows.into_iter().filter(|plugin| {
-        plugin.tenant.is_none()
-            && plugin.source == PluginSource::Bundled
-            && plugin.state != PluginState::Retired
-            && plugin.name == name
-            && plugin.sha256 != digest
-    });
-    Ok(older.collect())
+    let wanted = Wanted {
+        owner: Some(None),
+        name: Some(name),
+        source: Some(PluginSource::Bundled),
+        not_retired: true,
+        ..Wanted::default()
+    };
+    let mut older = super::row::read(tx.connection(), None, &wanted).await?;
+    older.retain(|plugin| plugin.sha256 != digest);
+    Ok(older)
 }

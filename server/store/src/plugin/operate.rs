@@ -9,8 +9,8 @@ use serde_json::Value;
 use tamiz_core::plugin::{Capability, ComponentDigest, LimitSet, PluginSource, PluginState};
 use tamiz_core::{PluginId, ScanType, TenantId};
 
-use super::PLUGINS_READ_MAX;
-use super::row::{self, InstalledPlugin, LimitColumns, PluginFormat, Wanted};
+use super::row::{self, InstalledPlugin, LimitColumns, Meant, PluginFormat, Wanted};
+use super::{PLUGINS_READ_MAX, choice};
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 
@@ -89,7 +89,9 @@ pub struct ChoiceFor {
 pub async fn install(tx: &mut ControlTx, new: &NewPlugin<'_>) -> Result<Installed, StoreError> {
     take_turn(tx).await?;
     let there = by_digest(tx, new.tenant, new.sha256).await?;
-    if let Some(there) = there.filter(|there| there.state != PluginState::Retired) {
+    if let Some(there) = &there
+        && there.state != PluginState::Retired
+    {
         if let Some(key) = new.signed_by {
             sqlx::query!(
                 "update control.plugin set signed_by = $2 where id = $1",
@@ -104,8 +106,17 @@ pub async fn install(tx: &mut ControlTx, new: &NewPlugin<'_>) -> Result<Installe
     if let Some(other) = with_version(tx, new.tenant, new.name, new.version).await? {
         return Ok(Installed::VersionTaken(other));
     }
-    if let Some(there) = by_digest(tx, new.tenant, new.sha256).await? {
+    if let Some(there) = there {
         revive(tx, there.id).await?;
+        // what was known of the earlier bytes' way here says nothing about this one
+        sqlx::query!(
+            "update control.plugin set origin = $2, signed_by = $3 where id = $1",
+            there.id.uuid(),
+            new.origin,
+            new.signed_by
+        )
+        .execute(tx.connection())
+        .await?;
         return Ok(Installed::Revived(there.id));
     }
     let id = insert(
@@ -125,6 +136,23 @@ pub async fn install(tx: &mut ControlTx, new: &NewPlugin<'_>) -> Result<Installe
 /// [`StoreError`] when the database cannot be read.
 pub async fn list(tx: &mut ControlTx) -> Result<Vec<InstalledPlugin>, StoreError> {
     row::read(tx.connection(), None, &Wanted::default()).await
+}
+
+/// The plugins that people may mean by `name`, which is `NAME` or `NAME@VERSION`, or by `prefix`, the
+/// beginning of an id or digest in small letters; newest first, at most [`PLUGINS_READ_MAX`].
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn named(
+    tx: &mut ControlTx,
+    name: &str,
+    prefix: Option<&str>,
+) -> Result<Vec<InstalledPlugin>, StoreError> {
+    let wanted = Wanted {
+        meant: Some(Meant { name, prefix }),
+        ..Wanted::default()
+    };
+    row::read(tx.connection(), None, &wanted).await
 }
 
 /// All choices, at most [`PLUGINS_READ_MAX`].
@@ -225,32 +253,7 @@ pub async fn choose_for(
     scan_type: &ScanType,
     plugin: Option<PluginId>,
 ) -> Result<bool, StoreError> {
-    let tenant = tenant.map(TenantId::uuid);
-    let Some(plugin) = plugin else {
-        sqlx::query!(
-            "delete from control.plugin_choice where tenant_id is not distinct from $1 and scan_type = $2",
-            tenant,
-            scan_type.as_str()
-        )
-        .execute(tx.connection())
-        .await?;
-        return Ok(true);
-    };
-    let chosen = sqlx::query!(
-        r#"
-        insert into control.plugin_choice (tenant_id, scan_type, plugin_id)
-        select $1, scan_type, id from control.plugin
-        where id = $2 and scan_type = $3 and state = 'active' and (tenant_id is null or tenant_id = $1)
-        on conflict on constraint plugin_choice_key do update
-            set plugin_id = excluded.plugin_id, chosen_at = now()
-        "#,
-        tenant,
-        plugin.uuid(),
-        scan_type.as_str()
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(chosen.rows_affected() == 1)
+    choice::put(tx.connection(), tenant.map(TenantId::uuid), scan_type, plugin).await
 }
 
 /// Gives a plugin its own limits, all at once; `false` when there is no such plugin.
@@ -286,7 +289,11 @@ pub(super) async fn take_turn(tx: &mut ControlTx) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn by_id(tx: &mut ControlTx, id: PluginId) -> Result<Option<InstalledPlugin>, StoreError> {
+/// One plugin, whoever owns it.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn by_id(tx: &mut ControlTx, id: PluginId) -> Result<Option<InstalledPlugin>, StoreError> {
     let ids = [id.uuid()];
     let wanted = Wanted {
         ids: Some(&ids),
@@ -302,15 +309,18 @@ pub(super) async fn by_digest(
 ) -> Result<Option<InstalledPlugin>, StoreError> {
     let digests = [digest.bytes().to_vec()];
     let wanted = Wanted {
+        owner: Some(tenant),
         digests: Some(&digests),
         ..Wanted::default()
     };
-    let rows = row::read(tx.connection(), None, &wanted).await?;
-    Ok(rows.into_iter().find(|plugin| plugin.tenant == tenant))
+    Ok(row::read(tx.connection(), None, &wanted).await?.pop())
 }
 
 /// The plugin that holds a name and version; a retired one does not.
-pub(super) async fn with_version(
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn with_version(
     tx: &mut ControlTx,
     tenant: Option<TenantId>,
     name: &str,

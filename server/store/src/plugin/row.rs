@@ -85,23 +85,45 @@ impl InstalledPlugin {
     }
 }
 
-/// Which rows; what is not said does not matter.
+/// Which rows; what is not said does not matter. What is said is asked of the database, so that
+/// [`PLUGINS_READ_MAX`] cuts what is wanted and not what is passed over.
 pub(super) struct Wanted<'a> {
+    /// Of exactly this owner; the inner `None` is the platform.
+    pub(super) owner: Option<Option<TenantId>>,
     pub(super) ids: Option<&'a [Uuid]>,
     pub(super) digests: Option<&'a [Vec<u8>]>,
     pub(super) scan_type: Option<&'a ScanType>,
+    pub(super) name: Option<&'a str>,
+    pub(super) meant: Option<Meant<'a>>,
+    pub(super) source: Option<PluginSource>,
     pub(super) state: Option<PluginState>,
+    /// Those that are retired are not wanted.
+    pub(super) not_retired: bool,
     pub(super) before: Option<PluginId>,
     pub(super) rows_max: i64,
+}
+
+/// Plugins as people name them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meant<'a> {
+    /// `NAME` or `NAME@VERSION`.
+    pub(super) name: &'a str,
+    /// The beginning of an id or digest, in small letters.
+    pub(super) prefix: Option<&'a str>,
 }
 
 impl Default for Wanted<'_> {
     fn default() -> Self {
         Self {
+            owner: None,
             ids: None,
             digests: None,
             scan_type: None,
+            name: None,
+            meant: None,
+            source: None,
             state: None,
+            not_retired: false,
             before: None,
             rows_max: PLUGINS_READ_MAX,
         }
@@ -134,6 +156,12 @@ pub(super) async fn read(
           and ($4::text is null or p.scan_type = $4)
           and ($5::text is null or p.state = $5)
           and ($6::uuid is null or p.id < $6)
+          and (not $8::boolean or p.tenant_id is not distinct from $9::uuid)
+          and ($10::text is null or p.name = $10)
+          and ($11::text is null or p.source = $11)
+          and (not $12::boolean or p.state <> 'retired')
+          and ($13::text is null or p.name = $13 or p.name || '@' || p.version = $13
+               or starts_with(p.id::text, $14::text) or starts_with(encode(p.sha256, 'hex'), $14))
         order by p.id desc limit $7
         "#,
         tenant,
@@ -142,7 +170,14 @@ pub(super) async fn read(
         wanted.scan_type.map(ScanType::as_str),
         wanted.state.map(PluginState::as_str),
         wanted.before.map(PluginId::uuid),
-        wanted.rows_max
+        wanted.rows_max,
+        wanted.owner.is_some(),
+        wanted.owner.flatten().map(TenantId::uuid),
+        wanted.name,
+        wanted.source.map(PluginSource::as_str),
+        wanted.not_retired,
+        wanted.meant.map(|meant| meant.name),
+        wanted.meant.and_then(|meant| meant.prefix)
     )
     .fetch_all(connection)
     .await?;

@@ -19,7 +19,9 @@ const PREFIX_CHARACTERS_MIN: usize = 4;
 /// # Errors
 /// [`CliError::Failed`] when there is none, or more than one; then they are listed.
 pub(super) async fn find(tx: &mut ControlTx, name: &str) -> Result<InstalledPlugin, CliError> {
-    let plugins = operate::list(tx).await.map_err(away)?;
+    let plugins = operate::named(tx, name, prefix(name).as_deref())
+        .await
+        .map_err(away)?;
     pick(plugins, name)
 }
 
@@ -48,10 +50,15 @@ fn pick(plugins: Vec<InstalledPlugin>, name: &str) -> Result<InstalledPlugin, Cl
 }
 
 fn is_meant(plugin: &InstalledPlugin, name: &str) -> bool {
-    let prefix = name.to_ascii_lowercase();
-    let begins = name.len() >= PREFIX_CHARACTERS_MIN
-        && (plugin.id.to_string().starts_with(&prefix) || plugin.sha256.to_string().starts_with(&prefix));
+    let begins = prefix(name).is_some_and(|prefix| {
+        plugin.id.to_string().starts_with(&prefix) || plugin.sha256.to_string().starts_with(&prefix)
+    });
     begins || plugin.name == name || name.split_once('@') == Some((&plugin.name, &plugin.version))
+}
+
+/// The name as the beginning of an id or digest, if it is long enough for one.
+fn prefix(name: &str) -> Option<String> {
+    (name.len() >= PREFIX_CHARACTERS_MIN).then(|| name.to_ascii_lowercase())
 }
 
 /// A plugin in a sentence: `clippy 1.0.0 (plugin 0192…)`.
