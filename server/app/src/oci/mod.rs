@@ -3,8 +3,8 @@
 //! The layout is the one that `wkg` reads and writes: an image manifest with a config of
 //! `application/vnd.wasm.config.v0+json` and one layer `application/wasm`, the component itself.
 //! Signatures are Ed25519 and lie where cosign keeps them: under the tag `sha256-DIGEST.sig`, as
-//! simple-signing payloads. [`push`] and [`pull`] are the two ways, [`pull_verified`] the one that
-//! installing takes.
+//! simple-signing payloads. [`push`] and [`pull_verified`] are the two ways; without keys the second asks
+//! for no signature.
 //!
 //! What a caller must know:
 //! - Everything that a registry says is hostile: sizes are checked before and while reading, every byte

@@ -18,6 +18,11 @@ use super::*;
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
+/// What `wkg` pushed; see the README beside it.
+const WKG_COMPONENT: &[u8] = include_bytes!("../../../../tests/fixtures/oci/component.wasm");
+const WKG_CONFIG: &[u8] = include_bytes!("../../../../tests/fixtures/oci/config.json");
+const WKG_MANIFEST: &[u8] = include_bytes!("../../../../tests/fixtures/oci/manifest.json");
+
 type Answers = HashMap<String, Box<dyn Fn() -> Response<Body> + Send>>;
 
 /// What it has, by path below `/v2/team/x/`, and what was asked for.
@@ -110,6 +115,50 @@ async fn an_honest_artifact_is_pulled() {
     );
     assert!(pulled.reference.to_string().ends_with(&pulled.manifest_digest));
     assert_eq!(pulled.signed_by, None);
+}
+
+#[tokio::test]
+async fn an_artifact_of_wkg_is_pulled() {
+    let liar = Liar::default();
+    liar.put_blob(WKG_CONFIG);
+    liar.put_blob(WKG_COMPONENT);
+    liar.put_bytes("manifests/1", WKG_MANIFEST);
+    let reference = format!("{}/team/x:1", liar.start().await);
+    let pulled = pull_verified(&reference.parse().unwrap(), &nobody(), None)
+        .await
+        .unwrap();
+    assert_eq!(pulled.bytes, WKG_COMPONENT);
+    assert_eq!(pulled.manifest_digest, digest_of(WKG_MANIFEST));
+}
+
+#[test]
+fn what_is_written_is_what_wkg_writes_of_the_same_component() {
+    let about = About {
+        title: "component".to_owned(),
+        version: "1.0.0".to_owned(),
+        ..About::default()
+    };
+    let ours = Artifact::new(WKG_COMPONENT.to_vec(), &about).unwrap();
+    let read = |bytes: &[u8]| -> Value { serde_json::from_slice(bytes).unwrap() };
+
+    let (mut config, mut wkg_config) = (read(&ours.config), read(WKG_CONFIG));
+    for config in [&mut config, &mut wkg_config] {
+        let created = config.as_object_mut().unwrap().remove("created");
+        assert!(created.is_some_and(|created| created.is_string()));
+    }
+    assert_eq!(config, wkg_config);
+
+    // Only the config's digest and size, because of its date, and our title differ.
+    let (mut manifest, wkg_manifest) = (read(&ours.manifest), read(WKG_MANIFEST));
+    assert_eq!(manifest["config"], json!(describe(CONFIG_TYPE, &ours.config)));
+    manifest["config"] = wkg_manifest["config"].clone();
+    let title = manifest["annotations"]
+        .as_object_mut()
+        .unwrap()
+        .remove("org.opencontainers.image.title");
+    assert_eq!(title, Some(json!("component")));
+    assert_eq!(manifest, wkg_manifest);
+    assert_eq!(wkg_manifest["config"], json!(describe(CONFIG_TYPE, WKG_CONFIG)));
 }
 
 #[tokio::test]
