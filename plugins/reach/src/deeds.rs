@@ -45,3 +45,10 @@ pub(crate) fn print() {
     }
     let _ = stderr::get_stderr().blocking_write_and_flush(b"an error\n");
 }
+
+pub(crate) fn shout() {
+    for _ in 0..100 {
+        // the test logs none of them
+        let _ = stdout::get_stdout().blocking_write_and_flush(b"hey\n");
+    }
+}

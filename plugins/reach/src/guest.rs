@@ -38,6 +38,8 @@ enum Deed {
     Surroundings,
     /// Writes lines to standard output and error.
     Print,
+    /// Writes more lines than are logged, then sleeps for an hour.
+    Shout,
     /// Ends the program.
     Exit,
     /// Logs what its request says.
@@ -87,6 +89,10 @@ impl Guest for Reach {
             Deed::Random => deeds::random(say),
             Deed::Surroundings => deeds::surroundings(say),
             Deed::Print => deeds::print(),
+            Deed::Shout => {
+                deeds::shout();
+                deeds::sleep();
+            }
             Deed::Exit => wasip2::cli::exit::exit(Err(())),
             Deed::Request => {
                 say(&format!("{} {}", request.target_kind, request.target));

@@ -255,6 +255,31 @@ fn what_is_printed_is_logged() {
 }
 
 #[test]
+fn too_much_that_is_printed_hides_no_other_failure() {
+    let limits = RunLimits {
+        log_lines_max: 0,
+        ..tight()
+    };
+    let soon = RunLimits {
+        deadline: Duration::from_millis(500),
+        ..limits.clone()
+    };
+    let run = deed(reach(), "shout", "", Grants::none(), soon);
+    assert!(
+        matches!(run.outcome, Err(ConvertFailure::Deadline { .. })),
+        "{:?}",
+        run.outcome
+    );
+    assert!(run.counts.log_lines_dropped > 64);
+    let run = deed(reach(), "print", "", Grants::none(), limits);
+    assert!(
+        matches!(&run.outcome, Err(ConvertFailure::OverLimit { what, .. }) if *what == "log lines"),
+        "{:?}",
+        run.outcome
+    );
+}
+
+#[test]
 fn a_guest_that_ends_itself_has_crashed() {
     let run = deed(reach(), "exit", "", Grants::none(), tight());
     assert!(
