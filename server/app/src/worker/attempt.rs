@@ -201,7 +201,9 @@ async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failur
     bench.reporter.phase(Phase::Converting, "reading the report");
     let options = Value::Object(task.payload.options.clone()).to_string();
     let asked = grants::asked(&task.payload.source, options);
+    let ran_tools = !bench.kept.executions.is_empty();
     let converted = convert(bench, &reports, &asked).await.map_err(|failure| {
+        let failure = if ran_tools { failure.after_tools() } else { failure };
         let names: Vec<&str> = reports.iter().map(|report| report.name.as_str()).collect();
         failure.about(&names.join(", "))
     });

@@ -43,6 +43,9 @@ use crate::spool::SpoolWriter;
 /// What is counted of a conversion that came to its end, beside the words of [`ConvertFailure::code`].
 const COMPLETED: &str = "completed";
 
+/// How long a report that needs no tool waits for a place in the worker's slot: most conversions end sooner.
+const PATIENCE_OF_REPORTS: Duration = Duration::from_secs(1);
+
 /// Converts the reports with the first plugin of the scan type that recognises them.
 ///
 /// What was readable is in `bench.kept.results` even when this fails.
@@ -78,7 +81,13 @@ async fn run(
 ) -> Result<Converted, Failure> {
     let plugin = candidates::load(bench, installed).await?;
     let limits = candidates::limits_of(bench, installed);
-    let _place = place(bench, installed, limits.deadline).await?;
+    // what only waits gives its slot to others; what has run tools already has something to lose
+    let patience = if bench.kept.executions.is_empty() {
+        PATIENCE_OF_REPORTS.min(limits.deadline)
+    } else {
+        limits.deadline
+    };
+    let _place = place(bench, installed, patience).await?;
     let mut inputs = Vec::new();
     for report in reports {
         let file = File::open(&report.path)?;
@@ -110,8 +119,8 @@ async fn run(
     Ok(converted)
 }
 
-/// A place among the conversions of the plugin and of the tenant. Until `patience` ends all that run now
-/// must have ended; whoever then has none lets others have the slot.
+/// A place among the conversions of the plugin and of the tenant; whoever has none when `patience` ends lets
+/// others have the slot.
 async fn place(bench: &Bench, plugin: &InstalledPlugin, patience: Duration) -> Result<Place, Failure> {
     let instances = PluginLimit::InstancesMax;
     let (of_plugin, of_tenant) = (

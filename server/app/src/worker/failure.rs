@@ -51,6 +51,9 @@ pub(crate) enum Failure {
 
 /// Before a task that found no plugin slot is tried again: a conversion takes seconds.
 const BUSY_PAUSE: TimeDelta = TimeDelta::seconds(5);
+/// Before a report whose plugin has no place for it is tried again: others' conversions have to end, and each
+/// try is an event that its readers see.
+const NO_PLACE_PAUSE: TimeDelta = TimeDelta::seconds(15);
 
 impl Failure {
     pub(crate) fn may_pass(
@@ -65,6 +68,20 @@ impl Failure {
 
     pub(crate) fn refused(code: RefusalCode, message: impl Into<String>) -> Self {
         Self::Refused(Refusal::new(code, message))
+    }
+
+    /// The same, but a place that was waited for in vain uses up an attempt: trying again runs the tools
+    /// again.
+    pub(crate) fn after_tools(self) -> Self {
+        let words = match self {
+            Self::Busy => "all plugin slots are in use".to_owned(),
+            Self::NoPlace(words) => words,
+            other => return other,
+        };
+        Self::may_pass(
+            "waiting for a place",
+            Refusal::new(RefusalCode::PluginFailed, words),
+        )
     }
 
     /// The same, and a refusal says which of the client's files it is about, if it does not yet.
@@ -168,7 +185,7 @@ pub(crate) fn ending(
         },
         Failure::NoPlace(words) => Ending {
             counts: false,
-            ..retry_at(now + BUSY_PAUSE, format!("{words}; trying again"))
+            ..retry_at(now + NO_PLACE_PAUSE, format!("{words}; trying again"))
         },
         Failure::Stopped => retry_at(now, "stopped for no reason that is known".to_owned()),
         Failure::MayPass { doing, source } => {
@@ -294,6 +311,16 @@ mod tests {
         let busy = end(&ConvertFailure::HostBusy.into(), None, 2).unwrap();
         assert_eq!((busy.status, busy.counts), (TaskStatus::Retrying, false));
         assert_eq!(busy.run_at.unwrap().timestamp(), 5);
+        let put_off = end(&Failure::NoPlace("no place".to_owned()), None, 2).unwrap();
+        assert_eq!((put_off.status, put_off.counts), (TaskStatus::Retrying, false));
+    }
+
+    #[test]
+    fn waiting_in_vain_after_a_tool_ran_costs_an_attempt() {
+        for failure in [Failure::Busy, Failure::NoPlace("no place".to_owned())] {
+            let end = end(&failure.after_tools(), None, 0).unwrap();
+            assert_eq!((end.status, end.counts), (TaskStatus::Retrying, true));
+        }
     }
 
     #[test]
