@@ -7,7 +7,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::harness::checkout;
+use crate::harness::tool::{Tools, semgrep_turn};
+use crate::harness::{Plan, checkout};
+use crate::whole_road::{expected_places, vulnshop};
 
 /// One project, as a stranger makes it: in a folder of its own, with the tools of the checkout.
 struct Author {
@@ -184,4 +186,27 @@ fn a_plugin_called_otherwise_than_its_manifest_is_refused() {
     let output = author.runs(&["build", &author.project()]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("make them the same"), "{}", said(&output));
+}
+
+#[tokio::test]
+async fn a_chosen_plugin_that_only_reads_reports_leaves_scans_to_the_next() {
+    needs("jco/node_modules/.bin/jco");
+    let author = Author::begins("javascript");
+    let built = author.runs(&["build", &author.project()]);
+    assert!(built.status.success(), "{}", said(&built));
+    let _turn = semgrep_turn().await;
+    let app = Plan::new().tools(Tools::Bundled).start().await;
+    let component = author.path("target/hello.wasm");
+    app.says(&["plugin", "install", component.to_str().unwrap(), "--choose"]);
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+
+    let task = acme.scan(&project, "vulnshop.zip", vulnshop()).await;
+    acme.ends_as(&task, "COMPLETED").await;
+    assert_eq!(acme.places(&task).await, expected_places());
+
+    let lines = fs::read(author.path("cases/example.jsonl")).unwrap();
+    let imported = acme.import(&project, "example.jsonl", lines).await;
+    acme.ended(&imported).await;
+    assert!(!acme.findings(&imported).await.is_empty());
 }
