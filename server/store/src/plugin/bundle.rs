@@ -10,7 +10,7 @@ use tamiz_core::plugin::{ComponentDigest, LimitSet, PluginSource, PluginState};
 use uuid::Uuid;
 
 use super::operate::{self, NewPlugin};
-use super::row::{InstalledPlugin, Wanted};
+use super::row::{InstalledPlugin, Owner, Wanted};
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 
@@ -117,7 +117,7 @@ async fn predecessors(
     digest: ComponentDigest,
 ) -> Result<Vec<InstalledPlugin>, StoreError> {
     let wanted = Wanted {
-        owner: Some(None),
+        owner: Owner::Only(None),
         name: Some(name),
         source: Some(PluginSource::Bundled),
         not_retired: true,

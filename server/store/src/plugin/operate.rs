@@ -9,7 +9,7 @@ use serde_json::Value;
 use tamiz_core::plugin::{Capability, ComponentDigest, LimitSet, PluginSource, PluginState};
 use tamiz_core::{PluginId, ScanType, TenantId};
 
-use super::row::{self, InstalledPlugin, LimitColumns, Meant, PluginFormat, Wanted};
+use super::row::{self, InstalledPlugin, LimitColumns, Meant, Owner, PluginFormat, Wanted};
 use super::{PLUGINS_READ_MAX, choice};
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
@@ -309,7 +309,7 @@ pub(super) async fn by_digest(
 ) -> Result<Option<InstalledPlugin>, StoreError> {
     let digests = [digest.bytes().to_vec()];
     let wanted = Wanted {
-        owner: Some(tenant),
+        owner: Owner::Only(tenant),
         digests: Some(&digests),
         ..Wanted::default()
     };

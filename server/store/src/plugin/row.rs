@@ -88,8 +88,7 @@ impl InstalledPlugin {
 /// Which rows; what is not said does not matter. What is said is asked of the database, so that
 /// [`PLUGINS_READ_MAX`] cuts what is wanted and not what is passed over.
 pub(super) struct Wanted<'a> {
-    /// Of exactly this owner; the inner `None` is the platform.
-    pub(super) owner: Option<Option<TenantId>>,
+    pub(super) owner: Owner,
     pub(super) ids: Option<&'a [Uuid]>,
     pub(super) digests: Option<&'a [Vec<u8>]>,
     pub(super) scan_type: Option<&'a ScanType>,
@@ -101,6 +100,15 @@ pub(super) struct Wanted<'a> {
     pub(super) not_retired: bool,
     pub(super) before: Option<PluginId>,
     pub(super) rows_max: i64,
+}
+
+/// Whose plugins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Owner {
+    /// Of all that the reader sees.
+    Any,
+    /// The platform's alone, or one tenant's alone.
+    Only(Option<TenantId>),
 }
 
 /// Plugins as people name them.
@@ -115,7 +123,7 @@ pub(super) struct Meant<'a> {
 impl Default for Wanted<'_> {
     fn default() -> Self {
         Self {
-            owner: None,
+            owner: Owner::Any,
             ids: None,
             digests: None,
             scan_type: None,
@@ -136,6 +144,10 @@ pub(super) async fn read(
     tenant: Option<Uuid>,
     wanted: &Wanted<'_>,
 ) -> Result<Vec<InstalledPlugin>, StoreError> {
+    let (by_owner, tenant_id) = match wanted.owner {
+        Owner::Any => (false, None),
+        Owner::Only(owner) => (true, owner),
+    };
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -171,8 +183,8 @@ pub(super) async fn read(
         wanted.state.map(PluginState::as_str),
         wanted.before.map(PluginId::uuid),
         wanted.rows_max,
-        wanted.owner.is_some(),
-        wanted.owner.flatten().map(TenantId::uuid),
+        by_owner,
+        tenant_id.map(TenantId::uuid),
         wanted.name,
         wanted.source.map(PluginSource::as_str),
         wanted.not_retired,
