@@ -15,6 +15,7 @@
 pub mod advice;
 pub mod cases;
 mod child;
+mod file_error;
 pub mod inspection;
 pub mod manifest;
 pub mod project;
@@ -22,5 +23,6 @@ pub mod recipe;
 mod sources;
 pub mod tools;
 
+pub use file_error::FileError;
 pub use manifest::{Language, Manifest, ManifestError};
 pub use project::Project;

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file_error::{FileError, cannot};
 use super::manifest::{Language, MANIFEST_FILE, Manifest, ManifestError, NAME_RULE, is_name};
 use super::sources;
 
@@ -30,16 +31,8 @@ pub enum ProjectError {
         path: PathBuf,
     },
     /// A file could not be read or written.
-    #[error("cannot {what} {}", path.display())]
-    File {
-        /// What was being done.
-        what: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The folder is no project.
     #[error("{} is no plugin project: it has no {MANIFEST_FILE}; `tamiz plugin new NAME` makes one", folder.display())]
     NoManifest {
@@ -71,10 +64,6 @@ impl Project {
     /// # Errors
     /// [`ProjectError`].
     pub fn open(folder: &Path) -> Result<Self, ProjectError> {
-        let cannot = |what, path: &Path| {
-            let path = path.to_owned();
-            move |source| ProjectError::File { what, path, source }
-        };
         let path = folder.join(MANIFEST_FILE);
         let size = match fs::metadata(&path) {
             Ok(metadata) => metadata.len(),
@@ -82,10 +71,10 @@ impl Project {
                 let folder = folder.to_owned();
                 return Err(ProjectError::NoManifest { folder });
             }
-            Err(error) => return Err(cannot("read", &path)(error)),
+            Err(error) => return Err(cannot("read", &path)(error).into()),
         };
         if size > MANIFEST_BYTES_MAX {
-            return Err(cannot("read", &path)(io::ErrorKind::FileTooLarge.into()));
+            return Err(cannot("read", &path)(io::ErrorKind::FileTooLarge.into()).into());
         }
         let text = fs::read_to_string(&path).map_err(cannot("read", &path))?;
         let manifest = Manifest::parse(&text).map_err(|source| ProjectError::Manifest {
@@ -194,11 +183,7 @@ fn write(path: &Path, content: &[u8]) -> Result<(), ProjectError> {
         Some(folder) => fs::create_dir_all(folder).and_then(|()| fs::write(path, content)),
         None => fs::write(path, content),
     };
-    written.map_err(|source| ProjectError::File {
-        what: "write",
-        path: path.to_owned(),
-        source,
-    })
+    Ok(written.map_err(cannot("write", path))?)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tamiz_host::{CancelFlag, ConvertFailure, ConvertRequest, Grants, Input, Plugin, RunLimits, ScanRequest};
 
+use crate::author::file_error::{FileError, cannot};
 use crate::services::PluginServices;
 use answer::Answer;
 use sink::KeepingSink;
@@ -41,16 +42,8 @@ const NO_INPUTS: &[&str] = &["README.md", "LICENSE"];
 #[derive(Debug, thiserror::Error)]
 pub enum CasesError {
     /// A file could not be read or written.
-    #[error("cannot {what} {}", path.display())]
-    File {
-        /// What was being done.
-        what: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Nothing to test.
     #[error("{} has no input: put a report into it and run `tamiz plugin test --bless`", folder.display())]
     None {
@@ -257,12 +250,12 @@ fn read(path: &Path, bytes_max: u64) -> Result<Option<String>, CasesError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(cannot("read", path)(error)),
+        Err(error) => return Err(cannot("read", path)(error).into()),
     };
     let mut text = String::new();
     let bytes = file.take(bytes_max + 1).read_to_string(&mut text);
     if bytes.map_err(cannot("read", path))? as u64 > bytes_max {
-        return Err(cannot("read", path)(io::ErrorKind::FileTooLarge.into()));
+        return Err(cannot("read", path)(io::ErrorKind::FileTooLarge.into()).into());
     }
     Ok(Some(text))
 }
@@ -296,11 +289,6 @@ fn convert(plugin: &Plugin, input: Input, options: &str, limits: RunLimits) -> A
         services: Box::new(PluginServices::new(CASES_KEY, None)),
         cancel: CancelFlag::new(),
     }))
-}
-
-fn cannot(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CasesError {
-    let path = path.to_owned();
-    move |source| CasesError::File { what, path, source }
 }
 
 #[cfg(test)]

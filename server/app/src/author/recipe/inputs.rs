@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{BuildError, cannot};
+use super::BuildError;
+use crate::author::file_error::cannot;
 use crate::author::project::Project;
 
 /// Files of one project: a vendored SDK has a hundred.

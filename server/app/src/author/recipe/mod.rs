@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::child::ChildError;
+use super::file_error::{FileError, cannot};
 use super::manifest::Language;
 use super::project::Project;
 use super::tools::ToolError;
@@ -33,16 +34,8 @@ pub enum BuildError {
     #[error(transparent)]
     Child(#[from] ChildError),
     /// A file could not be read or written.
-    #[error("cannot {what} {}", path.display())]
-    File {
-        /// What was being done.
-        what: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The sources are more than a plugin's.
     #[error("{} has more than {limit} {what} of sources; is something in it that should be in target/?", folder.display())]
     TooMuch {
@@ -121,7 +114,7 @@ pub fn build(project: &Project) -> Result<Built, BuildError> {
 fn put(made: &Path, component: PathBuf, notes: Vec<String>) -> Result<Built, BuildError> {
     let length = fs::metadata(made).map_err(cannot("find", made))?.len();
     if length > COMPONENT_BYTES_MAX {
-        return Err(cannot("use", made)(io::ErrorKind::FileTooLarge.into()));
+        return Err(cannot("use", made)(io::ErrorKind::FileTooLarge.into()).into());
     }
     let bytes = fs::read(made).map_err(cannot("read", made))?;
     let unchanged = fs::read(&component).is_ok_and(|before| before == bytes);
@@ -141,12 +134,7 @@ fn put(made: &Path, component: PathBuf, notes: Vec<String>) -> Result<Built, Bui
 
 fn remove(path: &Path) -> Result<(), BuildError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path)(error).into()),
         _ => Ok(()),
     }
-}
-
-fn cannot(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
-    let path = path.to_owned();
-    move |source| BuildError::File { what, path, source }
 }

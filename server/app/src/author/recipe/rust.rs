@@ -10,8 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
-use super::{BuildError, cannot};
+use super::BuildError;
 use crate::author::child;
+use crate::author::file_error::cannot;
 use crate::author::project::Project;
 
 const TARGET: &str = "wasm32-unknown-unknown";
