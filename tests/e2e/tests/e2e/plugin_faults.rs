@@ -168,7 +168,31 @@ async fn violations_runs_and_crashes_are_counted_by_plugin() {
 }
 
 #[tokio::test]
-async fn a_plugin_at_its_instances_waits_and_its_neighbours_do_not() {
+async fn a_plan_has_the_limits_of_its_plugin_and_its_violations_are_counted() {
+    let app = App::start().await;
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    install(&app, &[]);
+    app.says(&["plugin", "limit", "hostile", "deadline-seconds=1"]);
+    let archive = report::archive([("a.py", b"1".as_slice())]);
+    let upload = acme.upload(&project, "src.zip", archive).await;
+    let mut input = order(&project, &upload);
+    input["scanType"] = json!(ODDITIES);
+    input["options"] = json!({ "do": "loop-in-plan" });
+    let refused = acme.mutate("startScan", input).await;
+    assert_eq!(refused["errors"][0]["code"], "PLUGIN_FAILED", "{refused:#}");
+    let message = text(&refused["errors"][0]["message"]);
+    assert!(message.contains("did not finish within 1 second"), "{message}");
+    for line in [
+        "violations_total{plugin=\"hostile\",limit=\"deadline-seconds\"} 1",
+        "runs_total{plugin=\"hostile\",outcome=\"plugin-deadline\"} 1",
+    ] {
+        counted(&app.address(), &format!("tamiz_plugin_{line}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_task_without_a_place_is_put_off_and_told_why_and_its_neighbours_pass_by() {
     let app = Plan::new().set("worker_slots", 3).start().await;
     let (acme, other) = (app.tenant("acme"), app.tenant("other"));
     let (shop, store) = (acme.project("shop").await, other.project("store").await);
@@ -178,24 +202,25 @@ async fn a_plugin_at_its_instances_waits_and_its_neighbours_do_not() {
         "limit",
         "hostile",
         "instances-max=1",
-        "deadline-seconds=4",
+        "deadline-seconds=6",
     ]);
     let first = deed(&acme, &shop, "loop").await;
     acme.reaches(&first, "RUNNING").await;
     counted(&app.address(), "tamiz_plugin_instances{plugin=\"hostile\"} 1").await;
     let second = deed(&acme, &shop, "echo").await;
-    acme.reaches(&second, "RUNNING").await;
     // one of another plugin passes by
     let neighbour = other.import(&store, "report.json", report::semgrep(2)).await;
     other.ends_as(&neighbour, "COMPLETED").await;
-    assert_eq!(
-        acme.task(&second).await["status"],
-        "RUNNING",
-        "it waits for a place"
-    );
     assert_eq!(fault(&acme, &first).await["error"]["reason"], "plugin-deadline");
-    let second = acme.ends_as(&second, "COMPLETED").await;
-    assert_eq!(second["retries"], 0, "waiting costs no attempt: {second:#}");
+    let done = acme.ends_as(&second, "COMPLETED").await;
+    assert_eq!(done["retries"], 0, "waiting costs no attempt: {done:#}");
+    let words = "(instances-max: 1 of hostile); trying again";
+    let events = acme.all_events(&second).await;
+    let messages = events.iter().filter_map(|event| event["message"].as_str());
+    let put_off = messages.filter(|said| said.ends_with(words)).count();
+    assert!(put_off >= 1, "{events:#?}");
+    let line = "tamiz_plugin_violations_total{plugin=\"hostile\",limit=\"instances-max\"}";
+    counted(&app.address(), &format!("{line} {put_off}")).await;
 }
 
 #[tokio::test]
@@ -267,11 +292,24 @@ async fn a_component_that_is_missing_damaged_or_none_fails_its_task_alone() {
     again("plugin-damaged").await;
     fs::write(component(&app), &guest()[..last]).unwrap();
     again("plugin-damaged").await;
+    // as long as it should be, so only its hash tells
+    fs::write(component(&app), &damaged).unwrap();
+
+    for (reason, times) in [("plugin-missing", 1), ("plugin-damaged", 2)] {
+        let labels = format!("plugin=\"hostile\",outcome=\"{reason}\"");
+        let line = format!("tamiz_plugin_runs_total{{{labels}}} {times}");
+        counted(&format!("http://{address}"), &line).await;
+    }
 
     // the same worker serves others, and this one once its bytes are back
     let neighbour = acme.import(&project, "report.json", report::semgrep(2)).await;
     acme.ends_as(&neighbour, "COMPLETED").await;
-    fs::write(component(&app), guest()).unwrap();
+    install(&app, &[]);
+    assert_eq!(
+        fs::read(component(&app)).unwrap(),
+        guest(),
+        "installed again is repaired"
+    );
     acme.mutate("retryTask", json!({ "taskId": task })).await;
     acme.ends_as(&task, "COMPLETED").await;
     assert!(worker.is_running());
