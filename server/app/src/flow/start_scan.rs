@@ -264,7 +264,7 @@ async fn planned(
     for candidate in candidates {
         let planner = loaded(plugins, candidate, plan).await?;
         match planned_by(&planner, &ways, &options).await? {
-            Ok(planned) => return Ok(planned),
+            Ok(tools) => return Ok(tools),
             Err(word) => first_word = first_word.or(word),
         }
     }
@@ -346,13 +346,13 @@ async fn ask(planner: Planner, request: ScanRequest) -> Result<Result<Vec<String
     // the turn goes with the call, which outlives a request that is given up and is counted all the same
     let plan = move || {
         let _turn = turn;
-        let planned = planner.plugin.plan(&request, &planner.limits);
-        planned.inspect_err(|error| measures::plan_failed(&planner.name, error))
+        let answer = planner.plugin.plan(&request, &planner.limits);
+        answer.inspect_err(|error| measures::plan_failed(&planner.name, error))
     };
-    let planned = tokio::task::spawn_blocking(plan)
+    let answer = tokio::task::spawn_blocking(plan)
         .await
         .map_err(|error| FlowError::fault("asking the plugin", error))?;
-    match planned {
+    match answer {
         Err(PlanError::Failed(failure)) if failure.is_the_hosts() => {
             Err(FlowError::fault("asking the plugin", failure))
         }
