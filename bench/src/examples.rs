@@ -11,7 +11,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tamiz_host::{Plugin, ScanRequest};
+use tamiz_host::{Plugin, RunLimits, ScanRequest};
 
 use crate::convert::{Sandbox, in_wasm};
 use crate::{Outcome, median};
@@ -146,7 +146,7 @@ fn start(plugin: &Plugin) -> Duration {
     let mut all: Vec<f64> = (0..STARTS)
         .map(|_| {
             let began = Instant::now();
-            let _ = plugin.plan(&request);
+            let _ = plugin.plan(&request, &RunLimits::default());
             began.elapsed().as_secs_f64()
         })
         .collect();

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
         println!(
             "{:<22} {:>6} {:>9.1} {:>12.1} {:>12.2} {:>12.0} {:>12.0}",
             plugin.description().name,
-            plugin.world().as_str(),
+            plugin.world().to_string(),
             plugin.size_bytes() as f64 / 1e6,
             compile_seconds,
             median(&mut loads),
