@@ -73,7 +73,7 @@ pub struct RunLimits {
     pub artifacts_max: u32,
     /// All artifacts together.
     pub artifact_bytes_max: u64,
-    /// Log lines kept; the rest are counted.
+    /// Log lines; one more is refused, and a plugin that goes on ends.
     pub log_lines_max: u32,
     /// All kept log lines together.
     pub log_bytes_max: usize,
