@@ -69,4 +69,4 @@ pub use services::{ConvertServices, NoSources, SecretKey};
 pub use sink::{ArtifactHandle, ArtifactMeta, ConvertSink, Progress, SinkError, StoredArtifact};
 pub use surface::Surface;
 pub use tool_run::{ToolOutput, ToolRun};
-pub use walk::{Census, ComponentRefusal};
+pub use walk::{COMPONENT_BYTES_MAX, Census, ComponentRefusal};

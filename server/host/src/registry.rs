@@ -36,7 +36,8 @@ pub enum RegistryError {
 /// Loaded plugins, ordered by name.
 #[derive(Debug, Default)]
 pub struct Registry {
-    plugins: Vec<Arc<Plugin>>,
+    /// Each with its file.
+    plugins: Vec<(PathBuf, Arc<Plugin>)>,
     refused: Vec<(PathBuf, PluginError)>,
 }
 
@@ -59,7 +60,7 @@ impl Registry {
         }
         registry
             .plugins
-            .sort_by(|one, other| one.description().name.cmp(&other.description().name));
+            .sort_by(|(_, one), (_, other)| one.description().name.cmp(&other.description().name));
         Ok(registry)
     }
 
@@ -69,12 +70,17 @@ impl Registry {
             let message = format!("another component in the folder is named {name}, too");
             self.refused.push((path, PluginError::Description { message }));
         } else {
-            self.plugins.push(Arc::new(plugin));
+            self.plugins.push((path, Arc::new(plugin)));
         }
     }
 
     /// All plugins, by name.
-    pub fn plugins(&self) -> &[Arc<Plugin>] {
+    pub fn plugins(&self) -> impl ExactSizeIterator<Item = &Arc<Plugin>> {
+        self.plugins.iter().map(|(_, plugin)| plugin)
+    }
+
+    /// All plugins, by name, and the files that they were loaded from.
+    pub fn files(&self) -> &[(PathBuf, Arc<Plugin>)] {
         &self.plugins
     }
 
@@ -85,9 +91,7 @@ impl Registry {
 
     /// The plugin of this name.
     pub fn by_name(&self, name: &str) -> Option<&Arc<Plugin>> {
-        self.plugins
-            .iter()
-            .find(|plugin| plugin.description().name == name)
+        self.plugins().find(|plugin| plugin.description().name == name)
     }
 }
 

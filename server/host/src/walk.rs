@@ -18,7 +18,7 @@ use crate::limits::{MEMORY_BYTES_CEILING, TABLE_ELEMENTS_MAX};
 pub use census::Census;
 
 /// A component, in bytes.
-pub(crate) const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const COMPONENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Functions of all modules together.
 const FUNCTIONS_MAX: u64 = 20_000;
 /// One function body, in bytes: compile time and memory grow faster than it.

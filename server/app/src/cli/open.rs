@@ -47,7 +47,7 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
     let (plugins, host) = tokio::task::spawn_blocking(loading)
         .await
         .map_err(|error| CliError::failed(&error))??;
-    if plugins.plugins().is_empty() {
+    if plugins.plugins().len() == 0 {
         let folder = config.plugin.dir.display();
         tracing::warn!(%folder, "no plugin is there: nothing can be scanned; run `make plugins` or set plugin_dir");
     }

@@ -89,7 +89,7 @@ async fn serve(
     let equipment = in_process.then(|| Equipment::of(config)).transpose()?;
     let platform = open::platform(config.clone(), &database.url).await?;
     let (store, blobs) = (&platform.store, &platform.blobs);
-    bundle_plugins(store, blobs, &config.plugin.dir, platform.plugins.folder())
+    bundle_plugins(store, blobs, platform.plugins.folder())
         .await
         .map_err(|error| CliError::unavailable(&error))?;
     let address = listener.local_addr().map_err(|error| CliError::failed(&error))?;

@@ -7,8 +7,7 @@
 //! ([`tamiz_store::plugin::bundle`]).
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use bytes::Bytes;
 use tamiz_core::plugin::ComponentDigest;
@@ -17,39 +16,31 @@ use tamiz_store::Store;
 use tamiz_store::plugin::bundle::{self, Followed};
 
 use super::FlowError;
-use super::install_plugin::{Facts, store_bytes};
-use crate::blob::BlobStore;
-use crate::oci::COMPONENT_BYTES_MAX;
+use super::install_plugin::Facts;
+use crate::blob::{BlobKey, BlobStore};
 
-/// Registers the plugins that were loaded from `folder`, and retires those whose place they take.
+/// Registers the plugins that were loaded from the folder, and retires those whose place they take.
 ///
 /// # Errors
 /// [`FlowError::Store`] and [`FlowError::Fault`]: the database or the blob store is away.
-pub async fn bundle_plugins(
-    store: &Store,
-    blobs: &BlobStore,
-    folder: &Path,
-    loaded: &Registry,
-) -> Result<(), FlowError> {
-    let mut components = Vec::with_capacity(loaded.plugins().len());
-    for path in component_files(folder).await? {
-        let Some(component) = read(&path).await? else {
-            continue;
-        };
-        let digest = ComponentDigest::of(&component);
-        // one that was refused, or that came after loading, is not registered
-        let Some(plugin) = with_digest(loaded, digest) else {
-            continue;
-        };
-        store_bytes(blobs, component, digest)
-            .await
-            .map_err(|error| FlowError::fault("storing a bundled plugin", error))?;
+pub async fn bundle_plugins(store: &Store, blobs: &BlobStore, loaded: &Registry) -> Result<(), FlowError> {
+    let mut components = Vec::with_capacity(loaded.files().len());
+    for (path, plugin) in loaded.files() {
+        let digest = digest(plugin)?;
+        let stored = |error| FlowError::fault("storing a bundled plugin", error);
+        let key = BlobKey::of_plugin(digest);
+        if !blobs.has(&key, plugin.size_bytes()).await.map_err(stored)? {
+            let Some(component) = read(path, digest).await? else {
+                continue;
+            };
+            blobs.put_plugin(component).await.map_err(stored)?;
+        }
         let file_name = path
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        components.push((file_name, Facts::of(&plugin, digest)));
+        components.push((file_name, Facts::of(plugin, digest)));
     }
     let rows: Vec<_> = components
         .iter()
@@ -76,35 +67,18 @@ pub async fn bundle_plugins(
     Ok(())
 }
 
-fn with_digest(loaded: &Registry, digest: ComponentDigest) -> Option<Arc<Plugin>> {
-    let digest = digest.to_string();
-    let mut plugins = loaded.plugins().iter();
-    plugins.find(|plugin| plugin.sha256() == digest).cloned()
+fn digest(plugin: &Plugin) -> Result<ComponentDigest, FlowError> {
+    plugin
+        .sha256()
+        .parse()
+        .map_err(|error| FlowError::fault("reading a plugin's digest", error))
 }
 
-/// One component; `None` for a file that is larger than any, and for one that is gone meanwhile.
-async fn read(path: &Path) -> Result<Option<Bytes>, FlowError> {
-    let failed = |error| FlowError::fault("reading a bundled plugin", error);
-    match tokio::fs::metadata(path).await {
-        Ok(metadata) if metadata.len() > COMPONENT_BYTES_MAX => return Ok(None),
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
+/// The component that was loaded; `None` for a file that has other bytes by now, or is gone.
+async fn read(path: &Path, digest: ComponentDigest) -> Result<Option<Bytes>, FlowError> {
+    match tokio::fs::read(path).await {
+        Ok(bytes) => Ok((ComponentDigest::of(&bytes) == digest).then(|| bytes.into())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FlowError::fault("reading a bundled plugin", error)),
     }
-    Ok(Some(tokio::fs::read(path).await.map_err(failed)?.into()))
-}
-
-/// The components of the folder by name; how many there may be was checked when they were loaded.
-async fn component_files(folder: &Path) -> Result<Vec<PathBuf>, FlowError> {
-    let failed = |error| FlowError::fault("listing the plugin folder", error);
-    let mut files = Vec::new();
-    let mut entries = tokio::fs::read_dir(folder).await.map_err(failed)?;
-    while let Some(entry) = entries.next_entry().await.map_err(failed)? {
-        let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }

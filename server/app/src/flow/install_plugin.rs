@@ -13,9 +13,9 @@ use tamiz_core::{PluginId, TenantId};
 use tamiz_host::{Host, Plugin, PluginError};
 use tamiz_store::plugin::operate::{self, Installed, NewPlugin};
 use tamiz_store::plugin::{InstalledPlugin, PluginFormat};
-use tamiz_store::{ControlTx, Store, StoreError};
+use tamiz_store::{Store, StoreError};
 
-use crate::blob::{BlobError, BlobKey, BlobStore};
+use crate::blob::{BlobError, BlobStore};
 use crate::oci::COMPONENT_BYTES_MAX;
 
 /// A component that shall be installed.
@@ -110,7 +110,10 @@ pub async fn install_plugin(
     let (id, was_there) = match operate::install(&mut tx, &row).await? {
         Installed::Fresh(id) | Installed::Revived(id) => (id, false),
         Installed::AlreadyThere(id) => (id, true),
-        Installed::VersionTaken(other) => return Err(taken(&mut tx, &row, other).await?),
+        Installed::VersionTaken(other) => {
+            let holder = operate::by_id(&mut tx, other).await?;
+            return Err(taken(&row, holder));
+        }
     };
     let plugin = operate::by_id(&mut tx, id).await?;
     tx.commit().await?;
@@ -193,33 +196,15 @@ async fn refuse_taken(store: &Store, row: &NewPlugin<'_>) -> Result<(), InstallE
     };
     match operate::by_id(&mut tx, other).await? {
         Some(holder) if holder.sha256 == row.sha256 => Ok(()),
-        _ => Err(taken(&mut tx, row, other).await?),
+        holder => Err(taken(row, holder)),
     }
 }
 
-async fn taken(tx: &mut ControlTx, row: &NewPlugin<'_>, other: PluginId) -> Result<InstallError, StoreError> {
-    Ok(match operate::by_id(tx, other).await? {
-        Some(holder) => InstallError::VersionTaken {
-            name: row.name.to_owned(),
-            version: row.version.to_owned(),
-            other,
-            digest: holder.sha256,
-        },
-        None => InstallError::Gone,
+fn taken(row: &NewPlugin<'_>, holder: Option<InstalledPlugin>) -> InstallError {
+    holder.map_or(InstallError::Gone, |holder| InstallError::VersionTaken {
+        name: row.name.to_owned(),
+        version: row.version.to_owned(),
+        other: holder.id,
+        digest: holder.sha256,
     })
-}
-
-/// For each start: nothing is written when as many bytes lie there already.
-pub(super) async fn store_bytes(
-    blobs: &BlobStore,
-    component: Bytes,
-    digest: ComponentDigest,
-) -> Result<(), BlobError> {
-    if !blobs
-        .has(&BlobKey::of_plugin(digest), component.len() as u64)
-        .await?
-    {
-        blobs.put_plugin(component).await?;
-    }
-    Ok(())
 }

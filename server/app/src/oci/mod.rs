@@ -39,7 +39,7 @@ pub use reference::Reference;
 pub use sign::{sign, verify};
 
 /// A component, in bytes: what the host compiles at most.
-pub const COMPONENT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+pub const COMPONENT_BYTES_MAX: u64 = tamiz_host::COMPONENT_BYTES_MAX as u64;
 /// A manifest, in bytes: what registries take, and far more than one with one layer needs.
 const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

@@ -146,7 +146,7 @@ impl Plugins {
 impl Inner {
     fn of_folder(&self, digest: ComponentDigest) -> Option<Arc<Plugin>> {
         let wanted = digest.to_string();
-        let mut plugins = self.folder.plugins().iter();
+        let mut plugins = self.folder.plugins();
         plugins.find(|plugin| plugin.sha256() == wanted).cloned()
     }
 

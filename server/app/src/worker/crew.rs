@@ -72,7 +72,6 @@ impl Worker {
             .plugins
             .folder()
             .plugins()
-            .iter()
             .map(|plugin| plugin.description().scan_type.clone())
             .collect();
         scan_types.sort();

@@ -162,7 +162,6 @@ fn a_folder_of_plugins_is_a_registry_and_what_is_no_plugin_is_listed() {
     let registry = Registry::load_folder(host(), folder.path()).unwrap();
     let names: Vec<_> = registry
         .plugins()
-        .iter()
         .map(|plugin| plugin.description().name.as_str())
         .collect();
     assert_eq!(names, ["codeaudit", "hostile"]);

@@ -133,7 +133,7 @@ fn plugins(args: &RunArgs, config: &Config) -> Result<Vec<Arc<Plugin>>, CliError
             .as_ref()
             .is_none_or(|name| plugin.description().name == *name)
     };
-    let found: Vec<_> = registry.plugins().iter().filter(wanted).cloned().collect();
+    let found: Vec<_> = registry.plugins().filter(wanted).cloned().collect();
     if found.is_empty() {
         let name = args.plugin.as_deref().unwrap_or("any");
         return Err(CliError::Failed(format!(
