@@ -190,15 +190,11 @@ async fn candidates(
     let mut tx = store.begin(&caller.scope).await?;
     let plan = plan::of_tenant(&mut tx).await?;
     let candidates = plugin::candidates(&mut tx, scan_type).await?;
-    let known = if candidates.is_empty() {
-        plugin::scan_types(&mut tx).await?
-    } else {
-        Vec::new()
-    };
-    tx.commit().await?;
     if candidates.is_empty() {
+        let known = plugin::scan_types(&mut tx).await?;
         return Err(nobody_serves(scan_type, &known).into());
     }
+    tx.commit().await?;
     Ok((candidates, plan.limits))
 }
 

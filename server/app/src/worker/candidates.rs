@@ -44,21 +44,17 @@ pub(super) async fn of_task(bench: &Bench, task: &Task) -> Result<Candidates, Fa
     let mut tx = bench.platform.store.begin(&bench.of.scope).await?;
     let plan = plan::of_tenant(&mut tx).await?;
     let remembered: Vec<PluginId> = task.payload.plugins.iter().map(|plugin| plugin.id).collect();
-    let found = if remembered.is_empty() {
-        plugin::candidates(&mut tx, &bench.scan_type).await?
-    } else {
-        plugin::by_ids(&mut tx, &remembered).await?
-    };
-    tx.commit().await?;
-    if remembered.is_empty() && found.is_empty() {
-        let message = format!("no plugin serves {}", bench.scan_type);
-        return Err(Failure::refused(RefusalCode::UnsupportedScanType, message));
-    }
     let plugins = if remembered.is_empty() {
+        let found = plugin::candidates(&mut tx, &bench.scan_type).await?;
+        if found.is_empty() {
+            let message = format!("no plugin serves {}", bench.scan_type);
+            return Err(Failure::refused(RefusalCode::UnsupportedScanType, message));
+        }
         found
     } else {
-        in_order(&remembered, found)
+        in_order(&remembered, plugin::by_ids(&mut tx, &remembered).await?)
     };
+    tx.commit().await?;
     let enabled: Vec<_> = plugins
         .iter()
         .filter(|plugin| plugin.state != PluginState::Disabled)
