@@ -15,7 +15,7 @@ mod row;
 pub(crate) use row::LimitColumns;
 pub use row::{InstalledPlugin, PluginFormat};
 
-use tamiz_core::plugin::{ComponentDigest, PluginState};
+use tamiz_core::plugin::PluginState;
 use tamiz_core::{PluginId, ScanType};
 use uuid::Uuid;
 
@@ -110,25 +110,6 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[PluginId]) -> Result<Vec<Installed
 /// [`StoreError`] when the database cannot be read.
 pub async fn get(tx: &mut TenantTx, id: PluginId) -> Result<Option<InstalledPlugin>, StoreError> {
     Ok(by_ids(tx, &[id]).await?.pop())
-}
-
-/// The plugins with these digests, in whatever state, in no order. The same bytes may be installed twice,
-/// for everybody and for the tenant; then the tenant's row comes last.
-///
-/// # Errors
-/// [`StoreError`] when the database cannot be read.
-pub async fn by_sha256s(
-    tx: &mut TenantTx,
-    digests: &[ComponentDigest],
-) -> Result<Vec<InstalledPlugin>, StoreError> {
-    let digests: Vec<Vec<u8>> = digests.iter().map(|digest| digest.bytes().to_vec()).collect();
-    let wanted = Wanted {
-        digests: Some(&digests),
-        ..Wanted::default()
-    };
-    let mut plugins = read(tx, wanted).await?;
-    plugins.sort_by_key(|plugin| plugin.tenant.is_some());
-    Ok(plugins)
 }
 
 /// The active plugins of a scan type in the order in which they are asked: the tenant's choice, the
