@@ -27,7 +27,7 @@ use tamiz_host::{
 use tamiz_sdk::memory::{CountingHost, MemoryInput};
 use tamiz_sdk::model::IoError;
 
-use crate::{Outcome, median};
+use crate::{Outcome, bars, median};
 use formats::{FORMATS, Format};
 
 /// Of a guest: what it has to do with, whatever the size of the report.
@@ -147,13 +147,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
         let plugin = Plugin::load(&sandbox.host, &plugin)?;
         missed += usize::from(!row(format, &plugin, args, folder.path())?);
     }
-    println!(
-        "{}",
-        match missed {
-            0 => "every bar was met".to_owned(),
-            missed => format!("{missed} bars were missed"),
-        }
-    );
+    println!("{}", bars(missed));
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tamiz_host::{Plugin, RunLimits, ScanRequest};
 
 use crate::convert::{Sandbox, in_wasm};
-use crate::{Outcome, median};
+use crate::{Outcome, bars, median};
 
 /// The same plugin, and what must hold of each.
 const EXAMPLES: [Example; 3] = [
@@ -89,13 +89,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     for example in EXAMPLES.iter().filter(wanted) {
         missed += usize::from(!row(example, &sandbox, args, &report, bytes)?);
     }
-    println!(
-        "{}",
-        match missed {
-            0 => "every bar was met".to_owned(),
-            missed => format!("{missed} bars were missed"),
-        }
-    );
+    println!("{}", bars(missed));
     Ok(())
 }
 

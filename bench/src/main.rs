@@ -81,6 +81,14 @@ async fn main() -> ExitCode {
     }
 }
 
+/// The last line under a table of measures with bars.
+pub(crate) fn bars(missed: usize) -> String {
+    match missed {
+        0 => "every bar was met".to_owned(),
+        missed => format!("{missed} bars were missed"),
+    }
+}
+
 /// The middle value, in the unit of the input.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
