@@ -93,3 +93,11 @@ typed_id!(
     /// One version of a plugin, installed for all tenants or for one.
     PluginId
 );
+typed_id!(
+    /// Tasks that finish together.
+    GroupId
+);
+typed_id!(
+    /// Tasks that are asked for again and again.
+    ScheduleId
+);

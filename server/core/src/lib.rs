@@ -1,5 +1,5 @@
 //! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, which records are one
-//! finding, CVSS scores, the task's state machine, retry arithmetic, targets and which of them are
+//! finding, CVSS scores, the task's state machine, retry arithmetic, schedules, targets and which of them are
 //! forbidden, plugins, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod budget;
+pub mod cron;
 pub mod cvss;
 pub mod finding;
 pub mod fingerprint;
@@ -17,6 +18,8 @@ pub mod occurrence;
 pub mod plugin;
 pub mod plugin_fault;
 pub mod progress;
+pub mod quota;
+pub mod rate;
 pub mod refusal;
 pub mod retry;
 pub mod severity;
@@ -28,8 +31,8 @@ pub mod token;
 
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
-    ArtifactId, FindingId, PluginId, ProjectId, TaskId, TenantId, TokenId, ToolExecutionId, UploadId,
-    WorkerId,
+    ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId, TokenId,
+    ToolExecutionId, UploadId, WorkerId,
 };
 pub use location::{Location, Position};
 pub use plugin_fault::{OversteppedLimit, PluginFault, PluginRef};

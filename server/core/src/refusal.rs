@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quota::ReachedLimit;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
         /// The stable codes. A code is never reused for another meaning.
@@ -50,6 +52,8 @@ codes! {
     PageTooLarge = "PAGE_TOO_LARGE",
     /// The answer would hold too many bytes.
     ResponseTooLarge = "RESPONSE_TOO_LARGE",
+    /// A limit of the tenant or of its plan is reached; the refusal names it.
+    QuotaExceeded = "QUOTA_EXCEEDED",
     /// The tenant has too many requests running; trying again later helps.
     TooManyAtOnce = "TOO_MANY_AT_ONCE",
     /// The cursor was not made by this list.
@@ -80,6 +84,8 @@ codes! {
     ToolFailed = "TOOL_FAILED",
     /// The tool used up its time.
     ToolTimeout = "TOOL_TIMEOUT",
+    /// The attempt used up the task's time.
+    TaskTimeout = "TASK_TIMEOUT",
     /// The tool overstepped a limit of its box.
     ToolLimit = "TOOL_LIMIT",
     /// The attempts are used up without a result.
@@ -104,6 +110,9 @@ pub struct Refusal {
     pub message: String,
     /// The input field concerned, as a path such as `["input", "name"]`.
     pub path: Vec<String>,
+    /// The tenant's limit that is reached, with [`RefusalCode::QuotaExceeded`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Box<ReachedLimit>>,
 }
 
 impl Refusal {
@@ -113,6 +122,7 @@ impl Refusal {
             code: Cow::Borrowed(code.as_str()),
             message: message.into(),
             path: Vec::new(),
+            limit: None,
         }
     }
 
