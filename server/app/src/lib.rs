@@ -19,4 +19,5 @@ pub mod spool;
 pub mod target;
 pub mod telemetry;
 pub mod tool;
+pub mod upkeep;
 pub mod worker;

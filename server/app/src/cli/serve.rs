@@ -22,6 +22,7 @@ use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
 use crate::plugins::limits;
 use crate::telemetry;
+use crate::upkeep;
 
 /// Run the server: API, queue and, unless told otherwise, a worker
 #[derive(Debug, Args)]
@@ -113,6 +114,9 @@ async fn serve(
     let limits = Limits::of_process();
     let serving =
         tokio::spawn(async move { listen::serve(listener, api.router, &proxies, limits, stopped).await });
+    // it goes on while the server drains
+    let finished = CancellationToken::new();
+    let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), finished.clone()));
     let mut working = tokio::spawn(work(platform.clone(), equipment, shutdown.clone()));
     tracing::info!(%address, "serving");
     eprintln!("tamiz serves on http://{address}/ (GraphiQL); stop it with Ctrl-C");
@@ -133,6 +137,10 @@ async fn serve(
         tracing::warn!("some requests did not end in time");
     }
     sweeping.abort();
+    finished.cancel();
+    if let Err(error) = upkeep.await {
+        tracing::error!(%error, "the upkeep ended badly");
+    }
     platform.store.close().await;
     ended
 }

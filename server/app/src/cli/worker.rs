@@ -20,6 +20,7 @@ use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
 use crate::telemetry;
 use crate::tool::{Catalogue, Inventory, ToolFolders, rules};
+use crate::upkeep;
 use crate::worker::Worker;
 
 /// Connections to a worker's health and metrics: a scraper or two, and somebody who looks.
@@ -108,13 +109,17 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     let platform = open::platform(config.clone(), database_url).await?;
     let worker = equipment.register(platform.clone()).await?;
     let shutdown = CancellationToken::new();
+    let ended = CancellationToken::new();
+    let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), ended.clone()));
     let running = tokio::spawn(worker.run(shutdown.clone()));
     let signal = asked_to_end().await?;
     tracing::info!(signal, "draining");
     shutdown.cancel();
-    running.await.map_err(|error| CliError::failed(&error))?;
+    let done = running.await.map_err(|error| CliError::failed(&error));
+    ended.cancel();
+    upkeep.await.map_err(|error| CliError::failed(&error))?;
     platform.store.close().await;
-    Ok(())
+    done
 }
 
 /// Prints what this machine can do.

@@ -1,0 +1,177 @@
+//! What has to be done now and then on behalf of everybody: leases that ran out, tickets that fell due,
+//! workers that went silent, rows that are kept long enough.
+//!
+//! Every process that has the database runs all sweeps; there is no leader. So a sweep takes rows with SKIP
+//! LOCKED or is idempotent, does a bounded batch, and answers how many rows it moved: it is run again at once
+//! while it still moves some. To add one, write one line in [`sweeps`].
+//!
+//! Not here: what only one worker knows, its heartbeat and its leases (see `worker`).
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use tamiz_store::{Store, StoreError};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::platform::Platform;
+
+/// Batches of one sweep in a row; the rest waits for the next turn, so that a large backlog of one kind
+/// does not keep a connection busy for ever.
+const BATCHES_MAX: u32 = 50;
+/// One batch takes milliseconds. One that takes this long hangs; it is dropped, and its connection with it.
+const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
+
+type Failure = Box<dyn Error + Send + Sync>;
+/// Moves a bounded batch of rows and answers how many.
+type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<u64, Failure>> + Send + Sync>;
+
+/// One kind of upkeep.
+#[derive(Clone)]
+pub struct Sweep {
+    name: &'static str,
+    every: Duration,
+    work: Work,
+}
+
+impl Sweep {
+    /// `work` is done about `every` so often; `name` is what logs and metrics call it.
+    pub fn new<Doing, Reason>(
+        name: &'static str,
+        every: Duration,
+        work: impl Fn() -> Doing + Send + Sync + 'static,
+    ) -> Self
+    where
+        Doing: Future<Output = Result<u64, Reason>> + Send + 'static,
+        Reason: Into<Failure> + 'static,
+    {
+        Self {
+            name,
+            every,
+            work: Arc::new(move || work().map(|moved| moved.map_err(Into::into)).boxed()),
+        }
+    }
+
+    /// The same for what only needs the database.
+    pub fn of<Doing>(
+        store: &Store,
+        name: &'static str,
+        every: Duration,
+        work: impl Fn(Store) -> Doing + Send + Sync + 'static,
+    ) -> Self
+    where
+        Doing: Future<Output = Result<u64, StoreError>> + Send + 'static,
+    {
+        let store = store.clone();
+        Self::new(name, every, move || work(store.clone()))
+    }
+}
+
+/// All sweeps of a process.
+pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
+    let queue = &platform.config.queue;
+    let silence = queue.silence_max();
+    let store = &platform.store;
+    vec![
+        Sweep::of(store, "leases", queue.poll, |store| async move {
+            store.expire_leases().await
+        }),
+        Sweep::of(
+            store,
+            "silent_workers",
+            queue.heartbeat,
+            move |store| async move { store.bury_silent_workers(silence).await },
+        ),
+    ]
+}
+
+/// Runs `sweeps`, each at its own pace, until `shutdown`. One that fails or hangs holds up no other.
+pub async fn run(sweeps: Vec<Sweep>, shutdown: CancellationToken) {
+    let mut running = JoinSet::new();
+    for sweep in sweeps {
+        let shutdown = shutdown.clone();
+        running.spawn(async move { shutdown.run_until_cancelled(repeat(&sweep)).await });
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn repeat(sweep: &Sweep) {
+    let name = sweep.name;
+    loop {
+        sleep(jittered(sweep.every)).await;
+        match once(sweep).await {
+            Ok(0) => {}
+            Ok(moved) => {
+                metrics::counter!("tamiz_upkeep_rows_total", "sweep" => name).increment(moved);
+                tracing::info!(sweep = name, moved, "upkeep moved rows");
+            }
+            Err(error) => {
+                metrics::counter!("tamiz_upkeep_failures_total", "sweep" => name).increment(1);
+                tracing::warn!(
+                    sweep = name,
+                    error = &*error as &dyn Error,
+                    "upkeep failed and is tried again"
+                );
+            }
+        }
+    }
+}
+
+async fn once(sweep: &Sweep) -> Result<u64, Failure> {
+    let mut moved = 0;
+    for _ in 0..BATCHES_MAX {
+        match timeout(BATCH_TIME_MAX, (sweep.work)()).await?? {
+            0 => break,
+            more => moved += more,
+        }
+    }
+    Ok(moved)
+}
+
+/// Between half of `pause` and one and a half, so that processes started together drift apart.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + rand::random::<f64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sweep_goes_on_while_it_moves_rows_and_after_it_failed() {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        let left = Arc::new(AtomicU64::new(3));
+        let turns = left.clone();
+        let shutdown = CancellationToken::new();
+        let done = shutdown.clone();
+        let counting = Sweep::new("counting", Duration::from_millis(5), move || {
+            let before = turns.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if before == Err(0) {
+                done.cancel();
+            }
+            async move { Ok::<_, std::io::Error>(u64::from(before.is_ok())) }
+        });
+        let failing = Sweep::new("failing", Duration::from_millis(1), || async {
+            Err(std::io::Error::other("no"))
+        });
+        timeout(Duration::from_secs(30), run(vec![failing, counting], shutdown))
+            .await
+            .unwrap();
+        assert_eq!(left.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn the_pause_is_spread_around_what_was_asked_for() {
+        let pause = Duration::from_secs(10);
+        let drawn: Vec<Duration> = (0..200).map(|_| jittered(pause)).collect();
+        assert!(
+            drawn
+                .iter()
+                .all(|drawn| *drawn >= pause / 2 && *drawn <= pause * 3 / 2)
+        );
+        assert!(drawn.iter().any(|other| *other != drawn[0]));
+    }
+}
