@@ -35,6 +35,7 @@ mod weight;
 
 pub mod artifact;
 pub mod attempt;
+pub mod credential;
 pub mod event;
 pub mod finding;
 pub mod node;
@@ -43,6 +44,7 @@ pub mod plan;
 pub mod plugin;
 pub mod project;
 pub mod queue;
+pub mod request_rate;
 pub mod scan_result;
 pub mod secret_key;
 pub mod target;

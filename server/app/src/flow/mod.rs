@@ -15,6 +15,7 @@ pub mod finish_attempt;
 pub mod install_plugin;
 mod plan_turn;
 pub mod retry_task;
+pub mod serve_attempt;
 pub mod start_scan;
 
 use tamiz_core::{Refusal, RefusalCode};

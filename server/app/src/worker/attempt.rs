@@ -8,20 +8,19 @@ use serde_json::Value;
 use tamiz_core::progress::Phase;
 use tamiz_core::retry::Backoff;
 use tamiz_core::{
-    ArtifactId, Diagnostic, LogLevel, Refusal, RefusalCode, ScanType, TargetKind, TaskStatus, UploadId,
-    WorkerId,
+    ArtifactId, Diagnostic, LogLevel, ProjectId, Refusal, RefusalCode, ScanType, TargetKind, TaskId,
+    TaskStatus, TenantId, UploadId, WorkerId,
 };
 use tamiz_host::{PlanError, ScanRequest, ToolRun};
-use tamiz_store::StoreError;
 use tamiz_store::artifact::NewArtifact;
-use tamiz_store::attempt::{self, Begin, Ending};
-use tamiz_store::queue::Lease;
+use tamiz_store::attempt::{Begin, Ending};
 use tamiz_store::task::{Source, Task};
 use tokio::time::{Instant, sleep};
 
 use super::candidates::{self, Candidates};
 use super::contact;
 use super::convert::convert;
+use super::desk::{Desk, DeskError, Lease, TaskDesk};
 use super::failure::{self, Failure};
 use super::grants;
 use super::prepare::{self, Scratch, TREE};
@@ -30,10 +29,9 @@ use super::scan::{self, Report, Target};
 use super::stop::Stop;
 use super::target;
 use super::workplace::Workplace;
-use crate::flow::FlowError;
-use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
-use crate::platform::Platform;
-use crate::plugins::measures;
+use crate::config::Config;
+use crate::flow::finish_attempt::AttemptYield;
+use crate::plugins::{Plugins, measures};
 use crate::tool::Inventory;
 
 /// The database may be away (a restart) when an attempt begins or ends; this long it is waited for.
@@ -48,18 +46,31 @@ const DATABASE_PAUSE: Duration = Duration::from_millis(300);
 /// What all attempts of a worker share.
 pub(crate) struct Shop {
     pub(crate) worker: WorkerId,
-    pub(crate) platform: Platform,
+    pub(crate) desk: Desk,
+    pub(crate) plugins: Plugins,
+    pub(crate) config: Arc<Config>,
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) rules: PathBuf,
     pub(super) workplace: Workplace,
     pub(crate) backoff: Backoff,
 }
 
+/// Whose attempt it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AttemptName {
+    pub(crate) tenant: TenantId,
+    pub(crate) project: ProjectId,
+    pub(crate) task: TaskId,
+    pub(crate) attempt: i32,
+}
+
 /// What one attempt works with and what it has so far.
 pub(crate) struct Bench {
-    pub(crate) platform: Platform,
+    pub(crate) desk: TaskDesk,
+    pub(crate) plugins: Plugins,
+    pub(crate) config: Arc<Config>,
     pub(crate) inventory: Arc<Inventory>,
-    pub(crate) of: AttemptOf,
+    pub(crate) of: AttemptName,
     pub(crate) scan_type: ScanType,
     pub(crate) candidates: Candidates,
     pub(crate) stop: Stop,
@@ -98,13 +109,14 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
     let Some(task) = begin(shared, lease).await else {
         return;
     };
-    let of = AttemptOf {
-        scope: lease.scope,
+    let of = AttemptName {
+        tenant: lease.claim.tenant,
         project: task.project_id,
-        task: lease.task,
-        attempt: lease.attempt,
+        task: lease.claim.task,
+        attempt: lease.claim.attempt,
     };
-    let (reporter, told) = Reporter::start(shared.platform.store.clone(), of, stop.clone());
+    let desk = &lease.desk;
+    let (reporter, told) = Reporter::start(desk.clone(), of.task, stop.clone());
     let scratch = match Scratch::create(shared.workplace.path(), &of) {
         Ok(scratch) => scratch,
         Err(error) => {
@@ -116,12 +128,14 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
                 artifacts: vec![],
                 results: None,
             };
-            end(shared, &of, &task, nothing, stop, Err(error.into())).await;
+            end(shared, desk, &of, &task, nothing, stop, Err(error.into())).await;
             return;
         }
     };
     let mut bench = Bench {
-        platform: shared.platform.clone(),
+        desk: desk.clone(),
+        plugins: shared.plugins.clone(),
+        config: shared.config.clone(),
         inventory: shared.inventory.clone(),
         of,
         scan_type: task.scan_type.clone(),
@@ -147,7 +161,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
     let storing_at = Instant::now();
     drop(reporter);
     let _ = told.await;
-    end(shared, &of, &task, kept, stop, outcome).await;
+    end(shared, desk, &of, &task, kept, stop, outcome).await;
     phase_seconds("storing", storing_at);
     phase_seconds("whole", claimed_at);
     scratch.remove().await;
@@ -156,20 +170,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
 /// `None` when there is nothing to do: it ended meanwhile, or the database stays away.
 async fn begin(shop: &Shop, lease: &Lease) -> Option<Box<Task>> {
     let began_at = Instant::now();
-    let begun = patiently(|| async {
-        let mut tx = shop.platform.store.begin(&lease.scope).await?;
-        let begun = attempt::begin(
-            &mut tx,
-            lease.task,
-            lease.attempt,
-            shop.worker,
-            shop.backoff.attempts_max,
-        )
-        .await?;
-        tx.commit().await?;
-        Ok::<_, StoreError>(begun)
-    });
-    let begun = begun.await;
+    let begun = patiently(|| lease.desk.begin(shop.backoff.attempts_max)).await;
     phase_seconds("beginning", began_at);
     match begun {
         Ok(Begin::Run(task)) => Some(task),
@@ -178,7 +179,7 @@ async fn begin(shop: &Shop, lease: &Lease) -> Option<Box<Task>> {
         Ok(Begin::Stale) => None,
         Err(error) => {
             // the lease runs out and another worker takes over
-            tracing::error!(task = %lease.task, error = &error as &dyn std::error::Error, "an attempt could not begin");
+            tracing::error!(task = %lease.claim.task, error = &error as &dyn std::error::Error, "an attempt could not begin");
             None
         }
     }
@@ -231,9 +232,9 @@ async fn scan_tree(
 ) -> Result<Vec<Report>, Failure> {
     let preparing_at = Instant::now();
     let archive = bench.scratch.path("upload");
-    let upload = prepare::fetch(&bench.platform, &bench.of, upload, &archive).await?;
+    let upload = prepare::fetch(&bench.desk, upload, &archive).await?;
     let tree = bench.scratch.path(TREE);
-    let limits = bench.platform.config.archive;
+    let limits = bench.config.archive;
     let files = prepare::unpack_tree(archive, tree.clone(), limits, bench.stop.token.clone())
         .await
         .map_err(|failure| failure.about(&upload.file_name))?;
@@ -244,7 +245,7 @@ async fn scan_tree(
         None => (shop.rules.clone(), None),
         Some(id) => {
             let path = bench.scratch.path("rules.yml");
-            let upload = prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
+            let upload = prepare::fetch(&bench.desk, id, &path).await?;
             prepare::check_rules(&path, &upload.file_name).await?;
             (path, Some(upload.file_name))
         }
@@ -304,7 +305,7 @@ async fn scan_target(bench: &mut Bench, task: &Task) -> Result<Vec<Report>, Fail
     let runs = plan(bench, task, pinned.target.kind(), pinned.target.text()).await?;
     let message = format!("calling {}", pinned.target.text());
     bench.reporter.phase(Phase::Preparing, message);
-    let resolvers = &bench.platform.config.target.resolvers;
+    let resolvers = &bench.config.target.resolvers;
     let called = contact::prove(&pinned, resolvers, &bench.stop.token).await?;
     phase_seconds("preparing", preparing_at);
     let scanning_at = Instant::now();
@@ -321,7 +322,7 @@ async fn scan_target(bench: &mut Bench, task: &Task) -> Result<Vec<Report>, Fail
 async fn report(bench: &mut Bench, id: UploadId, kind: &str) -> Result<Report, Failure> {
     let preparing_at = Instant::now();
     let path = bench.scratch.path("report");
-    let upload = prepare::fetch(&bench.platform, &bench.of, id, &path).await?;
+    let upload = prepare::fetch(&bench.desk, id, &path).await?;
     bench.kept.artifacts.push(NewArtifact {
         id: ArtifactId::fresh(),
         kind: kind.to_owned(),
@@ -372,7 +373,8 @@ async fn plan(bench: &Bench, task: &Task, kind: TargetKind, target: String) -> R
 /// Writes the end, whatever it is, unless the attempt lost its right to.
 async fn end(
     shared: &Shop,
-    of: &AttemptOf,
+    desk: &TaskDesk,
+    of: &AttemptName,
     task: &Task,
     kept: AttemptYield,
     stop: &Stop,
@@ -399,7 +401,7 @@ async fn end(
             ..kept
         }
     };
-    let written = patiently(|| finish_attempt(&shared.platform.store, of, &kept, &ending)).await;
+    let written = patiently(|| desk.finish(of.project, &kept, &ending)).await;
     match written {
         Ok(Some(status)) => {
             metrics::counter!("tamiz_attempts_total", "status" => status.as_str()).increment(1);
@@ -436,19 +438,18 @@ fn completed(kept: &AttemptYield) -> Ending {
 }
 
 /// Tries again while the database is away, for a while.
-async fn patiently<T, E, F, Work>(work: Work) -> Result<T, FlowError>
+async fn patiently<T, F, Work>(work: Work) -> Result<T, DeskError>
 where
-    E: Into<FlowError>,
-    F: Future<Output = Result<T, E>>,
+    F: Future<Output = Result<T, DeskError>>,
     Work: Fn() -> F,
 {
     let patience_ends = Instant::now() + DATABASE_PATIENCE;
     loop {
-        match work().await.map_err(Into::into) {
-            Err(FlowError::Store(error)) if error.may_pass() && Instant::now() < patience_ends => {
+        match work().await {
+            Err(error) if error.may_pass() && Instant::now() < patience_ends => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the database is away; trying again"
+                    "the database or the server is away; trying again"
                 );
                 sleep(DATABASE_PAUSE).await;
             }

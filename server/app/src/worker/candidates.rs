@@ -5,18 +5,17 @@
 //!
 //! Not here: the run itself (`convert`), and the component's way into memory (`crate::plugins`).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tamiz_core::plugin::{LimitSet, PluginState};
-use tamiz_core::{PluginFault, PluginId, Refusal, RefusalCode};
+use tamiz_core::{PluginFault, Refusal, RefusalCode};
 use tamiz_host::{Plugin, RunLimits};
-use tamiz_store::plan;
-use tamiz_store::plugin::{self, InstalledPlugin};
+use tamiz_store::plugin::InstalledPlugin;
 use tamiz_store::task::Task;
 
 use super::attempt::Bench;
 use super::failure::Failure;
+use crate::flow::serve_attempt::Serving;
 use crate::plugins::LoadError;
 use crate::plugins::measures;
 
@@ -41,20 +40,11 @@ impl Candidates {
 
 /// What may serve `task` now; never empty.
 pub(super) async fn of_task(bench: &Bench, task: &Task) -> Result<Candidates, Failure> {
-    let mut tx = bench.platform.store.begin(&bench.of.scope).await?;
-    let plan = plan::of_tenant(&mut tx).await?;
-    let remembered: Vec<PluginId> = task.payload.plugins.iter().map(|plugin| plugin.id).collect();
-    let plugins = if remembered.is_empty() {
-        let found = plugin::candidates(&mut tx, &bench.scan_type).await?;
-        if found.is_empty() {
-            let message = format!("no plugin serves {}", bench.scan_type);
-            return Err(Failure::refused(RefusalCode::UnsupportedScanType, message));
-        }
-        found
-    } else {
-        in_order(&remembered, plugin::by_ids(&mut tx, &remembered).await?)
-    };
-    tx.commit().await?;
+    let Serving { plan, plugins } = bench.desk.plugins(task).await?;
+    if plugins.is_empty() && task.payload.plugins.is_empty() {
+        let message = format!("no plugin serves {}", bench.scan_type);
+        return Err(Failure::refused(RefusalCode::UnsupportedScanType, message));
+    }
     let enabled: Vec<_> = plugins
         .iter()
         .filter(|plugin| plugin.state != PluginState::Disabled)
@@ -66,14 +56,8 @@ pub(super) async fn of_task(bench: &Bench, task: &Task) -> Result<Candidates, Fa
     }
     Ok(Candidates {
         plugins: enabled,
-        plan: plan.limits,
+        plan,
     })
-}
-
-fn in_order(ids: &[PluginId], found: Vec<InstalledPlugin>) -> Vec<InstalledPlugin> {
-    let mut by_id: HashMap<PluginId, InstalledPlugin> =
-        found.into_iter().map(|plugin| (plugin.id, plugin)).collect();
-    ids.iter().filter_map(|id| by_id.remove(id)).collect()
 }
 
 fn none_left(plugins: &[InstalledPlugin], task: &Task) -> Failure {
@@ -89,9 +73,8 @@ fn none_left(plugins: &[InstalledPlugin], task: &Task) -> Failure {
 /// The component of `plugin`, loaded; what hinders it in the task's words.
 pub(super) async fn load(bench: &Bench, plugin: &InstalledPlugin) -> Result<Arc<Plugin>, Failure> {
     let loaded = bench
-        .platform
-        .plugins
-        .load(plugin.sha256, plugin.size_bytes)
+        .desk
+        .load(&bench.plugins, plugin.sha256, plugin.size_bytes)
         .await;
     loaded.map_err(|error| not_loaded(plugin, error))
 }
@@ -125,5 +108,5 @@ fn called(plugin: &InstalledPlugin) -> String {
 /// What a run of `plugin` for this task may use up.
 pub(super) fn limits_of(bench: &Bench, plugin: &InstalledPlugin) -> RunLimits {
     let plan = *bench.candidates.plan();
-    bench.platform.plugins.limits(plan, plugin)
+    bench.plugins.limits(plan, plugin)
 }

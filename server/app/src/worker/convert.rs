@@ -22,7 +22,6 @@ use tamiz_host::{
 use tamiz_store::finding::NewOccurrence;
 use tamiz_store::pcap_session::NewPcapSession;
 use tamiz_store::plugin::InstalledPlugin;
-use tamiz_store::secret_key;
 
 use super::attempt::{Bench, CAPTURE_KIND, Gaps, diagnostic};
 use super::candidates;
@@ -129,10 +128,10 @@ async fn place(bench: &Bench, plugin: &InstalledPlugin, patience: Duration) -> R
     );
     let owners = [
         (Owner::Plugin(plugin.id), of_plugin),
-        (Owner::Tenant(bench.of.scope.tenant_id()), of_tenant),
+        (Owner::Tenant(bench.of.tenant), of_tenant),
     ];
     let place = tokio::select! {
-        place = bench.platform.plugins.instances().enter(&owners, patience) => place,
+        place = bench.plugins.instances().enter(&owners, patience) => place,
         () = bench.stop.token.cancelled() => return Err(Failure::Stopped),
     };
     place.ok_or_else(|| {
@@ -153,9 +152,7 @@ fn no_place(plugin: &str, of_plugin: Option<u64>, of_tenant: Option<u64>) -> Str
 
 /// The tenant's key, and the upload that was unpacked for the tool, if it was.
 async fn services(bench: &Bench) -> Result<PluginServices, Failure> {
-    let mut tx = bench.platform.store.begin(&bench.of.scope).await?;
-    let key = secret_key::get_or_create(&mut tx, rand::random()).await?;
-    tx.commit().await?;
+    let key = bench.desk.secret_key().await?;
     Ok(PluginServices::new(&key, Some(bench.scratch.path(TREE))))
 }
 

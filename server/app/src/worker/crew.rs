@@ -7,18 +7,15 @@ use std::time::Duration;
 use serde_json::json;
 use tamiz_core::retry::Backoff;
 use tamiz_core::{ScanType, WorkerId};
-use tamiz_store::StoreError;
-use tamiz_store::queue::{Claim, ClaimRequest, Lease};
-use tamiz_store::signal::Signal;
+use tamiz_store::queue::{Claim, ClaimRequest};
 use tamiz_store::worker::{NewWorker, WorkerState};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::attempt::{Shop, work};
+use super::desk::{Desk, DeskError, Lease};
 use super::leases::Leases;
 use super::stop::{Stop, StopReason};
 use super::workplace::Workplace;
@@ -45,7 +42,7 @@ pub enum WorkerError {
     },
     /// The register did not take it.
     #[error("the worker could not register")]
-    Register(#[source] StoreError),
+    Register(#[source] DeskError),
 }
 
 /// A worker that is registered and ready to run.
@@ -93,11 +90,8 @@ impl Worker {
             slots: u32::try_from(config.worker.slots).unwrap_or(u32::MAX),
             capabilities: &capabilities,
         };
-        platform
-            .store
-            .register_worker(&new)
-            .await
-            .map_err(WorkerError::Register)?;
+        let desk = Desk::direct(&platform);
+        desk.register(&new).await.map_err(WorkerError::Register)?;
         tracing::info!(%worker, %capabilities, "the worker is registered");
         let queue = &config.queue;
         let backoff = Backoff {
@@ -107,7 +101,9 @@ impl Worker {
         };
         let shop = Shop {
             worker,
-            platform,
+            desk,
+            plugins: platform.plugins,
+            config: config.clone(),
             inventory: Arc::new(inventory),
             rules,
             workplace,
@@ -135,7 +131,7 @@ impl Worker {
         ));
         self.claim_until(&shutdown).await;
         self.attempts.close();
-        let grace = self.shop.platform.config.shutdown_grace;
+        let grace = self.shop.config.shutdown_grace;
         if timeout(grace, self.attempts.wait()).await.is_err() {
             tracing::warn!("the grace is over: running tasks go back to the queue");
             self.leases.stop_all(StopReason::Shutdown);
@@ -144,12 +140,8 @@ impl Worker {
             }
         }
         keeping.abort();
-        let gone = self
-            .shop
-            .platform
-            .store
-            .worker_heartbeat(self.shop.worker, WorkerState::Offline)
-            .await;
+        let (desk, worker) = (&self.shop.desk, self.shop.worker);
+        let gone = desk.heartbeat(worker, WorkerState::Offline).await;
         if let Err(error) = gone {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -159,8 +151,8 @@ impl Worker {
     }
 
     async fn claim_until(&self, shutdown: &CancellationToken) {
-        let mut signals = self.shop.platform.store.signals();
-        let mut poll = interval(self.shop.platform.config.queue.poll);
+        let mut ears = self.shop.desk.ears();
+        let mut poll = interval(self.shop.config.queue.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !shutdown.is_cancelled() {
             if self.claim_once().await {
@@ -169,7 +161,7 @@ impl Worker {
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tickets(&mut signals) => {}
+                () = ears.tickets() => {}
                 () = self.room.notified() => {}
                 _ = poll.tick() => {}
             }
@@ -186,9 +178,9 @@ impl Worker {
             worker: self.shop.worker,
             tools: &self.tools,
             slots: u32::try_from(free).unwrap_or(u32::MAX),
-            lease: self.shop.platform.config.queue.lease,
+            lease: self.shop.config.queue.lease,
         };
-        match self.shop.platform.store.claim(&request).await {
+        match self.shop.desk.claim(&request).await {
             Ok(leases) => {
                 let got = !leases.is_empty();
                 for lease in leases {
@@ -206,17 +198,17 @@ impl Worker {
     fn start(&self, lease: Lease) {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             // only this loop takes slots, and it asked for no more than there are
-            tracing::error!(task = %lease.task, "claimed without a free slot; the lease will run out");
+            tracing::error!(task = %lease.claim.task, "claimed without a free slot; the lease will run out");
             return;
         };
         let stop = Stop::default();
-        self.leases.add(lease.claim(), stop.clone());
+        self.leases.add(lease.claim, stop.clone());
         let (shared, leases, room) = (self.shop.clone(), self.leases.clone(), self.room.clone());
         self.attempts.spawn(async move {
             let _done = Done {
                 leases,
                 room,
-                claim: lease.claim(),
+                claim: lease.claim,
                 slot: Some(slot),
             };
             work(&shared, &lease, &stop).await;
@@ -242,27 +234,15 @@ impl Drop for Done {
     }
 }
 
-/// Returns when tickets may be ready.
-async fn tickets(signals: &mut Receiver<Signal>) {
-    loop {
-        match signals.recv().await {
-            Ok(Signal::Tickets | Signal::Gap) | Err(RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            // the poll is left
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
-}
-
-/// Renews leases in time, at once when one of ours is to be cancelled, and sweeps the queue.
+/// Renews leases in time, and at once when one of ours is to be cancelled.
 async fn keep_leases(
     shop: Arc<Shop>,
     leases: Arc<Leases>,
     shutdown: CancellationToken,
     attempts: TaskTracker,
 ) {
-    let queue = &shop.platform.config.queue;
-    let mut signals = shop.platform.store.signals();
+    let queue = &shop.config.queue;
+    let mut ears = shop.desk.ears();
     let mut beat = interval(queue.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -274,22 +254,23 @@ async fn keep_leases(
                     (false, true) => WorkerState::Idle,
                     (false, false) => WorkerState::Busy,
                 };
-                if let Err(error) = sweep(&shop, state).await {
+                // what is owed to all workers is done by `upkeep`
+                if let Err(error) = shop.desk.heartbeat(shop.worker, state).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat failed");
                 }
             }
-            () = cancelled(&mut signals, &leases) => renew(&shop, &leases).await,
+            () = ears.cancelled(&leases) => renew(&shop, &leases).await,
         }
     }
 }
 
 async fn renew(shop: &Shop, leases: &Leases) {
-    let lease = shop.platform.config.queue.lease;
+    let lease = shop.config.queue.lease;
     let held = leases.all();
     if !held.is_empty() {
         // the lease counts from before the question
         let asked_at = Instant::now();
-        match shop.platform.store.renew(shop.worker, &held, lease).await {
+        match shop.desk.renew(shop.worker, &held, lease).await {
             Ok(answer) => leases.renewed(&held, &answer, asked_at),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -298,31 +279,6 @@ async fn renew(shop: &Shop, leases: &Leases) {
         }
     }
     leases.stop_overdue(lease);
-}
-
-/// A sign of life; returns tickets of the dead to the queue; marks the dead.
-async fn sweep(shop: &Shop, state: WorkerState) -> Result<(), StoreError> {
-    let store = &shop.platform.store;
-    store.worker_heartbeat(shop.worker, state).await?;
-    let expired = store.expire_leases().await?;
-    if expired > 0 {
-        tracing::info!(expired, "leases ran out; their tickets are back in the queue");
-    }
-    let silence = shop.platform.config.queue.silence_max();
-    store.bury_silent_workers(silence).await?;
-    Ok(())
-}
-
-/// Returns when one of our tasks is to be cancelled, or may be.
-async fn cancelled(signals: &mut Receiver<Signal>, leases: &Leases) {
-    loop {
-        match signals.recv().await {
-            Ok(Signal::Cancel { task }) if leases.holds(task) => return,
-            Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }
 
 async fn open_workplace(scratch: &Path, worker: WorkerId) -> Result<Workplace, WorkerError> {

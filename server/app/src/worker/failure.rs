@@ -4,11 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tamiz_core::retry::Backoff;
 use tamiz_core::{PluginFault, Refusal, RefusalCode, TaskStatus};
 use tamiz_host::ConvertFailure;
-use tamiz_store::StoreError;
 use tamiz_store::attempt::Ending;
 
+use super::desk::DeskError;
 use super::stop::StopReason;
-use crate::blob::BlobError;
 use crate::plugins::fault::fault;
 
 /// Why an attempt has no full result.
@@ -106,15 +105,13 @@ impl Failure {
     }
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::may_pass("asking the database", error)
-    }
-}
-
-impl From<BlobError> for Failure {
-    fn from(error: BlobError) -> Self {
-        Self::may_pass("reading or keeping bytes", error)
+impl From<DeskError> for Failure {
+    fn from(error: DeskError) -> Self {
+        let doing = match &error {
+            DeskError::Blob(_) => "reading or keeping bytes",
+            DeskError::Store(_) | DeskError::Flow(_) => "asking the database",
+        };
+        Self::may_pass(doing, error)
     }
 }
 

@@ -16,6 +16,7 @@ mod candidates;
 mod contact;
 mod convert;
 mod crew;
+mod desk;
 mod failure;
 mod grants;
 mod leases;

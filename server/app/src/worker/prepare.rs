@@ -5,14 +5,13 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use tamiz_core::{RefusalCode, UploadId};
-use tamiz_store::upload::{self, Upload};
+use tamiz_store::upload::Upload;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::AttemptName;
+use super::desk::TaskDesk;
 use super::failure::Failure;
-use crate::blob::{BlobKey, BlobStore};
 use crate::config::ArchiveSettings;
-use crate::flow::finish_attempt::AttemptOf;
-use crate::platform::Platform;
 use crate::tool::unpack::{self, UnpackError, UnpackLimits};
 
 /// A gzip-compressed report may unpack to this many bytes: twice the largest upload of the default plan.
@@ -29,7 +28,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// A fresh folder below `root`.
-    pub(crate) fn create(root: &Path, of: &AttemptOf) -> io::Result<Self> {
+    pub(crate) fn create(root: &Path, of: &AttemptName) -> io::Result<Self> {
         let prefix = format!("{}-{}-", of.task, of.attempt);
         Ok(Self {
             folder: tempfile::Builder::new().prefix(&prefix).tempdir_in(root)?,
@@ -64,29 +63,15 @@ pub(crate) async fn check_rules(path: &Path, file_name: &str) -> Result<(), Fail
 }
 
 /// Copies an upload's bytes to `path`, checked against their hash.
-pub(crate) async fn fetch(
-    platform: &Platform,
-    of: &AttemptOf,
-    id: UploadId,
-    path: &Path,
-) -> Result<Upload, Failure> {
-    let mut tx = platform.store.begin(&of.scope).await?;
-    let found = upload::get(&mut tx, id).await?;
-    tx.commit().await?;
-    let Some(upload) = found else {
+pub(crate) async fn fetch(desk: &TaskDesk, id: UploadId, path: &Path) -> Result<Upload, Failure> {
+    let Some(upload) = desk.upload(id).await? else {
         return Err(Failure::refused(
             RefusalCode::NotFound,
             format!("the upload {id} is not there any more"),
         ));
     };
-    copy(&platform.blobs, of, &upload, path).await?;
+    desk.fetch(&upload, path).await?;
     Ok(upload)
-}
-
-async fn copy(blobs: &BlobStore, of: &AttemptOf, upload: &Upload, path: &Path) -> Result<(), Failure> {
-    let key = BlobKey::from_storage_path(&of.scope, &upload.blob.storage_path)
-        .ok_or_else(|| Failure::may_pass("reading the upload", "its stored path is no key of this tenant"))?;
-    Ok(blobs.fetch(&key, upload.blob.size_bytes, path).await?)
 }
 
 /// Unpacks the archive into the folder `into`; answers how many files there are.

@@ -4,16 +4,15 @@
 
 use std::time::Duration;
 
-use tamiz_core::TaskStatus;
 use tamiz_core::progress::Phase;
+use tamiz_core::{TaskId, TaskStatus};
 use tamiz_store::event::NewEvent;
-use tamiz_store::{Store, attempt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::desk::TaskDesk;
 use super::stop::{Stop, StopReason};
-use crate::flow::finish_attempt::AttemptOf;
 
 /// Counts are not told more often than this: a person cannot read faster, and each costs a commit.
 const COUNT_PAUSE: Duration = Duration::from_millis(300);
@@ -37,9 +36,9 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Starts the writing side. It ends when the last clone of the reporter is dropped; wait for it
     /// before ending the attempt, so that the last event is the last.
-    pub(crate) fn start(store: Store, of: AttemptOf, stop: Stop) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(desk: TaskDesk, task: TaskId, stop: Stop) -> (Self, JoinHandle<()>) {
         let (notes, queue) = mpsc::unbounded_channel();
-        (Self { notes }, tokio::spawn(write_all(store, of, stop, queue)))
+        (Self { notes }, tokio::spawn(write_all(desk, task, stop, queue)))
     }
 
     /// A new phase.
@@ -70,7 +69,7 @@ impl Reporter {
     }
 }
 
-async fn write_all(store: Store, of: AttemptOf, stop: Stop, mut queue: mpsc::UnboundedReceiver<Note>) {
+async fn write_all(desk: TaskDesk, task: TaskId, stop: Stop, mut queue: mpsc::UnboundedReceiver<Note>) {
     let mut counted_at: Option<Instant> = None;
     let mut waiting: Option<Note> = None;
     loop {
@@ -81,7 +80,7 @@ async fn write_all(store: Store, of: AttemptOf, stop: Stop, mut queue: mpsc::Unb
             () = tokio::time::sleep_until(due), if waiting.is_some() => {
                 counted_at = Some(Instant::now());
                 if let Some(note) = waiting.take() {
-                    write(&store, &of, &stop, &note).await;
+                    write(&desk, task, &stop, &note).await;
                 }
                 continue;
             }
@@ -90,14 +89,14 @@ async fn write_all(store: Store, of: AttemptOf, stop: Stop, mut queue: mpsc::Unb
             Some(note) if note.is_count => waiting = Some(note),
             Some(note) => {
                 waiting = None;
-                write(&store, &of, &stop, &note).await;
+                write(&desk, task, &stop, &note).await;
             }
             None => return,
         }
     }
 }
 
-async fn write(store: &Store, of: &AttemptOf, stop: &Stop, note: &Note) {
+async fn write(desk: &TaskDesk, task: TaskId, stop: &Stop, note: &Note) {
     let event = NewEvent {
         status: TaskStatus::Running,
         phase: note.phase,
@@ -105,18 +104,12 @@ async fn write(store: &Store, of: &AttemptOf, stop: &Stop, note: &Note) {
         done: note.done,
         total: note.total,
     };
-    let written = async {
-        let mut tx = store.begin(&of.scope).await?;
-        let ours = attempt::report(&mut tx, of.task, of.attempt, &event).await?;
-        tx.commit().await?;
-        Ok::<_, tamiz_store::StoreError>(ours)
-    };
-    match written.await {
+    match desk.report(&event).await {
         Ok(true) => {}
         Ok(false) => stop.press(StopReason::LeaseLost),
         // progress is worth less than the work: the attempt goes on
         Err(error) => {
-            tracing::warn!(task = %of.task, error = &error as &dyn std::error::Error, "progress was not told");
+            tracing::warn!(%task, error = &error as &dyn std::error::Error, "progress was not told");
         }
     }
 }

@@ -8,13 +8,11 @@ use tamiz_core::{ArtifactId, LogLevel, Refusal, RefusalCode, ToolExecutionId};
 use tamiz_host::ToolRun;
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::tool_execution::ToolExecution;
-use tamiz_store::upload::StoredBlob;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::attempt::{Bench, diagnostic};
 use super::failure::Failure;
 use super::target::judge_again;
-use crate::blob::{Blob, BlobKind};
 use crate::tool::{
     self, Captured, NetworkTarget, Tool, ToolEnd, ToolError, ToolOutcome, ToolOutput, ToolRequest, Traffic,
     Verdict,
@@ -423,26 +421,14 @@ pub(crate) async fn keep_file(
     media_type: &str,
     path: &Path,
 ) -> Result<ArtifactId, Failure> {
-    let blob = bench
-        .platform
-        .blobs
-        .put_file(&bench.of.scope, BlobKind::Artifact, path, ARTIFACT_BYTES_MAX)
-        .await?;
+    let blob = bench.desk.put_artifact(path, ARTIFACT_BYTES_MAX).await?;
     let id = ArtifactId::fresh();
     bench.kept.artifacts.push(NewArtifact {
         id,
         kind: kind.to_owned(),
         name,
         media_type: media_type.to_owned(),
-        blob: stored(&blob),
+        blob,
     });
     Ok(id)
-}
-
-pub(crate) fn stored(blob: &Blob) -> StoredBlob {
-    StoredBlob {
-        storage_path: blob.key.to_string(),
-        hash: blob.key.hash(),
-        size_bytes: blob.size_bytes,
-    }
 }

@@ -4,7 +4,6 @@
 //! when the task was asked for; this is asked before the first contact, and again before each tool.
 
 use tamiz_core::{PinnedTarget, RefusalCode};
-use tamiz_store::{target, tenant};
 
 use super::attempt::Bench;
 use super::failure::Failure;
@@ -13,15 +12,11 @@ use crate::tool::NetworkTarget;
 
 /// Where the tools of this task may go, and nowhere else.
 pub(crate) async fn pinned(bench: &Bench) -> Result<PinnedTarget, Failure> {
-    let mut tx = bench.platform.store.begin(&bench.of.scope).await?;
-    let found = target::of_task(&mut tx, bench.of.task).await?;
-    let tenant = tenant::own_name(&mut tx).await?;
-    tx.commit().await?;
-    let (Some(found), Some(tenant)) = (found, tenant) else {
+    let Some((pinned, tenant)) = bench.desk.target().await? else {
         let message = "the task's target is not there any more";
         return Err(Failure::refused(RefusalCode::NotFound, message));
     };
-    recheck(&found.pinned, &tenant, &bench.platform.config.target).map_err(Failure::Refused)
+    recheck(&pinned, &tenant, &bench.config.target).map_err(Failure::Refused)
 }
 
 /// Whether a tool may start: the target is still allowed, and its addresses are those that were pinned.

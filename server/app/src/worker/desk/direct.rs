@@ -1,0 +1,169 @@
+//! The desk of a worker that has the database and the blob store itself.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tamiz_core::{PinnedTarget, ProjectId, TaskStatus, UploadId, WorkerId};
+use tamiz_store::Store;
+use tamiz_store::attempt::{Begin, Ending};
+use tamiz_store::credential::LeaseRight;
+use tamiz_store::event::NewEvent;
+use tamiz_store::queue::{Claim, ClaimRequest, Held};
+use tamiz_store::secret_key::SECRET_KEY_BYTES;
+use tamiz_store::signal::Signal;
+use tamiz_store::task::Task;
+use tamiz_store::upload::{StoredBlob, Upload};
+use tamiz_store::worker::{NewWorker, WorkerState};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{DeskError, Lease, TaskDesk};
+use crate::blob::{BlobError, BlobKey, BlobKind, BlobStore};
+use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
+use crate::flow::serve_attempt::{self, Serving};
+use crate::platform::Platform;
+use crate::worker::leases::Leases;
+
+/// The database and the blobs.
+#[derive(Debug, Clone)]
+pub(crate) struct Direct {
+    store: Store,
+    blobs: BlobStore,
+}
+
+impl Direct {
+    pub(super) fn new(platform: &Platform) -> Self {
+        Self {
+            store: platform.store.clone(),
+            blobs: platform.blobs.clone(),
+        }
+    }
+
+    pub(super) async fn register(&self, new: &NewWorker<'_>) -> Result<(), DeskError> {
+        Ok(self.store.register_worker(new).await?)
+    }
+
+    pub(super) async fn heartbeat(&self, worker: WorkerId, state: WorkerState) -> Result<(), DeskError> {
+        Ok(self.store.worker_heartbeat(worker, state).await?)
+    }
+
+    pub(super) async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Lease>, DeskError> {
+        let leases = self.store.claim(request).await?;
+        let with_desk = |lease: tamiz_store::queue::Lease| Lease {
+            claim: lease.claim(),
+            desk: TaskDesk::Direct(DirectTask {
+                desk: self.clone(),
+                right: LeaseRight::of(&lease, request.worker),
+            }),
+        };
+        Ok(leases.into_iter().map(with_desk).collect())
+    }
+
+    pub(super) async fn renew(
+        &self,
+        worker: WorkerId,
+        held: &[Claim],
+        lease: Duration,
+    ) -> Result<Vec<Held>, DeskError> {
+        Ok(self.store.renew(worker, held, lease).await?)
+    }
+
+    pub(super) fn ears(&self) -> Ears {
+        Ears(self.store.signals())
+    }
+}
+
+/// What the database tells.
+#[derive(Debug)]
+pub(crate) struct Ears(Receiver<Signal>);
+
+impl Ears {
+    pub(super) async fn tickets(&mut self) {
+        loop {
+            match self.0.recv().await {
+                Ok(Signal::Tickets | Signal::Gap) | Err(RecvError::Lagged(_)) => return,
+                Ok(_) => {}
+                // the poll is left
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    pub(super) async fn cancelled(&mut self, leases: &Leases) {
+        loop {
+            match self.0.recv().await {
+                Ok(Signal::Cancel { task }) if leases.holds(task) => return,
+                Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
+                Ok(_) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// The same for one claimed ticket.
+#[derive(Debug, Clone)]
+pub(crate) struct DirectTask {
+    desk: Direct,
+    right: LeaseRight,
+}
+
+impl DirectTask {
+    pub(super) async fn begin(&self, attempts_max: i32) -> Result<Begin, DeskError> {
+        Ok(serve_attempt::begin(&self.desk.store, &self.right, attempts_max).await?)
+    }
+
+    pub(super) async fn report(&self, event: &NewEvent<'_>) -> Result<bool, DeskError> {
+        Ok(serve_attempt::report(&self.desk.store, &self.right, event).await?)
+    }
+
+    pub(super) async fn plugins(&self, task: &Task) -> Result<Serving, DeskError> {
+        Ok(serve_attempt::plugins(&self.desk.store, &self.right, task).await?)
+    }
+
+    pub(super) async fn target(&self) -> Result<Option<(PinnedTarget, String)>, DeskError> {
+        Ok(serve_attempt::target(&self.desk.store, &self.right).await?)
+    }
+
+    pub(super) async fn upload(&self, id: UploadId) -> Result<Option<Upload>, DeskError> {
+        Ok(serve_attempt::upload(&self.desk.store, &self.right, id).await?)
+    }
+
+    pub(super) async fn fetch(&self, upload: &Upload, path: &Path) -> Result<(), DeskError> {
+        let stored = &upload.blob;
+        let key = BlobKey::from_storage_path(&self.right.scope, &stored.storage_path);
+        let key = key.ok_or_else(|| BlobError::NotFound {
+            key: stored.storage_path.clone(),
+        })?;
+        Ok(self.desk.blobs.fetch(&key, stored.size_bytes, path).await?)
+    }
+
+    pub(super) async fn secret_key(&self) -> Result<[u8; SECRET_KEY_BYTES], DeskError> {
+        Ok(serve_attempt::secret_key(&self.desk.store, &self.right).await?)
+    }
+
+    pub(super) async fn put_artifact(&self, path: &Path, bytes_max: u64) -> Result<StoredBlob, DeskError> {
+        let (blobs, scope) = (&self.desk.blobs, &self.right.scope);
+        let blob = blobs.put_file(scope, BlobKind::Artifact, path, bytes_max).await?;
+        Ok(StoredBlob {
+            storage_path: blob.key.to_string(),
+            hash: blob.key.hash(),
+            size_bytes: blob.size_bytes,
+        })
+    }
+
+    pub(super) async fn finish(
+        &self,
+        project: ProjectId,
+        yielded: &AttemptYield,
+        ending: &Ending,
+    ) -> Result<Option<TaskStatus>, DeskError> {
+        let of = AttemptOf {
+            scope: self.right.scope,
+            project,
+            task: self.right.task,
+            attempt: self.right.attempt,
+        };
+        Ok(finish_attempt(&self.desk.store, &of, yielded, ending).await?)
+    }
+}

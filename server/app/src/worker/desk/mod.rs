@@ -1,0 +1,225 @@
+//! Everything that a worker asks of its server, behind one seam.
+//!
+//! A [`Desk`] is the worker's: register, claim, keep leases, hear what happens. A [`TaskDesk`] is one
+//! claimed ticket's: its rows, its bytes, its end. Behind them is the database itself.
+//!
+//! Not here: what is done with the answers.
+
+mod direct;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tamiz_core::plugin::ComponentDigest;
+use tamiz_core::{PinnedTarget, ProjectId, TaskStatus, UploadId, WorkerId};
+use tamiz_host::Plugin;
+use tamiz_store::StoreError;
+use tamiz_store::attempt::{Begin, Ending};
+use tamiz_store::event::NewEvent;
+use tamiz_store::queue::{Claim, ClaimRequest, Held};
+use tamiz_store::secret_key::SECRET_KEY_BYTES;
+use tamiz_store::task::Task;
+use tamiz_store::upload::{StoredBlob, Upload};
+use tamiz_store::worker::{NewWorker, WorkerState};
+
+use super::leases::Leases;
+use crate::blob::BlobError;
+use crate::flow::FlowError;
+use crate::flow::finish_attempt::AttemptYield;
+use crate::flow::serve_attempt::Serving;
+use crate::platform::Platform;
+use crate::plugins::{LoadError, Plugins};
+
+use direct::{Direct, DirectTask};
+
+/// Why the server did not answer as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The database did not.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    /// The object store did not.
+    #[error("the blob store failed")]
+    Blob(#[from] BlobError),
+    /// The attempt's end was not written.
+    #[error("the end could not be written")]
+    Flow(#[from] FlowError),
+}
+
+impl DeskError {
+    /// Whether asking again may help.
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Flow(FlowError::Store(error)) => error.may_pass(),
+            Self::Blob(_) | Self::Flow(_) => false,
+        }
+    }
+}
+
+/// A claimed ticket.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    pub(crate) claim: Claim,
+    pub(crate) desk: TaskDesk,
+}
+
+/// The worker's own desk.
+#[derive(Debug, Clone)]
+pub(crate) enum Desk {
+    /// The database and the blobs themselves.
+    Direct(Direct),
+}
+
+/// What happened meanwhile.
+#[derive(Debug)]
+pub(crate) enum Ears {
+    Direct(direct::Ears),
+}
+
+impl Ears {
+    /// Returns when tickets may be ready.
+    pub(crate) async fn tickets(&mut self) {
+        match self {
+            Self::Direct(ears) => ears.tickets().await,
+        }
+    }
+
+    /// Returns when one of `leases` is to be cancelled, or may be.
+    pub(crate) async fn cancelled(&mut self, leases: &Leases) {
+        match self {
+            Self::Direct(ears) => ears.cancelled(leases).await,
+        }
+    }
+}
+
+impl Desk {
+    pub(crate) fn direct(platform: &Platform) -> Self {
+        Self::Direct(Direct::new(platform))
+    }
+
+    pub(crate) async fn register(&self, new: &NewWorker<'_>) -> Result<(), DeskError> {
+        match self {
+            Self::Direct(desk) => desk.register(new).await,
+        }
+    }
+
+    /// A sign of life.
+    pub(crate) async fn heartbeat(&self, worker: WorkerId, state: WorkerState) -> Result<(), DeskError> {
+        match self {
+            Self::Direct(desk) => desk.heartbeat(worker, state).await,
+        }
+    }
+
+    /// Up to as many tickets as there are slots.
+    pub(crate) async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Lease>, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.claim(request).await,
+        }
+    }
+
+    /// The leases of `held` that still stand.
+    pub(crate) async fn renew(
+        &self,
+        worker: WorkerId,
+        held: &[Claim],
+        lease: Duration,
+    ) -> Result<Vec<Held>, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.renew(worker, held, lease).await,
+        }
+    }
+
+    pub(crate) fn ears(&self) -> Ears {
+        match self {
+            Self::Direct(desk) => Ears::Direct(desk.ears()),
+        }
+    }
+}
+
+/// The desk of one claimed ticket.
+#[derive(Debug, Clone)]
+pub(crate) enum TaskDesk {
+    Direct(DirectTask),
+}
+
+impl TaskDesk {
+    pub(crate) async fn begin(&self, attempts_max: i32) -> Result<Begin, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.begin(attempts_max).await,
+        }
+    }
+
+    /// Tells the task's watchers. `false` when the attempt no longer may.
+    pub(crate) async fn report(&self, event: &NewEvent<'_>) -> Result<bool, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.report(event).await,
+        }
+    }
+
+    /// What may serve `task`, disabled plugins among it.
+    pub(crate) async fn plugins(&self, task: &Task) -> Result<Serving, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.plugins(task).await,
+        }
+    }
+
+    /// The component `digest`, loaded.
+    pub(crate) async fn load(
+        &self,
+        plugins: &Plugins,
+        digest: ComponentDigest,
+        size_bytes: u64,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        match self {
+            Self::Direct(_) => plugins.load(digest, size_bytes).await,
+        }
+    }
+
+    /// Where the task goes, and its tenant's name.
+    pub(crate) async fn target(&self) -> Result<Option<(PinnedTarget, String)>, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.target().await,
+        }
+    }
+
+    /// An upload that the task names.
+    pub(crate) async fn upload(&self, id: UploadId) -> Result<Option<Upload>, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.upload(id).await,
+        }
+    }
+
+    /// Copies its bytes to a new file, checked against their hash.
+    pub(crate) async fn fetch(&self, upload: &Upload, path: &Path) -> Result<(), DeskError> {
+        match self {
+            Self::Direct(desk) => desk.fetch(upload, path).await,
+        }
+    }
+
+    /// The key that the tenant's found secrets are hashed with.
+    pub(crate) async fn secret_key(&self) -> Result<[u8; SECRET_KEY_BYTES], DeskError> {
+        match self {
+            Self::Direct(desk) => desk.secret_key().await,
+        }
+    }
+
+    /// Keeps a file of at most `bytes_max` bytes as an artifact's bytes.
+    pub(crate) async fn put_artifact(&self, path: &Path, bytes_max: u64) -> Result<StoredBlob, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.put_artifact(path, bytes_max).await,
+        }
+    }
+
+    /// Ends the attempt with all that it brought; `None` when it no longer may.
+    pub(crate) async fn finish(
+        &self,
+        project: ProjectId,
+        yielded: &AttemptYield,
+        ending: &Ending,
+    ) -> Result<Option<TaskStatus>, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.finish(project, yielded, ending).await,
+        }
+    }
+}
