@@ -50,7 +50,9 @@ impl Stage {
     async fn claim(&self, worker: WorkerId) -> Lease {
         let request = ClaimRequest {
             worker,
-            tools: &[],
+            scan_types: &[],
+        worlds: &[],
+        tools: &[],
             slots: 1,
             lease: Duration::from_mins(10),
         };

@@ -5,8 +5,10 @@
 //! a restart), so every write of a result carries the attempt number that the claim gave, and a
 //! stale attempt is refused (see [`crate::attempt`]).
 //!
-//! First form: strictly by priority, then age. Fair shares between tenants will come behind
-//! [`Store::claim`] without changing what it answers.
+//! Who is next is decided by the functions of `migrations/control/0005_queue.sql`: the tenant that had least
+//! of its weight's share, among those that are ready and under their limits; of that tenant the best ticket by
+//! priority, then age. The cost of a claim depends on its slots and on the classes of tickets that the
+//! worker serves, not on how many tickets or tenants wait.
 
 use std::time::Duration;
 
@@ -18,6 +20,11 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::scope::TenantScope;
 use crate::signal::Signal;
+
+/// Claims that find nothing but lanes at their limits, and mark them, are repeated so often at once.
+const CLAIM_ROUNDS_MAX: usize = 16;
+/// Tickets that one sweep moves: a short transaction; the next sweep takes the rest.
+const SWEEP_TICKETS_MAX: i32 = 1_000;
 
 /// A claimed ticket.
 #[derive(Debug, Clone)]
@@ -39,8 +46,13 @@ pub struct Lease {
 pub struct ClaimRequest<'a> {
     /// Who asks.
     pub worker: WorkerId,
+    /// What it serves; none is every type.
+    pub scan_types: &'a [String],
     /// What it can run; a ticket that names tools goes to a worker that has at least one of them.
     pub tools: &'a [String],
+    /// The versions of the plugin contract that it runs, such as `1.0`; a ticket goes to a worker that runs all
+    /// that its plugins want.
+    pub worlds: &'a [String],
     /// How many it has room for.
     pub slots: u32,
     /// How long the lease shall be.
@@ -78,46 +90,77 @@ pub struct Held {
     pub cancel_requested: bool,
 }
 
+/// A counter that is not the count of its tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of these tickets.
+    pub scan_type: String,
+    /// `waiting`, `scheduled`, `running`, or `head`, the smallest rank that waits.
+    pub what: String,
+    /// What the counter says; none when there is no counter.
+    pub counted: Option<i64>,
+    /// What the tickets say.
+    pub actual: Option<i64>,
+}
+
 impl Store {
-    /// Claims up to `slots` ready tickets that the worker can serve, best first. Every worker can have every
-    /// plugin, so only tools matter.
+    /// Claims up to `slots` ready tickets that the worker can serve, fairly between tenants and within their
+    /// limits.
     ///
-    /// Served by `ticket_waiting_idx`; locked rows are skipped, so claims never wait for each other.
+    /// The claim itself may be lost by a crash of the database, for its commit is not waited for; the
+    /// ticket then waits again. Beginning the attempt is durable, and fences by attempt and worker.
     ///
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
     pub async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Lease>, StoreError> {
+        for _ in 0..CLAIM_ROUNDS_MAX {
+            let (leases, again) = self.claim_once(request).await?;
+            if !again || !leases.is_empty() {
+                return Ok(leases);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// And whether lanes were found that a limit holds back, so that others are first in line now.
+    async fn claim_once(&self, request: &ClaimRequest<'_>) -> Result<(Vec<Lease>, bool), StoreError> {
+        let begin = "begin; set local synchronous_commit = off";
+        let mut transaction = self.dispatch.begin_with(begin).await?;
         let rows = sqlx::query!(
             r#"
-            with picked as (
-                select tenant_id, task_id from control.ticket
-                where state = 0 and run_at <= now() and (tools = '{}' or tools && $4)
-                order by priority desc, enqueued_at, task_id limit $2 for update skip locked)
-            update control.ticket t
-            set state = 1, attempt = t.attempt + 1, worker_id = $1,
-                lease_until = now() + make_interval(secs => $3)
-            from picked where t.tenant_id = picked.tenant_id and t.task_id = picked.task_id
-            returning t.task_id, t.tenant_id, t.attempt, t.scan_type, t.run_at
+            select r_tenant, r_task, r_attempt, r_scan_type, r_ready_at
+            from control.queue_claim($1, $2, $3, $4, $5, make_interval(secs => $6))
             "#,
             request.worker.uuid(),
-            i64::from(request.slots),
-            request.lease.as_secs_f64(),
-            request.tools
+            request.scan_types,
+            request.tools,
+            request.worlds,
+            request.slots.cast_signed(),
+            request.lease.as_secs_f64()
         )
-        .fetch_all(&self.dispatch)
+        .fetch_all(&mut *transaction)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Lease {
-                    scope: TenantScope::of(TenantId::from(row.tenant_id)),
-                    task: row.task_id.into(),
-                    attempt: row.attempt,
-                    scan_type: ScanType::parse(&row.scan_type)
-                        .map_err(|_| StoreError::unreadable("ticket type", &row.scan_type))?,
-                    run_at: row.run_at,
-                })
-            })
-            .collect()
+        transaction.commit().await?;
+        let (mut leases, mut again) = (Vec::with_capacity(rows.len()), false);
+        for row in rows {
+            let (Some(tenant), Some(task), Some(attempt), Some(scan_type), Some(run_at)) =
+                (row.r_tenant, row.r_task, row.r_attempt, row.r_scan_type, row.r_ready_at)
+            else {
+                again = true;
+                continue;
+            };
+            leases.push(Lease {
+                scope: TenantScope::of(TenantId::from(tenant)),
+                task: task.into(),
+                attempt,
+                scan_type: ScanType::parse(&scan_type)
+                    .map_err(|_| StoreError::unreadable("ticket type", &scan_type))?,
+                run_at,
+            });
+        }
+        Ok((leases, again))
     }
 
     /// Renews leases. What is missing in the answer is lost: stop working on it.
@@ -169,32 +212,82 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
     pub async fn expire_leases(&self) -> Result<u64, StoreError> {
-        let expired = sqlx::query!(
-            r#"
-            with late as (
-                select tenant_id, task_id from control.ticket where state = 1 and lease_until < now()
-                order by lease_until limit 1000 for update skip locked)
-            update control.ticket t set state = 0, worker_id = null, lease_until = null
-            from late where t.tenant_id = late.tenant_id and t.task_id = late.task_id
-            "#
-        )
-        .execute(&self.dispatch)
-        .await?
-        .rows_affected();
-        if expired > 0 {
-            self.signals.send(Signal::Tickets);
-        }
-        Ok(expired)
+        let expired = sqlx::query_scalar!(r#"select control.queue_expire($1) as "count!""#, SWEEP_TICKETS_MAX)
+            .fetch_one(&self.dispatch)
+            .await?;
+        Ok(self.now_waiting(expired))
     }
 
-    /// Tickets waiting and leased, for the metrics.
+    /// Lets tickets wait whose time has come; answers how many.
+    ///
+    /// Served by `ticket_due_idx`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be asked.
+    pub async fn promote_due(&self) -> Result<u64, StoreError> {
+        let promoted = sqlx::query_scalar!(r#"select control.queue_promote($1) as "count!""#, SWEEP_TICKETS_MAX)
+            .fetch_one(&self.dispatch)
+            .await?;
+        Ok(self.now_waiting(promoted))
+    }
+
+    /// Puts lanes right that a crash or a race left behind, and opens those whose limit has room again;
+    /// answers how many. Any process may do it at any time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be asked.
+    pub async fn tick_queue(&self) -> Result<u64, StoreError> {
+        let moved = sqlx::query_scalar!(r#"select control.queue_tick() as "count!""#)
+            .fetch_one(&self.dispatch)
+            .await?;
+        Ok(self.now_waiting(moved))
+    }
+
+    fn now_waiting(&self, count: i32) -> u64 {
+        if count > 0 {
+            self.signals.send(Signal::Tickets);
+        }
+        u64::from(count.unsigned_abs())
+    }
+
+    /// Where the queue's counters are not the counts of its tickets: nowhere, unless somebody changed rows by
+    /// hand. With `repair` they are counted anew. Reads every ticket.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be asked.
+    pub async fn queue_check(&self, repair: bool) -> Result<Vec<Drift>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            select r_tenant as "tenant!", r_scan_type as "scan_type!", r_what as "what!", r_counted, r_actual
+            from control.queue_drift($1)
+            "#,
+            repair
+        )
+        .fetch_all(&self.dispatch)
+        .await?;
+        if repair && !rows.is_empty() {
+            self.signals.send(Signal::Tickets);
+        }
+        Ok(rows
+            .into_iter()
+            .map(|row| Drift {
+                tenant: row.tenant.into(),
+                scan_type: row.scan_type,
+                what: row.what,
+                counted: row.r_counted,
+                actual: row.r_actual,
+            })
+            .collect())
+    }
+
+    /// Tickets waiting and leased, for the metrics; from the lanes' counters.
     ///
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
     pub async fn queue_depth(&self) -> Result<(i64, i64), StoreError> {
         let row = sqlx::query!(
-            r#"select count(*) filter (where state = 0) as "waiting!", count(*) filter (where state = 1) as "leased!"
-               from control.ticket"#
+            r#"select coalesce(sum(waiting + scheduled), 0) as "waiting!", coalesce(sum(running), 0) as "leased!"
+               from control.lane"#
         )
         .fetch_one(&self.dispatch)
         .await?;

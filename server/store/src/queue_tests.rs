@@ -12,6 +12,8 @@ async fn claimed(store: &Store, tools: &[&str]) -> usize {
     let tools: Vec<String> = tools.iter().map(|tool| (*tool).to_owned()).collect();
     let request = ClaimRequest {
         worker: WorkerId::fresh(),
+        scan_types: &[],
+        worlds: &[],
         tools: &tools,
         slots: 8,
         lease: Duration::from_mins(10),

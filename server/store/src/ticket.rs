@@ -1,40 +1,70 @@
 //! A task's ticket, from the tenant's side: written in the same transaction as the task.
 //!
+//! Every change moves the counters of the tenant's lane (see `migrations/control/0005_queue.sql`) and holds it
+//! until the transaction ends, so these come last in one.
+//!
 //! Not here: claiming and renewing, which see all tenants (see [`crate::queue`]).
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tamiz_core::{ScanType, TaskId};
 
 use crate::error::StoreError;
+use crate::task::Task;
 use crate::tenant_tx::TenantTx;
 
 /// A ticket to be made.
 pub(crate) struct NewTicket<'a> {
     pub(crate) task: TaskId,
     pub(crate) scan_type: &'a ScanType,
-    /// What a worker must have to take it.
+    /// What a worker must have to take it: one of them.
     pub(crate) tools: &'a [String],
+    /// What it must run: all of them.
+    pub(crate) worlds: Vec<String>,
     pub(crate) priority: i16,
     /// Of the last attempt; the claim counts on.
     pub(crate) attempt: i32,
+    /// Not before; at once when none.
+    pub(crate) run_at: Option<DateTime<Utc>>,
+}
+
+impl<'a> NewTicket<'a> {
+    /// The ticket of a task as it stands, to be served at once.
+    pub(crate) fn of(task: &'a Task) -> Self {
+        Self {
+            task: task.id,
+            scan_type: &task.scan_type,
+            tools: &task.payload.tools,
+            worlds: task.payload.worlds(),
+            priority: task.priority,
+            attempt: task.attempt,
+            run_at: None,
+        }
+    }
 }
 
 /// Idempotent by task id: a second ticket for a waiting or running task changes nothing.
 pub(crate) async fn enqueue(tx: &mut TenantTx, new: &NewTicket<'_>) -> Result<(), StoreError> {
+    let mut tools = new.tools.to_vec();
+    tools.sort();
+    tools.dedup();
+    let run_at = new.run_at;
     sqlx::query!(
         r#"
-        insert into control.ticket (task_id, tenant_id, scan_type, priority, attempt, tools)
-        values ($1, $2, $3, $4, $5, $6)
-        on conflict (tenant_id, task_id) do nothing
+        select control.queue_enqueue($1, control.class_of($2, $3, $4), array[$5::uuid], array[$6::smallint],
+                                     array[$7::int], array[$8::timestamptz]) as count
         "#,
-        new.task.uuid(),
         tx.tenant(),
         new.scan_type.as_str(),
+        &tools,
+        &new.worlds,
+        new.task.uuid(),
         new.priority,
         new.attempt,
-        new.tools
+        run_at
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
     tx.will_signal_ticket();
     Ok(())
@@ -43,11 +73,11 @@ pub(crate) async fn enqueue(tx: &mut TenantTx, new: &NewTicket<'_>) -> Result<()
 /// Takes back a ticket that nobody holds.
 pub(crate) async fn remove_waiting(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
     sqlx::query!(
-        "delete from control.ticket where task_id = $1 and tenant_id = $2 and state = 0",
-        task.uuid(),
-        tx.tenant()
+        "select control.queue_remove(array[$1::uuid], array[$2::uuid], array[null::int])",
+        tx.tenant(),
+        task.uuid()
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
     Ok(())
 }
@@ -56,7 +86,7 @@ pub(crate) async fn remove_waiting(tx: &mut TenantTx, task: TaskId) -> Result<()
 pub(crate) async fn request_cancel(tx: &mut TenantTx, task: TaskId) -> Result<bool, StoreError> {
     let told = sqlx::query!(
         "update control.ticket set cancel_requested = true
-         where task_id = $1 and tenant_id = $2 and state = 1",
+         where task_id = $1 and tenant_id = $2 and state + 0 = 1",
         task.uuid(),
         tx.tenant()
     )
@@ -68,34 +98,34 @@ pub(crate) async fn request_cancel(tx: &mut TenantTx, task: TaskId) -> Result<bo
 /// The work of `attempt` is over: the ticket goes, unless a later attempt holds it by now.
 pub(crate) async fn remove(tx: &mut TenantTx, task: TaskId, attempt: i32) -> Result<(), StoreError> {
     sqlx::query!(
-        "delete from control.ticket where task_id = $1 and tenant_id = $2 and attempt = $3",
-        task.uuid(),
+        "select control.queue_remove(array[$1::uuid], array[$2::uuid], array[$3::int])",
         tx.tenant(),
+        task.uuid(),
         attempt
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
     Ok(())
 }
 
-/// Back into the queue, not before `run_at`, unless a later attempt holds it by now.
+/// Back into the queue for so long, by the database's clock, unless a later attempt holds it by now.
 pub(crate) async fn put_back(
     tx: &mut TenantTx,
     task: TaskId,
     attempt: i32,
-    run_at: DateTime<Utc>,
+    pause: Duration,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        r#"
-        update control.ticket set state = 0, worker_id = null, lease_until = null, run_at = $4
-        where task_id = $1 and tenant_id = $2 and attempt = $3 and state = 1
-        "#,
-        task.uuid(),
+        "select control.queue_put_back($1, $2, $3, make_interval(secs => $4))",
         tx.tenant(),
+        task.uuid(),
         attempt,
-        run_at
+        pause.as_secs_f64()
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
+    if pause.is_zero() {
+        tx.will_signal_ticket();
+    }
     Ok(())
 }

@@ -1,0 +1,673 @@
+-- The fair queue. A claim picks tenants by virtual time divided by weight, then their best tickets.
+--
+--   lane_class   what a ticket asks of a worker: its scan type, one of some tools, all of some worlds
+--   lane         one tenant's tickets of one class: how many wait and run, and the tenant's place in line
+--   share        a tenant's weight and limits; its row lock makes the claims of one tenant take turns
+--   pause        who is held back
+--
+-- Invariants, kept by the functions below in the transaction that changes a ticket:
+-- 1. In every snapshot a lane's counters are the counts of its tickets, and no tenant has more leased
+--    tickets than its share allows (control.queue_drift is empty).
+-- 2. (tenant, task, attempt) is the fence: a stale attempt changes nothing.
+-- 3. Lock order: task row, ticket, lanes by key, shares by key. Exceptions wait for nobody: a claim
+--    locks lanes, shares and then waiting tickets, the first and the last by SKIP LOCKED; whoever holds a share
+--    locks further lanes by SKIP LOCKED only.
+-- 4. Claims look beyond the dead index entries that an old snapshot keeps: lane_class.clock for lanes,
+--    lane.head_rank for tickets.
+-- "state + 0 = 1" beside a key is deliberate: with "state = 1" the planner walks the partial index.
+
+create table control.lane_class (
+    id integer generated always as identity primary key,
+    scan_type text not null,
+    -- sorted; a worker has at least one of them
+    tools text[] not null,
+    -- sorted; a worker runs all of them
+    worlds text[] not null,
+    -- virtual time below which no lane is ready, but for stragglers that queue_tick pulls up
+    clock double precision not null default 0,
+    clock_at timestamptz not null default now(),
+    constraint lane_class_key unique (scan_type, tools, worlds)
+) with (fillfactor = 50);
+
+create table control.share (
+    tenant_id uuid primary key references control.tenant (id),
+    weight real not null default 1 check (weight > 0),
+    -- leased tickets at a time, all together and by scan type; null is no limit
+    running_max integer check (running_max >= 0),
+    type_max jsonb not null default '{}',
+    -- first attempts begun per sliding hour and day
+    starts_hour_max integer check (starts_hour_max >= 0),
+    starts_day_max integer check (starts_day_max >= 0)
+) with (fillfactor = 50);
+-- before row-level security is forced, which holds the owner, too
+insert into control.share (tenant_id) select id from control.tenant;
+
+create table control.lane (
+    tenant_id uuid not null,
+    class_id integer not null,
+    scan_type text not null,
+    waiting integer not null default 0 check (waiting >= 0),
+    scheduled integer not null default 0 check (scheduled >= 0),
+    running integer not null default 0 check (running >= 0),
+    -- of the tenant's lanes of this scan type together
+    type_max integer,
+    vt double precision not null default 0,
+    -- no waiting ticket has a smaller rank
+    head_rank bigint not null default 0,
+    -- a limit is reached; a finish or the tick opens it again
+    blocked boolean not null default false,
+    paused boolean not null default false,
+    -- stored, so that a finish stays a HOT update
+    ready boolean generated always as (waiting > 0 and not blocked and not paused) stored,
+    primary key (tenant_id, class_id)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+        autovacuum_vacuum_cost_delay = 0);
+create index lane_ready_idx on control.lane (class_id, vt, tenant_id) where ready;
+create index lane_blocked_idx on control.lane (tenant_id) where blocked;
+
+-- First attempts begun, for tenants that have a limit of them; 5 minutes each.
+create table control.start_count (
+    tenant_id uuid not null,
+    bucket timestamptz not null,
+    starts integer not null,
+    primary key (tenant_id, bucket)
+);
+
+create table control.pause (
+    -- null is everybody's
+    tenant_id uuid references control.tenant (id),
+    -- null is all of them
+    scan_type text,
+    reason text not null default '' check (char_length(reason) <= 500),
+    paused_by text not null default '',
+    paused_at timestamptz not null default now(),
+    constraint pause_key unique nulls not distinct (tenant_id, scan_type)
+);
+
+-- Tickets get the class, the rank and a third state.
+alter table control.ticket
+    add column class_id integer,
+    -- microseconds: when it became ready, less a minute per priority. Smaller is served first, and that is
+    -- the ageing: a ticket is overtaken only by those that came at most its head start later.
+    add column rank bigint,
+    drop constraint ticket_state_check,
+    -- 0 waiting, 1 leased, 2 scheduled: run_at is in the future
+    add constraint ticket_state_check check (state in (0, 1, 2));
+drop index control.ticket_waiting_idx;
+
+create function control.ticket_rank(p_run_at timestamptz, p_priority smallint) returns bigint
+language sql immutable as $$
+    select (extract(epoch from p_run_at) * 1000000)::bigint - p_priority * 60000000::bigint
+$$;
+
+-- the owner is held by row-level security, too
+alter table control.ticket no force row level security;
+alter table control.ticket disable row level security;
+insert into control.lane_class (scan_type, tools, worlds)
+    select distinct scan_type, array(select unnest(tools) order by 1), '{}'::text[] from control.ticket;
+update control.ticket t set class_id = c.id, rank = control.ticket_rank(greatest(t.enqueued_at, t.run_at), t.priority),
+    state = case when t.state = 0 and t.run_at > now() then 2 else t.state end
+    from control.lane_class c
+    where c.scan_type = t.scan_type and c.tools = array(select unnest(t.tools) order by 1) and c.worlds = '{}';
+insert into control.lane (tenant_id, class_id, scan_type, waiting, scheduled, running)
+    select tenant_id, class_id, scan_type, count(*) filter (where state = 0), count(*) filter (where state = 2),
+           count(*) filter (where state = 1)
+    from control.ticket group by 1, 2, 3;
+alter table control.ticket enable row level security;
+alter table control.ticket force row level security;
+alter table control.ticket
+    alter column class_id set not null,
+    alter column rank set not null,
+    -- the class has them
+    drop column tools;
+create index ticket_waiting_idx on control.ticket (tenant_id, class_id, rank, task_id) where state = 0;
+create index ticket_due_idx on control.ticket (run_at) where state = 2;
+
+-- Moves counters. A head is the smallest rank that came to wait. Lanes are locked by key; of a tenant that
+-- has more of them, those that a limit held back are opened under its share.
+create function control.lane_move(p_tenants uuid[], p_classes integer[], p_waiting integer[], p_scheduled integer[],
+                                  p_running integer[], p_heads bigint[]) returns void
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off as $$
+declare crowded uuid[];
+begin
+    if array_length(p_tenants, 1) = 1 then
+        update control.lane l
+        set waiting = l.waiting + p_waiting[1], scheduled = l.scheduled + p_scheduled[1],
+            running = l.running + p_running[1],
+            head_rank = case when p_heads[1] is null then l.head_rank
+                             when l.waiting = 0 or p_heads[1] < l.head_rank then p_heads[1] else l.head_rank end,
+            vt = case when (l.blocked and p_running[1] < 0) or (l.waiting = 0 and p_waiting[1] > 0)
+                      then greatest(l.vt, (select clock - 0.01 from control.lane_class where id = p_classes[1]))
+                      else l.vt end,
+            blocked = l.blocked and p_running[1] >= 0
+        where l.tenant_id = p_tenants[1] and l.class_id = p_classes[1];
+    else
+        with d as materialized (
+            select t, c, sum(w)::int as w, sum(s)::int as s, sum(r)::int as r, min(h) as h
+            from unnest(p_tenants, p_classes, p_waiting, p_scheduled, p_running, p_heads) x(t, c, w, s, r, h)
+            group by t, c),
+        k as materialized (
+            select l.tenant_id, l.class_id from control.lane l join d on l.tenant_id = d.t and l.class_id = d.c
+            order by 1, 2 for update of l)
+        update control.lane l
+        set waiting = l.waiting + d.w, scheduled = l.scheduled + d.s, running = l.running + d.r,
+            head_rank = case when d.h is null then l.head_rank
+                             when l.waiting = 0 or d.h < l.head_rank then d.h else l.head_rank end,
+            vt = case when (l.blocked and d.r < 0) or (l.waiting = 0 and d.w > 0)
+                      then greatest(l.vt, (select clock - 0.01 from control.lane_class where id = d.c))
+                      else l.vt end,
+            blocked = l.blocked and d.r >= 0
+        from d join k on k.tenant_id = d.t and k.class_id = d.c
+        where l.tenant_id = d.t and l.class_id = d.c;
+    end if;
+    select array_agg(distinct l.tenant_id) into crowded
+    from unnest(p_tenants, p_classes, p_running) x(t, c, r)
+    join control.lane l on l.tenant_id = x.t and l.class_id <> x.c
+    where x.r < 0 and l.waiting > 0;
+    if crowded is not null then
+        perform 1 from control.share where tenant_id = any(crowded) order by tenant_id for update;
+        update control.lane l set blocked = false,
+            vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
+        from (select tenant_id, class_id from control.lane where tenant_id = any(crowded) and blocked
+              for update skip locked) k
+        where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
+    end if;
+end $$;
+
+-- The class of such tickets; a new one is made. Tools and worlds come sorted.
+create function control.class_of(p_scan_type text, p_tools text[], p_worlds text[]) returns integer
+language plpgsql as $$
+declare found_id integer;
+begin
+    for i in 1..2 loop
+        select id into found_id from control.lane_class
+        where scan_type = p_scan_type and tools = p_tools and worlds = p_worlds;
+        if found_id is not null then return found_id; end if;
+        insert into control.lane_class (scan_type, tools, worlds) values (p_scan_type, p_tools, p_worlds)
+        on conflict do nothing returning id into found_id;
+        if found_id is not null then return found_id; end if;
+    end loop;
+    raise exception 'the lane class of % is gone', p_scan_type;
+end $$;
+
+-- Tickets of one tenant and class; those that are there already change nothing. Answers how many were new.
+-- Call it last: it holds the lane until the transaction ends.
+create function control.queue_enqueue(p_tenant uuid, p_class integer, p_tasks uuid[], p_priorities smallint[],
+                                      p_attempts integer[], p_run_at timestamptz[]) returns integer
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+declare
+    now_ timestamptz := clock_timestamp();
+    type_ text;
+    n_waiting integer;
+    n_scheduled integer;
+    head bigint;
+begin
+    select scan_type into strict type_ from control.lane_class where id = p_class;
+    with added as (
+        insert into control.ticket (tenant_id, task_id, class_id, scan_type, priority, rank, state, attempt, run_at,
+                                    enqueued_at)
+        select p_tenant, x.task, p_class, type_, x.priority,
+               control.ticket_rank(greatest(coalesce(x.run_at, now_), now_), x.priority),
+               case when x.run_at > now_ then 2 else 0 end, x.attempt, greatest(coalesce(x.run_at, now_), now_), now_
+        from unnest(p_tasks, p_priorities, p_attempts, p_run_at) x(task, priority, attempt, run_at)
+        on conflict (tenant_id, task_id) do nothing
+        returning state, rank)
+    select count(*) filter (where state = 0), count(*) filter (where state = 2), min(rank) filter (where state = 0)
+    into n_waiting, n_scheduled, head from added;
+    if n_waiting + n_scheduled = 0 then return 0; end if;
+    if not exists (select from control.lane where tenant_id = p_tenant and class_id = p_class) then
+        insert into control.lane (tenant_id, class_id, scan_type, type_max, vt, paused)
+        select p_tenant, p_class, type_,
+               (select (s.type_max ->> type_)::integer from control.share s where s.tenant_id = p_tenant),
+               c.clock - 0.01,
+               exists (select from control.pause p
+                       where p.tenant_id = p_tenant and (p.scan_type is null or p.scan_type = type_))
+        from control.lane_class c where c.id = p_class
+        on conflict (tenant_id, class_id) do nothing;
+    end if;
+    perform control.lane_move(array[p_tenant], array[p_class], array[n_waiting], array[n_scheduled], array[0],
+                              array[head]);
+    return n_waiting + n_scheduled;
+end $$;
+
+-- Leases up to p_slots tickets, fairly. A last row without a task says that lanes were found held back by a
+-- limit and marked so: ask again at once.
+create function control.queue_claim(p_worker uuid, p_types text[], p_tools text[], p_worlds text[],
+                                    p_slots integer, p_lease interval)
+returns table (r_tenant uuid, r_task uuid, r_attempt integer, r_scan_type text, r_ready_at timestamptz)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off as $$
+declare
+    classes integer[];
+    clocks double precision[];
+    held_t uuid[];
+    held_c integer[];
+    held_v double precision[];
+    tenants uuid[];
+    one_t uuid;
+    one_c integer;
+begin
+    select array_agg(c.id), array_agg(c.clock) into classes, clocks from control.lane_class c
+    where (cardinality(p_types) = 0 or c.scan_type = any(p_types))
+      and (c.tools = '{}' or c.tools && p_tools) and c.worlds <@ p_worlds
+      and not exists (select from control.pause p
+                      where p.tenant_id is null and (p.scan_type is null or p.scan_type = c.scan_type));
+    if classes is null then return; end if;
+
+    -- Lanes that are first in line, by how far they are behind the clock of their class.
+    select array_agg(q.tenant_id order by q.lag, q.tenant_id, q.class_id),
+           array_agg(q.class_id order by q.lag, q.tenant_id, q.class_id),
+           array_agg(q.vt order by q.lag, q.tenant_id, q.class_id)
+    into held_t, held_c, held_v
+    from (select l.tenant_id, l.class_id, l.vt, l.vt - c.clock as lag
+          from unnest(classes, clocks) c(id, clock)
+          cross join lateral (
+              select k.tenant_id, k.class_id, k.vt from control.lane k
+              where k.class_id = c.id and k.ready and k.vt >= c.clock - 0.05
+              order by k.vt, k.tenant_id limit p_slots for update skip locked) l) q;
+    if held_t is null then
+        -- There is none, or others claim from all of them: wait for one, named by its key. ("order by vt limit
+        -- 1 for update" would keep the lock of a row that is no longer ready and wait for the next: deadlock.)
+        select l.tenant_id, l.class_id into one_t, one_c
+        from unnest(classes) c(id)
+        cross join lateral (select k.tenant_id, k.class_id, k.vt from control.lane k where k.class_id = c.id and k.ready
+                            order by k.vt, k.tenant_id limit 1) l
+        limit 1;
+        if one_t is null then return; end if;
+        select array_agg(k.tenant_id), array_agg(k.class_id), array_agg(k.vt) into held_t, held_c, held_v
+        from (select tenant_id, class_id, vt from control.lane
+              where tenant_id = one_t and class_id = one_c and ready for update) k;
+        if held_t is null then
+            r_tenant := null;
+            return next;
+            return;
+        end if;
+    end if;
+    select array_agg(x.t) into tenants
+    from (select h.t from unnest(held_t) with ordinality h(t, i) group by h.t order by min(h.i) limit p_slots) x;
+    perform 1 from control.share s where s.tenant_id = any(tenants) order by s.tenant_id for update;
+    -- The rest of these tenants' ready lanes, so that their best ticket is found whatever its class.
+    if array_length(classes, 1) > 1 then
+        select array_agg(k.tenant_id), array_agg(k.class_id), array_agg(k.vt) into held_t, held_c, held_v
+        from (select tenant_id, class_id, vt from control.lane
+              where tenant_id = any(tenants) and class_id = any(classes) and ready for update skip locked) k;
+    end if;
+
+    -- Statements from here on have snapshots that see what was committed before the shares were locked.
+    return query
+    with lanes as materialized (
+        select l.tenant_id, l.class_id, l.scan_type, l.running, l.type_max, l.head_rank, l.waiting,
+               (l.tenant_id, l.class_id) in (select * from unnest(held_t, held_c)) as held
+        from control.lane l where l.tenant_id = any(tenants)),
+    room as materialized (
+        select s.tenant_id, s.weight,
+               least(s.running_max - (select sum(l.running) from lanes l where l.tenant_id = s.tenant_id),
+                     s.starts_hour_max - (select coalesce(sum(b.starts), 0) from control.start_count b
+                                          where s.starts_hour_max is not null and b.tenant_id = s.tenant_id
+                                            and b.bucket > now() - interval '65 minutes'),
+                     s.starts_day_max - (select coalesce(sum(b.starts), 0) from control.start_count b
+                                         where s.starts_day_max is not null and b.tenant_id = s.tenant_id
+                                           and b.bucket > now() - interval '1445 minutes'),
+                     1000000)::integer as tenant_room,
+               greatest(1, p_slots / array_length(tenants, 1)) as turn,
+               s.starts_hour_max is not null or s.starts_day_max is not null as counted
+        from control.share s where s.tenant_id = any(tenants)),
+    mine as materialized (
+        select l.tenant_id, l.class_id, l.scan_type, l.head_rank, r.weight, r.tenant_room, r.turn, r.counted,
+               coalesce(l.type_max - (select sum(o.running) from lanes o
+                                      where o.tenant_id = l.tenant_id and o.scan_type = l.scan_type),
+                        1000000)::integer as type_room
+        from lanes l join room r on r.tenant_id = l.tenant_id where l.held),
+    seen as materialized (
+        select m.tenant_id, m.class_id, m.scan_type, m.type_room, m.tenant_room, m.turn, t.task_id, t.rank, t.attempt
+        from mine m cross join lateral (
+            select k.task_id, k.rank, k.attempt from control.ticket k
+            where k.tenant_id = m.tenant_id and k.class_id = m.class_id and k.state = 0 and k.rank >= m.head_rank
+            order by k.rank, k.task_id limit greatest(0, least(m.tenant_room, m.type_room, m.turn))
+            for update skip locked) t),
+    got as materialized (
+        select o.tenant_id, o.class_id, o.scan_type, o.task_id, o.attempt
+        from (select s.*, row_number() over (partition by s.tenant_id order by s.rank, s.task_id) as of_tenant,
+                     row_number() over (partition by s.tenant_id, s.scan_type order by s.rank, s.task_id) as of_type
+              from seen s) o
+        where o.of_tenant <= least(o.turn, o.tenant_room) and o.of_type <= o.type_room),
+    taken as (
+        update control.ticket t
+        set state = 1, attempt = t.attempt + 1, worker_id = p_worker, lease_until = clock_timestamp() + p_lease
+        from got where t.tenant_id = got.tenant_id and t.task_id = got.task_id
+        returning t.tenant_id, t.task_id, t.attempt, t.scan_type, greatest(t.run_at, t.enqueued_at) as ready_at),
+    per_lane as materialized (
+        select g.tenant_id, g.class_id, count(*)::int as n, array_agg(g.task_id) as ids from got g group by 1, 2),
+    per_tenant as materialized (
+        select m.tenant_id, count(g.task_id)::int as n, count(*) filter (where g.attempt = 0)::int as starts,
+               (array_agg(m.counted))[1] as counted
+        from (select distinct tenant_id, counted from mine) m left join got g on g.tenant_id = m.tenant_id group by 1),
+    moved as (
+        update control.lane l
+        set waiting = l.waiting - coalesce(d.n, 0), running = l.running + coalesce(d.n, 0),
+            -- a plain read: a ticket that SKIP LOCKED passed over must stay in sight
+            head_rank = coalesce((select t.rank from control.ticket t
+                where t.tenant_id = m.tenant_id and t.class_id = m.class_id and t.state = 0 and t.rank >= m.head_rank
+                  and t.task_id <> all(coalesce(d.ids, '{}')) order by t.rank, t.task_id limit 1), l.head_rank),
+            -- the jitter spreads tenants along the clock
+            vt = l.vt + p.n * (0.9 + 0.2 * random()) / m.weight,
+            blocked = m.tenant_room - p.n <= 0
+                or m.type_room - (select count(*) from got g
+                                  where g.tenant_id = m.tenant_id and g.scan_type = m.scan_type) <= 0
+        from mine m
+        join per_tenant p on p.tenant_id = m.tenant_id
+        left join per_lane d on d.tenant_id = m.tenant_id and d.class_id = m.class_id
+        where l.tenant_id = m.tenant_id and l.class_id = m.class_id
+        returning coalesce(d.n, 0) as n, l.blocked),
+    -- lanes of theirs that this worker does not serve, or others hold: they pay as well, unless somebody
+    -- else is at them
+    others as materialized (
+        select k.tenant_id, k.class_id from control.lane k
+        where (k.tenant_id, k.class_id) in (select l.tenant_id, l.class_id from lanes l where not l.held and l.waiting > 0)
+        for update skip locked),
+    charged as (
+        update control.lane l set vt = l.vt + p.n / r.weight
+        from others o join per_tenant p on p.tenant_id = o.tenant_id join room r on r.tenant_id = o.tenant_id
+        where l.tenant_id = o.tenant_id and l.class_id = o.class_id and p.n > 0),
+    -- at most some ten times a second and never waited for: each change is a dead row under an old snapshot
+    ahead as materialized (
+        select c.id, f.vt from control.lane_class c
+        join (select h.c, min(h.v) as vt from unnest(held_c, held_v) h(c, v) group by h.c) f on f.c = c.id
+        where f.vt > c.clock + 0.1 and c.clock_at < clock_timestamp() - interval '100 milliseconds'
+        for no key update of c skip locked),
+    clocked as (
+        update control.lane_class c set clock = a.vt, clock_at = clock_timestamp() from ahead a where c.id = a.id),
+    counted as (
+        insert into control.start_count as b (tenant_id, bucket, starts)
+        select p.tenant_id, date_bin('5 minutes', clock_timestamp(), '2000-01-01'), p.starts from per_tenant p
+        where p.counted and p.starts > 0
+        on conflict (tenant_id, bucket) do update set starts = b.starts + excluded.starts)
+    select t.tenant_id, t.task_id, t.attempt, t.scan_type, t.ready_at from taken t
+    union all
+    select null, null, null, null, null from moved m having bool_or(m.n = 0 and m.blocked);
+end $$;
+
+-- The tickets of these attempts go, whatever their state: a lease may have run out without another claim. A
+-- null attempt means a ticket that nobody holds. Answers the tasks whose tickets went; stale attempts are
+-- not among them. Call it last.
+create function control.queue_remove(p_tenants uuid[], p_tasks uuid[], p_attempts integer[]) returns setof uuid
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off as $$
+declare
+    ids uuid[];
+    ts uuid[];
+    cs integer[];
+    ws integer[];
+    ss integer[];
+    rs integer[];
+    hs bigint[];
+begin
+    with gone as (
+        delete from control.ticket t using unnest(p_tenants, p_tasks, p_attempts) x(tenant_id, task_id, attempt)
+        where t.tenant_id = x.tenant_id and t.task_id = x.task_id
+          and (t.attempt = x.attempt or x.attempt is null and t.state + 0 <> 1)
+        returning t.tenant_id, t.class_id, t.task_id, t.state)
+    select array_agg(task_id), array_agg(tenant_id), array_agg(class_id), array_agg(-(state = 0)::int),
+           array_agg(-(state = 2)::int), array_agg(-(state = 1)::int), array_agg(null::bigint)
+    into ids, ts, cs, ws, ss, rs, hs from gone;
+    if ids is null then return; end if;
+    perform control.lane_move(ts, cs, ws, ss, rs, hs);
+    return query select unnest(ids);
+end $$;
+
+-- A leased ticket goes back into the queue and keeps its age. False when the attempt is stale. Call it last.
+create function control.queue_put_back(p_tenant uuid, p_task uuid, p_attempt integer, p_pause interval) returns boolean
+language plpgsql as $$
+declare
+    class_ integer;
+    state_ smallint;
+    rank_ bigint;
+begin
+    update control.ticket
+    set state = case when p_pause > interval '0' then 2 else 0 end, worker_id = null, lease_until = null,
+        run_at = clock_timestamp() + p_pause
+    where tenant_id = p_tenant and task_id = p_task and attempt = p_attempt and state + 0 = 1
+    returning class_id, state, rank into class_, state_, rank_;
+    if class_ is null then return false; end if;
+    perform control.lane_move(array[p_tenant], array[class_], array[(state_ = 0)::int], array[(state_ = 2)::int], array[-1],
+                              array[case when state_ = 0 then rank_ end]);
+    return true;
+end $$;
+
+-- Tickets whose lease ran out wait again; any process may ask at any time. Answers how many.
+create function control.queue_expire(p_limit integer) returns integer
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off as $$
+declare
+    ts uuid[];
+    cs integer[];
+    ones integer[];
+    zeros integer[];
+    minus integer[];
+    hs bigint[];
+begin
+    with late as materialized (
+        select tenant_id, task_id from control.ticket where state = 1 and lease_until < clock_timestamp()
+        order by lease_until limit p_limit for update skip locked),
+    back as (
+        update control.ticket t set state = 0, worker_id = null, lease_until = null
+        from late where t.tenant_id = late.tenant_id and t.task_id = late.task_id
+        returning t.tenant_id, t.class_id, t.rank)
+    select array_agg(tenant_id), array_agg(class_id), array_agg(1), array_agg(0), array_agg(-1), array_agg(rank)
+    into ts, cs, ones, zeros, minus, hs from back;
+    if ts is null then return 0; end if;
+    perform control.lane_move(ts, cs, ones, zeros, minus, hs);
+    return cardinality(ts);
+end $$;
+
+-- Scheduled tickets whose time has come wait from now on; any process may ask. Answers how many.
+create function control.queue_promote(p_limit integer) returns integer
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off as $$
+declare
+    ts uuid[];
+    cs integer[];
+    ones integer[];
+    zeros integer[];
+    minus integer[];
+    hs bigint[];
+begin
+    with due as materialized (
+        select tenant_id, task_id from control.ticket where state = 2 and run_at <= clock_timestamp()
+        order by run_at limit p_limit for update skip locked),
+    up as (
+        update control.ticket t set state = 0
+        from due where t.tenant_id = due.tenant_id and t.task_id = due.task_id
+        returning t.tenant_id, t.class_id, t.rank)
+    select array_agg(tenant_id), array_agg(class_id), array_agg(1), array_agg(0), array_agg(-1), array_agg(rank)
+    into ts, cs, ones, zeros, minus, hs from up;
+    if ts is null then return 0; end if;
+    perform control.lane_move(ts, cs, ones, minus, zeros, hs);
+    return cardinality(ts);
+end $$;
+
+-- What a crash, a race or an old snapshot may have left: lanes behind the clock, lanes held back by a limit that
+-- has room again (a sliding hour goes on without a finish), pauses that a new lane missed. Waits for nobody.
+create function control.queue_tick() returns integer
+language plpgsql as $$
+declare
+    n integer;
+    total integer := 0;
+begin
+    update control.lane l set vt = k.clock
+    from (select a.tenant_id, a.class_id, c.clock from control.lane_class c join control.lane a on a.class_id = c.id
+          where a.ready and a.vt < c.clock - 0.05 limit 1000 for update of a skip locked) k
+    where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
+    get diagnostics n = row_count;
+    total := total + n;
+    update control.lane l set blocked = false,
+        vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
+    from (
+        select a.tenant_id, a.class_id from control.lane a join control.share s on s.tenant_id = a.tenant_id
+        where a.blocked
+          and (a.type_max is null or a.type_max > (
+                select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id and o.scan_type = a.scan_type))
+          and (s.running_max is null or s.running_max > (
+                select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id))
+          and (s.starts_hour_max is null or s.starts_hour_max > (
+                select coalesce(sum(b.starts), 0) from control.start_count b
+                where b.tenant_id = a.tenant_id and b.bucket > now() - interval '65 minutes'))
+          and (s.starts_day_max is null or s.starts_day_max > (
+                select coalesce(sum(b.starts), 0) from control.start_count b
+                where b.tenant_id = a.tenant_id and b.bucket > now() - interval '1445 minutes'))
+        for update of a skip locked) k
+    where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
+    get diagnostics n = row_count;
+    total := total + n;
+    update control.lane l set paused = true
+    from (select a.tenant_id, a.class_id from control.pause p
+          join control.lane a on a.tenant_id = p.tenant_id and (p.scan_type is null or p.scan_type = a.scan_type)
+          where not a.paused for update of a skip locked) k
+    where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
+    get diagnostics n = row_count;
+    delete from control.start_count where bucket < now() - interval '2 days';
+    return total + n;
+end $$;
+
+-- Holds back what waits, of a tenant (null: all) and a scan type (null: all). False when it was already.
+create function control.queue_pause(p_tenant uuid, p_scan_type text, p_reason text, p_by text) returns boolean
+language plpgsql as $$
+declare fresh boolean;
+begin
+    insert into control.pause (tenant_id, scan_type, reason, paused_by) values (p_tenant, p_scan_type, p_reason, p_by)
+    on conflict do nothing;
+    fresh := found;
+    perform 1 from control.lane where tenant_id = p_tenant and (p_scan_type is null or scan_type = p_scan_type)
+    order by class_id for update;
+    update control.lane set paused = true
+    where tenant_id = p_tenant and (p_scan_type is null or scan_type = p_scan_type) and not paused;
+    return fresh;
+end $$;
+
+-- Takes such a pause back; another one may still hold. False when there was none.
+create function control.queue_resume(p_tenant uuid, p_scan_type text) returns boolean
+language plpgsql as $$
+declare gone boolean;
+begin
+    delete from control.pause
+    where tenant_id is not distinct from p_tenant and scan_type is not distinct from p_scan_type;
+    gone := found;
+    perform 1 from control.lane where tenant_id = p_tenant and (p_scan_type is null or scan_type = p_scan_type)
+    order by class_id for update;
+    update control.lane l set paused = false,
+        vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
+    where l.tenant_id = p_tenant and (p_scan_type is null or l.scan_type = p_scan_type) and l.paused
+      and not exists (select from control.pause p
+                      where p.tenant_id = p_tenant and (p.scan_type is null or p.scan_type = l.scan_type));
+    return gone;
+end $$;
+
+-- The limits that claims obey from now on; what runs goes on.
+create function control.set_share(p_tenant uuid, p_weight real, p_running_max integer, p_type_max jsonb,
+                                  p_starts_hour_max integer, p_starts_day_max integer) returns void
+language plpgsql as $$
+begin
+    perform 1 from control.lane where tenant_id = p_tenant order by class_id for update;
+    insert into control.share (tenant_id, weight, running_max, type_max, starts_hour_max, starts_day_max)
+    values (p_tenant, p_weight, p_running_max, p_type_max, p_starts_hour_max, p_starts_day_max)
+    on conflict (tenant_id) do update set weight = excluded.weight, running_max = excluded.running_max,
+        type_max = excluded.type_max, starts_hour_max = excluded.starts_hour_max,
+        starts_day_max = excluded.starts_day_max;
+    update control.lane l set type_max = (p_type_max ->> l.scan_type)::integer, blocked = false,
+        vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
+    where l.tenant_id = p_tenant;
+end $$;
+
+-- Lanes whose counters are not the counts of their tickets; with p_repair they are counted anew. Reads all tickets.
+create function control.queue_drift(p_repair boolean)
+returns table (r_tenant uuid, r_scan_type text, r_what text, r_counted bigint, r_actual bigint)
+language plpgsql as $$
+declare bad record;
+begin
+    create temporary table if not exists drifted
+        (tenant_id uuid, class_id integer, scan_type text, what text, counted bigint, actual bigint) on commit drop;
+    truncate drifted;
+    insert into drifted
+    with real as (
+        select t.tenant_id, t.class_id, min(t.scan_type) as scan_type, count(*) filter (where t.state = 0) as waiting,
+               count(*) filter (where t.state = 2) as scheduled, count(*) filter (where t.state = 1) as running,
+               min(t.rank) filter (where t.state = 0) as head
+        from control.ticket t group by 1, 2)
+    select coalesce(l.tenant_id, r.tenant_id), coalesce(l.class_id, r.class_id), coalesce(l.scan_type, r.scan_type),
+           w.what, w.counted, w.actual
+    from control.lane l full join real r on r.tenant_id = l.tenant_id and r.class_id = l.class_id
+    cross join lateral (values
+        ('waiting', l.waiting::bigint, coalesce(r.waiting, 0)), ('scheduled', l.scheduled, coalesce(r.scheduled, 0)),
+        ('running', l.running, coalesce(r.running, 0)), ('head', l.head_rank, least(l.head_rank, r.head))) w(what, counted, actual)
+    where w.counted is distinct from w.actual;
+    if p_repair then
+        for bad in select distinct d.tenant_id, d.class_id, d.scan_type from drifted d order by 1, 2 loop
+            insert into control.lane (tenant_id, class_id, scan_type) values (bad.tenant_id, bad.class_id, bad.scan_type)
+            on conflict do nothing;
+            perform 1 from control.lane where tenant_id = bad.tenant_id and class_id = bad.class_id for update;
+            -- whoever has changed tickets and waits for this lane is not counted and moves the counters after us
+            update control.lane l set waiting = r.waiting, scheduled = r.scheduled, running = r.running,
+                head_rank = coalesce(r.head, l.head_rank), blocked = false,
+                vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
+            from (select count(*) filter (where t.state = 0)::int as waiting, count(*) filter (where t.state = 2)::int as scheduled,
+                         count(*) filter (where t.state = 1)::int as running, min(t.rank) filter (where t.state = 0) as head
+                  from control.ticket t where t.tenant_id = bad.tenant_id and t.class_id = bad.class_id) r
+            where l.tenant_id = bad.tenant_id and l.class_id = bad.class_id;
+        end loop;
+    end if;
+    return query select d.tenant_id, d.scan_type, d.what, d.counted, d.actual from drifted d order by 1, 2, 3;
+end $$;
+
+alter table control.lane_class enable row level security;
+alter table control.lane_class force row level security;
+alter table control.share enable row level security;
+alter table control.share force row level security;
+alter table control.lane enable row level security;
+alter table control.lane force row level security;
+alter table control.start_count enable row level security;
+alter table control.start_count force row level security;
+alter table control.pause enable row level security;
+alter table control.pause force row level security;
+
+-- classes are the platform's: words of scan types, tools and worlds, no tenant's data
+create policy classes_seen on control.lane_class for select to tamiz_app using (true);
+create policy classes_made on control.lane_class for insert to tamiz_app with check (true);
+create policy own_lanes on control.lane to tamiz_app
+    using (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid)
+    with check (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
+create policy own_share on control.share to tamiz_app
+    using (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid)
+    with check (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
+-- everybody's pauses are seen, for a task says why it waits
+create policy pauses_seen on control.pause for select to tamiz_app
+    using (tenant_id is null or tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
+create policy own_pauses_made on control.pause for insert to tamiz_app
+    with check (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
+create policy own_pauses_taken_back on control.pause for delete to tamiz_app
+    using (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
+create policy all_classes on control.lane_class to tamiz_dispatch using (true) with check (true);
+create policy all_lanes on control.lane to tamiz_dispatch using (true) with check (true);
+create policy all_shares on control.share to tamiz_dispatch using (true) with check (true);
+create policy all_starts on control.start_count to tamiz_dispatch using (true) with check (true);
+create policy all_pauses on control.pause for select to tamiz_dispatch using (true);
+create policy operator on control.lane_class for select to tamiz_control using (true);
+create policy operator on control.lane to tamiz_control using (true) with check (true);
+create policy operator on control.share to tamiz_control using (true) with check (true);
+create policy operator on control.pause to tamiz_control using (true) with check (true);
+
+grant select, insert on control.lane_class to tamiz_app;
+grant select, insert, update on control.lane to tamiz_app;
+-- its key cannot become another's: the right is needed for the row lock only
+grant select, update (tenant_id) on control.share to tamiz_app;
+grant select, insert, delete on control.pause to tamiz_app;
+-- inserting serves schedules, which are asked for by no request
+grant insert, delete on control.ticket to tamiz_dispatch;
+grant select, insert, update on control.lane_class, control.lane to tamiz_dispatch;
+grant select, update (tenant_id) on control.share to tamiz_dispatch;
+grant select, insert, update, delete on control.start_count to tamiz_dispatch;
+grant select on control.pause to tamiz_dispatch;
+grant select on control.lane_class to tamiz_control;
+grant select, update on control.lane to tamiz_control;
+grant select, insert, update on control.share to tamiz_control;
+grant select, insert, delete on control.pause to tamiz_control;
