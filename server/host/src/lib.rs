@@ -58,7 +58,7 @@ pub use compile_child::compile_child_main;
 pub use description::{Description, ReportFormat};
 pub use engine::{CONCURRENCY_MAX, Host, HostConfig, HostError};
 pub use failure::{ConvertFailure, PlanError, PluginError, TrapKind};
-pub use guest::World;
+pub use guest::{WORLDS, World};
 pub use input::{CancelFlag, Input, ReadSeek};
 pub use limits::{MEMORY_BYTES_CEILING, RunLimits};
 pub use outcome::{Completeness, Converted, Counts, Coverage, Outcome};

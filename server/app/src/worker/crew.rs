@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tamiz_core::retry::Backoff;
 use tamiz_core::{ScanType, WorkerId};
+use tamiz_host::WORLDS;
 use tamiz_store::queue::{Claim, ClaimRequest};
 use tamiz_store::worker::{NewWorker, WorkerState};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -49,6 +50,7 @@ pub enum WorkerError {
 pub struct Worker {
     shop: Arc<Shop>,
     tools: Vec<String>,
+    worlds: Vec<String>,
     leases: Arc<Leases>,
     slots: Arc<Semaphore>,
     slots_max: usize,
@@ -112,6 +114,7 @@ impl Worker {
         Ok(Self {
             shop: Arc::new(shop),
             tools,
+            worlds: WORLDS.map(str::to_owned).to_vec(),
             leases: Arc::default(),
             slots: Arc::new(Semaphore::new(config.worker.slots)),
             slots_max: config.worker.slots,
@@ -176,7 +179,9 @@ impl Worker {
         }
         let request = ClaimRequest {
             worker: self.shop.worker,
+            scan_types: &[],
             tools: &self.tools,
+            worlds: &self.worlds,
             slots: u32::try_from(free).unwrap_or(u32::MAX),
             lease: self.shop.config.queue.lease,
         };
