@@ -389,13 +389,15 @@ begin
 end $$;
 
 -- The tickets of these attempts go, whatever their state: a lease may have run out without another claim. A
--- null attempt means a ticket that nobody holds. Answers the tasks whose tickets went; stale attempts are
+-- null attempt means a ticket that nobody holds. Answers the tickets that went; stale attempts are
 -- not among them. Call it last.
-create function control.queue_remove(p_tenants uuid[], p_tasks uuid[], p_attempts integer[]) returns setof uuid
+create function control.queue_remove(p_tenants uuid[], p_tasks uuid[], p_attempts integer[])
+returns table (r_tenant uuid, r_task uuid, r_attempt integer)
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
     set enable_mergejoin = off as $$
 declare
     ids uuid[];
+    ats integer[];
     ts uuid[];
     cs integer[];
     ws integer[];
@@ -404,16 +406,19 @@ declare
     hs bigint[];
 begin
     with gone as (
-        delete from control.ticket t using unnest(p_tenants, p_tasks, p_attempts) x(tenant_id, task_id, attempt)
+        -- in the order of their keys, as everybody who locks several tickets
+        delete from control.ticket t using (select * from unnest(p_tenants, p_tasks, p_attempts) order by 1, 2)
+            x(tenant_id, task_id, attempt)
         where t.tenant_id = x.tenant_id and t.task_id = x.task_id
           and (t.attempt = x.attempt or x.attempt is null and t.state + 0 <> 1)
-        returning t.tenant_id, t.class_id, t.task_id, t.state)
-    select array_agg(task_id), array_agg(tenant_id), array_agg(class_id), array_agg(-(state = 0)::int),
-           array_agg(-(state = 2)::int), array_agg(-(state = 1)::int), array_agg(null::bigint)
-    into ids, ts, cs, ws, ss, rs, hs from gone;
+        returning t.tenant_id, t.class_id, t.task_id, t.attempt, t.state)
+    select array_agg(task_id), array_agg(attempt), array_agg(tenant_id), array_agg(class_id),
+           array_agg(-(state = 0)::int), array_agg(-(state = 2)::int), array_agg(-(state = 1)::int),
+           array_agg(null::bigint)
+    into ids, ats, ts, cs, ws, ss, rs, hs from gone;
     if ids is null then return; end if;
     perform control.lane_move(ts, cs, ws, ss, rs, hs);
-    return query select unnest(ids);
+    return query select * from unnest(ts, ids, ats);
 end $$;
 
 -- A leased ticket goes back into the queue and keeps its age. False when the attempt is stale. Call it last.

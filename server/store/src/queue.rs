@@ -10,6 +10,8 @@
 //! priority, then age. The cost of a claim depends on its slots and on the classes of tickets that the
 //! worker serves, not on how many tickets or tenants wait.
 
+mod bulk;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +22,8 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::scope::TenantScope;
 use crate::signal::Signal;
+
+pub use bulk::NewTickets;
 
 /// Claims that find nothing but lanes at their limits, and mark them, are repeated so often at once.
 const CLAIM_ROUNDS_MAX: usize = 16;
@@ -179,7 +183,8 @@ impl Store {
         let rows = sqlx::query!(
             r#"
             update control.ticket t set lease_until = now() + make_interval(secs => $4)
-            from unnest($2::uuid[], $3::int[], $5::uuid[]) h(task_id, attempt, tenant_id)
+            from (select * from unnest($5::uuid[], $2::uuid[], $3::int[]) order by 1, 2)
+                h(tenant_id, task_id, attempt)
             where t.tenant_id = h.tenant_id and t.task_id = h.task_id and t.attempt = h.attempt
                 and t.worker_id = $1 and t.state + 0 = 1
             returning t.tenant_id, t.task_id, t.attempt, t.cancel_requested

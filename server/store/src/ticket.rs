@@ -73,7 +73,7 @@ pub(crate) async fn enqueue(tx: &mut TenantTx, new: &NewTicket<'_>) -> Result<()
 /// Takes back a ticket that nobody holds.
 pub(crate) async fn remove_waiting(tx: &mut TenantTx, task: TaskId) -> Result<(), StoreError> {
     sqlx::query!(
-        "select control.queue_remove(array[$1::uuid], array[$2::uuid], array[null::int])",
+        "select r_task from control.queue_remove(array[$1::uuid], array[$2::uuid], array[null::int])",
         tx.tenant(),
         task.uuid()
     )
@@ -98,7 +98,7 @@ pub(crate) async fn request_cancel(tx: &mut TenantTx, task: TaskId) -> Result<bo
 /// The work of `attempt` is over: the ticket goes, unless a later attempt holds it by now.
 pub(crate) async fn remove(tx: &mut TenantTx, task: TaskId, attempt: i32) -> Result<(), StoreError> {
     sqlx::query!(
-        "select control.queue_remove(array[$1::uuid], array[$2::uuid], array[$3::int])",
+        "select r_task from control.queue_remove(array[$1::uuid], array[$2::uuid], array[$3::int])",
         tx.tenant(),
         task.uuid(),
         attempt
