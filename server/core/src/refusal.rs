@@ -88,6 +88,8 @@ codes! {
     TaskTimeout = "TASK_TIMEOUT",
     /// The tool overstepped a limit of its box.
     ToolLimit = "TOOL_LIMIT",
+    /// The worker of an attempt was silent for longer than its lease.
+    AttemptLost = "ATTEMPT_LOST",
     /// The attempts are used up without a result.
     AttemptsExhausted = "ATTEMPTS_EXHAUSTED",
     /// The platform failed; it is not the input's fault.

@@ -35,15 +35,18 @@ mod weight;
 
 pub mod artifact;
 pub mod attempt;
+pub mod audit;
 pub mod credential;
 pub mod event;
 pub mod finding;
+pub mod group;
 pub mod node;
 pub mod pcap_session;
 pub mod plan;
 pub mod plugin;
 pub mod project;
 pub mod queue;
+pub mod quota;
 pub mod request_rate;
 pub mod scan_result;
 pub mod secret_key;
@@ -54,7 +57,9 @@ pub mod ticket;
 pub mod token;
 pub mod tool_execution;
 pub mod upload;
+pub mod usage;
 pub mod worker;
+pub mod worker_log;
 
 #[cfg(test)]
 mod attempt_tests;
@@ -68,6 +73,10 @@ mod migrate_tests;
 mod plugin_tests;
 #[cfg(test)]
 mod queue_tests;
+#[cfg(test)]
+mod worker_log_tests;
+#[cfg(test)]
+mod worker_tests;
 
 pub use connect::{Store, StoreConfig};
 pub use control_tx::ControlTx;

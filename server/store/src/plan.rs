@@ -3,7 +3,8 @@
 //! A plan is a name and limits; a limit that it does not say is the platform's. Every tenant has one,
 //! `standard` unless an operator said otherwise.
 //!
-//! Not here: the limits of one plugin (see [`crate::plugin`]), and which limit is the smallest (core).
+//! Not here: the limits of one plugin (see [`crate::plugin`]), which limit is the smallest (core), and what
+//! else the tenants of a plan may use (see [`crate::quota::limits`]).
 
 use tamiz_core::TenantId;
 use tamiz_core::plugin::LimitSet;
@@ -11,6 +12,7 @@ use tamiz_core::plugin::LimitSet;
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 use crate::plugin::LimitColumns;
+use crate::quota::limits;
 use crate::tenant_tx::TenantTx;
 
 /// The plan that a tenant has when nobody says another; the migration makes it.
@@ -144,5 +146,9 @@ pub async fn assign(tx: &mut ControlTx, tenant: TenantId, plan: &str) -> Result<
     )
     .execute(tx.connection())
     .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    limits::hold(tx, &[tenant]).await?;
+    Ok(true)
 }

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use tamiz_core::TenantId;
+use tamiz_core::quota::{QuotaLimit, QuotaSet};
 
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
+use crate::quota::limits;
 use crate::tenant_tx::TenantTx;
 
 /// A customer.
@@ -14,15 +16,14 @@ pub struct Tenant {
     pub id: TenantId,
     /// Unique on the platform.
     pub name: String,
-    /// Its own limit for one upload, in bytes.
-    pub upload_bytes_max: Option<u64>,
     /// The name of its plan.
     pub plan: String,
     /// When it came.
     pub created_at: DateTime<Utc>,
 }
 
-/// Makes a tenant; `None` when the name is taken.
+/// Makes a tenant on the plan [`crate::plan::STANDARD`], with its own limit for one upload if that is said;
+/// `None` when the name is taken.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -33,15 +34,25 @@ pub async fn create(
 ) -> Result<Option<TenantId>, StoreError> {
     let id = TenantId::fresh();
     let made = sqlx::query!(
-        "insert into control.tenant (id, name, upload_bytes_max) values ($1, $2, $3)
-         on conflict (name) do nothing",
+        "insert into control.tenant (id, name) values ($1, $2) on conflict (name) do nothing",
         id.uuid(),
-        name,
-        upload_bytes_max.and_then(|bytes| i64::try_from(bytes).ok())
+        name
     )
     .execute(tx.connection())
     .await?;
-    Ok((made.rows_affected() == 1).then_some(id))
+    if made.rows_affected() == 0 {
+        return Ok(None);
+    }
+    sqlx::query!("insert into control.meter (tenant_id) values ($1)", id.uuid())
+        .execute(tx.connection())
+        .await?;
+    sqlx::query!("insert into control.storage (tenant_id) values ($1)", id.uuid())
+        .execute(tx.connection())
+        .await?;
+    let mut own = QuotaSet::default();
+    own.say(QuotaLimit::UploadBytes.into(), upload_bytes_max);
+    limits::say_for_tenant(tx, id, &own).await?;
+    Ok(Some(id))
 }
 
 /// The tenant of that name.
@@ -71,16 +82,14 @@ pub async fn own_name(tx: &mut TenantTx) -> Result<Option<String>, StoreError> {
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn list(tx: &mut ControlTx) -> Result<Vec<Tenant>, StoreError> {
-    let rows =
-        sqlx::query!("select id, name, upload_bytes_max, plan, created_at from control.tenant order by name")
-            .fetch_all(tx.connection())
-            .await?;
+    let rows = sqlx::query!("select id, name, plan, created_at from control.tenant order by name")
+        .fetch_all(tx.connection())
+        .await?;
     Ok(rows
         .into_iter()
         .map(|row| Tenant {
             id: row.id.into(),
             name: row.name,
-            upload_bytes_max: row.upload_bytes_max.and_then(|bytes| u64::try_from(bytes).ok()),
             plan: row.plan,
             created_at: row.created_at,
         })

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tamiz_core::limits::TOKENS_PER_TENANT_MAX;
+use tamiz_core::quota::REQUESTS_PER_MINUTE_DEFAULT;
 use tamiz_core::token::Token;
 use tamiz_core::{TenantId, TokenId};
 
@@ -57,8 +58,10 @@ pub struct Caller {
     pub scope: TenantScope,
     /// The tenant's name.
     pub tenant_name: String,
-    /// The tenant's own limit for one upload, in bytes.
+    /// The limit for one upload that the tenant or its plan has, in bytes.
     pub upload_bytes_max: Option<u64>,
+    /// How many requests the tenant may send in a minute.
+    pub requests_per_minute: u64,
     /// The token.
     pub token: TokenId,
     /// The token's name.
@@ -116,7 +119,15 @@ async fn find(tx: &mut TenantTx, token: &Token) -> Result<Option<Caller>, StoreE
     let hash = token.hash();
     let row = sqlx::query!(
         r#"
-        select k.id, k.hash, k.name, k.role, k.expires_at, t.name as tenant_name, t.upload_bytes_max,
+        select k.id, k.hash, k.name, k.role, k.expires_at, t.name as tenant_name,
+               coalesce((select value from control.tenant_quota q
+                         where q.tenant_id = t.id and q.name = 'upload-bytes'),
+                        (select value from control.plan_quota q
+                         where q.plan = t.plan and q.name = 'upload-bytes')) as upload_bytes_max,
+               coalesce((select value from control.tenant_quota q
+                         where q.tenant_id = t.id and q.name = 'requests-per-minute'),
+                        (select value from control.plan_quota q
+                         where q.plan = t.plan and q.name = 'requests-per-minute')) as requests_per_minute,
                (k.last_used_at is null or k.last_used_at < now() - make_interval(secs => $3)) as "stale!"
         from tenant.api_token k
         join control.tenant t on t.id = k.tenant_id
@@ -144,7 +155,10 @@ async fn find(tx: &mut TenantTx, token: &Token) -> Result<Option<Caller>, StoreE
     Ok(Some(Caller {
         scope: tx.scope(),
         tenant_name: row.tenant_name,
-        upload_bytes_max: row.upload_bytes_max.and_then(|bytes| u64::try_from(bytes).ok()),
+        upload_bytes_max: row.upload_bytes_max.map(i64::cast_unsigned),
+        requests_per_minute: row
+            .requests_per_minute
+            .map_or(REQUESTS_PER_MINUTE_DEFAULT, i64::cast_unsigned),
         token: row.id.into(),
         token_name: row.name,
         role: role(&row.role)?,

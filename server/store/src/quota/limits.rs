@@ -1,0 +1,188 @@
+//! The rows of limits, of plans and of tenants, and what claims obey of them.
+//!
+//! Whoever changes a limit calls [`hold`] in the same transaction, which copies the limits on running and
+//! starting tasks into `control.share`; the functions here do.
+
+use serde_json::{Map, Value};
+use tamiz_core::TenantId;
+use tamiz_core::quota::{EffectiveQuota, QuotaLimit, QuotaName, QuotaSet, WEIGHT_DEFAULT};
+use uuid::Uuid;
+
+use crate::control_tx::ControlTx;
+use crate::error::StoreError;
+use crate::tenant_tx::TenantTx;
+
+/// The limits of the transaction's own tenant as they hold.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_own_tenant(tx: &mut TenantTx) -> Result<EffectiveQuota, StoreError> {
+    let rows = sqlx::query_as!(
+        LimitRow,
+        r#"
+        select true as "own!", name as "name!", value as "value!" from control.tenant_quota where tenant_id = $1
+        union all
+        select false, q.name, q.value
+        from control.plan_quota q join control.tenant t on t.plan = q.plan where t.id = $1
+        "#,
+        tx.tenant()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    effective(rows)
+}
+
+/// The limits of any tenant as they hold, and with the answer which of them it has for itself.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_tenant(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+) -> Result<(EffectiveQuota, QuotaSet), StoreError> {
+    let rows = sqlx::query_as!(
+        LimitRow,
+        r#"
+        select true as "own!", name as "name!", value as "value!" from control.tenant_quota where tenant_id = $1
+        union all
+        select false, q.name, q.value
+        from control.plan_quota q join control.tenant t on t.plan = q.plan where t.id = $1
+        "#,
+        tenant.uuid()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let own = set_of(rows.iter().filter(|row| row.own))?;
+    Ok((effective(rows)?, own))
+}
+
+/// The limits that a plan says.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_plan(tx: &mut ControlTx, plan: &str) -> Result<QuotaSet, StoreError> {
+    let rows = sqlx::query_as!(
+        LimitRow,
+        r#"select false as "own!", name, value from control.plan_quota where plan = $1"#,
+        plan
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    set_of(rows.iter())
+}
+
+/// Gives a plan that is there these limits and no others.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn say_for_plan(tx: &mut ControlTx, plan: &str, said: &QuotaSet) -> Result<(), StoreError> {
+    let (names, values) = columns(said);
+    sqlx::query!("delete from control.plan_quota where plan = $1", plan)
+        .execute(tx.connection())
+        .await?;
+    sqlx::query!(
+        "insert into control.plan_quota (plan, name, value)
+         select $1, name, value from unnest($2::text[], $3::bigint[]) said(name, value)",
+        plan,
+        &names,
+        &values
+    )
+    .execute(tx.connection())
+    .await?;
+    let tenants = sqlx::query_scalar!("select id from control.tenant where plan = $1 order by id", plan)
+        .fetch_all(tx.connection())
+        .await?;
+    let tenants: Vec<TenantId> = tenants.into_iter().map(TenantId::from).collect();
+    hold(tx, &tenants).await
+}
+
+/// Gives a tenant these limits for itself and no others.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn say_for_tenant(tx: &mut ControlTx, tenant: TenantId, said: &QuotaSet) -> Result<(), StoreError> {
+    let (names, values) = columns(said);
+    sqlx::query!(
+        "delete from control.tenant_quota where tenant_id = $1",
+        tenant.uuid()
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query!(
+        "insert into control.tenant_quota (tenant_id, name, value)
+         select $1, name, value from unnest($2::text[], $3::bigint[]) said(name, value)",
+        tenant.uuid(),
+        &names,
+        &values
+    )
+    .execute(tx.connection())
+    .await?;
+    hold(tx, &[tenant]).await
+}
+
+/// Tells the claims what holds for these tenants now, in the order of their ids.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn hold(tx: &mut ControlTx, tenants: &[TenantId]) -> Result<(), StoreError> {
+    let mut tenants: Vec<Uuid> = tenants.iter().map(|id| id.uuid()).collect();
+    tenants.sort_unstable();
+    for tenant in tenants {
+        let (limits, _) = of_tenant(tx, tenant.into()).await?;
+        let count = |limit| limits.value(limit).and_then(|value| i32::try_from(value).ok());
+        let types: Map<String, Value> = limits
+            .running_of_types()
+            .map(|(scan_type, value)| (scan_type.to_string(), Value::from(value)))
+            .collect();
+        sqlx::query!(
+            "select control.set_share($1, $2, $3, $4, $5, $6)",
+            tenant,
+            weight(limits.value(QuotaLimit::Weight)),
+            count(QuotaLimit::TasksRunning),
+            Value::Object(types),
+            count(QuotaLimit::TasksPerHour),
+            count(QuotaLimit::TasksPerDay)
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// A share has the weight 1 where a limit has [`WEIGHT_DEFAULT`].
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "weights are below 10,000, which is exact"
+)]
+fn weight(said: Option<u64>) -> f32 {
+    said.unwrap_or(WEIGHT_DEFAULT) as f32 / WEIGHT_DEFAULT as f32
+}
+
+struct LimitRow {
+    own: bool,
+    name: String,
+    value: i64,
+}
+
+fn effective(rows: Vec<LimitRow>) -> Result<EffectiveQuota, StoreError> {
+    let (own, plan): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.own);
+    Ok(EffectiveQuota::of(&set_of(own.iter())?, &set_of(plan.iter())?))
+}
+
+fn set_of<'a>(rows: impl Iterator<Item = &'a LimitRow>) -> Result<QuotaSet, StoreError> {
+    let mut set = QuotaSet::default();
+    for row in rows {
+        let name: QuotaName = row
+            .name
+            .parse()
+            .map_err(|_| StoreError::unreadable("limit", &row.name))?;
+        set.say(name, Some(row.value.cast_unsigned()));
+    }
+    Ok(set)
+}
+
+fn columns(said: &QuotaSet) -> (Vec<String>, Vec<i64>) {
+    said.said()
+        .map(|(name, value)| (name.to_string(), value.cast_signed()))
+        .unzip()
+}
