@@ -28,11 +28,12 @@ pub mod target;
 pub mod task;
 pub mod text;
 pub mod token;
+pub mod worker_token;
 
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
     ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId, TokenId,
-    ToolExecutionId, UploadId, WorkerId,
+    ToolExecutionId, UploadId, WorkerId, WorkerTokenId,
 };
 pub use location::{Location, Position};
 pub use plugin_fault::{OversteppedLimit, PluginFault, PluginRef};
