@@ -9,9 +9,11 @@
 --   storage_reservation   who reserved them and until when; an expired one is counted back
 --   quota_usage           what was used, in windows of 5 minutes
 --   quota_refusal         how often which limit said no, and when that was last written to the audit log
+--   blob_trash            bytes that no row refers to any more, to be deleted
 --
--- Lock order: meter, tenant.task, quota_usage (one row per source, so that asks and finishes never hold each
--- other's), storage_reservation, storage, and then the queue's (0005).
+-- Lock order: meter, the usage row of asks, tenant.task, storage_reservation, storage, the usage rows of ends and
+-- of storage, and then the queue's (0005). Usage is a row per writer, so that asks and ends never wait for each
+-- other.
 
 create table control.plan_quota (
     plan text not null references control.plan (name),
@@ -85,6 +87,19 @@ create table control.quota_refusal (
     primary key (tenant_id, name)
 ) with (fillfactor = 50);
 
+-- Blobs without a row: nobody's from created_at on, perhaps gone from deleting_at on, gone at deleted_at. Bytes
+-- that somebody puts again meanwhile are told apart by this row (server/store/src/retention.rs).
+create table control.blob_trash (
+    tenant_id uuid not null references control.tenant (id),
+    storage_path text not null,
+    created_at timestamptz not null default now(),
+    deleting_at timestamptz,
+    deleted_at timestamptz,
+    primary key (tenant_id, storage_path)
+);
+-- the sweep
+create index blob_trash_waiting_idx on control.blob_trash (created_at);
+
 -- The window that a moment lies in.
 create function control.usage_window(moment timestamptz) returns timestamptz
 language sql immutable parallel safe as $$
@@ -144,12 +159,12 @@ do $$
 declare name text;
 begin
     foreach name in array array['plan_quota', 'tenant_quota', 'meter', 'storage', 'storage_reservation',
-                                'quota_usage', 'quota_refusal']
+                                'quota_usage', 'quota_refusal', 'blob_trash']
     loop
         execute format('alter table control.%I enable row level security', name);
         execute format('alter table control.%I force row level security', name);
     end loop;
-    foreach name in array array['meter', 'storage', 'storage_reservation', 'quota_usage', 'quota_refusal']
+    foreach name in array array['meter', 'storage', 'storage_reservation', 'quota_usage', 'quota_refusal', 'blob_trash']
     loop
         execute format(
             'create policy own_rows on control.%I to tamiz_app '
@@ -160,7 +175,7 @@ begin
     loop
         execute format('create policy operator on control.%I to tamiz_control using (true) with check (true)', name);
     end loop;
-    foreach name in array array['storage', 'storage_reservation', 'quota_usage']
+    foreach name in array array['storage', 'storage_reservation', 'quota_usage', 'blob_trash']
     loop
         execute format('create policy upkeep on control.%I to tamiz_dispatch using (true) with check (true)', name);
     end loop;
@@ -178,6 +193,8 @@ grant select on control.plan_quota, control.tenant_quota to tamiz_app, tamiz_dis
 grant select, insert, update on control.meter, control.storage, control.quota_usage, control.quota_refusal
     to tamiz_app;
 grant select, insert, update, delete on control.storage_reservation to tamiz_app;
+grant select, insert, delete, update on control.blob_trash to tamiz_app;
+grant select, update, delete on control.blob_trash to tamiz_dispatch;
 grant select, insert, update, delete on control.plan_quota, control.tenant_quota to tamiz_control;
 grant select, insert on control.meter, control.storage to tamiz_control;
 grant select on control.quota_usage, control.quota_refusal to tamiz_control;

@@ -23,24 +23,6 @@ create policy own_rows on tenant.audit_log to tamiz_app
     with check (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
 grant select, insert on tenant.audit_log to tamiz_app;
 
--- Blobs that no row refers to any more: their bytes are deleted next. Bytes that somebody puts again meanwhile
--- are told apart by this row (see server/store/src/retention.rs).
-create table tenant.blob_trash (
-    tenant_id uuid not null,
-    storage_path text not null,
-    created_at timestamptz not null default now(),
-    -- from now on the bytes may be gone at any moment
-    deleting_at timestamptz,
-    deleted_at timestamptz,
-    primary key (tenant_id, storage_path)
-);
-alter table tenant.blob_trash enable row level security;
-alter table tenant.blob_trash force row level security;
-create policy own_rows on tenant.blob_trash to tamiz_app
-    using (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid)
-    with check (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
-grant select, insert, update, delete on tenant.blob_trash to tamiz_app;
-
 -- Retention deletes whole tasks with what hangs from them.
 grant delete on tenant.task, tenant.task_attempt, tenant.task_event, tenant.tool_execution, tenant.artifact,
     tenant.codeaudit_upload, tenant.blob, tenant.webscan_target, tenant.ssl_target, tenant.osint_target to tamiz_app;
@@ -49,6 +31,8 @@ create index task_finished_idx on tenant.task (tenant_id, finished_at) where fin
 -- retention: whether a blob is still referred to
 create index codeaudit_upload_blob_idx on tenant.codeaudit_upload (tenant_id, storage_path);
 create index artifact_blob_idx on tenant.artifact (tenant_id, storage_path);
+-- retention: uploads that no task is bound to
+create index codeaudit_upload_unbound_idx on tenant.codeaudit_upload (tenant_id, created_at) where task_id is null;
 -- retention: whether a task still wants an upload
 create index task_upload_idx on tenant.task (tenant_id, (payload #>> '{source,upload_id}'))
     where payload #>> '{source,upload_id}' is not null;

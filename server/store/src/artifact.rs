@@ -1,6 +1,7 @@
 //! Artifacts: rows that name bytes worth keeping.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tamiz_core::{ArtifactId, TaskId};
 use uuid::Uuid;
 
@@ -9,7 +10,7 @@ use crate::tenant_tx::TenantTx;
 use crate::upload::{StoredBlob, hash, insert_blob};
 
 /// An artifact to be stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewArtifact {
     /// Its id.
     pub id: ArtifactId,
@@ -53,12 +54,12 @@ impl Artifact {
     }
 }
 
-/// Stores the row and its blob's row.
+/// Stores the row and its blob's row; answers how many of its bytes were not stored before.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
-pub async fn create(tx: &mut TenantTx, task: TaskId, new: &NewArtifact) -> Result<(), StoreError> {
-    insert_blob(tx, &new.blob).await?;
+pub async fn create(tx: &mut TenantTx, task: TaskId, new: &NewArtifact) -> Result<u64, StoreError> {
+    let new_bytes = insert_blob(tx, &new.blob).await?;
     sqlx::query!(
         r#"
         insert into tenant.artifact
@@ -77,7 +78,7 @@ pub async fn create(tx: &mut TenantTx, task: TaskId, new: &NewArtifact) -> Resul
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(new_bytes)
 }
 
 struct Row {

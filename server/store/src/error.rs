@@ -10,6 +10,9 @@ pub enum StoreError {
     /// The tenant holds all the connections that it may hold, and gave none back in time.
     #[error("the tenant has too many transactions at once")]
     Busy,
+    /// Bytes that nobody referred to any more are just being deleted; putting them again helps.
+    #[error("the same bytes are just being deleted")]
+    BeingDeleted,
     /// The database refused a statement: a bug of ours, or a damaged database.
     #[error("the database refused a statement")]
     Refused(#[source] sqlx::Error),
@@ -46,7 +49,7 @@ pub enum StoreError {
 impl StoreError {
     /// Trying the same again may help.
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Busy)
+        matches!(self, Self::Unavailable(_) | Self::Busy | Self::BeingDeleted)
     }
 
     pub(crate) fn unreadable(what: &'static str, found: &str) -> Self {

@@ -48,6 +48,7 @@ pub mod project;
 pub mod queue;
 pub mod quota;
 pub mod request_rate;
+pub mod retention;
 pub mod scan_result;
 pub mod secret_key;
 pub mod target;
@@ -59,6 +60,7 @@ pub mod tool_execution;
 pub mod upload;
 pub mod usage;
 pub mod worker;
+pub mod worker_token;
 pub mod worker_log;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What tenants may use: their limits, asked before a task or bytes are taken.
 //!
-//! Counting and checking are one step under a lock of the tenant's own: [`ask_tasks`] holds the tenant's
-//! meter until its transaction ends, [`storage`] changes one row by a condition. So no number of requests at
+//! Counting and checking are one step under a lock of the tenant's own: whoever asks for tasks holds the
+//! tenant's [`Meter`] until its transaction ends, [`storage`] changes one row by a condition. So no number of requests at
 //! once passes a limit together.
 //!
 //! Lock order for everybody: meter and usage of asks, task, storage reservation, storage, usage of ends, and
@@ -14,7 +14,7 @@ pub mod limits;
 pub mod refused;
 pub mod storage;
 
-pub use ask::{ask_tasks, ask_tasks_at, ask_tokens};
+pub use ask::{Meter, ask_tasks, ask_tokens};
 
 use tamiz_core::quota::QuotaRefusal;
 

@@ -1,13 +1,15 @@
 //! Uploads: bytes a client sent, acknowledged once their row is committed.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tamiz_core::{ProjectId, TaskId, UploadId};
 
 use crate::error::StoreError;
+use crate::retention;
 use crate::tenant_tx::TenantTx;
 
 /// Bytes in the object store, as rows speak of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredBlob {
     /// The object's key.
     pub storage_path: String,
@@ -33,7 +35,7 @@ pub struct NewUpload<'a> {
 }
 
 /// An acknowledged upload.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Upload {
     /// Its id.
     pub id: UploadId,
@@ -51,9 +53,14 @@ pub struct Upload {
     pub created_at: DateTime<Utc>,
 }
 
-/// Registers the bytes; equal bytes of one tenant share a row.
-pub(crate) async fn insert_blob(tx: &mut TenantTx, blob: &StoredBlob) -> Result<(), StoreError> {
-    sqlx::query!(
+/// Registers the bytes; equal bytes of one tenant share a row. Answers how many were not stored before, for
+/// [`crate::quota::storage`] to count.
+///
+/// # Errors
+/// [`StoreError::BeingDeleted`] when these bytes are just being deleted because nobody wanted them: they have
+/// to be put again.
+pub(crate) async fn insert_blob(tx: &mut TenantTx, blob: &StoredBlob) -> Result<u64, StoreError> {
+    let made = sqlx::query!(
         "insert into tenant.blob (tenant_id, storage_path, hash, size_bytes) values ($1, $2, $3, $4)
          on conflict do nothing",
         tx.tenant(),
@@ -63,15 +70,19 @@ pub(crate) async fn insert_blob(tx: &mut TenantTx, blob: &StoredBlob) -> Result<
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    if made.rows_affected() == 0 {
+        return Ok(0);
+    }
+    retention::rescue(tx, &blob.storage_path).await?;
+    Ok(blob.size_bytes)
 }
 
-/// Stores the row. `false` when the project is not there.
+/// Stores the row. Answers how many of its bytes were not stored before, `None` when the project is not there.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
-pub async fn create(tx: &mut TenantTx, new: &NewUpload<'_>) -> Result<bool, StoreError> {
-    insert_blob(tx, new.blob).await?;
+pub async fn create(tx: &mut TenantTx, new: &NewUpload<'_>) -> Result<Option<u64>, StoreError> {
+    let new_bytes = insert_blob(tx, new.blob).await?;
     let made = sqlx::query!(
         r#"
         insert into tenant.codeaudit_upload
@@ -89,7 +100,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewUpload<'_>) -> Result<bool, Stor
     )
     .execute(tx.connection())
     .await?;
-    Ok(made.rows_affected() == 1)
+    Ok((made.rows_affected() == 1).then_some(new_bytes))
 }
 
 /// One upload.

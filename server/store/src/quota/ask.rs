@@ -13,32 +13,97 @@ const DAY: TimeDelta = TimeDelta::days(1);
 /// A month of every tenant is the same length, whatever the calendar says.
 const MONTH: TimeDelta = TimeDelta::days(30);
 
-/// Asks for `tasks` more tasks of at most `priority`, and counts them. To be called before the tasks are
-/// written or locked and once for all of them: it locks the tenant's meter until the transaction ends, and
-/// what waits is counted as it was before.
-///
-/// Asking for a task again (a retry, a redrive) counts like a new one. Nothing is counted when the
-/// transaction is not committed.
+/// The tenant's meter, locked until the transaction ends: whoever else asks for tasks of this tenant waits.
+/// To be locked before any task.
+#[derive(Debug)]
+pub struct Meter {
+    /// By which the rows of the transaction are dated.
+    now: DateTime<Utc>,
+}
+
+impl Meter {
+    /// Locks it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn lock(tx: &mut TenantTx) -> Result<Self, StoreError> {
+        Ok(Self { now: lock(tx).await? })
+    }
+
+    /// The same at another time than the database's.
+    ///
+    /// # Errors
+    /// As [`Meter::lock`].
+    pub async fn lock_at(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        lock(tx).await?;
+        Ok(Self { now })
+    }
+
+    /// Asks for `tasks` more tasks of at most `priority`, and counts them: once for all of them and before
+    /// their tickets are written, because what waits is looked at as it is.
+    ///
+    /// Asking for a task again (a retry, a redrive) counts like a new one. Nothing is counted when the
+    /// transaction is not committed.
+    ///
+    /// # Errors
+    /// [`QuotaError::Refused`] names the limit; give the transaction up then.
+    pub async fn ask(&self, tx: &mut TenantTx, tasks: u32, priority: i16) -> Result<(), QuotaError> {
+        let waiting = queued(tx).await?;
+        self.count(tx, waiting, tasks, priority).await
+    }
+
+    /// The same for tasks whose tickets this transaction has written already: for those who know only then
+    /// whether a task is new.
+    ///
+    /// # Errors
+    /// As [`Meter::ask`].
+    pub async fn ask_written(&self, tx: &mut TenantTx, tasks: u32, priority: i16) -> Result<(), QuotaError> {
+        let waiting = queued(tx).await?.saturating_sub(u64::from(tasks));
+        self.count(tx, waiting, tasks, priority).await
+    }
+
+    async fn count(
+        &self,
+        tx: &mut TenantTx,
+        waiting: u64,
+        tasks: u32,
+        priority: i16,
+    ) -> Result<(), QuotaError> {
+        let now = self.now;
+        let holds = limits::of_own_tenant(tx).await?;
+        let asked = u64::from(tasks);
+        at_most(
+            &holds,
+            QuotaLimit::PriorityMax,
+            0,
+            u64::try_from(priority).unwrap_or(0),
+        )?;
+        at_most(&holds, QuotaLimit::TasksQueued, waiting, asked)?;
+        let counted = usage::tasks_since(tx, now - DAY).await?;
+        let spans = [(QuotaLimit::TasksPerDay, DAY), (QuotaLimit::TasksPerHour, HOUR)];
+        sliding(&holds, &counted, &spans, asked, now)?;
+        Ok(usage::add_tasks(tx, now, tasks).await?)
+    }
+}
+
+/// [`Meter::lock`] and [`Meter::ask`].
 ///
 /// # Errors
 /// [`QuotaError::Refused`] names the limit; give the transaction up then.
 pub async fn ask_tasks(tx: &mut TenantTx, tasks: u32, priority: i16) -> Result<(), QuotaError> {
-    let now = lock(tx).await?;
-    count_tasks(tx, tasks, priority, now).await
+    Meter::lock(tx).await?.ask(tx, tasks, priority).await
 }
 
-/// [`ask_tasks`] at another time than the database's.
-///
-/// # Errors
-/// As [`ask_tasks`].
-pub async fn ask_tasks_at(
-    tx: &mut TenantTx,
-    tasks: u32,
-    priority: i16,
-    now: DateTime<Utc>,
-) -> Result<(), QuotaError> {
-    lock(tx).await?;
-    count_tasks(tx, tasks, priority, now).await
+/// Tickets of the tenant that wait or are put off.
+async fn queued(tx: &mut TenantTx) -> Result<u64, StoreError> {
+    let queued = sqlx::query_scalar!(
+        r#"select coalesce(sum(waiting + scheduled), 0)::bigint as "queued!" from control.lane
+           where tenant_id = $1"#,
+        tx.tenant()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(queued.cast_unsigned())
 }
 
 /// Asks for so many tokens of language models, and counts them.
@@ -79,30 +144,6 @@ async fn lock(tx: &mut TenantTx) -> Result<DateTime<Utc>, StoreError> {
     .fetch_one(tx.connection())
     .await?;
     Ok(now)
-}
-
-async fn count_tasks(
-    tx: &mut TenantTx,
-    tasks: u32,
-    priority: i16,
-    now: DateTime<Utc>,
-) -> Result<(), QuotaError> {
-    let holds = limits::of_own_tenant(tx).await?;
-    let asked = u64::from(tasks);
-    let priority = u64::try_from(priority).unwrap_or(0);
-    at_most(&holds, QuotaLimit::PriorityMax, 0, priority)?;
-    let queued = sqlx::query_scalar!(
-        r#"select coalesce(sum(waiting + scheduled), 0)::bigint as "queued!" from control.lane
-           where tenant_id = $1"#,
-        tx.tenant()
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    at_most(&holds, QuotaLimit::TasksQueued, queued.cast_unsigned(), asked)?;
-    let counted = usage::tasks_since(tx, now - DAY).await?;
-    let spans = [(QuotaLimit::TasksPerDay, DAY), (QuotaLimit::TasksPerHour, HOUR)];
-    sliding(&holds, &counted, &spans, asked, now)?;
-    Ok(usage::add_tasks(tx, now, tasks).await?)
 }
 
 /// Refuses what is over a limit that has nothing to do with time.
