@@ -4,8 +4,10 @@
 //! later attempt has begun, the fence (`task.attempt`) has moved on and the write changes nothing.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tamiz_core::progress::Phase;
 use tamiz_core::{PluginFault, Refusal, TaskId, TaskStatus, WorkerId};
 
@@ -13,7 +15,7 @@ use crate::error::StoreError;
 use crate::event::{self, NewEvent};
 use crate::task::{self, Task};
 use crate::tenant_tx::TenantTx;
-use crate::ticket;
+use crate::{group, ticket};
 
 /// What a claimed task turned out to be.
 #[derive(Debug, Clone)]
@@ -59,7 +61,7 @@ pub async fn begin(
     sqlx::query!(
         r#"
         update tenant.task set attempt = $3, retries = $4, status = 'running', phase = 'preparing',
-               started_at = coalesce(started_at, now())
+               started_at = coalesce(started_at, now()), unique_key = null
         where tenant_id = $1 and id = $2
         "#,
         tx.tenant(),
@@ -71,7 +73,8 @@ pub async fn begin(
     .await?;
     close_lost(tx, id, attempt).await?;
     sqlx::query!(
-        "insert into tenant.task_attempt (tenant_id, task_id, attempt, worker_id) values ($1, $2, $3, $4)",
+        "insert into tenant.task_attempt (tenant_id, task_id, attempt, worker_id, worker_host)
+         values ($1, $2, $3, $4, (select w.host from control.worker w where w.id = $4))",
         tx.tenant(),
         id.uuid(),
         attempt,
@@ -171,6 +174,7 @@ pub(crate) async fn close_lost(tx: &mut TenantTx, id: TaskId, before: i32) -> Re
     sqlx::query!(
         r#"
         update tenant.task_attempt set outcome = 'lost', finished_at = now(),
+               error_code = 'ATTEMPT_LOST',
                error_message = 'its worker was silent for longer than its lease'
         where tenant_id = $1 and task_id = $2 and attempt < $3 and finished_at is null
         "#,
@@ -247,7 +251,7 @@ pub async fn fence(tx: &mut TenantTx, id: TaskId, attempt: i32) -> Result<Fence,
 }
 
 /// How an attempt ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ending {
     /// The task's state from now on.
     pub status: TaskStatus,
@@ -259,8 +263,8 @@ pub struct Ending {
     pub message: String,
     /// Findings or other things done.
     pub done: Option<i64>,
-    /// When to try again; only with [`TaskStatus::Retrying`].
-    pub run_at: Option<DateTime<Utc>>,
+    /// How long to wait before trying again, by the database's clock; only with [`TaskStatus::Retrying`].
+    pub pause: Option<Duration>,
     /// Whether it counts against the task's attempts; a worker that goes down in order does not.
     pub counts: bool,
 }
@@ -274,7 +278,7 @@ impl Ending {
             plugin_fault: None,
             message: message.to_owned(),
             done: None,
-            run_at: None,
+            pause: None,
             counts: true,
         }
     }
@@ -290,7 +294,7 @@ impl Ending {
             plugin_fault: None,
             message,
             done: None,
-            run_at: None,
+            pause: None,
             counts: true,
         }
     }
@@ -324,13 +328,16 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
     let phase = if retrying { Phase::Queued } else { Phase::Done };
     let code = ending.refusal.as_ref().map(|refusal| refusal.code.as_ref());
     let reason = ending.refusal.as_ref().map(|refusal| refusal.message.as_str());
+    // what the next attempt may mend is the attempt's error, not yet the task's
+    let (task_code, task_reason) = if retrying { (None, None) } else { (code, reason) };
     let fault = ending.plugin_fault.as_ref().map(serde_json::to_value).transpose();
     let fault = fault.map_err(|error| StoreError::unreadable("plugin fault", &error.to_string()))?;
     let ours = sqlx::query!(
         r#"
         update tenant.task set status = $4, phase = $5, error_code = $6, error_message = $7,
                retries = retries + $8::int, finished_at = case when $9 then null else now() end,
-               plugin_fault = $10
+               plugin_fault = $10,
+               run_at = case when $9 then now() + make_interval(secs => $11) else run_at end
         where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running'
         "#,
         tx.tenant(),
@@ -338,11 +345,12 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
         attempt,
         ending.status.as_str(),
         phase.as_str(),
-        code,
-        reason,
+        task_code,
+        task_reason,
         i32::from(retrying && ending.counts),
         retrying,
-        fault
+        fault,
+        ending.pause.unwrap_or_default().as_secs_f64()
     )
     .execute(tx.connection())
     .await?
@@ -372,9 +380,11 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
         ..NewEvent::of(ending.status, phase, &ending.message)
     };
     event::append(tx, id, &event).await?;
-    match ending.run_at.filter(|_| retrying) {
-        Some(run_at) => ticket::put_back(tx, id, attempt, run_at).await?,
-        None => ticket::remove(tx, id, attempt).await?,
+    if retrying {
+        ticket::put_back(tx, id, attempt, ending.pause.unwrap_or_default()).await?;
+    } else {
+        group::leave(tx, id).await?;
+        ticket::remove(tx, id, attempt).await?;
     }
     Ok(true)
 }
@@ -386,6 +396,10 @@ pub struct AttemptRow {
     pub attempt: i32,
     /// Who tried.
     pub worker_id: WorkerId,
+    /// Where; not known of attempts from before it was noted.
+    pub worker_host: Option<String>,
+    /// How the tool that failed ended, if it was one and no signal ended it.
+    pub exit_code: Option<i32>,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it ended.
@@ -408,9 +422,14 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<(TaskId
     let tasks: Vec<uuid::Uuid> = tasks.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
-        select task_id, attempt, worker_id, started_at, finished_at, outcome, error_code, error_message,
-               plugin_fault
-        from tenant.task_attempt where tenant_id = $1 and task_id = any($2) order by task_id, attempt
+        select a.task_id, a.attempt, a.worker_id, a.worker_host, a.started_at, a.finished_at, a.outcome,
+               a.error_code, a.error_message, a.plugin_fault, run.exit_code as "exit_code?"
+        from tenant.task_attempt a
+        left join lateral (
+            select e.exit_code from tenant.tool_execution e
+            where e.tenant_id = $1 and e.task_id = a.task_id and e.attempt = a.attempt
+            order by e.id desc limit 1) run on a.error_code like 'TOOL\_%'
+        where a.tenant_id = $1 and a.task_id = any($2) order by a.task_id, a.attempt
         "#,
         tx.tenant(),
         &tasks
@@ -422,6 +441,8 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<(TaskId
             let attempt = AttemptRow {
                 attempt: row.attempt,
                 worker_id: row.worker_id.into(),
+                worker_host: row.worker_host,
+                exit_code: row.exit_code,
                 started_at: row.started_at,
                 finished_at: row.finished_at,
                 outcome: row.outcome,

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use tamiz_core::summary::Summary;
@@ -51,8 +50,8 @@ impl Stage {
         let request = ClaimRequest {
             worker,
             scan_types: &[],
-        worlds: &[],
-        tools: &[],
+            worlds: &[],
+            tools: &[],
             slots: 1,
             lease: Duration::from_mins(10),
         };
@@ -128,7 +127,7 @@ fn failed() -> Ending {
 fn again_in_an_hour() -> Ending {
     Ending {
         status: TaskStatus::Retrying,
-        run_at: Some(Utc::now() + chrono::TimeDelta::hours(1)),
+        pause: Some(Duration::from_hours(1)),
         ..Ending::cancelled("trying again")
     }
 }

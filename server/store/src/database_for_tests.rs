@@ -11,7 +11,7 @@ use tamiz_core::{ScanType, TaskId, UploadId};
 
 use crate::connect::{Store, StoreConfig, admin_options};
 use crate::scope::TenantScope;
-use crate::task::{NewTask, Payload, Source};
+use crate::task::{NewTask, Payload, Source, Terms};
 use crate::{project, task, tenant};
 
 /// A database of its own, dropped at the end.
@@ -104,8 +104,9 @@ pub(crate) async fn tenant_with_task_for(store: &Store, name: &str, tools: &[&st
         scan_type: &scan_type,
         payload: &payload,
         priority: 0,
+        terms: Terms::default(),
     };
-    task::create(&mut tx, &new).await.unwrap().unwrap();
+    task::create(&mut tx, &new).await.unwrap().task().unwrap();
     tx.commit().await.unwrap();
     (scope, new.id)
 }

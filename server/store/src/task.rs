@@ -1,24 +1,28 @@
 //! Tasks: asked for, read, cancelled, sent back. What a worker does to them is in [`crate::attempt`].
 
+mod order;
+mod row;
 mod wishes;
 
-pub use wishes::{Cancellation, Redrive, cancel, retry};
+pub use order::{Made, NewTask, Terms, create, create_all, waiting_twin};
+pub(crate) use row::{TaskRow, fault};
+pub use wishes::{Cancellation, Redrive, cancel, retry, retry_all};
 
-use std::collections::HashMap;
-use std::str::FromStr;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::progress::Phase;
-use tamiz_core::{PluginFault, PluginRef, ProjectId, ScanType, Target, TaskId, TaskStatus, UploadId};
+use tamiz_core::{
+    GroupId, PluginFault, PluginRef, ProjectId, ScanType, ScheduleId, Target, TaskId, TaskStatus, UploadId,
+};
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::event::{self, NewEvent};
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
-use crate::ticket::NewTicket;
-use crate::{ticket, weight};
+use crate::weight;
 
 /// What a task works on; stored in `task.payload`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +45,12 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// The versions of the contract that its plugins were made for, sorted.
+    pub fn worlds(&self) -> Vec<String> {
+        let worlds: BTreeSet<&String> = self.plugins.iter().map(|plugin| &plugin.world).collect();
+        worlds.into_iter().cloned().collect()
+    }
+
     /// Whether both are the same order; another plugin may serve the same one, with other tools.
     pub fn is_order_of(&self, other: &Self) -> bool {
         self.source == other.source
@@ -88,7 +98,7 @@ impl Source {
 }
 
 /// One scan asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Its id.
     pub id: TaskId,
@@ -124,132 +134,14 @@ pub struct Task {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-}
-
-/// The columns of a task as they come; one shape for all reads.
-pub(crate) struct TaskRow {
-    pub id: Uuid,
-    pub project_id: Uuid,
-    pub r#type: String,
-    pub status: String,
-    pub phase: String,
-    pub payload: serde_json::Value,
-    pub retries: i32,
-    pub attempt: i32,
-    pub priority: i16,
-    pub event_seq: i32,
-    pub error_code: Option<String>,
-    pub error_message: Option<String>,
-    pub plugin_fault: Option<serde_json::Value>,
-    pub cancel_requested_at: Option<DateTime<Utc>>,
-    pub created_at: DateTime<Utc>,
-    pub started_at: Option<DateTime<Utc>>,
-    pub finished_at: Option<DateTime<Utc>>,
-}
-
-impl TryFrom<TaskRow> for Task {
-    type Error = StoreError;
-
-    fn try_from(row: TaskRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id.into(),
-            project_id: row.project_id.into(),
-            scan_type: ScanType::parse(&row.r#type)
-                .map_err(|_| StoreError::unreadable("task type", &row.r#type))?,
-            status: TaskStatus::from_str(&row.status)
-                .map_err(|_| StoreError::unreadable("task status", &row.status))?,
-            phase: Phase::from_str(&row.phase)
-                .map_err(|_| StoreError::unreadable("task phase", &row.phase))?,
-            payload: serde_json::from_value(row.payload)
-                .map_err(|error| StoreError::unreadable("task payload", &error.to_string()))?,
-            retries: row.retries,
-            attempt: row.attempt,
-            priority: row.priority,
-            event_seq: row.event_seq,
-            error_code: row.error_code,
-            error_message: row.error_message,
-            plugin_fault: row.plugin_fault.map(fault).transpose()?,
-            cancel_requested_at: row.cancel_requested_at,
-            created_at: row.created_at,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
-        })
-    }
-}
-
-/// What stands in a row about a plugin's fault.
-pub(crate) fn fault(stored: serde_json::Value) -> Result<PluginFault, StoreError> {
-    serde_json::from_value(stored).map_err(|error| StoreError::unreadable("plugin fault", &error.to_string()))
-}
-
-/// A task to be asked for.
-#[derive(Debug, Clone)]
-pub struct NewTask<'a> {
-    /// Its id: asking twice with the same one makes one task.
-    pub id: TaskId,
-    /// Where it belongs.
-    pub project: ProjectId,
-    /// Which plugin shall serve it.
-    pub scan_type: &'a ScanType,
-    /// What it works on.
-    pub payload: &'a Payload,
-    /// Higher goes first.
-    pub priority: i16,
-}
-
-/// Stores task, ticket and first event in the caller's transaction. `None` when the project is not
-/// there.
-///
-/// # Errors
-/// [`StoreError`] when the database does not take it.
-pub async fn create(tx: &mut TenantTx, new: &NewTask<'_>) -> Result<Option<Task>, StoreError> {
-    let payload = serde_json::to_value(new.payload)
-        .map_err(|error| StoreError::unreadable("task payload", &error.to_string()))?;
-    let made = sqlx::query!(
-        r#"
-        insert into tenant.task (tenant_id, id, project_id, type, status, payload, priority)
-        select $1, $2, p.id, $4, 'queued', $5, $6 from tenant.project p where p.tenant_id = $1 and p.id = $3
-        on conflict (tenant_id, id) do nothing
-        "#,
-        tx.tenant(),
-        new.id.uuid(),
-        new.project.uuid(),
-        new.scan_type.as_str(),
-        payload,
-        new.priority
-    )
-    .execute(tx.connection())
-    .await?;
-    if made.rows_affected() == 1 {
-        event::append(
-            tx,
-            new.id,
-            &NewEvent::of(
-                TaskStatus::Queued,
-                Phase::Queued,
-                &waiting_for(&new.payload.tools),
-            ),
-        )
-        .await?;
-        let ticket = NewTicket {
-            task: new.id,
-            scan_type: new.scan_type,
-            tools: &new.payload.tools,
-            priority: new.priority,
-            attempt: 0,
-        };
-        ticket::enqueue(tx, &ticket).await?;
-    }
-    get(tx, new.id).await
-}
-
-/// In words: tasks may wait long for a worker that has what they need.
-fn waiting_for(tools: &[String]) -> String {
-    if tools.is_empty() {
-        "waiting for a worker".to_owned()
-    } else {
-        format!("waiting for a worker with {}", tools.join(" or "))
-    }
+    /// Not before; of a task that is tried again, of its next try.
+    pub run_at: Option<DateTime<Utc>>,
+    /// How long one attempt may take; the worker's own limit if not said.
+    pub timeout: Option<Duration>,
+    /// The tasks that it finishes with.
+    pub group: Option<GroupId>,
+    /// What asked for it, if no person did.
+    pub schedule: Option<ScheduleId>,
 }
 
 /// One task.
@@ -272,7 +164,7 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, Stor
         r#"
         select id, project_id, type, status, phase, payload, retries, attempt, priority, event_seq,
                error_code, error_message, plugin_fault, cancel_requested_at, created_at, started_at,
-               finished_at
+               finished_at, run_at, timeout_seconds, group_id, schedule_id
         from tenant.task where tenant_id = $1 and id = any($2)
         "#,
         tx.tenant(),
@@ -312,7 +204,7 @@ pub async fn page(
         r#"
         select id, project_id, type, status, phase, payload, retries, attempt, priority, event_seq,
                error_code, error_message, plugin_fault, cancel_requested_at, created_at, started_at,
-               finished_at
+               finished_at, run_at, timeout_seconds, group_id, schedule_id
         from tenant.task
         where tenant_id = $1 and ($2::uuid is null or project_id = $2)
           and ($3::text is null or status = $3) and ($4::text is null or type = $4)
@@ -377,7 +269,8 @@ pub async fn pages_of_projects(
         select t.id as "id!", t.project_id as "project_id!", t.type as "type!", t.status as "status!",
                t.phase as "phase!", t.payload as "payload!", t.retries as "retries!", t.attempt as "attempt!",
                t.priority as "priority!", t.event_seq as "event_seq!", t.error_code, t.error_message,
-               t.plugin_fault, t.cancel_requested_at, t.created_at as "created_at!", t.started_at, t.finished_at
+               t.plugin_fault, t.cancel_requested_at, t.created_at as "created_at!", t.started_at,
+               t.finished_at, t.run_at, t.timeout_seconds, t.group_id, t.schedule_id
         from unnest($2::uuid[]) parent(parent_id)
         cross join lateral (
             select * from tenant.task

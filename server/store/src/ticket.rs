@@ -5,68 +5,61 @@
 //!
 //! Not here: claiming and renewing, which see all tenants (see [`crate::queue`]).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tamiz_core::{ScanType, TaskId};
+use tamiz_core::TaskId;
+use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::task::Task;
 use crate::tenant_tx::TenantTx;
 
-/// A ticket to be made.
-pub(crate) struct NewTicket<'a> {
-    pub(crate) task: TaskId,
-    pub(crate) scan_type: &'a ScanType,
-    /// What a worker must have to take it: one of them.
-    pub(crate) tools: &'a [String],
-    /// What it must run: all of them.
-    pub(crate) worlds: Vec<String>,
-    pub(crate) priority: i16,
-    /// Of the last attempt; the claim counts on.
-    pub(crate) attempt: i32,
-    /// Not before; at once when none.
-    pub(crate) run_at: Option<DateTime<Utc>>,
-}
-
-impl<'a> NewTicket<'a> {
-    /// The ticket of a task as it stands, to be served at once.
-    pub(crate) fn of(task: &'a Task) -> Self {
-        Self {
-            task: task.id,
-            scan_type: &task.scan_type,
-            tools: &task.payload.tools,
-            worlds: task.payload.worlds(),
-            priority: task.priority,
-            attempt: task.attempt,
-            run_at: None,
-        }
+/// Tickets for tasks as they stand, not before their time; a second one for a task that has one changes nothing.
+/// Lanes are taken in the order in which everybody takes them.
+pub(crate) async fn enqueue_all(tx: &mut TenantTx, tasks: &[&Task]) -> Result<(), StoreError> {
+    type Class<'a> = (&'a str, Vec<String>, Vec<String>);
+    let mut classes: BTreeMap<Class<'_>, Vec<&Task>> = BTreeMap::new();
+    for task in tasks {
+        let mut tools = task.payload.tools.clone();
+        tools.sort();
+        tools.dedup();
+        let class = (task.scan_type.as_str(), tools, task.payload.worlds());
+        classes.entry(class).or_default().push(task);
     }
-}
-
-/// Idempotent by task id: a second ticket for a waiting or running task changes nothing.
-pub(crate) async fn enqueue(tx: &mut TenantTx, new: &NewTicket<'_>) -> Result<(), StoreError> {
-    let mut tools = new.tools.to_vec();
-    tools.sort();
-    tools.dedup();
-    let run_at = new.run_at;
-    sqlx::query!(
-        r#"
-        select control.queue_enqueue($1, control.class_of($2, $3, $4), array[$5::uuid], array[$6::smallint],
-                                     array[$7::int], array[$8::timestamptz]) as count
-        "#,
-        tx.tenant(),
-        new.scan_type.as_str(),
-        &tools,
-        &new.worlds,
-        new.task.uuid(),
-        new.priority,
-        new.attempt,
-        run_at
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    tx.will_signal_ticket();
+    let mut lanes: BTreeMap<i32, Vec<&Task>> = BTreeMap::new();
+    for ((scan_type, tools, worlds), tasks) in classes {
+        let class = sqlx::query_scalar!(
+            r#"select control.class_of($1, $2, $3) as "class!""#,
+            scan_type,
+            &tools,
+            &worlds
+        )
+        .fetch_one(tx.connection())
+        .await?;
+        lanes.entry(class).or_default().extend(tasks);
+    }
+    for (class, tasks) in lanes {
+        let ids: Vec<Uuid> = tasks.iter().map(|task| task.id.uuid()).collect();
+        let priorities: Vec<i16> = tasks.iter().map(|task| task.priority).collect();
+        let attempts: Vec<i32> = tasks.iter().map(|task| task.attempt).collect();
+        let run_at: Vec<Option<DateTime<Utc>>> = tasks.iter().map(|task| task.run_at).collect();
+        sqlx::query!(
+            "select control.queue_enqueue($1, $2, $3, $4, $5, $6) as count",
+            tx.tenant(),
+            class,
+            &ids,
+            &priorities,
+            &attempts,
+            &run_at as &[Option<DateTime<Utc>>]
+        )
+        .fetch_one(tx.connection())
+        .await?;
+        // a hint: those of later are told when they fall due
+        let ready = tasks.iter().filter(|task| task.run_at.is_none()).count();
+        tx.will_signal_tickets(Some(class), u32::try_from(ready).unwrap_or(u32::MAX));
+    }
     Ok(())
 }
 
@@ -125,7 +118,7 @@ pub(crate) async fn put_back(
     .fetch_one(tx.connection())
     .await?;
     if pause.is_zero() {
-        tx.will_signal_ticket();
+        tx.will_signal_tickets(None, 1);
     }
     Ok(())
 }

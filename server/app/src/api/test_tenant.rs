@@ -15,7 +15,8 @@ use tamiz_host::{Host, HostConfig, Registry};
 use tamiz_store::finding::StoredFinding;
 use tamiz_store::page::PageLimit;
 use tamiz_store::plugin::operate::{self, NewPlugin};
-use tamiz_store::task::{NewTask, Payload, Source};
+use tamiz_store::request_rate::RequestRates;
+use tamiz_store::task::{NewTask, Payload, Source, Terms};
 use tamiz_store::token::{Caller, NewToken, Role};
 use tamiz_store::{Store, StoreConfig, finding, project, task, tenant, token};
 use tempfile::TempDir;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use super::state::ApiState;
 use crate::blob::BlobStore;
 use crate::config::{self, ApiSettings, PluginSettings, TargetSettings};
+use crate::limiter::{Limiter, Rates};
 use crate::plugins::{Plugins, limits};
 
 /// Bytes of one upload that tests may send.
@@ -54,6 +56,7 @@ impl Platform {
         run_sql(&base, &format!("create database {name} template tamiz_template"));
         let mut url = Url::parse(&base).unwrap();
         url.set_path(&name);
+        let rates = RequestRates::open(url.as_str()).unwrap();
         let store = Store::open(&StoreConfig {
             database_url: url.into(),
             connections_max: 8,
@@ -89,6 +92,7 @@ impl Platform {
         };
         let state = ApiState {
             store,
+            limiter: Limiter::new(Rates::new(rates, None)),
             blobs: blobs.clone(),
             plugin_limits: limits::of_platform(&allowed),
             plugins: Plugins::new(host, Registry::default(), blobs, allowed),
@@ -179,8 +183,9 @@ impl Platform {
             scan_type: &scan_type,
             payload: &payload,
             priority: 0,
+            terms: Terms::default(),
         };
-        let made = task::create(&mut tx, &new).await.unwrap().unwrap();
+        let made = task::create(&mut tx, &new).await.unwrap().task().unwrap();
         tx.commit().await.unwrap();
         made.id
     }

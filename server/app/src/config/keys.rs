@@ -70,6 +70,11 @@ pub(super) const KEYS: &[Key] = &[
         fallback: Fallback::Unset,
         secrecy: Secrecy::Url,
     },
+    Key {
+        name: "redis_url",
+        fallback: Fallback::Unset,
+        secrecy: Secrecy::Url,
+    },
     plain("data_dir", ".tamiz"),
     Key {
         name: "blob_url",
@@ -86,8 +91,13 @@ pub(super) const KEYS: &[Key] = &[
     plain("max_attempts", "5"),
     plain("retry_base_seconds", "2s"),
     plain("retry_max_seconds", "5m"),
+    plain("task_timeout_seconds", "4h"),
+    unset("task_timeouts"),
+    plain("log_retention_days", "90"),
     // The worker and its tools.
     plain("worker_in_process", "true"),
+    unset("worker_name"),
+    unset("worker_scan_types"),
     computed("worker_slots", |_| cores().to_string()),
     unset("tool_path"),
     unset("tools_file"),

@@ -1,6 +1,6 @@
 //! Configuration: where every value comes from, and the typed [`Config`] the rest of the code reads.
 //!
-//! Layers, later wins: built-in defaults, the environment (`TAMIZ_*`, `DATABASE_URL`), `tamiz.toml`,
+//! Layers, later wins: built-in defaults, the environment (`TAMIZ_*`, `DATABASE_URL`, `REDIS_URL`), `tamiz.toml`,
 //! command-line flags. Every value remembers its origin and what it overrode, so that
 //! `tamiz config check` can say so; all mistakes are reported at once, not one per start.
 //!
@@ -12,6 +12,7 @@ mod layers;
 mod nearest;
 mod reader;
 mod target;
+mod timeouts;
 mod typed;
 mod value;
 
@@ -19,11 +20,12 @@ pub use check::render;
 pub use layers::{ConfigError, Flag, Loaded, Problem, Sources};
 pub use reader::{LOADS_AT_ONCE, PLANS_AT_ONCE};
 pub use target::{NetworkAllowance, TargetSettings};
+pub use timeouts::{TASK_TIMEOUT_SECONDS_MAX, TaskTimeouts};
 pub use typed::{
     ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,
     WorkerSettings,
 };
-pub use value::{DatabaseUrl, Network, duration as parse_duration};
+pub use value::{DatabaseUrl, Network, RedisUrl, duration as parse_duration};
 pub(crate) use value::{count as parse_count, show_size, size as parse_size};
 
 use std::path::PathBuf;

@@ -12,11 +12,12 @@ use url::Url;
 
 use super::layers::{Origin, Problem, Setting};
 use super::target::{NetworkAllowance, Resolver, TargetSettings};
+use super::timeouts::{TASK_TIMEOUT_SECONDS_MAX, TaskTimeouts, TypeTimeout};
 use super::typed::{
     ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,
     WorkerSettings,
 };
-use super::value::{self, DatabaseUrl, Network};
+use super::value::{self, DatabaseUrl, Network, RedisUrl};
 
 /// Blobs can lie behind these.
 const BLOB_SCHEMES: &[&str] = &[
@@ -56,6 +57,7 @@ impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         let listen = self.with("listen", socket);
         let database_url = self.optional("database_url", DatabaseUrl::parse);
+        let redis_url = self.optional("redis_url", RedisUrl::parse);
         let data_dir = self.path("data_dir");
         let blob_url = self.url("blob_url", BLOB_SCHEMES);
         let scratch_dir = self.path("scratch_dir");
@@ -63,6 +65,8 @@ impl Reader<'_> {
         // An hour to drain is more than any service manager waits.
         let shutdown_grace = self.duration("shutdown_grace_seconds", 0..=3_600);
         let queue = self.queue();
+        // The log is by month: ten years of them are as many as anybody lists.
+        let log_retention_days = self.count("log_retention_days", 1..=3_650);
         let worker = self.worker();
         let target = self.target();
         let plugin = self.plugin();
@@ -72,12 +76,14 @@ impl Reader<'_> {
         Some(Config {
             listen: listen?,
             database_url,
+            redis_url,
             data_dir: data_dir?,
             blob_url: blob_url?,
             scratch_dir: scratch_dir?,
             migrate_on_start: migrate_on_start?,
             shutdown_grace: shutdown_grace?,
             queue: queue?,
+            log_retention_days: u32::try_from(log_retention_days?).ok()?,
             worker: worker?,
             target,
             plugin: plugin?,
@@ -118,6 +124,10 @@ impl Reader<'_> {
         // More than a day between attempts is a schedule, not a retry.
         let retry_base = self.duration("retry_base_seconds", 0..=86_400);
         let retry_max = self.duration("retry_max_seconds", 0..=86_400);
+        let task_timeout = self.duration("task_timeout_seconds", 1..=TASK_TIMEOUT_SECONDS_MAX);
+        let by_type = self
+            .optional("task_timeouts", listed::<TypeTimeout>)
+            .unwrap_or_default();
         let (lease, heartbeat) = (lease?, heartbeat?);
         if heartbeat * 2 > lease {
             self.refuse(
@@ -137,11 +147,14 @@ impl Reader<'_> {
             attempts_max,
             retry_base,
             retry_max,
+            task_timeouts: TaskTimeouts::new(task_timeout?, by_type),
         })
     }
 
     fn worker(&mut self) -> Option<WorkerSettings> {
         let in_process = self.with("worker_in_process", value::flag);
+        let name = self.optional("worker_name", worker_name);
+        let scan_types = self.optional("worker_scan_types", scan_types);
         let slots = self.count("worker_slots", 1..=SLOTS_MAX);
         let tool_path = self.optional("tool_path", |text| {
             let folders = text
@@ -155,6 +168,8 @@ impl Reader<'_> {
         let metrics_listen = self.optional("metrics_listen", socket);
         Some(WorkerSettings {
             in_process: in_process?,
+            name,
+            scan_types: scan_types.unwrap_or_default(),
             slots: usize::try_from(slots?).ok()?,
             tool_path: tool_path.unwrap_or_default(),
             tools_file,

@@ -5,10 +5,12 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tamiz_core::ScanType;
 use url::Url;
 
 use super::target::TargetSettings;
-use super::value::{DatabaseUrl, Network};
+use super::timeouts::TaskTimeouts;
+use super::value::{DatabaseUrl, Network, RedisUrl};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// the Postgres to use; none means the embedded one
     pub database_url: Option<DatabaseUrl>,
+    /// the Redis that counts tenants' requests; none means Postgres does
+    pub redis_url: Option<RedisUrl>,
     /// where everything local lies; absolute
     pub data_dir: PathBuf,
     /// where blobs lie: `file:`, `memory:`, `s3:`, `gs:`, `az:`
@@ -29,6 +33,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// leases, polling and retries
     pub queue: QueueSettings,
+    /// days for which the lines that workers say of tasks are kept
+    pub log_retention_days: u32,
     /// the worker and its tools
     pub worker: WorkerSettings,
     /// what scans may reach
@@ -58,15 +64,25 @@ pub struct QueueSettings {
     pub retry_base: Duration,
     /// the longest wait between two attempts
     pub retry_max: Duration,
+    /// how long one attempt may take
+    pub task_timeouts: TaskTimeouts,
 }
 
-/// A worker that was silent for this many leases is gone.
-const SILENT_LEASES: u32 = 3;
+/// A worker that was silent for this part of a lease is gone. The rest is left for finding it out, so that what
+/// it held is back in the queue within one lease.
+const SILENT_LEASE: f64 = 5.0 / 6.0;
+/// Looks for silent workers per lease: with the pause between two spread up to a half more, one comes in time.
+const LOOKS_PER_LEASE: u32 = 12;
 
 impl QueueSettings {
     /// A worker that was not heard of for this long is gone.
     pub fn silence_max(&self) -> Duration {
-        self.lease * SILENT_LEASES
+        self.lease.mul_f64(SILENT_LEASE)
+    }
+
+    /// How often silent workers and leases that ran out are looked for.
+    pub fn look_pause(&self) -> Duration {
+        self.poll.min(self.lease / LOOKS_PER_LEASE)
     }
 }
 
@@ -75,6 +91,10 @@ impl QueueSettings {
 pub struct WorkerSettings {
     /// whether `serve` runs a worker too
     pub in_process: bool,
+    /// what the worker is called; by itself the host and a few digits
+    pub name: Option<String>,
+    /// the only scan types that it serves; none is all
+    pub scan_types: Vec<ScanType>,
     /// tasks worked on at once
     pub slots: usize,
     /// folders searched for tools before `PATH`

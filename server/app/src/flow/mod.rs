@@ -13,6 +13,7 @@ pub mod choose_plugin;
 pub mod create_project;
 pub mod finish_attempt;
 pub mod install_plugin;
+mod place_orders;
 mod plan_turn;
 pub mod retry_task;
 pub mod serve_attempt;

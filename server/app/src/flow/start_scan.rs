@@ -3,26 +3,29 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chrono::{TimeDelta, Utc};
 use serde_json::{Map, Value};
-use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX, RULES_BYTES_MAX};
+use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX};
 use tamiz_core::plugin::LimitSet;
 use tamiz_core::text::is_storable_object;
-use tamiz_core::{
-    PinnedTarget, Profile, ProjectId, Refusal, RefusalCode, ScanType, Target, TargetKind, TaskId, UploadId,
-};
+use tamiz_core::{Profile, ProjectId, Refusal, RefusalCode, ScanType, Target, TargetKind, TaskId, UploadId};
 use tamiz_host::{PlanError, Plugin, RunLimits, ScanRequest};
 use tamiz_store::plugin::{self, InstalledPlugin};
-use tamiz_store::target::TaskTarget;
-use tamiz_store::task::{self, NewTask, Payload, Source, Task};
+use tamiz_store::task::{Payload, Source};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::upload::{self, Upload};
-use tamiz_store::{Store, TenantTx, plan, target};
+use tamiz_store::{Store, plan};
 
+use super::place_orders::{CheckedOrder, place_order};
 use super::plan_turn::plan_turn;
 use super::{FlowError, require};
-use crate::config::TargetSettings;
+use crate::config::{TASK_TIMEOUT_SECONDS_MAX, TargetSettings};
 use crate::plugins::{Plugins, measures, remembered};
 use crate::target::pin;
+
+pub use super::place_orders::{OrderTerms, Started};
+
+/// A task further in the future is a mistake, or a schedule.
+const RUN_AT_DAYS_MAX: i64 = 366;
 
 /// What a scan is of.
 #[derive(Debug, Clone)]
@@ -54,6 +57,8 @@ pub struct ScanOrder {
     pub profile: Option<Profile>,
     /// 0 to [`PRIORITY_MAX`], higher goes first.
     pub priority: i16,
+    /// When, how long and with what else.
+    pub terms: OrderTerms,
 }
 
 /// What orders are checked against.
@@ -74,9 +79,26 @@ pub async fn start_scan(
     store: &Store,
     rules: Rules<'_>,
     caller: &Caller,
-    mut order: ScanOrder,
-) -> Result<Task, FlowError> {
+    order: ScanOrder,
+) -> Result<Started, FlowError> {
     require(caller, Role::Analyst)?;
+    let order = checked(store, rules, caller, order).await?;
+    let mut tx = store.begin(&caller.scope).await?;
+    let started = place_order(&mut tx, &order).await?;
+    if !started.existing {
+        tx.commit().await?;
+    }
+    Ok(started)
+}
+
+/// Everything about an order that takes time: asking plugins and name servers. Opens short transactions of its
+/// own, so the caller must not hold one.
+pub(super) async fn checked(
+    store: &Store,
+    rules: Rules<'_>,
+    caller: &Caller,
+    mut order: ScanOrder,
+) -> Result<CheckedOrder, FlowError> {
     let scan_type = check(&mut order)?;
     let (candidates, plan) = candidates(store, caller, &scan_type).await?;
     let (source, tools) = planned(rules.plugins, &candidates, plan, &order).await?;
@@ -84,72 +106,22 @@ pub async fn start_scan(
         Subject::Target(target) => Some(pin(target, &caller.tenant_name, rules.targets).await?),
         Subject::Upload(_) | Subject::Report(_) => None,
     };
-    let id = order.id.unwrap_or_else(TaskId::fresh);
-    let mut tx = store.begin(&caller.scope).await?;
-    if let Some(upload) = source.upload_id() {
-        own_upload(&mut tx, upload, order.project, "uploadId").await?;
-    }
-    if let Some(rules) = order.rules {
-        let rules = own_upload(&mut tx, rules, order.project, "rulesUploadId").await?;
-        if rules.blob.size_bytes > RULES_BYTES_MAX {
-            let bytes = rules.blob.size_bytes;
-            let rule = format!(
-                "rules must have at most {RULES_BYTES_MAX} bytes, {:?} has {bytes}",
-                rules.file_name
-            );
-            return Err(Refusal::invalid("rulesUploadId", rule).into());
-        }
-    }
-    let payload = Payload {
-        source,
-        rules_upload_id: order.rules,
-        options: order.options,
-        tools,
-        plugins: candidates.iter().map(remembered).collect(),
-    };
-    let new = NewTask {
-        id,
+    Ok(CheckedOrder {
+        id: order.id.unwrap_or_else(TaskId::fresh),
         project: order.project,
-        scan_type: &scan_type,
-        payload: &payload,
+        scan_type,
+        payload: Payload {
+            source,
+            rules_upload_id: order.rules,
+            options: order.options,
+            tools,
+            plugins: candidates.iter().map(remembered).collect(),
+        },
+        pinned,
+        profile: order.profile,
         priority: order.priority,
-    };
-    let Some(task) = task::create(&mut tx, &new).await? else {
-        return Err(Refusal::not_found("project", order.project)
-            .at(&["input", "projectId"])
-            .into());
-    };
-    if !task.payload.is_order_of(&payload) {
-        let message = format!("another task has the id {id}");
-        return Err(Refusal::new(RefusalCode::AlreadyExists, message)
-            .at(&["input", "id"])
-            .into());
-    }
-    note_subject(&mut tx, &task, pinned, order.profile).await?;
-    tx.commit().await?;
-    Ok(task)
-}
-
-/// Notes what the task works on where its owner looks for it.
-async fn note_subject(
-    tx: &mut TenantTx,
-    task: &Task,
-    pinned: Option<PinnedTarget>,
-    profile: Option<Profile>,
-) -> Result<(), FlowError> {
-    if let Some(upload) = task.payload.source.upload_id() {
-        upload::bind(tx, upload, task.id).await?;
-    }
-    if let Some(pinned) = pinned {
-        // of an order that is repeated the first pins hold
-        let target = TaskTarget {
-            task_id: task.id,
-            pinned,
-            profile,
-        };
-        target::create(tx, &target).await?;
-    }
-    Ok(())
+        terms: order.terms,
+    })
 }
 
 /// What can be said without asking anybody; puts the profile where the plugin looks for it.
@@ -161,6 +133,7 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
             format_args!("must be 0 to {PRIORITY_MAX}, is {}", order.priority),
         ));
     }
+    check_terms(&order.terms)?;
     if order.rules.is_some() && matches!(order.subject, Subject::Target(_)) {
         return Err(Refusal::invalid(
             "rulesUploadId",
@@ -178,6 +151,20 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
         return Err(Refusal::invalid("options", "must not have NUL characters"));
     }
     Ok(scan_type)
+}
+
+fn check_terms(terms: &OrderTerms) -> Result<(), Refusal> {
+    let seconds = u64::from(terms.timeout_seconds.unwrap_or(1));
+    if !(1..=TASK_TIMEOUT_SECONDS_MAX).contains(&seconds) {
+        let rule = format_args!("must be 1 to {TASK_TIMEOUT_SECONDS_MAX}, is {seconds}");
+        return Err(Refusal::invalid("timeoutSeconds", rule));
+    }
+    let latest = Utc::now() + TimeDelta::days(RUN_AT_DAYS_MAX);
+    if terms.run_at.is_some_and(|run_at| run_at > latest) {
+        let rule = format_args!("must be within {RUN_AT_DAYS_MAX} days");
+        return Err(Refusal::invalid("runAt", rule));
+    }
+    Ok(())
 }
 
 /// The plugins that may serve the order, the first to be asked first, never none; and what the tenant may use
@@ -357,18 +344,5 @@ async fn ask(planner: Planner, request: ScanRequest) -> Result<Result<Vec<String
             Ok(Ok(tools.into_iter().collect()))
         }
         Err(refused) => Ok(Err(refused)),
-    }
-}
-
-async fn own_upload(
-    tx: &mut TenantTx,
-    id: UploadId,
-    project: ProjectId,
-    field: &str,
-) -> Result<Upload, FlowError> {
-    match upload::get(tx, id).await? {
-        Some(found) if found.project_id == project => Ok(found),
-        Some(_) => Err(Refusal::invalid(field, "the upload belongs to another project").into()),
-        None => Err(Refusal::not_found("upload", id).at(&["input", field]).into()),
     }
 }

@@ -116,6 +116,10 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         attempt: lease.claim.attempt,
     };
     let desk = &lease.desk;
+    let limit = task
+        .timeout
+        .unwrap_or_else(|| shared.config.queue.task_timeouts.of(&task.scan_type));
+    let running_out = stop.press_after(limit);
     let (reporter, told) = Reporter::start(desk.clone(), of.task, stop.clone());
     let scratch = match Scratch::create(shared.workplace.path(), &of) {
         Ok(scratch) => scratch,
@@ -152,6 +156,8 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         },
     };
     let outcome = steps(shared, &mut bench, &task).await;
+    // what is done needs only to be written down
+    drop(running_out);
     let Bench {
         reporter,
         scratch,
@@ -383,10 +389,15 @@ async fn end(
     let ending = match &outcome {
         Ok(()) => completed(&kept),
         Err(failure) => {
-            let (now, draw) = (chrono::Utc::now(), rand::random());
             tracing::info!(task = %of.task, attempt = of.attempt, error = failure as &dyn std::error::Error,
                 stop = ?stop.reason(), "the attempt failed");
-            match failure::ending(failure, stop.reason(), task.retries, &shared.backoff, now, draw) {
+            match failure::ending(
+                failure,
+                stop.reason(),
+                task.retries,
+                &shared.backoff,
+                rand::random(),
+            ) {
                 Some(ending) => ending,
                 None => return,
             }
@@ -432,7 +443,7 @@ fn completed(kept: &AttemptYield) -> Ending {
         plugin_fault: None,
         message: format!("done, {findings} findings"),
         done: Some(i64::from(findings)),
-        run_at: None,
+        pause: None,
         counts: true,
     }
 }

@@ -1,6 +1,7 @@
 //! How an attempt can fail, and what that means for its task.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
+
 use tamiz_core::retry::Backoff;
 use tamiz_core::{PluginFault, Refusal, RefusalCode, TaskStatus};
 use tamiz_host::ConvertFailure;
@@ -49,10 +50,10 @@ pub(crate) enum Failure {
 }
 
 /// Before a task that found no plugin slot is tried again: a conversion takes seconds.
-const BUSY_PAUSE: TimeDelta = TimeDelta::seconds(5);
+const BUSY_PAUSE: Duration = Duration::from_secs(5);
 /// Before a report whose plugin has no place for it is tried again: others' conversions have to end, and each
 /// try is an event that its readers see.
-const NO_PLACE_PAUSE: TimeDelta = TimeDelta::seconds(15);
+const NO_PLACE_PAUSE: Duration = Duration::from_secs(15);
 
 impl Failure {
     pub(crate) fn may_pass(
@@ -152,7 +153,6 @@ pub(crate) fn ending(
     reason: Option<StopReason>,
     retries: i32,
     backoff: &Backoff,
-    now: DateTime<Utc>,
     draw: f64,
 ) -> Option<Ending> {
     match reason {
@@ -161,8 +161,16 @@ pub(crate) fn ending(
         Some(StopReason::Shutdown) => {
             return Some(Ending {
                 counts: false,
-                ..retry_at(now, "the worker was shut down; another one takes over".to_owned())
+                ..retry_after(
+                    Duration::ZERO,
+                    "the worker was shut down; another one takes over".to_owned(),
+                )
             });
+        }
+        Some(StopReason::TimedOut(limit)) => {
+            let message = format!("the attempt was not done after {} seconds", limit.as_secs());
+            let refusal = Refusal::new(RefusalCode::TaskTimeout, message);
+            return Some(bad(TaskStatus::Timeout, refusal));
         }
         None => {}
     }
@@ -175,31 +183,34 @@ pub(crate) fn ending(
         Failure::TimedOut(refusal) => bad(TaskStatus::Timeout, refusal.clone()),
         Failure::Busy => Ending {
             counts: false,
-            ..retry_at(
-                now + BUSY_PAUSE,
+            ..retry_after(
+                BUSY_PAUSE,
                 "the worker has too much to do; trying again".to_owned(),
             )
         },
         Failure::NoPlace(words) => Ending {
             counts: false,
-            ..retry_at(now + NO_PLACE_PAUSE, format!("{words}; trying again"))
+            ..retry_after(NO_PLACE_PAUSE, format!("{words}; trying again"))
         },
-        Failure::Stopped => retry_at(now, "stopped for no reason that is known".to_owned()),
+        Failure::Stopped => retry_after(Duration::ZERO, "stopped for no reason that is known".to_owned()),
         Failure::MayPass { doing, source } => {
             // any other source's words are not for clients
-            let what = source
-                .downcast_ref::<Refusal>()
-                .map_or_else(|| format!("{doing} failed"), |refusal| refusal.message.clone());
-            after_trouble(&what, retries, backoff, now, draw)
+            let told = source.downcast_ref::<Refusal>().cloned();
+            let told = told.unwrap_or_else(|| Refusal::new(RefusalCode::Internal, format!("{doing} failed")));
+            after_trouble(told, retries, backoff, draw)
         }
     })
 }
 
-fn after_trouble(what: &str, retries: i32, backoff: &Backoff, now: DateTime<Utc>, draw: f64) -> Ending {
+fn after_trouble(told: Refusal, retries: i32, backoff: &Backoff, draw: f64) -> Ending {
+    let what = &told.message;
     if let Some(pause) = backoff.pause(retries + 1, draw) {
         let seconds = pause.as_secs_f64();
-        let at = now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::zero());
-        return retry_at(at, format!("{what}; trying again in {seconds:.1} seconds"));
+        let message = format!("{what}; trying again in {seconds:.1} seconds");
+        return Ending {
+            refusal: Some(told),
+            ..retry_after(pause, message)
+        };
     }
     let attempts = backoff.attempts_max;
     let message =
@@ -218,19 +229,19 @@ fn bad(status: TaskStatus, refusal: Refusal) -> Ending {
         plugin_fault: None,
         message,
         done: None,
-        run_at: None,
+        pause: None,
         counts: true,
     }
 }
 
-fn retry_at(at: DateTime<Utc>, message: String) -> Ending {
+fn retry_after(pause: Duration, message: String) -> Ending {
     Ending {
         status: TaskStatus::Retrying,
-        refusal: None,
+        refusal: Some(Refusal::new(RefusalCode::Internal, message.clone())),
         plugin_fault: None,
         message,
         done: None,
-        run_at: Some(at),
+        pause: Some(pause),
         counts: true,
     }
 }
@@ -238,7 +249,6 @@ fn retry_at(at: DateTime<Utc>, message: String) -> Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const BACKOFF: Backoff = Backoff {
         base: Duration::from_secs(2),
@@ -247,7 +257,7 @@ mod tests {
     };
 
     fn end(failure: &Failure, reason: Option<StopReason>, retries: i32) -> Option<Ending> {
-        ending(failure, reason, retries, &BACKOFF, DateTime::UNIX_EPOCH, 1.0)
+        ending(failure, reason, retries, &BACKOFF, 1.0)
     }
 
     #[test]
@@ -255,10 +265,10 @@ mod tests {
         let trouble = Failure::may_pass("asking the database", "gone");
         let first = end(&trouble, None, 0).unwrap();
         assert_eq!(
-            (first.status, first.run_at.unwrap().timestamp()),
+            (first.status, first.pause.unwrap().as_secs()),
             (TaskStatus::Retrying, 2)
         );
-        assert_eq!(end(&trouble, None, 1).unwrap().run_at.unwrap().timestamp(), 4);
+        assert_eq!(end(&trouble, None, 1).unwrap().pause.unwrap().as_secs(), 4);
         assert_eq!(end(&trouble, None, 2).unwrap().status, TaskStatus::DeadLetter);
     }
 
@@ -307,7 +317,7 @@ mod tests {
     fn a_worker_with_too_much_to_do_costs_no_attempt() {
         let busy = end(&ConvertFailure::HostBusy.into(), None, 2).unwrap();
         assert_eq!((busy.status, busy.counts), (TaskStatus::Retrying, false));
-        assert_eq!(busy.run_at.unwrap().timestamp(), 5);
+        assert_eq!(busy.pause.unwrap().as_secs(), 5);
         let put_off = end(&Failure::NoPlace("no place".to_owned()), None, 2).unwrap();
         assert_eq!((put_off.status, put_off.counts), (TaskStatus::Retrying, false));
     }
@@ -334,6 +344,12 @@ mod tests {
             end(&trouble, Some(StopReason::Cancelled), 0).unwrap().status,
             TaskStatus::Cancelled
         );
+        let late = end(&trouble, Some(StopReason::TimedOut(Duration::from_secs(9))), 0).unwrap();
+        assert_eq!(
+            (late.status, late.refusal.unwrap().code),
+            (TaskStatus::Timeout, "TASK_TIMEOUT".into())
+        );
+        assert!(late.message.contains("9 seconds"), "{}", late.message);
         let down = end(&trouble, Some(StopReason::Shutdown), 2).unwrap();
         assert_eq!((down.status, down.counts), (TaskStatus::Retrying, false));
     }

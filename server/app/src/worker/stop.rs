@@ -1,9 +1,11 @@
 //! Telling a running attempt to stop, and why.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tamiz_host::CancelFlag;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Why an attempt shall stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub(crate) enum StopReason {
     LeaseLost,
     /// This worker goes down.
     Shutdown,
+    /// The attempt took so long, which is all that its task may.
+    TimedOut(Duration),
 }
 
 /// One attempt's stop button. Pressing it ends the tool's process tree and the plugin's run.
@@ -33,6 +37,15 @@ impl Stop {
         let _ = self.reason.set(reason);
         self.token.cancel();
         self.flag.cancel();
+    }
+
+    /// Presses it for lack of time unless what is answered is dropped before.
+    pub(crate) fn press_after(&self, limit: Duration) -> AbortOnDropHandle<()> {
+        let stop = self.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            stop.press(StopReason::TimedOut(limit));
+        }))
     }
 
     /// Why it was pressed, if it was.

@@ -4,13 +4,13 @@ use std::str::FromStr;
 
 use tamiz_core::progress::Phase;
 use tamiz_core::{TaskId, TaskStatus};
+use uuid::Uuid;
 
-use super::{Task, get};
+use super::{Task, by_ids, get};
 use crate::error::StoreError;
 use crate::event::{self, NewEvent};
 use crate::tenant_tx::TenantTx;
-use crate::ticket::NewTicket;
-use crate::{attempt, pcap_session, scan_result, ticket};
+use crate::{attempt, group, pcap_session, scan_result, ticket};
 
 /// What became of a wish to stop a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, Store
     )
     .execute(tx.connection())
     .await?;
+    group::lock_of(tx, &[id]).await?;
     if ticket::request_cancel(tx, id).await? {
         tx.will_signal_cancel(id);
         return Ok(Cancellation::Requested);
@@ -52,7 +53,7 @@ pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, Store
     // a lease that ran out leaves its attempt open
     attempt::close_lost(tx, id, i32::MAX).await?;
     sqlx::query!(
-        "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now()
+        "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now(), unique_key = null
          where tenant_id = $1 and id = $2",
         tx.tenant(),
         id.uuid()
@@ -64,6 +65,7 @@ pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, Store
         _ => "cancelled before it was tried again",
     };
     event::append(tx, id, &NewEvent::of(TaskStatus::Cancelled, Phase::Done, message)).await?;
+    group::leave(tx, id).await?;
     Ok(Cancellation::Cancelled)
 }
 
@@ -91,12 +93,54 @@ pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError>
     if !status.may_be_retried() {
         return Ok(Redrive::Refused(status));
     }
+    put_back(tx, id).await?;
+    group::come_back(tx, &[id]).await?;
+    let Some(task) = get(tx, id).await? else {
+        return Ok(Redrive::Absent);
+    };
+    ticket::enqueue_all(tx, &[&task]).await?;
+    Ok(Redrive::Queued(Box::new(task)))
+}
+
+/// The same for many; those that are gone or in another state by now are left out. Answers which went back.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn retry_all(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<TaskId>, StoreError> {
+    let wanted: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let locked = sqlx::query!(
+        "select id, status from tenant.task where tenant_id = $1 and id = any($2) order by id for update",
+        tx.tenant(),
+        &wanted
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let mut back: Vec<TaskId> = Vec::with_capacity(locked.len());
+    for row in locked {
+        if status_of(&row.status)?.may_be_retried() {
+            back.push(row.id.into());
+        }
+    }
+    for id in &back {
+        put_back(tx, *id).await?;
+    }
+    group::come_back(tx, &back).await?;
+    let tasks = by_ids(tx, &back).await?;
+    let tasks: Vec<&Task> = tasks.iter().collect();
+    ticket::enqueue_all(tx, &tasks).await?;
+    Ok(back)
+}
+
+/// The task as it was before its first attempt, but for its number, its events and what is on record of its
+/// attempts.
+async fn put_back(tx: &mut TenantTx, id: TaskId) -> Result<(), StoreError> {
     scan_result::clear(tx, id).await?;
     pcap_session::clear(tx, id).await?;
     sqlx::query!(
         r#"
         update tenant.task set status = 'queued', phase = 'queued', retries = 0, error_code = null,
-               error_message = null, plugin_fault = null, cancel_requested_at = null, finished_at = null
+               error_message = null, plugin_fault = null, cancel_requested_at = null, finished_at = null,
+               run_at = null, unique_key = null
         where tenant_id = $1 and id = $2
         "#,
         tx.tenant(),
@@ -104,24 +148,8 @@ pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError>
     )
     .execute(tx.connection())
     .await?;
-    event::append(
-        tx,
-        id,
-        &NewEvent::of(TaskStatus::Queued, Phase::Queued, "sent back to the queue"),
-    )
-    .await?;
-    let Some(task) = get(tx, id).await? else {
-        return Ok(Redrive::Absent);
-    };
-    let ticket = NewTicket {
-        task: id,
-        scan_type: &task.scan_type,
-        tools: &task.payload.tools,
-        priority: task.priority,
-        attempt: task.attempt,
-    };
-    ticket::enqueue(tx, &ticket).await?;
-    Ok(Redrive::Queued(Box::new(task)))
+    let event = NewEvent::of(TaskStatus::Queued, Phase::Queued, "sent back to the queue");
+    event::append(tx, id, &event).await
 }
 
 async fn locked_status(tx: &mut TenantTx, id: TaskId) -> Result<Option<TaskStatus>, StoreError> {
@@ -132,6 +160,9 @@ async fn locked_status(tx: &mut TenantTx, id: TaskId) -> Result<Option<TaskStatu
     )
     .fetch_optional(tx.connection())
     .await?;
-    word.map(|word| TaskStatus::from_str(&word).map_err(|_| StoreError::unreadable("task status", &word)))
-        .transpose()
+    word.as_deref().map(status_of).transpose()
+}
+
+fn status_of(word: &str) -> Result<TaskStatus, StoreError> {
+    TaskStatus::from_str(word).map_err(|_| StoreError::unreadable("task status", word))
 }

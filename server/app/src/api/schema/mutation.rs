@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tamiz_core::Refusal;
 use tamiz_store::task;
@@ -16,7 +17,7 @@ use super::target::TargetInput;
 use super::task::Task;
 use super::words::ScanProfile;
 use crate::api::errors::ApiError;
-use crate::flow::start_scan::{Rules, ScanOrder, Subject, start_scan};
+use crate::flow::start_scan::{OrderTerms, Rules, ScanOrder, Started, Subject, start_scan};
 use crate::flow::{FlowError, cancel_task, choose_plugin, create_project, require, retry_task};
 
 /// Why something was refused.
@@ -62,6 +63,39 @@ macro_rules! payload {
     };
 }
 
+macro_rules! order_payload {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(SimpleObject)]
+        pub(crate) struct $name {
+            /// The task that carries the order out.
+            task: Option<Task>,
+            /// The task was there already: its id was ordered before, or the same order waits and this one
+            /// is `unique`.
+            existing: bool,
+            /// Why it was refused; empty when it was done.
+            errors: Vec<UserError>,
+        }
+
+        impl $name {
+            fn of(outcome: Result<Started, FlowError>) -> Result<Self, ApiError> {
+                match outcome {
+                    Ok(started) => Ok(Self {
+                        task: Some(shared(started.task)),
+                        existing: started.existing,
+                        errors: Vec::new(),
+                    }),
+                    Err(error) => Ok(Self {
+                        task: None,
+                        existing: false,
+                        errors: vec![refused(error)?],
+                    }),
+                }
+            }
+        }
+    };
+}
+
 payload!(
     /// What became of `createProject`.
     CreateProjectPayload {
@@ -69,19 +103,13 @@ payload!(
         project: Project
     }
 );
-payload!(
+order_payload!(
     /// What became of `startScan`.
-    StartScanPayload {
-        /// The queued task.
-        task: Task
-    }
+    StartScanPayload
 );
-payload!(
+order_payload!(
     /// What became of `importReport`.
-    ImportReportPayload {
-        /// The queued task.
-        task: Task
-    }
+    ImportReportPayload
 );
 payload!(
     /// What became of `cancelTask`.
@@ -135,6 +163,16 @@ pub(crate) struct StartScanInput {
     options: Option<Value>,
     /// 0 to 100, 0 if not said; higher goes first.
     priority: Option<i32>,
+    /// Not before this time; at most 366 days ahead. At once if not said.
+    run_at: Option<DateTime<Utc>>,
+    /// How long one attempt may take, tools and conversion together; the operator's time for the scan type if
+    /// not said, at most a week.
+    timeout_seconds: Option<i32>,
+    /// An open group of the same project, which finishes when all its tasks have ended.
+    group_id: Option<Uuid>,
+    /// While the same order (project, type, target or bytes, rules and options) waits to begin, answer that one.
+    #[graphql(default)]
+    unique: bool,
 }
 
 /// A conversion of an uploaded report.
@@ -209,6 +247,16 @@ impl Mutation {
                 options: input.options,
                 profile: input.profile,
                 priority: input.priority,
+                terms: OrderTerms {
+                    run_at: input.run_at,
+                    // out of range, and the flow says so
+                    timeout_seconds: input
+                        .timeout_seconds
+                        .map(|seconds| u32::try_from(seconds).unwrap_or(0)),
+                    group: input.group_id.map(Into::into),
+                    schedule: None,
+                    unique: input.unique,
+                },
             },
             subject,
         );
@@ -232,6 +280,7 @@ impl Mutation {
                 options: input.options,
                 profile: None,
                 priority: input.priority,
+                terms: OrderTerms::default(),
             },
             subject,
         );
@@ -307,6 +356,7 @@ struct Asked {
     options: Option<Value>,
     profile: Option<ScanProfile>,
     priority: Option<i32>,
+    terms: OrderTerms,
 }
 
 /// An upload or a target, one of them.
@@ -335,18 +385,18 @@ fn order(asked: Asked, subject: Result<Subject, Refusal>) -> Result<ScanOrder, R
         profile: asked.profile.map(Into::into),
         // out of range either way, and the flow says so
         priority: i16::try_from(asked.priority.unwrap_or(0)).unwrap_or(i16::MAX),
+        terms: asked.terms,
     })
 }
 
-async fn queued(session: &Session, order: Result<ScanOrder, Refusal>) -> Result<Task, FlowError> {
+async fn queued(session: &Session, order: Result<ScanOrder, Refusal>) -> Result<Started, FlowError> {
     // who may not write is told so before anything about the input
     require(&session.caller, Role::Analyst)?;
     let rules = Rules {
         plugins: &session.state.plugins,
         targets: &session.state.targets,
     };
-    let task = start_scan(session.store(), rules, &session.caller, order?).await?;
-    Ok(shared(task))
+    start_scan(session.store(), rules, &session.caller, order?).await
 }
 
 fn shared(task: task::Task) -> Task {
