@@ -25,6 +25,11 @@ const BATCHES_MAX: u32 = 50;
 /// One batch takes milliseconds. One that takes this long hangs; it is dropped, and its connection with it.
 const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
 
+/// A ticket of later is at most so much later; looking costs one index entry.
+const DUE_TICKETS_EVERY: Duration = Duration::from_secs(1);
+/// A tenant at its limit of starts goes on so soon after it has room again.
+const LANES_EVERY: Duration = Duration::from_secs(1);
+
 type Failure = Box<dyn Error + Send + Sync>;
 /// Moves a bounded batch of rows and answers how many.
 type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<u64, Failure>> + Send + Sync>;
@@ -79,6 +84,12 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "leases", queue.poll, |store| async move {
             store.expire_leases().await
         }),
+        Sweep::of(store, "due_tickets", DUE_TICKETS_EVERY, |store| async move {
+            store.promote_due().await
+        }),
+        Sweep::of(store, "lanes", LANES_EVERY, |store| async move {
+            store.tick_queue().await
+        }),
         Sweep::of(
             store,
             "silent_workers",
@@ -106,7 +117,7 @@ async fn repeat(sweep: &Sweep) {
             Ok(0) => {}
             Ok(moved) => {
                 metrics::counter!("tamiz_upkeep_rows_total", "sweep" => name).increment(moved);
-                tracing::info!(sweep = name, moved, "upkeep moved rows");
+                tracing::debug!(sweep = name, moved, "upkeep moved rows");
             }
             Err(error) => {
                 metrics::counter!("tamiz_upkeep_failures_total", "sweep" => name).increment(1);

@@ -15,13 +15,13 @@ mod bulk;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tamiz_core::{ScanType, TaskId, TenantId, WorkerId};
 use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::scope::TenantScope;
-use crate::signal::Signal;
 
 pub use bulk::NewTickets;
 
@@ -64,7 +64,7 @@ pub struct ClaimRequest<'a> {
 }
 
 /// Names one claim. Task ids are unique in their tenant only, for clients may choose them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Claim {
     /// Of which tenant.
     pub tenant: TenantId,
@@ -249,10 +249,9 @@ impl Store {
     }
 
     fn now_waiting(&self, count: i32) -> u64 {
-        if count > 0 {
-            self.signals.send(Signal::Tickets);
-        }
-        u64::from(count.unsigned_abs())
+        let count = count.unsigned_abs();
+        self.signals.tickets(None, count);
+        u64::from(count)
     }
 
     /// Where the queue's counters are not the counts of its tickets: nowhere, unless somebody changed rows by
@@ -271,7 +270,7 @@ impl Store {
         .fetch_all(&self.dispatch)
         .await?;
         if repair && !rows.is_empty() {
-            self.signals.send(Signal::Tickets);
+            self.signals.tickets(None, 1);
         }
         Ok(rows
             .into_iter()

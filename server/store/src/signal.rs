@@ -2,35 +2,48 @@
 //!
 //! One sender per process coalesces what was announced while it was busy and notifies outside of
 //! writing transactions, on the dispatcher's connection (NOTIFY inside them serialises commits). One
-//! listener per process spreads what it hears. Signals are hints and may be lost: whoever waits for
-//! one also looks by itself now and then, and re-reads through its own tenant scope.
+//! listener per process spreads what it hears. New tickets wake a few workers that have room ([`wake`]) and cancels
+//! go at once; news of tasks are gathered for a moment, so that the traffic is bounded however many tasks
+//! run. Signals are hints and may be lost: whoever waits for one also looks by itself now and then, and
+//! re-reads through its own tenant scope.
 
-use std::collections::HashSet;
-use std::str::FromStr;
+mod line;
+mod wake;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
-use tamiz_core::{TaskId, TenantId};
+use tamiz_core::{TaskId, TenantId, WorkerId};
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, sleep_until};
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use line::{Heard, Line};
+pub(crate) use wake::Class;
+use wake::{Directory, Posts};
+pub use wake::{Serves, TicketBell};
 
-const TICKETS: &str = "tamiz_ticket";
-const TASKS: &str = "tamiz_task";
-const CANCELS: &str = "tamiz_cancel";
 /// Signals that a slow receiver may lag behind before it is told to re-read.
 const BACKLOG: usize = 4_096;
 /// Pause before listening again after the connection broke.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
-/// Distinct signals sent in one statement.
-const BATCH_MAX: usize = 1_000;
+/// News of tasks are sent this often: nobody sees the difference, and 25 statements a second per process are
+/// far from what Postgres can spread.
+const TASKS_PAUSE: Duration = Duration::from_millis(40);
+/// Tasks named in one statement; the rest goes with the next.
+const TASKS_MAX: usize = 5_000;
+/// Between two statements that wake workers: the first of a burst goes at once, the rest together.
+const WAKES_PAUSE: Duration = Duration::from_millis(4);
+/// What the sender takes from its queue before it sends.
+const GATHERED_MAX: usize = 10_000;
 
 /// What happened, without any of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Signal {
-    /// A ticket may be ready.
-    Tickets,
     /// A task has new events.
     Task {
         /// Whose.
@@ -47,39 +60,93 @@ pub enum Signal {
     Gap,
 }
 
+/// What the sender is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum News {
+    /// Tickets became ready; none says their class when they are of several.
+    Tickets { class: Option<Class>, count: u32 },
+    /// A worker of this process was named by another and has no room.
+    Unwanted { worker: WorkerId, class: Option<Class> },
+    /// A worker of this process has filled itself.
+    Filled { worker: WorkerId },
+    /// To watchers and holders of leases.
+    Signal(Signal),
+}
+
+/// What went over the line of this process since it started.
+#[derive(Debug, Default)]
+struct Counts {
+    statements: AtomicU64,
+    payloads: AtomicU64,
+    heard: AtomicU64,
+    wakes: AtomicU64,
+}
+
+/// What went over the line of one process since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignalCounts {
+    /// Statements that notified.
+    pub statements: u64,
+    /// Notifications in them.
+    pub payloads: u64,
+    /// Notifications that came in, our own too.
+    pub heard: u64,
+    /// Wakes of workers of this process, from wherever.
+    pub wakes: u64,
+}
+
 /// The line of one process.
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
-    sender: mpsc::UnboundedSender<Signal>,
+    sender: mpsc::UnboundedSender<News>,
     heard: broadcast::Sender<Signal>,
-    tasks: std::sync::Arc<[tokio::task::AbortHandle; 2]>,
+    posts: Posts,
+    counts: Arc<Counts>,
+    tasks: Arc<std::sync::Mutex<Vec<tokio::task::AbortHandle>>>,
 }
 
 impl Signals {
     pub(crate) async fn start(pool: PgPool) -> Result<Self, StoreError> {
         let (sender, queue) = mpsc::unbounded_channel();
         let (heard, _) = broadcast::channel(BACKLOG);
-        let listener = listen(&pool).await?;
-        let tasks = [
-            tokio::spawn(send_all(pool.clone(), queue)).abort_handle(),
-            tokio::spawn(hear_all(pool, listener, heard.clone())).abort_handle(),
-        ];
-        Ok(Self {
+        let listener = line::listen(&pool).await?;
+        let signals = Self {
             sender,
             heard,
-            tasks: std::sync::Arc::new(tasks),
-        })
+            posts: Posts::default(),
+            counts: Arc::default(),
+            tasks: Arc::default(),
+        };
+        let sending = send_all(pool.clone(), queue, signals.clone());
+        let hearing = hear_all(pool, listener, signals.clone());
+        let handles = vec![
+            tokio::spawn(sending).abort_handle(),
+            tokio::spawn(hearing).abort_handle(),
+        ];
+        if let Ok(mut tasks) = signals.tasks.lock() {
+            *tasks = handles;
+        }
+        Ok(signals)
     }
 
     /// Never waits; a process that is going down may drop it.
-    pub(crate) fn send(&self, signal: Signal) {
+    pub(crate) fn tell(&self, news: News) {
         // the receiver lives as long as the process; its end means shutdown
-        let _ = self.sender.send(signal);
+        let _ = self.sender.send(news);
+    }
+
+    /// Wakes workers for `count` tickets.
+    pub(crate) fn tickets(&self, class: Option<Class>, count: u32) {
+        if count > 0 {
+            self.tell(News::Tickets { class, count });
+        }
     }
 
     pub(crate) fn stop(&self) {
-        for task in self.tasks.iter() {
-            task.abort();
+        if let Ok(tasks) = self.tasks.lock() {
+            for task in tasks.iter() {
+                task.abort();
+            }
         }
     }
 }
@@ -90,109 +157,207 @@ impl Store {
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
         self.signals.heard.subscribe()
     }
-}
 
-async fn listen(pool: &PgPool) -> Result<PgListener, StoreError> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.eager_reconnect(false);
-    listener.listen_all([TICKETS, TASKS, CANCELS]).await?;
-    Ok(listener)
-}
+    /// Lets tickets wake `worker`, which is in this process or stands behind it. Say its room first.
+    pub fn ticket_bell(&self, worker: WorkerId, serves: Serves) -> TicketBell {
+        TicketBell::hang(&self.signals, worker, serves)
+    }
 
-async fn send_all(pool: PgPool, mut queue: mpsc::UnboundedReceiver<Signal>) {
-    while let Some(first) = queue.recv().await {
-        let mut batch = HashSet::from([first]);
-        while batch.len() < BATCH_MAX
-            && let Ok(next) = queue.try_recv()
-        {
-            batch.insert(next);
+    /// What went over the line of this process since it started.
+    pub fn signal_counts(&self) -> SignalCounts {
+        let counts = &self.signals.counts;
+        SignalCounts {
+            statements: counts.statements.load(Ordering::Relaxed),
+            payloads: counts.payloads.load(Ordering::Relaxed),
+            heard: counts.heard.load(Ordering::Relaxed),
+            wakes: counts.wakes.load(Ordering::Relaxed),
         }
-        let (channels, payloads): (Vec<String>, Vec<String>) = batch.iter().filter_map(encode).unzip();
+    }
+}
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+struct Outbox {
+    tickets: HashMap<Option<Class>, u32>,
+    unwanted: Vec<(WorkerId, Option<Class>)>,
+    filled: Vec<WorkerId>,
+    cancels: HashSet<TaskId>,
+    tasks: HashSet<(TenantId, TaskId)>,
+}
+
+impl Outbox {
+    fn add(&mut self, news: News) {
+        match news {
+            News::Tickets { class, count } => {
+                let waiting = self.tickets.entry(class).or_default();
+                *waiting = waiting.saturating_add(count);
+            }
+            News::Unwanted { worker, class } => self.unwanted.push((worker, class)),
+            News::Filled { worker } => self.filled.push(worker),
+            News::Signal(Signal::Cancel { task }) => {
+                self.cancels.insert(task);
+            }
+            News::Signal(Signal::Task { tenant, task }) => {
+                self.tasks.insert((tenant, task));
+            }
+            News::Signal(Signal::Gap) => {}
+        }
+    }
+
+    fn has_wakes(&self) -> bool {
+        !(self.tickets.is_empty() && self.unwanted.is_empty() && self.filled.is_empty())
+    }
+
+    /// Up to [`TASKS_MAX`] of them.
+    fn take_tasks(&mut self) -> Vec<(TenantId, TaskId)> {
+        if self.tasks.len() <= TASKS_MAX {
+            return self.tasks.drain().collect();
+        }
+        let taken: Vec<_> = self.tasks.iter().take(TASKS_MAX).copied().collect();
+        self.tasks.retain(|task| !taken.contains(task));
+        taken
+    }
+}
+
+async fn send_all(pool: PgPool, mut queue: mpsc::UnboundedReceiver<News>, signals: Signals) {
+    let (mut outbox, mut directory) = (Outbox::default(), Directory::default());
+    let (mut tasks_at, mut wakes_at) = (Instant::now(), Instant::now());
+    loop {
+        tokio::select! {
+            biased;
+            news = queue.recv() => {
+                let Some(news) = news else { return };
+                outbox.add(news);
+                for _ in 0..GATHERED_MAX {
+                    let Ok(more) = queue.try_recv() else { break };
+                    outbox.add(more);
+                }
+            }
+            () = sleep_until(tasks_at), if !outbox.tasks.is_empty() => {}
+            () = sleep_until(wakes_at), if outbox.has_wakes() => {}
+        }
+        let mut line = Line::default();
+        line.cancels(outbox.cancels.drain());
+        if outbox.has_wakes() && wakes_at <= Instant::now() {
+            choose(&pool, &mut directory, &mut outbox, &signals, &mut line).await;
+            wakes_at = Instant::now() + WAKES_PAUSE;
+        }
+        if !outbox.tasks.is_empty() && tasks_at <= Instant::now() {
+            line.tasks(outbox.take_tasks().into_iter());
+            tasks_at = Instant::now() + TASKS_PAUSE;
+        }
+        signals.put(&pool, line).await;
+    }
+}
+
+/// Wakes who is here and names others.
+async fn choose(
+    pool: &PgPool,
+    directory: &mut Directory,
+    outbox: &mut Outbox,
+    signals: &Signals,
+    line: &mut Line,
+) {
+    let here = signals.posts.workers();
+    let draw = |length: usize| rand::random_range(0..length);
+    let classes: Vec<Class> = outbox.tickets.keys().filter_map(|class| *class).collect();
+    directory.refresh(pool, classes.into_iter()).await;
+    for (class, count) in outbox.tickets.drain() {
+        let needs = class.and_then(|class| directory.classes.get(&class));
+        let left = signals.posts.wake_with_room(needs, count);
+        if left < count {
+            signals.counts.wakes.fetch_add(1, Ordering::Relaxed);
+        }
+        if left > 0 {
+            line.wakes(directory.choose(class, left, &here, draw), class, Hop::First);
+        }
+    }
+    for (worker, class) in outbox.unwanted.drain(..) {
+        let mut but = here.clone();
+        but.push(worker);
+        line.wakes(directory.choose(class, 1, &but, draw), class, Hop::Last);
+    }
+    if !outbox.filled.is_empty() {
+        outbox.filled.clear();
+        // when all others are full they look by themselves as soon as they are not
+        if signals.posts.wake_with_room(None, 1) > 0 && directory.knows_room_beside(&here) {
+            line.wakes(directory.choose(None, 1, &here, draw), None, Hop::Last);
+        }
+    }
+}
+
+/// Whether a worker without room may pass a wake on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hop {
+    First,
+    Last,
+}
+
+impl Signals {
+    async fn put(&self, pool: &PgPool, line: Line) {
+        let (channels, payloads) = line.into_payloads();
+        if channels.is_empty() {
+            return;
+        }
         let sent = sqlx::query!(
             "select pg_notify(x.channel, x.payload) from unnest($1::text[], $2::text[]) x(channel, payload)",
             &channels,
             &payloads
         )
-        .execute(&pool)
+        .execute(pool)
         .await;
+        self.counts.statements.fetch_add(1, Ordering::Relaxed);
+        self.counts
+            .payloads
+            .fetch_add(channels.len() as u64, Ordering::Relaxed);
         if let Err(error) = sent {
             // receivers poll as well, so a lost hint costs time, not data
             tracing::warn!(%error, "signals could not be sent");
         }
     }
+
+    fn hear(&self, heard: Heard) {
+        match heard {
+            // no receiver is fine
+            Heard::Signal(signal) => drop(self.heard.send(signal)),
+            Heard::WakeAll => {
+                self.counts.wakes.fetch_add(1, Ordering::Relaxed);
+                self.posts.wake_all();
+            }
+            Heard::Wake { worker, class, hop } => match self.posts.wake(worker) {
+                Some(true) => {
+                    self.counts.wakes.fetch_add(1, Ordering::Relaxed);
+                }
+                Some(false) if hop == Hop::First => self.tell(News::Unwanted { worker, class }),
+                Some(false) | None => {}
+            },
+        }
+    }
 }
 
-async fn hear_all(pool: PgPool, mut listener: PgListener, heard: broadcast::Sender<Signal>) {
+async fn hear_all(pool: PgPool, mut listener: PgListener, signals: Signals) {
     loop {
         if let Ok(Some(notification)) = listener.try_recv().await {
-            if let Some(signal) = decode(notification.channel(), notification.payload()) {
-                // no receiver is fine
-                let _ = heard.send(signal);
+            signals.counts.heard.fetch_add(1, Ordering::Relaxed);
+            for heard in line::decode(notification.channel(), notification.payload()) {
+                signals.hear(heard);
             }
         } else {
             listener = listen_again(&pool).await;
-            let _ = heard.send(Signal::Gap);
+            signals.hear(Heard::Signal(Signal::Gap));
+            signals.hear(Heard::WakeAll);
         }
     }
 }
 
 async fn listen_again(pool: &PgPool) -> PgListener {
     loop {
-        match listen(pool).await {
+        match line::listen(pool).await {
             Ok(listener) => return listener,
             Err(error) => {
                 tracing::warn!(%error, "the signal line is down");
                 tokio::time::sleep(RECONNECT_PAUSE).await;
             }
         }
-    }
-}
-
-fn encode(signal: &Signal) -> Option<(String, String)> {
-    match signal {
-        Signal::Tickets => Some((TICKETS.to_owned(), String::new())),
-        Signal::Task { tenant, task } => Some((TASKS.to_owned(), format!("{tenant}/{task}"))),
-        Signal::Cancel { task } => Some((CANCELS.to_owned(), task.to_string())),
-        Signal::Gap => None,
-    }
-}
-
-fn decode(channel: &str, payload: &str) -> Option<Signal> {
-    match channel {
-        TICKETS => Some(Signal::Tickets),
-        TASKS => {
-            let (tenant, task) = payload.split_once('/')?;
-            Some(Signal::Task {
-                tenant: TenantId::from_str(tenant).ok()?,
-                task: TaskId::from_str(task).ok()?,
-            })
-        }
-        CANCELS => Some(Signal::Cancel {
-            task: TaskId::from_str(payload).ok()?,
-        }),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signal_survives_the_line() {
-        for signal in [
-            Signal::Tickets,
-            Signal::Task {
-                tenant: TenantId::fresh(),
-                task: TaskId::fresh(),
-            },
-            Signal::Cancel {
-                task: TaskId::fresh(),
-            },
-        ] {
-            let (channel, payload) = encode(&signal).unwrap();
-            assert_eq!(decode(&channel, &payload), Some(signal));
-        }
-        assert_eq!(decode(TASKS, "nonsense"), None);
     }
 }

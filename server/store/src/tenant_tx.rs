@@ -13,7 +13,7 @@ use crate::connect::{ACQUIRE_SECONDS_MAX, Store};
 use crate::error::StoreError;
 use crate::scope::TenantScope;
 use crate::shares::Place;
-use crate::signal::Signal;
+use crate::signal::{Class, News, Signal};
 use crate::weight::Allowance;
 
 /// The only way to a tenant's rows. Dropped without [`TenantTx::commit`], it rolls back.
@@ -24,7 +24,7 @@ pub struct TenantTx {
     transaction: Transaction<'static, Postgres>,
     store: Store,
     scope: TenantScope,
-    signals: Vec<Signal>,
+    signals: Vec<News>,
     allowance: Allowance,
     _place: Place,
 }
@@ -88,7 +88,7 @@ impl TenantTx {
             transaction.commit().await?;
             drop(place);
             for signal in signals {
-                store.signals.send(signal);
+                store.signals.tell(signal);
             }
             Ok(())
         });
@@ -112,19 +112,17 @@ impl TenantTx {
 
     /// Announced after the commit: watchers of `task` have something to read.
     pub(crate) fn will_signal_task(&mut self, task: TaskId) {
-        self.signals.push(Signal::Task {
-            tenant: self.scope.tenant_id(),
-            task,
-        });
+        let tenant = self.scope.tenant_id();
+        self.signals.push(News::Signal(Signal::Task { tenant, task }));
     }
 
-    /// Announced after the commit: a ticket is ready to be claimed.
-    pub(crate) fn will_signal_ticket(&mut self) {
-        self.signals.push(Signal::Tickets);
+    /// Announced after the commit: tickets are ready to be claimed.
+    pub(crate) fn will_signal_tickets(&mut self, class: Option<Class>, count: u32) {
+        self.signals.push(News::Tickets { class, count });
     }
 
     /// Announced after the commit: whoever runs `task` should look whether it is still wanted.
     pub(crate) fn will_signal_cancel(&mut self, task: TaskId) {
-        self.signals.push(Signal::Cancel { task });
+        self.signals.push(News::Signal(Signal::Cancel { task }));
     }
 }

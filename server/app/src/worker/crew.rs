@@ -9,6 +9,7 @@ use tamiz_core::retry::Backoff;
 use tamiz_core::{ScanType, WorkerId};
 use tamiz_host::WORLDS;
 use tamiz_store::queue::{Claim, ClaimRequest};
+use tamiz_store::signal::Serves;
 use tamiz_store::worker::{NewWorker, WorkerState};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -154,26 +155,40 @@ impl Worker {
     }
 
     async fn claim_until(&self, shutdown: &CancellationToken) {
-        let mut ears = self.shop.desk.ears();
+        let serves = Serves {
+            scan_types: Vec::new(),
+            tools: self.tools.clone(),
+            worlds: Some(self.worlds.clone()),
+        };
+        let bell = self.shop.desk.bell(self.shop.worker, serves);
         let mut poll = interval(self.shop.config.queue.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !shutdown.is_cancelled() {
+            // before the claim: tickets that come while it looks ring for another one
+            bell.room(self.free_slots());
             if self.claim_once().await {
-                // there may be more
-                continue;
+                if self.free_slots() > 0 {
+                    // there may be more
+                    continue;
+                }
+                bell.pass_on();
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = ears.tickets() => {}
+                () = bell.rings() => {}
                 () = self.room.notified() => {}
                 _ = poll.tick() => {}
             }
         }
     }
 
+    fn free_slots(&self) -> u32 {
+        u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX)
+    }
+
     /// Fills the free slots. `true` when it got something and may get more.
     async fn claim_once(&self) -> bool {
-        let free = self.slots.available_permits();
+        let free = self.free_slots();
         if free == 0 {
             return false;
         }
@@ -182,7 +197,7 @@ impl Worker {
             scan_types: &[],
             tools: &self.tools,
             worlds: &self.worlds,
-            slots: u32::try_from(free).unwrap_or(u32::MAX),
+            slots: free,
             lease: self.shop.config.queue.lease,
         };
         match self.shop.desk.claim(&request).await {

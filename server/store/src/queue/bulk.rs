@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::Claim;
 use crate::connect::Store;
 use crate::error::StoreError;
-use crate::signal::Signal;
 
 /// Tickets that are alike.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +54,7 @@ impl Store {
         )
         .fetch_one(&self.dispatch)
         .await?;
-        if made > 0 {
-            self.signals.send(Signal::Tickets);
-        }
+        self.signals.tickets(None, made.unsigned_abs());
         Ok(u64::from(made.unsigned_abs()))
     }
 

@@ -129,7 +129,7 @@ impl Watch {
     async fn wait(&mut self, deadline: Instant) {
         while let Ok(heard) = timeout_at(deadline, self.signals.recv()).await {
             match heard {
-                Ok(Signal::Tickets | Signal::Cancel { .. }) => {}
+                Ok(Signal::Cancel { .. }) => {}
                 Ok(Signal::Task { task, .. }) => {
                     if task == self.task {
                         return;

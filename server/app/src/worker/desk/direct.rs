@@ -10,7 +10,7 @@ use tamiz_store::credential::LeaseRight;
 use tamiz_store::event::NewEvent;
 use tamiz_store::queue::{Claim, ClaimRequest, Held};
 use tamiz_store::secret_key::SECRET_KEY_BYTES;
-use tamiz_store::signal::Signal;
+use tamiz_store::signal::{Serves, Signal, TicketBell};
 use tamiz_store::task::Task;
 use tamiz_store::upload::{StoredBlob, Upload};
 use tamiz_store::worker::{NewWorker, WorkerState};
@@ -68,6 +68,10 @@ impl Direct {
         Ok(self.store.renew(worker, held, lease).await?)
     }
 
+    pub(super) fn bell(&self, worker: WorkerId, serves: Serves) -> TicketBell {
+        self.store.ticket_bell(worker, serves)
+    }
+
     pub(super) fn ears(&self) -> Ears {
         Ears(self.store.signals())
     }
@@ -78,17 +82,6 @@ impl Direct {
 pub(crate) struct Ears(Receiver<Signal>);
 
 impl Ears {
-    pub(super) async fn tickets(&mut self) {
-        loop {
-            match self.0.recv().await {
-                Ok(Signal::Tickets | Signal::Gap) | Err(RecvError::Lagged(_)) => return,
-                Ok(_) => {}
-                // the poll is left
-                Err(RecvError::Closed) => std::future::pending().await,
-            }
-        }
-    }
-
     pub(super) async fn cancelled(&mut self, leases: &Leases) {
         loop {
             match self.0.recv().await {

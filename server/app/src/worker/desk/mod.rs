@@ -19,6 +19,7 @@ use tamiz_store::attempt::{Begin, Ending};
 use tamiz_store::event::NewEvent;
 use tamiz_store::queue::{Claim, ClaimRequest, Held};
 use tamiz_store::secret_key::SECRET_KEY_BYTES;
+use tamiz_store::signal::{Serves, TicketBell};
 use tamiz_store::task::Task;
 use tamiz_store::upload::{StoredBlob, Upload};
 use tamiz_store::worker::{NewWorker, WorkerState};
@@ -71,6 +72,35 @@ pub(crate) enum Desk {
     Direct(Direct),
 }
 
+/// Wakes a worker for tickets.
+#[derive(Debug)]
+pub(crate) enum Bell {
+    Direct(TicketBell),
+}
+
+impl Bell {
+    /// Returns when tickets may be ready.
+    pub(crate) async fn rings(&self) {
+        match self {
+            Self::Direct(bell) => bell.rings().await,
+        }
+    }
+
+    /// How many more tickets the worker takes from now on.
+    pub(crate) fn room(&self, free: u32) {
+        match self {
+            Self::Direct(bell) => bell.room(free),
+        }
+    }
+
+    /// The worker has filled itself and there may be more.
+    pub(crate) fn pass_on(&self) {
+        match self {
+            Self::Direct(bell) => bell.pass_on(),
+        }
+    }
+}
+
 /// What happened meanwhile.
 #[derive(Debug)]
 pub(crate) enum Ears {
@@ -78,13 +108,6 @@ pub(crate) enum Ears {
 }
 
 impl Ears {
-    /// Returns when tickets may be ready.
-    pub(crate) async fn tickets(&mut self) {
-        match self {
-            Self::Direct(ears) => ears.tickets().await,
-        }
-    }
-
     /// Returns when one of `leases` is to be cancelled, or may be.
     pub(crate) async fn cancelled(&mut self, leases: &Leases) {
         match self {
@@ -127,6 +150,13 @@ impl Desk {
     ) -> Result<Vec<Held>, DeskError> {
         match self {
             Self::Direct(desk) => desk.renew(worker, held, lease).await,
+        }
+    }
+
+    /// Lets tickets wake `worker`.
+    pub(crate) fn bell(&self, worker: WorkerId, serves: Serves) -> Bell {
+        match self {
+            Self::Direct(desk) => Bell::Direct(desk.bell(worker, serves)),
         }
     }
 
