@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod embedded;
 pub mod flow;
+pub mod limiter;
 pub mod metrics_page;
 mod names;
 pub mod oci;

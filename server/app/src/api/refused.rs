@@ -3,12 +3,17 @@
 //! `{"errors":[{"message":…,"extensions":{"code":…}}]}` with a status, so that GraphQL clients and
 //! plain ones read the same thing. Messages name the input and the limit; codes are stable.
 
+use std::time::Duration;
+
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tamiz_core::Refusal;
+use tamiz_core::quota::QuotaLimit;
+use tamiz_core::rate::RequestRate;
 use tamiz_store::StoreError;
+use uuid::Uuid;
 
 use super::errors::{log_fault, too_many_at_once};
 
@@ -97,6 +102,24 @@ impl Refused {
             .headers
             .insert(RETRY_AFTER, HeaderValue::from(wait_seconds));
         refused
+    }
+
+    /// The same for a tenant, all its clients together: names the limit and its value.
+    pub fn too_many_of_tenant(rate: RequestRate, wait: Duration) -> Self {
+        let wait_seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let requests = rate.requests_per_minute();
+        let mut refused = Self::too_many(wait_seconds);
+        refused.0.message = format!(
+            "your tenant may send {requests} requests a minute and has sent them: try again in {} s",
+            wait_seconds.max(1)
+        );
+        let name = QuotaLimit::RequestsPerMinute.as_str();
+        refused.detail("limit", json!({ "name": name, "value": requests }))
+    }
+
+    /// 503 with the id under which the cause was logged.
+    pub fn unavailable(message: &str, id: Uuid) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message).detail("id", id.to_string())
     }
 
     /// 500 with the id under which the cause was logged.

@@ -5,6 +5,7 @@ use tamiz_store::Store;
 
 use crate::blob::BlobStore;
 use crate::config::{ApiSettings, TargetSettings};
+use crate::limiter::Limiter;
 use crate::metrics_page::MetricsPage;
 use crate::plugins::Plugins;
 
@@ -20,6 +21,8 @@ pub struct ApiState {
     pub plugin_limits: LimitSet,
     /// What scans may reach.
     pub targets: TargetSettings,
+    /// Counts the requests of tenants over all servers.
+    pub limiter: Limiter,
     /// Limits.
     pub settings: ApiSettings,
     /// What `/metrics` shows; `None` where no recorder was installed.

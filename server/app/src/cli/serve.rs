@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tamiz_store::request_rate::RequestRates;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,6 +19,7 @@ use crate::api::listen::{self, Limits};
 use crate::api::{self, ApiState};
 use crate::config::{Config, Flag};
 use crate::flow::bundle_plugins::bundle_plugins;
+use crate::limiter::{Limiter, Rates, RedisRates};
 use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
 use crate::plugins::limits;
@@ -95,7 +97,9 @@ async fn serve(
         .map_err(|error| CliError::unavailable(&error))?;
     let address = listener.local_addr().map_err(|error| CliError::failed(&error))?;
     let (draining, drained) = watch::channel(false);
+    let limiter = limiter(config, &database.url)?;
     let state = ApiState {
+        limiter: limiter.clone(),
         store: platform.store.clone(),
         blobs: platform.blobs.clone(),
         plugins: platform.plugins.clone(),
@@ -116,6 +120,12 @@ async fn serve(
         tokio::spawn(async move { listen::serve(listener, api.router, &proxies, limits, stopped).await });
     // it goes on while the server drains
     let finished = CancellationToken::new();
+    let counting = tokio::spawn(
+        limiter
+            .usage()
+            .clone()
+            .run(platform.store.clone(), finished.clone()),
+    );
     let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), finished.clone()));
     let mut working = tokio::spawn(work(platform.clone(), equipment, shutdown.clone()));
     tracing::info!(%address, "serving");
@@ -141,8 +151,22 @@ async fn serve(
     if let Err(error) = upkeep.await {
         tracing::error!(%error, "the upkeep ended badly");
     }
+    if let Err(error) = counting.await {
+        tracing::error!(%error, "counting requests ended badly");
+    }
     platform.store.close().await;
     ended
+}
+
+/// Counts tenants' requests in Redis, if there is one, else in Postgres.
+fn limiter(config: &Config, database_url: &str) -> Result<Limiter, CliError> {
+    let postgres = RequestRates::open(database_url).map_err(|error| CliError::failed(&error))?;
+    let redis = config
+        .redis_url
+        .as_ref()
+        .map(|url| RedisRates::open(url.expose()));
+    let redis = redis.transpose().map_err(|error| CliError::failed(&error))?;
+    Ok(Limiter::new(Rates::new(postgres, redis)))
 }
 
 /// The worker in this process, if configured, until `shutdown`. Looking for tools takes seconds, so the

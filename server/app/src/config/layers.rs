@@ -172,8 +172,11 @@ impl Stack {
                 .find(|(name, value)| name == wanted && !value.is_empty());
             found.map(|(_, value)| value.clone())
         };
-        if let (Some(key), Some(value)) = (keys::find("database_url"), value_of("DATABASE_URL")) {
-            self.put(key, Origin::Environment("DATABASE_URL".to_owned()), value);
+        // what other programs call them, too
+        for (name, variable) in [("database_url", "DATABASE_URL"), ("redis_url", "REDIS_URL")] {
+            if let (Some(key), Some(value)) = (keys::find(name), value_of(variable)) {
+                self.put(key, Origin::Environment(variable.to_owned()), value);
+            }
         }
         for key in keys::KEYS {
             let name = keys::variable(key.name);
@@ -385,12 +388,14 @@ mod tests {
             environment: environment(&[
                 ("DATABASE_URL", "postgres://a@h/one"),
                 ("TAMIZ_DATABASE_URL", "postgres://a@h/two"),
+                ("REDIS_URL", "rediss://:secret@h/1"),
                 ("TAMIZ_LISTEN", ""),
             ]),
             ..Sources::default()
         };
         let config = resolve(sources).unwrap().config;
         assert_eq!(config.database_url.unwrap().expose(), "postgres://a@h/two");
+        assert_eq!(format!("{:?}", config.redis_url.unwrap()), "rediss://:***@h/1");
         assert_eq!(config.listen.port(), 8600);
     }
 }

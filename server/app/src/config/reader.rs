@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tamiz_core::ScanType;
 use url::Url;
 
 use super::layers::{Origin, Problem, Setting};
@@ -19,6 +20,8 @@ use super::typed::{
 };
 use super::value::{self, DatabaseUrl, Network, RedisUrl};
 
+/// A worker's name in bytes: with a number behind it it fits the register.
+const WORKER_NAME_BYTES_MAX: usize = 100;
 /// Blobs can lie behind these.
 const BLOB_SCHEMES: &[&str] = &[
     "file", "memory", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss",
@@ -362,6 +365,23 @@ fn socket(text: &str) -> Result<SocketAddr, String> {
 fn listed<T: FromStr<Err = String>>(text: &str) -> Result<Vec<T>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(str::parse).collect()
+}
+
+/// It names a file of its own, and stands in tables.
+fn worker_name(text: &str) -> Result<String, String> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
+    if text.len() <= WORKER_NAME_BYTES_MAX && text.chars().all(fits) && !text.starts_with('.') {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "letters, digits, `-`, `.` and `_`, at most {WORKER_NAME_BYTES_MAX}"
+    ))
+}
+
+fn scan_types(text: &str) -> Result<Vec<ScanType>, String> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let parsed: Result<Vec<ScanType>, _> = words.map(ScanType::parse).collect();
+    parsed.map_err(|_| "scan types such as web,ssl".to_owned())
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {

@@ -177,6 +177,36 @@ impl fmt::Display for DatabaseUrl {
     }
 }
 
+/// The address of a Redis server with its password. Shown only masked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// Takes a `redis://` or `rediss://` URL.
+    ///
+    /// # Errors
+    /// The rule that was broken.
+    pub fn parse(text: &str) -> Result<RedisUrl, String> {
+        match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "redis" | "rediss") && url.has_host() => {
+                Ok(RedisUrl(text.to_owned()))
+            }
+            _ => Err("a URL such as redis://:password@host:6379/0, or rediss:// for TLS".to_owned()),
+        }
+    }
+
+    /// The URL with its password, for the one who connects.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&mask_url(&self.0))
+    }
+}
+
 /// A range of addresses: `10.0.0.0/8`, `::1`, `192.0.2.7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {

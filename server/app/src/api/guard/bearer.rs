@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, UPGRADE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tamiz_core::TenantId;
@@ -48,6 +48,12 @@ pub trait Authenticate: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`AuthError`]; an unknown, an expired and a revoked token look alike.
     fn authenticate(&self, token: &Token) -> impl Future<Output = Result<Self::Caller, AuthError>> + Send;
+
+    /// Counts one request of the caller's tenant, over all servers.
+    ///
+    /// # Errors
+    /// The answer to a tenant that asks more often than it may.
+    fn count(&self, caller: &Self::Caller) -> impl Future<Output = Result<(), Refused>> + Send;
 }
 
 /// An authenticated caller with the token it came with, so that a long connection can be checked
@@ -101,14 +107,26 @@ pub(super) async fn check<A: Authenticate>(
     }
 }
 
+/// Counts the request of a caller that passed for its tenant. A websocket upgrade without a token is
+/// nobody's yet; its operations are counted one by one.
+pub(super) async fn count<A: Authenticate>(
+    State(authenticate): State<A>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Some(known) = request.extensions().get::<Known<A::Caller>>().cloned()
+        && let Err(refused) = authenticate.count(&known.caller).await
+    {
+        return refused.into_response();
+    }
+    next.run(request).await
+}
+
 /// The HTTP answer to a token that did not pass.
 pub fn refused(error: &AuthError) -> Refused {
     match error {
         AuthError::Refused => Refused::unauthorized(&error.to_string()),
-        AuthError::Unavailable(id) => {
-            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", error.to_string())
-                .detail("id", id.to_string())
-        }
+        AuthError::Unavailable(id) => Refused::unavailable(&error.to_string(), *id),
     }
 }
 

@@ -28,12 +28,14 @@ mod mutation;
 mod query;
 mod subscription;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_graphql::{Request, Response, Schema};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tamiz_core::TenantId;
+use tamiz_core::rate::RequestRate;
 use tamiz_core::token::Token;
 use tamiz_store::token::Caller;
 use uuid::Uuid;
@@ -41,8 +43,10 @@ use uuid::Uuid;
 use super::cost::{Limits, Prices};
 use super::errors::log_fault;
 use super::guard::{AuthError, Authenticate, Credential};
+use super::refused::Refused;
 use super::state::ApiState;
 use super::transport::Engine;
+use crate::limiter::Stopped;
 use mutation::Mutation;
 use query::Query;
 use session::Session;
@@ -114,6 +118,16 @@ impl Authenticate for Graph {
             Ok(None) => Err(AuthError::Refused),
             Err(error) => Err(AuthError::Unavailable(log_fault(&error))),
         }
+    }
+
+    async fn count(&self, caller: &Caller) -> Result<(), Refused> {
+        let requests = u32::try_from(caller.requests_per_minute).unwrap_or(u32::MAX);
+        let rate = RequestRate::per_minute(NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN));
+        let counted = self.state.limiter.count(&caller.scope, rate).await;
+        counted.map_err(|stopped| match stopped {
+            Stopped::TooMany { rate, wait } => Refused::too_many_of_tenant(rate, wait),
+            Stopped::Unavailable(id) => Refused::unavailable("the request could not be counted", id),
+        })
     }
 }
 

@@ -239,7 +239,13 @@ impl<E: Engine> Connection<E> {
         if self.handles.contains_key(id.as_str()) {
             return Err(Some(Close::already(&id)));
         }
-        match self.start(&known, payload) {
+        let mut may_start = self.has_room(&known);
+        if may_start.is_ok() {
+            let engine = self.transport.engine.clone();
+            let counted = engine.count(&known.caller).await;
+            may_start = counted.map_err(|refused| refusal(refused.code(), refused.message().to_owned()));
+        }
+        match may_start.and_then(|()| self.start(&known, payload)) {
             Ok(results) => {
                 self.run_operation(id.into(), results);
                 Ok(())
@@ -257,12 +263,8 @@ impl<E: Engine> Connection<E> {
         }
     }
 
-    /// The results of the operation in `payload`, or why it does not start.
-    fn start(
-        &self,
-        known: &Known<E::Caller>,
-        payload: async_graphql::Value,
-    ) -> Result<BoxStream<'static, GraphqlResponse>, Box<GraphqlResponse>> {
+    /// Whether this connection and its token may have one more operation.
+    fn has_room(&self, known: &Known<E::Caller>) -> Result<(), Box<GraphqlResponse>> {
         if self.handles.len() >= OPERATIONS_MAX {
             return Err(refusal(
                 "TOO_MANY_OPERATIONS",
@@ -277,7 +279,15 @@ impl<E: Engine> Connection<E> {
                     "RATE_LIMITED",
                     format!("too many operations: try again in {wait} s"),
                 )
-            })?;
+            })
+    }
+
+    /// The results of the operation in `payload`, or why it does not start.
+    fn start(
+        &self,
+        known: &Known<E::Caller>,
+        payload: async_graphql::Value,
+    ) -> Result<BoxStream<'static, GraphqlResponse>, Box<GraphqlResponse>> {
         let mut request: GraphqlRequest =
             from_value(payload).map_err(|refused| refusal(refused.code(), refused.message().to_owned()))?;
         let operation = admit(&mut request, self.transport.engine.prices())

@@ -357,6 +357,23 @@ async fn a_hasty_client_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_hasty_tenant_is_told_its_limit_and_when_to_come_back() {
+    let toy = Toy::start().await;
+    toy.spend();
+    let queries = ["{ hello }", "subscription { count(to: 1) }"];
+    for (query, accept) in queries.iter().zip(["application/json", "text/event-stream"]) {
+        let request = toy.post().header(ACCEPT, accept);
+        let response = request.json(&json!({ "query": query })).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        let body: Value = response.json().await.unwrap();
+        assert_eq!(code(&body), "RATE_LIMITED");
+        let limit = &body["errors"][0]["extensions"]["limit"];
+        assert_eq!(limit, &json!({ "name": "requests-per-minute", "value": 1 }));
+    }
+}
+
+#[tokio::test]
 async fn every_answer_carries_its_id_and_the_headers_for_browsers() {
     let toy = Toy::start().await;
     let response = toy

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use async_graphql::{Object, Request, Response, Schema, SimpleObject, Subscriptio
 use axum::Router;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use tamiz_core::TenantId;
+use tamiz_core::rate::RequestRate;
 use tamiz_core::token::Token;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -16,6 +19,7 @@ use uuid::Uuid;
 use crate::api::cost::{Limits, Prices};
 use crate::api::guard::rate::Allowance;
 use crate::api::guard::{self, AuthError, Authenticate, Credential, RateLimit, TrustedProxies};
+use crate::api::refused::Refused;
 use crate::api::transport::{Draining, Engine, Origins, Streams, Times, Transport, routes};
 
 pub(super) struct Query;
@@ -82,6 +86,7 @@ pub(super) struct Keyring {
     prices: Arc<Prices>,
     revoked: Arc<Mutex<HashSet<String>>>,
     valid: Arc<Token>,
+    tenant_is_spent: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +112,14 @@ impl Authenticate for Keyring {
         } else {
             Err(AuthError::Refused)
         }
+    }
+
+    async fn count(&self, _: &Caller) -> Result<(), Refused> {
+        if self.tenant_is_spent.load(Ordering::Relaxed) {
+            let rate = RequestRate::per_minute(NonZeroU32::MIN);
+            return Err(Refused::too_many_of_tenant(rate, Duration::from_millis(1_100)));
+        }
+        Ok(())
     }
 }
 
@@ -158,6 +171,7 @@ impl Toy {
             schema,
             revoked: Arc::default(),
             valid: Arc::new(valid),
+            tenant_is_spent: Arc::default(),
         };
         let (draining, receiver) = watch::channel(false);
         let limit = RateLimit::new(allowance);
@@ -218,6 +232,11 @@ impl Toy {
 
     pub(super) fn revoke(&self) {
         self.keyring.revoked.lock().unwrap().insert(self.token.clone());
+    }
+
+    /// The tenant has sent all that it may.
+    pub(super) fn spend(&self) {
+        self.keyring.tenant_is_spent.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn drain(&self) {

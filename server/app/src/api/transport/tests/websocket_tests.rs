@@ -336,6 +336,22 @@ async fn operations_are_limited_in_number_and_rate() {
 }
 
 #[tokio::test]
+async fn every_operation_counts_for_its_tenant() {
+    let toy = Toy::start().await;
+    let mut client = Client::ready(&toy).await;
+    client.subscribe("1", "{ hello }").await;
+    assert_eq!(client.hear().await["type"], "next");
+    assert_eq!(client.hear().await["type"], "complete");
+    toy.spend();
+    client.subscribe("2", "{ hello }").await;
+    let message = client.hear().await;
+    assert_eq!(
+        (&message["type"], &message["payload"][0]["extensions"]["code"]),
+        (&json!("error"), &json!("RATE_LIMITED"))
+    );
+}
+
+#[tokio::test]
 async fn a_message_beyond_the_limit_ends_the_connection() {
     let toy = Toy::start().await;
     let mut client = Client::ready(&toy).await;
