@@ -4,8 +4,9 @@
 //! through the front door and prints what it measured beside a limit or a peer measured in the same
 //! run. `scripts/bench` builds everything in release and runs them all.
 //!
-//! Speed is never asserted in a test; `kills` fails when a task was lost or done twice.
+//! Speed is never asserted in a test; `kills` and `chaos` fail when a task was lost or done twice.
 
+mod chaos;
 mod client;
 mod convert;
 mod examples;
@@ -57,6 +58,8 @@ enum Command {
     CompileComponent(convert::CompileArgs),
     /// Random SIGKILLs of workers and server while tasks run; every task must end once
     Kills(kills::Args),
+    /// Kills, restarts, broken lines and wrong clocks under two servers and three workers
+    Chaos(chaos::Args),
 }
 
 #[tokio::main]
@@ -71,6 +74,7 @@ async fn main() -> ExitCode {
         Command::Neighbour(args) => convert::neighbour::run(&args),
         Command::Idle(args) => idle::run(&args).await,
         Command::Kills(args) => kills::run(&args).await,
+        Command::Chaos(args) => chaos::run(&args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::Outcome;
 use crate::client::Client;
 
@@ -20,6 +22,20 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn of(child: Child) -> Self {
+        Self { child }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+
+    /// Sends a signal to this process alone; one that is over needs none.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // not reaped before its value goes, so the id is its own
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -166,7 +182,7 @@ impl Stand {
 }
 
 /// The `tamiz` beside this program: the same build.
-fn program() -> Outcome<PathBuf> {
+pub(crate) fn program() -> Outcome<PathBuf> {
     let here = std::env::current_exe()?;
     let program = here.parent().unwrap_or(Path::new(".")).join("tamiz");
     if program.exists() {

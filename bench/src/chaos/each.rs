@@ -1,0 +1,49 @@
+//! Each server and worker killed in turn while tasks run; the others do its work.
+
+use std::time::{Duration, Instant};
+
+use super::field::Member;
+use super::field::{Field, members};
+use super::orders::Orders;
+use super::trouble::Done;
+use super::watch::Watch;
+use crate::Outcome;
+
+/// For each of the five: enough that all are at work when it dies.
+pub(crate) const TASKS: usize = 5 * 40;
+/// For its tasks, leases that run out included.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// The victim dies when so many wait or run.
+const BUSY: u64 = 15;
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+pub(crate) async fn kill_each(field: &mut Field, orders: &Orders, watch: &Watch) -> Outcome<Done> {
+    let mut done = Done::default();
+    for (turn, member) in members().enumerate() {
+        orders.allow(TASKS / 5 * (turn + 1));
+        wait("tasks at work", || watch.unfinished() >= BUSY).await?;
+        field.kill(member)?;
+        match member {
+            Member::Server(_) => done.servers_killed += 1,
+            Member::Worker(_) => done.workers_killed += 1,
+        }
+        let placed = TASKS / 5 * (turn + 1);
+        wait("the end of all tasks without it", || {
+            orders.acknowledged() == placed && watch.unfinished() == 0
+        })
+        .await?;
+        field.start(member)?;
+    }
+    Ok(done)
+}
+
+async fn wait(what: &str, condition: impl Fn() -> bool) -> Outcome<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        if Instant::now() > deadline {
+            return Err(format!("{what} did not come").into());
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Did every task end once in effect, and is nothing left? Reads the rows that no client sees.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, FromRow};
+use uuid::Uuid;
+
+use super::orders::{Kind, Limits, Order};
+use crate::Outcome;
+
+/// One task with all that hangs on it.
+const TASKS: &str = "
+    select t.id, t.status, t.retries, t.event_seq::int8 as event_seq,
+           f.findings, f.places, e.events, e.last_event, e.ends,
+           a.attempts, a.lost, a.open, a.finals, a.final_outcome,
+           (select count(*) from tenant.scan_result r where r.tenant_id = t.tenant_id and r.task_id = t.id)
+               as results,
+           (select count(*) from tenant.artifact r
+            where r.tenant_id = t.tenant_id and r.task_id = t.id and r.kind = 'report') as reports
+    from tenant.task t
+    cross join lateral (
+        select count(*) as findings, count(distinct fingerprint) as places
+        from tenant.finding f where f.tenant_id = t.tenant_id and f.task_id = t.id) f
+    cross join lateral (
+        select count(*) as events, coalesce(max(seq), 0)::int8 as last_event,
+               count(*) filter (where phase = 'done') as ends
+        from tenant.task_event e where e.tenant_id = t.tenant_id and e.task_id = t.id) e
+    cross join lateral (
+        select count(*) as attempts, count(*) filter (where outcome = 'lost') as lost,
+               count(*) filter (where outcome is null) as open,
+               count(*) filter (where outcome not in ('lost', 'retrying')) as finals,
+               max(outcome) filter (where outcome not in ('lost', 'retrying')) as final_outcome
+        from tenant.task_attempt a where a.tenant_id = t.tenant_id and a.task_id = t.id) a";
+
+#[derive(Debug, FromRow)]
+struct TaskRow {
+    id: Uuid,
+    status: String,
+    retries: i32,
+    event_seq: i64,
+    findings: i64,
+    places: i64,
+    events: i64,
+    last_event: i64,
+    ends: i64,
+    attempts: i64,
+    lost: i64,
+    open: i64,
+    finals: i64,
+    final_outcome: Option<String>,
+    results: i64,
+    reports: i64,
+}
+
+/// What must be zero in the end, in words.
+const LEFT: [(&str, &str); 3] = [
+    ("tickets", "select count(*) from control.ticket"),
+    (
+        "lanes with counters",
+        "select count(*) from control.lane where waiting <> 0 or running <> 0 or scheduled <> 0",
+    ),
+    (
+        "lanes that drifted",
+        "select count(*) from control.queue_drift(false)",
+    ),
+];
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) violations: Vec<String>,
+    pub(crate) tasks: usize,
+    pub(crate) by_status: HashMap<String, usize>,
+    pub(crate) attempts: i64,
+    pub(crate) lost: i64,
+    pub(crate) retries: i64,
+}
+
+/// Gives the tenants their limits.
+pub(crate) async fn set_shares(url: &str, tenants: &[Limits]) -> Outcome<()> {
+    let mut connection: PgConnection = PgConnectOptions::from_str(url)?.connect().await?;
+    for limits in tenants {
+        let query =
+            "select control.set_share(id, $2, $3, $4::jsonb, null, null) from control.tenant where name = $1";
+        sqlx::query(query)
+            .bind(limits.name)
+            .bind(limits.weight)
+            .bind(limits.running_max)
+            .bind(limits.type_max)
+            .execute(&mut connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Reads everything; nothing may run any more.
+pub(crate) async fn reach(url: &str, orders: &[Order]) -> Outcome<Verdict> {
+    let mut connection: PgConnection = PgConnectOptions::from_str(url)?.connect().await?;
+    let mut verdict = Verdict::default();
+    let rows: Vec<TaskRow> = sqlx::query_as(TASKS).fetch_all(&mut connection).await?;
+    let mut asked: HashMap<Uuid, &Order> = orders.iter().map(|order| (order.id, order)).collect();
+    for row in rows {
+        verdict.tasks += 1;
+        verdict.attempts += row.attempts;
+        verdict.lost += row.lost;
+        verdict.retries += i64::from(row.retries);
+        *verdict.by_status.entry(row.status.clone()).or_default() += 1;
+        let wrong = match asked.remove(&row.id) {
+            None => Some("nobody asked for it"),
+            Some(order) => judge(&row, order),
+        };
+        if let Some(wrong) = wrong {
+            verdict
+                .violations
+                .push(format!("task {}: {wrong}: {row:?}", row.id));
+        }
+    }
+    let missing = asked
+        .into_keys()
+        .map(|id| format!("task {id}: acknowledged and not there"));
+    verdict.violations.extend(missing);
+    for (what, query) in LEFT {
+        let count: i64 = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
+        if count != 0 {
+            verdict.violations.push(format!("{count} {what} are left"));
+        }
+    }
+    Ok(verdict)
+}
+
+/// What is wrong with a task, if anything.
+fn judge(row: &TaskRow, order: &Order) -> Option<&'static str> {
+    let findings = i64::try_from(order.findings).unwrap_or(i64::MAX);
+    let status = row.status.as_str();
+    let expected = match order.kind {
+        Kind::Import | Kind::Web | Kind::Scan => status == "completed",
+        Kind::Corrupt => status == "failed",
+        // the cancel may have come too late
+        Kind::Cancelled => status == "cancelled" || status == "completed",
+    };
+    let completed = status == "completed";
+    let checks = [
+        (expected, "it ended otherwise"),
+        (
+            !completed || row.findings == findings,
+            "it does not have its report's findings",
+        ),
+        (
+            status != "cancelled" || row.findings == 0,
+            "it was cancelled and has findings",
+        ),
+        (row.findings == row.places, "findings are doubled"),
+        (row.open == 0, "an attempt is open"),
+        (
+            // one that was cancelled while it waited was nobody's
+            row.finals == 1 || (status == "cancelled" && row.finals == 0),
+            "not one attempt ended it",
+        ),
+        (
+            row.finals == 0 || row.final_outcome.as_deref() == Some(status),
+            "its last attempt ended otherwise",
+        ),
+        (row.ends == 1, "its end is not told once"),
+        (
+            row.events == row.last_event && row.events == row.event_seq,
+            "its events have gaps",
+        ),
+        (
+            if completed {
+                row.results == 1
+            } else {
+                row.results <= 1
+            },
+            "it does not have one result",
+        ),
+        (!completed || row.reports == 1, "its report is not kept once"),
+    ];
+    checks
+        .into_iter()
+        .find(|(holds, _)| !holds)
+        .map(|(_, wrong)| wrong)
+}
