@@ -339,6 +339,7 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
                plugin_fault = $10,
                run_at = case when $9 then now() + make_interval(secs => $11) else run_at end
         where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running'
+        returning type
         "#,
         tx.tenant(),
         id.uuid(),
@@ -352,13 +353,11 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
         fault,
         ending.pause.unwrap_or_default().as_secs_f64()
     )
-    .execute(tx.connection())
-    .await?
-    .rows_affected()
-        == 1;
-    if !ours {
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(task) = ours else {
         return Ok(false);
-    }
+    };
     sqlx::query!(
         r#"
         update tenant.task_attempt set finished_at = now(), outcome = $4, error_code = $5, error_message = $6,
@@ -385,6 +384,7 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
     } else {
         group::leave(tx, id).await?;
         ticket::remove(tx, id, attempt).await?;
+        tx.will_count_end(task.r#type);
     }
     Ok(true)
 }

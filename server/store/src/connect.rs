@@ -1,6 +1,7 @@
 //! Opening the database: one pool per role, none of them visible outside.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tamiz_core::TenantId;
 
 use crate::error::StoreError;
+use crate::pace::Pace;
 use crate::shares::Shares;
 use crate::signal::Signals;
 
@@ -46,6 +48,7 @@ pub struct Store {
     pub(crate) dispatch: PgPool,
     pub(crate) control: PgPool,
     pub(crate) signals: Signals,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) tenants: Shares<TenantId>,
 }
 
@@ -70,6 +73,7 @@ impl Store {
             control: pool(CONTROL_ROLE, 2)?,
             dispatch,
             signals,
+            pace: Arc::default(),
             tenants: Shares::new(share_of(config.connections_max)),
         })
     }

@@ -134,7 +134,8 @@ impl Store {
         let mut transaction = self.dispatch.begin_with(begin).await?;
         let rows = sqlx::query!(
             r#"
-            select r_tenant, r_task, r_attempt, r_scan_type, r_ready_at
+            select r_tenant, r_task, r_attempt, r_scan_type, r_ready_at,
+                   extract(epoch from clock_timestamp() - r_ready_at)::float8 as waited_seconds
             from control.queue_claim($1, $2, $3, $4, $5, make_interval(secs => $6))
             "#,
             request.worker.uuid(),
@@ -155,6 +156,8 @@ impl Store {
                 again = true;
                 continue;
             };
+            let waited = Duration::try_from_secs_f64(row.waited_seconds.unwrap_or_default());
+            self.pace.claimed(tenant.into(), &scan_type, waited.unwrap_or_default());
             leases.push(Lease {
                 scope: TenantScope::of(TenantId::from(tenant)),
                 task: task.into(),

@@ -25,6 +25,8 @@ pub struct TenantTx {
     store: Store,
     scope: TenantScope,
     signals: Vec<News>,
+    /// Scan types of tasks that end here.
+    ended: Vec<String>,
     allowance: Allowance,
     _place: Place,
 }
@@ -53,6 +55,7 @@ impl Store {
             store: self.clone(),
             scope: *scope,
             signals: Vec::new(),
+            ended: Vec::new(),
             allowance: Allowance::default(),
             _place: place,
         })
@@ -79,6 +82,8 @@ impl TenantTx {
             transaction,
             store,
             signals,
+            ended,
+            scope,
             _place: place,
             ..
         } = self;
@@ -87,6 +92,9 @@ impl TenantTx {
         let committing = tokio::spawn(async move {
             transaction.commit().await?;
             drop(place);
+            for scan_type in ended {
+                store.pace.ended(scope.tenant_id(), &scan_type);
+            }
             for signal in signals {
                 store.signals.tell(signal);
             }
@@ -108,6 +116,11 @@ impl TenantTx {
     /// What reads of large rows are paid from.
     pub(crate) fn allowance(&self) -> Allowance {
         self.allowance.clone()
+    }
+
+    /// Counted after the commit: a task of this type has ended.
+    pub(crate) fn will_count_end(&mut self, scan_type: String) {
+        self.ended.push(scan_type);
     }
 
     /// Announced after the commit: watchers of `task` have something to read.
