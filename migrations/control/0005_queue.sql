@@ -12,8 +12,11 @@
 -- 3. Lock order: task row, ticket, lanes by key, shares by key. Exceptions wait for nobody: a claim
 --    locks lanes, shares and then waiting tickets, the first and the last by SKIP LOCKED; whoever holds a share
 --    locks further lanes by SKIP LOCKED only.
--- 4. Claims look beyond the dead index entries that an old snapshot keeps: lane_class.clock for lanes,
+-- 4. Claims look beyond the dead index entries that an old snapshot keeps: lane_class.floor for lanes,
 --    lane.head_rank for tickets.
+-- 5. Lanes of different classes are compared by the time of all: base + (vt - clock). A class that nobody served
+--    for a while starts at what the others have reached (see queue_claim); it cannot save up, and one that few
+--    tenants use gets no more than their part.
 -- "state + 0 = 1" beside a key is deliberate: with "state = 1" the planner walks the partial index.
 
 create table control.lane_class (
@@ -23,9 +26,13 @@ create table control.lane_class (
     tools text[] not null,
     -- sorted; a worker runs all of them
     worlds text[] not null,
-    -- virtual time below which no lane is ready, but for stragglers that queue_tick pulls up
+    -- where on the lanes' virtual time this class is: a lane that becomes ready joins here
     clock double precision not null default 0,
     clock_at timestamptz not null default now(),
+    -- the clock before that: no lane below is ready, but for stragglers that queue_tick pulls up
+    floor double precision not null default -1,
+    -- what the clock stands for on the time of all classes
+    base double precision not null default 0,
     constraint lane_class_key unique (scan_type, tools, worlds)
 ) with (fillfactor = 50);
 
@@ -49,8 +56,6 @@ create table control.lane (
     waiting integer not null default 0 check (waiting >= 0),
     scheduled integer not null default 0 check (scheduled >= 0),
     running integer not null default 0 check (running >= 0),
-    -- of the tenant's lanes of this scan type together
-    type_max integer,
     vt double precision not null default 0,
     -- no waiting ticket has a smaller rank
     head_rank bigint not null default 0,
@@ -64,6 +69,7 @@ create table control.lane (
         autovacuum_vacuum_cost_delay = 0);
 create index lane_ready_idx on control.lane (class_id, vt, tenant_id) where ready;
 create index lane_blocked_idx on control.lane (tenant_id) where blocked;
+create index lane_paused_idx on control.lane (tenant_id) where paused;
 
 -- First attempts begun, for tenants that have a limit of them; 5 minutes each.
 create table control.start_count (
@@ -164,7 +170,7 @@ begin
     select array_agg(distinct l.tenant_id) into crowded
     from unnest(p_tenants, p_classes, p_running) x(t, c, r)
     join control.lane l on l.tenant_id = x.t and l.class_id <> x.c
-    where x.r < 0 and l.waiting > 0;
+    where x.r < 0 and (l.waiting > 0 or l.blocked);
     if crowded is not null then
         perform 1 from control.share where tenant_id = any(crowded) order by tenant_id for update;
         update control.lane l set blocked = false,
@@ -217,10 +223,8 @@ begin
     into n_waiting, n_scheduled, head from added;
     if n_waiting + n_scheduled = 0 then return 0; end if;
     if not exists (select from control.lane where tenant_id = p_tenant and class_id = p_class) then
-        insert into control.lane (tenant_id, class_id, scan_type, type_max, vt, paused)
-        select p_tenant, p_class, type_,
-               (select (s.type_max ->> type_)::integer from control.share s where s.tenant_id = p_tenant),
-               c.clock - 0.01,
+        insert into control.lane (tenant_id, class_id, scan_type, vt, paused)
+        select p_tenant, p_class, type_, c.clock - 0.01,
                exists (select from control.pause p
                        where p.tenant_id = p_tenant and (p.scan_type is null or p.scan_type = type_))
         from control.lane_class c where c.id = p_class
@@ -231,8 +235,33 @@ begin
     return n_waiting + n_scheduled;
 end $$;
 
--- Leases up to p_slots tickets, fairly. A last row without a task says that lanes were found held back by a
--- limit and marked so: ask again at once.
+-- Moves the clocks of classes to the first lane in line among them; they keep how far they are ahead of each
+-- other. A plain read: a lane that somebody claims from right now must stay in sight. One mover at a time,
+-- and never waited for.
+create function control.queue_clock(p_classes integer[]) returns void
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off as $$
+declare now_ double precision;
+begin
+    if not pg_try_advisory_xact_lock(hashtext('control.queue_clock')) then return; end if;
+    select max(base) into now_ from control.lane_class;
+    with placed as materialized (
+        select c.id, greatest(c.base, now_ - greatest(f.vt - c.clock, 0)) as base, greatest(f.vt - c.clock, 0) as lead
+        from control.lane_class c
+        left join lateral (select k.vt from control.lane k where k.class_id = c.id and k.ready and k.vt >= c.floor
+                           order by k.vt limit 1) f on true
+        where c.id = any(p_classes)),
+    -- of classes with a ready lane; the others come along
+    goal as materialized (select coalesce(min(base + lead), now_) as at from placed)
+    update control.lane_class c
+    set floor = case when p.lead is null then c.floor else c.clock - 0.05 end,
+        clock = case when p.lead is null then c.clock else c.clock + (goal.at - p.base) end,
+        base = goal.at, clock_at = clock_timestamp()
+    from placed p, goal where c.id = p.id;
+end $$;
+
+-- Leases up to p_slots tickets, fairly. A last row without a task says that there were lanes but no ticket: a
+-- limit held them back, and they are marked so, or somebody else is at their tickets. Ask again at once.
 create function control.queue_claim(p_worker uuid, p_types text[], p_tools text[], p_worlds text[],
                                     p_slots integer, p_lease interval)
 returns table (r_tenant uuid, r_task uuid, r_attempt integer, r_scan_type text, r_ready_at timestamptz)
@@ -241,30 +270,36 @@ language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = o
 declare
     classes integer[];
     clocks double precision[];
+    floors double precision[];
+    bases double precision[];
+    now_ double precision;
+    clocked_at timestamptz;
     held_t uuid[];
     held_c integer[];
-    held_v double precision[];
     tenants uuid[];
     one_t uuid;
     one_c integer;
 begin
-    select array_agg(c.id), array_agg(c.clock) into classes, clocks from control.lane_class c
+    if p_slots < 1 then return; end if;
+    select array_agg(c.id), array_agg(c.clock), array_agg(c.floor), array_agg(c.base), min(c.clock_at)
+    into classes, clocks, floors, bases, clocked_at from control.lane_class c
     where (cardinality(p_types) = 0 or c.scan_type = any(p_types))
       and (c.tools = '{}' or c.tools && p_tools) and c.worlds <@ p_worlds
       and not exists (select from control.pause p
                       where p.tenant_id is null and (p.scan_type is null or p.scan_type = c.scan_type));
     if classes is null then return; end if;
+    select max(base) into now_ from control.lane_class;
 
-    -- Lanes that are first in line, by how far they are behind the clock of their class.
-    select array_agg(q.tenant_id order by q.lag, q.tenant_id, q.class_id),
-           array_agg(q.class_id order by q.lag, q.tenant_id, q.class_id),
-           array_agg(q.vt order by q.lag, q.tenant_id, q.class_id)
-    into held_t, held_c, held_v
-    from (select l.tenant_id, l.class_id, l.vt, l.vt - c.clock as lag
-          from unnest(classes, clocks) c(id, clock)
+    -- Lanes that are first in line, by the time of all classes.
+    select array_agg(q.tenant_id order by q.place, q.tenant_id, q.class_id),
+           array_agg(q.class_id order by q.place, q.tenant_id, q.class_id)
+    into held_t, held_c
+    from (select l.tenant_id, l.class_id,
+                 greatest(c.base, now_ - greatest(min(l.vt) over (partition by c.id) - c.clock, 0)) + l.vt - c.clock as place
+          from unnest(classes, clocks, floors, bases) c(id, clock, floor, base)
           cross join lateral (
               select k.tenant_id, k.class_id, k.vt from control.lane k
-              where k.class_id = c.id and k.ready and k.vt >= c.clock - 0.05
+              where k.class_id = c.id and k.ready and k.vt >= c.floor
               order by k.vt, k.tenant_id limit p_slots for update skip locked) l) q;
     if held_t is null then
         -- There is none, or others claim from all of them: wait for one, named by its key. ("order by vt limit
@@ -275,8 +310,8 @@ begin
                             order by k.vt, k.tenant_id limit 1) l
         limit 1;
         if one_t is null then return; end if;
-        select array_agg(k.tenant_id), array_agg(k.class_id), array_agg(k.vt) into held_t, held_c, held_v
-        from (select tenant_id, class_id, vt from control.lane
+        select array_agg(k.tenant_id), array_agg(k.class_id) into held_t, held_c
+        from (select tenant_id, class_id from control.lane
               where tenant_id = one_t and class_id = one_c and ready for update) k;
         if held_t is null then
             r_tenant := null;
@@ -289,19 +324,19 @@ begin
     perform 1 from control.share s where s.tenant_id = any(tenants) order by s.tenant_id for update;
     -- The rest of these tenants' ready lanes, so that their best ticket is found whatever its class.
     if array_length(classes, 1) > 1 then
-        select array_agg(k.tenant_id), array_agg(k.class_id), array_agg(k.vt) into held_t, held_c, held_v
-        from (select tenant_id, class_id, vt from control.lane
+        select array_agg(k.tenant_id), array_agg(k.class_id) into held_t, held_c
+        from (select tenant_id, class_id from control.lane
               where tenant_id = any(tenants) and class_id = any(classes) and ready for update skip locked) k;
     end if;
 
     -- Statements from here on have snapshots that see what was committed before the shares were locked.
     return query
     with lanes as materialized (
-        select l.tenant_id, l.class_id, l.scan_type, l.running, l.type_max, l.head_rank, l.waiting,
+        select l.tenant_id, l.class_id, l.scan_type, l.running, l.head_rank, l.waiting,
                (l.tenant_id, l.class_id) in (select * from unnest(held_t, held_c)) as held
         from control.lane l where l.tenant_id = any(tenants)),
     room as materialized (
-        select s.tenant_id, s.weight,
+        select x.t as tenant_id, coalesce(s.weight, 1) as weight, s.type_max,
                least(s.running_max - (select sum(l.running) from lanes l where l.tenant_id = s.tenant_id),
                      s.starts_hour_max - (select coalesce(sum(b.starts), 0) from control.start_count b
                                           where s.starts_hour_max is not null and b.tenant_id = s.tenant_id
@@ -312,11 +347,13 @@ begin
                      1000000)::integer as tenant_room,
                greatest(1, p_slots / array_length(tenants, 1)) as turn,
                s.starts_hour_max is not null or s.starts_day_max is not null as counted
-        from control.share s where s.tenant_id = any(tenants)),
+        -- one without a share has no limits
+        from unnest(tenants) x(t) left join control.share s on s.tenant_id = x.t),
     mine as materialized (
         select l.tenant_id, l.class_id, l.scan_type, l.head_rank, r.weight, r.tenant_room, r.turn, r.counted,
-               coalesce(l.type_max - (select sum(o.running) from lanes o
-                                      where o.tenant_id = l.tenant_id and o.scan_type = l.scan_type),
+               coalesce((r.type_max ->> l.scan_type)::integer
+                            - (select sum(o.running) from lanes o
+                               where o.tenant_id = l.tenant_id and o.scan_type = l.scan_type),
                         1000000)::integer as type_room
         from lanes l join room r on r.tenant_id = l.tenant_id where l.held),
     seen as materialized (
@@ -341,8 +378,12 @@ begin
         select g.tenant_id, g.class_id, count(*)::int as n, array_agg(g.task_id) as ids from got g group by 1, 2),
     per_tenant as materialized (
         select m.tenant_id, count(g.task_id)::int as n, count(*) filter (where g.attempt = 0)::int as starts,
-               (array_agg(m.counted))[1] as counted
-        from (select distinct tenant_id, counted from mine) m left join got g on g.tenant_id = m.tenant_id group by 1),
+               m.counted,
+               -- All lanes of a tenant pay the same, so that they stay side by side. The jitter spreads tenants
+               -- along the clock. One whose tickets were out of reach steps back a little, too: others follow.
+               greatest(count(g.task_id), 0.1) * (0.9 + 0.2 * random()) / m.weight as price
+        from (select distinct tenant_id, counted, weight from mine) m left join got g on g.tenant_id = m.tenant_id
+        group by m.tenant_id, m.counted, m.weight),
     moved as (
         update control.lane l
         set waiting = l.waiting - coalesce(d.n, 0), running = l.running + coalesce(d.n, 0),
@@ -350,8 +391,7 @@ begin
             head_rank = coalesce((select t.rank from control.ticket t
                 where t.tenant_id = m.tenant_id and t.class_id = m.class_id and t.state = 0 and t.rank >= m.head_rank
                   and t.task_id <> all(coalesce(d.ids, '{}')) order by t.rank, t.task_id limit 1), l.head_rank),
-            -- the jitter spreads tenants along the clock
-            vt = l.vt + p.n * (0.9 + 0.2 * random()) / m.weight,
+            vt = greatest(l.vt, (select c.clock from unnest(classes, clocks) c(id, clock) where c.id = m.class_id)) + p.price,
             blocked = m.tenant_room - p.n <= 0
                 or m.type_room - (select count(*) from got g
                                   where g.tenant_id = m.tenant_id and g.scan_type = m.scan_type) <= 0
@@ -359,7 +399,7 @@ begin
         join per_tenant p on p.tenant_id = m.tenant_id
         left join per_lane d on d.tenant_id = m.tenant_id and d.class_id = m.class_id
         where l.tenant_id = m.tenant_id and l.class_id = m.class_id
-        returning coalesce(d.n, 0) as n, l.blocked),
+        returning coalesce(d.n, 0) as n),
     -- lanes of theirs that this worker does not serve, or others hold: they pay as well, unless somebody
     -- else is at them
     others as materialized (
@@ -367,17 +407,9 @@ begin
         where (k.tenant_id, k.class_id) in (select l.tenant_id, l.class_id from lanes l where not l.held and l.waiting > 0)
         for update skip locked),
     charged as (
-        update control.lane l set vt = l.vt + p.n / r.weight
-        from others o join per_tenant p on p.tenant_id = o.tenant_id join room r on r.tenant_id = o.tenant_id
+        update control.lane l set vt = l.vt + p.price
+        from others o join per_tenant p on p.tenant_id = o.tenant_id
         where l.tenant_id = o.tenant_id and l.class_id = o.class_id and p.n > 0),
-    -- at most some ten times a second and never waited for: each change is a dead row under an old snapshot
-    ahead as materialized (
-        select c.id, f.vt from control.lane_class c
-        join (select h.c, min(h.v) as vt from unnest(held_c, held_v) h(c, v) group by h.c) f on f.c = c.id
-        where f.vt > c.clock + 0.1 and c.clock_at < clock_timestamp() - interval '100 milliseconds'
-        for no key update of c skip locked),
-    clocked as (
-        update control.lane_class c set clock = a.vt, clock_at = clock_timestamp() from ahead a where c.id = a.id),
     counted as (
         insert into control.start_count as b (tenant_id, bucket, starts)
         select p.tenant_id, date_bin('5 minutes', clock_timestamp(), '2000-01-01'), p.starts from per_tenant p
@@ -385,7 +417,11 @@ begin
         on conflict (tenant_id, bucket) do update set starts = b.starts + excluded.starts)
     select t.tenant_id, t.task_id, t.attempt, t.scan_type, t.ready_at from taken t
     union all
-    select null, null, null, null, null from moved m having bool_or(m.n = 0 and m.blocked);
+    select null, null, null, null, null from moved m having sum(m.n) = 0;
+    -- at most some ten times a second: each change is a dead row under an old snapshot
+    if clocked_at < clock_timestamp() - interval '100 milliseconds' then
+        perform control.queue_clock(classes);
+    end if;
 end $$;
 
 -- The tickets of these attempts go, whatever their state: a lease may have run out without another claim. A
@@ -493,7 +529,8 @@ begin
 end $$;
 
 -- What a crash, a race or an old snapshot may have left: lanes behind the clock, lanes held back by a limit that
--- has room again (a sliding hour goes on without a finish), pauses that a new lane missed. Waits for nobody.
+-- has room again (a sliding hour goes on without a finish), lanes that missed a pause or its end. Waits for
+-- nobody. Answers how many lanes it moved.
 create function control.queue_tick() returns integer
 language plpgsql as $$
 declare
@@ -502,16 +539,16 @@ declare
 begin
     update control.lane l set vt = k.clock
     from (select a.tenant_id, a.class_id, c.clock from control.lane_class c join control.lane a on a.class_id = c.id
-          where a.ready and a.vt < c.clock - 0.05 limit 1000 for update of a skip locked) k
+          where a.ready and a.vt < c.floor limit 1000 for update of a skip locked) k
     where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
     get diagnostics n = row_count;
     total := total + n;
     update control.lane l set blocked = false,
         vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
     from (
-        select a.tenant_id, a.class_id from control.lane a join control.share s on s.tenant_id = a.tenant_id
-        where a.blocked
-          and (a.type_max is null or a.type_max > (
+        select a.tenant_id, a.class_id from control.lane a left join control.share s on s.tenant_id = a.tenant_id
+        where a.blocked and a.waiting > 0
+          and (s.type_max ->> a.scan_type is null or (s.type_max ->> a.scan_type)::integer > (
                 select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id and o.scan_type = a.scan_type))
           and (s.running_max is null or s.running_max > (
                 select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id))
@@ -525,10 +562,13 @@ begin
     where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
     get diagnostics n = row_count;
     total := total + n;
-    update control.lane l set paused = true
-    from (select a.tenant_id, a.class_id from control.pause p
-          join control.lane a on a.tenant_id = p.tenant_id and (p.scan_type is null or p.scan_type = a.scan_type)
-          where not a.paused for update of a skip locked) k
+    update control.lane l set paused = not l.paused
+    from (select a.tenant_id, a.class_id from control.lane a
+          where a.tenant_id in (select p.tenant_id from control.pause p
+                                union select o.tenant_id from control.lane o where o.paused)
+            and a.paused <> exists (select from control.pause p where p.tenant_id = a.tenant_id
+                                    and (p.scan_type is null or p.scan_type = a.scan_type))
+          for update of a skip locked) k
     where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
     get diagnostics n = row_count;
     delete from control.start_count where bucket < now() - interval '2 days';
@@ -568,20 +608,22 @@ begin
     return gone;
 end $$;
 
--- The limits that claims obey from now on; what runs goes on.
+-- The limits that claims obey from now on; what runs goes on. Whoever sets those of several tenants in one
+-- transaction goes by their ids.
 create function control.set_share(p_tenant uuid, p_weight real, p_running_max integer, p_type_max jsonb,
                                   p_starts_hour_max integer, p_starts_day_max integer) returns void
 language plpgsql as $$
 begin
-    perform 1 from control.lane where tenant_id = p_tenant order by class_id for update;
     insert into control.share (tenant_id, weight, running_max, type_max, starts_hour_max, starts_day_max)
     values (p_tenant, p_weight, p_running_max, p_type_max, p_starts_hour_max, p_starts_day_max)
     on conflict (tenant_id) do update set weight = excluded.weight, running_max = excluded.running_max,
         type_max = excluded.type_max, starts_hour_max = excluded.starts_hour_max,
         starts_day_max = excluded.starts_day_max;
-    update control.lane l set type_max = (p_type_max ->> l.scan_type)::integer, blocked = false,
+    -- a lane that somebody is at is opened by the tick
+    update control.lane l set blocked = false,
         vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
-    where l.tenant_id = p_tenant;
+    from (select tenant_id, class_id from control.lane where tenant_id = p_tenant and blocked for update skip locked) k
+    where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
 end $$;
 
 -- Lanes whose counters are not the counts of their tickets; with p_repair they are counted anew. Reads all tickets.
