@@ -49,6 +49,7 @@ pub mod plan;
 pub mod plugin;
 pub mod project;
 pub mod queue;
+pub mod queue_view;
 pub mod quota;
 pub mod request_rate;
 pub mod retention;
