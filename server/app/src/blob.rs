@@ -331,6 +331,20 @@ impl BlobStore {
         copied
     }
 
+    /// Deletes a blob; one that is not there is no mistake.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`] when the store does not do it.
+    pub async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
+        match self.objects.delete(&key.path()).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(BlobError::Unavailable {
+                what: "delete",
+                source,
+            }),
+        }
+    }
+
     /// Whether the store answers; costs one small request.
     ///
     /// # Errors

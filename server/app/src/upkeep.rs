@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
-use tamiz_store::{Store, StoreError};
+use tamiz_store::{Store, StoreError, usage};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::flow::delete_trash::delete_trash;
 use crate::platform::Platform;
 
 /// Batches of one sweep in a row; the rest waits for the next turn, so that a large backlog of one kind
@@ -29,6 +30,10 @@ const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
 const DUE_TICKETS_EVERY: Duration = Duration::from_secs(1);
 /// A tenant at its limit of starts goes on so soon after it has room again.
 const LANES_EVERY: Duration = Duration::from_secs(1);
+
+/// What a killed process may lose of the queue's pace.
+const PACE_EVERY: Duration = Duration::from_secs(2);
+const OLD_PACE_EVERY: Duration = Duration::from_mins(1);
 
 type Failure = Box<dyn Error + Send + Sync>;
 /// Moves a bounded batch of rows and answers how many.
@@ -75,12 +80,31 @@ impl Sweep {
     }
 }
 
+/// How soon bytes that a dead process reserved are free again after they expired, and trash is deleted.
+const STORAGE_PAUSE: Duration = Duration::from_secs(30);
+/// Retention is said in days.
+const RETENTION_PAUSE: Duration = Duration::from_mins(10);
+
 /// All sweeps of a process.
 pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
     let queue = &platform.config.queue;
     let silence = queue.silence_max();
     let store = &platform.store;
+    let (trashed, blobs) = (store.clone(), platform.blobs.clone());
     vec![
+        Sweep::of(store, "reservations", STORAGE_PAUSE, |store| async move {
+            store.expire_reservations().await
+        }),
+        Sweep::of(store, "retention", RETENTION_PAUSE, |store| async move {
+            store.delete_expired_tasks().await
+        }),
+        Sweep::of(store, "usage", RETENTION_PAUSE, |store| async move {
+            usage::delete_old(&store).await
+        }),
+        Sweep::new("trash", STORAGE_PAUSE, move || {
+            let (store, blobs) = (trashed.clone(), blobs.clone());
+            async move { delete_trash(&store, &blobs).await }
+        }),
         Sweep::of(store, "leases", queue.poll, |store| async move {
             store.expire_leases().await
         }),
@@ -89,6 +113,12 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         }),
         Sweep::of(store, "lanes", LANES_EVERY, |store| async move {
             store.tick_queue().await
+        }),
+        Sweep::of(store, "pace", PACE_EVERY, |store| async move {
+            store.flush_pace().await
+        }),
+        Sweep::of(store, "old_pace", OLD_PACE_EVERY, |store| async move {
+            store.forget_pace().await
         }),
         Sweep::of(
             store,

@@ -12,11 +12,13 @@ pub use recount::{Drift, recount};
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::postgres::PgConnection;
 use tamiz_core::quota::{Counted, WINDOW_SECONDS};
 use tamiz_core::{TaskId, TenantId};
 use uuid::Uuid;
 
 use crate::connect::Store;
+use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -80,6 +82,20 @@ pub struct Used {
     pub compute_seconds: f64,
 }
 
+impl Used {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            tasks: self.tasks + other.tasks,
+            tokens: self.tokens + other.tokens,
+            storage_bytes: self.storage_bytes + other.storage_bytes,
+            compute_seconds: self.compute_seconds + other.compute_seconds,
+        }
+    }
+}
+
 /// The tenant's usage from the bucket that holds `from` to the one that holds `to`, oldest first; buckets
 /// without any are left out. The caller keeps it to [`BUCKETS_MAX`] buckets.
 ///
@@ -89,6 +105,31 @@ pub struct Used {
 /// [`StoreError`] when the database cannot be read.
 pub async fn between(
     tx: &mut TenantTx,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    bucket: Bucket,
+) -> Result<BTreeMap<DateTime<Utc>, Used>, StoreError> {
+    let tenant = tx.tenant();
+    read(tx.connection(), tenant, from, to, bucket).await
+}
+
+/// The same for any tenant, asked by the operator.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_tenant(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    bucket: Bucket,
+) -> Result<BTreeMap<DateTime<Utc>, Used>, StoreError> {
+    read(tx.connection(), tenant.uuid(), from, to, bucket).await
+}
+
+async fn read(
+    connection: &mut PgConnection,
+    tenant: Uuid,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     bucket: Bucket,
@@ -103,13 +144,13 @@ pub async fn between(
         where tenant_id = $1 and window_start >= $2 and window_start <= $3
         group by 1 order by 1 limit $5
         "#,
-        tx.tenant(),
+        tenant,
         bucket.start_of(from),
         to,
         bucket.seconds(),
         BUCKETS_MAX
     )
-    .fetch_all(tx.connection())
+    .fetch_all(connection)
     .await?;
     let used = rows.into_iter().map(|row| {
         let used = Used {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tamiz_core::Refusal;
 use tamiz_core::quota::QuotaLimit;
@@ -26,6 +27,12 @@ pub fn unreached(error: &StoreError) -> Refused {
         StoreError::Busy => Refused::from_refusal(StatusCode::SERVICE_UNAVAILABLE, too_many_at_once()),
         fault => Refused::internal(log_fault(fault)),
     }
+}
+
+/// For `Retry-After`: whole seconds from now, at least one.
+pub fn seconds_until(moment: DateTime<Utc>) -> u64 {
+    let wait = (moment - Utc::now()).num_milliseconds();
+    u64::try_from(wait).unwrap_or(0).div_ceil(1000).max(1)
 }
 
 /// A refused request.
@@ -134,12 +141,21 @@ impl Refused {
 
     /// A domain refusal with the status that fits its code.
     pub fn from_refusal(status: StatusCode, refusal: Refusal) -> Self {
-        let path = refusal.path.clone();
-        let refused = Self::new(status, refusal.code.into_owned(), refusal.message);
-        if path.is_empty() {
+        let mut refused = Self::new(status, refusal.code.into_owned(), refusal.message);
+        if let Some(limit) = refusal.limit {
+            let details = json!({
+                "name": limit.name, "value": limit.value, "used": limit.used, "roomAt": limit.room_at,
+            });
+            refused = refused.detail("limit", details);
+            if let Some(room_at) = limit.room_at {
+                let wait = HeaderValue::from(seconds_until(room_at));
+                refused.0.headers.insert(RETRY_AFTER, wait);
+            }
+        }
+        if refusal.path.is_empty() {
             refused
         } else {
-            refused.detail("path", path)
+            refused.detail("path", refusal.path)
         }
     }
 

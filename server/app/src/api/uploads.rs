@@ -2,8 +2,8 @@
 //!
 //! The body is hashed while it streams into the blob store; memory is a few megabytes however large
 //! it is. The answer comes after the row is committed: what was acknowledged survives a crash. The
-//! tenant's limit is checked against the announced length before a byte is read, and at the byte
-//! for a body that announces none.
+//! limit for one upload is checked against the announced length before a byte is read, and at the byte
+//! for a body that announces none; room in the tenant's storage is reserved alike.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,9 @@ use axum::routing::post;
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use serde::Serialize;
+use tamiz_core::quota::{QuotaLimit, ReachedLimit};
 use tamiz_core::{ProjectId, Refusal, RefusalCode, TenantId, UploadId};
+use tamiz_store::Store;
 use tamiz_store::shares::Shares;
 use tamiz_store::token::Caller;
 use tamiz_store::upload::StoredBlob;
@@ -30,8 +32,9 @@ use super::refused::{Refused, unreached};
 use super::state::ApiState;
 use crate::blob::{BlobError, BlobKind, BlobWriter};
 use crate::config::ApiSettings;
-use crate::flow::FlowError;
 use crate::flow::accept_upload::{UploadLabel, accept_upload, may_upload};
+use crate::flow::reserve_storage::UploadRoom;
+use crate::flow::{FlowError, note_refusal};
 
 /// Uploads that stream at once; each holds up to three parts of 5 MiB on their way to the store.
 const UPLOADS_AT_ONCE_MAX: usize = 12;
@@ -97,8 +100,14 @@ async fn upload(
     let (project, file_name) = parameters(query.as_deref().unwrap_or_default())?;
     let media_type = media_type(&headers)?;
     let bytes_max = upload_bytes_max(&uploads.state.settings, caller);
-    check_announced(&headers, bytes_max)?;
     let store = &uploads.state.store;
+    let announced = match announced(&headers, bytes_max) {
+        Ok(announced) => announced,
+        Err(refused) => {
+            note_too_large(store, caller, &refused).await;
+            return Err(refused);
+        }
+    };
     may_upload(store, caller, project).await.map_err(refused)?;
 
     let tenant = caller.scope.tenant_id();
@@ -113,15 +122,24 @@ async fn upload(
         .state
         .blobs
         .writer(&caller.scope, BlobKind::Upload, bytes_max);
-    let blob = receive(body.into_data_stream(), writer).await?;
+    let room = UploadRoom::reserve(store, &caller.scope, announced.unwrap_or(0)).await;
+    let mut room = noted(store, caller, room).await?;
+    let received = receive(body.into_data_stream(), writer, &mut room).await;
+    let blob = match received {
+        Ok(blob) => blob,
+        Err(Unreceived::Refused(refused)) => {
+            note_too_large(store, caller, &refused).await;
+            return Err(refused);
+        }
+        Err(Unreceived::NoRoom(error)) => return noted(store, caller, Err(error)).await,
+    };
     let label = UploadLabel {
         project,
         file_name: &file_name,
         media_type,
     };
-    let id = accept_upload(store, caller, &label, &blob)
-        .await
-        .map_err(refused)?;
+    let accepted = accept_upload(store, caller, &label, &blob, room).await;
+    let id = noted(store, caller, accepted).await?;
     metrics::counter!("tamiz_upload_bytes_total").increment(blob.size_bytes);
     let answer = Acknowledged {
         id,
@@ -131,7 +149,25 @@ async fn upload(
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-async fn receive(mut chunks: BodyDataStream, mut writer: BlobWriter) -> Result<StoredBlob, Refused> {
+/// Why the bytes did not come in.
+enum Unreceived {
+    /// They, or the client, are to blame.
+    Refused(Refused),
+    /// The tenant's storage.
+    NoRoom(FlowError),
+}
+
+impl From<Refused> for Unreceived {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+async fn receive(
+    mut chunks: BodyDataStream,
+    mut writer: BlobWriter,
+    room: &mut UploadRoom,
+) -> Result<StoredBlob, Unreceived> {
     let stalled = || {
         let message = format!("nothing came for {} s, or far too slowly", STALL_MAX.as_secs());
         Refused::new(StatusCode::REQUEST_TIMEOUT, "UPLOAD_STALLED", message)
@@ -140,14 +176,18 @@ async fn receive(mut chunks: BodyDataStream, mut writer: BlobWriter) -> Result<S
     while let Some(chunk) = timeout(STALL_MAX, chunks.next()).await.map_err(|_| stalled())? {
         let chunk =
             chunk.map_err(|_| Refused::bad_request("the body ended too early: nothing was stored"))?;
+        let total = writer.size_bytes() + chunk.len() as u64;
+        if total <= writer.bytes_max() {
+            room.cover(total).await.map_err(Unreceived::NoRoom)?;
+        }
         writer.write(chunk).await.map_err(unwritten)?;
         let elapsed = started.elapsed();
         if elapsed > SPEED_GRACE && writer.size_bytes() < elapsed.as_secs() * BYTES_PER_SECOND_MIN {
-            return Err(stalled());
+            return Err(stalled().into());
         }
     }
     if writer.size_bytes() == 0 {
-        return Err(empty());
+        return Err(empty().into());
     }
     let blob = writer.finish().await.map_err(unwritten)?;
     Ok(StoredBlob {
@@ -218,7 +258,8 @@ fn media_type(headers: &HeaderMap) -> Result<&str, Refused> {
     )
 }
 
-fn check_announced(headers: &HeaderMap, bytes_max: u64) -> Result<(), Refused> {
+/// The length that the client announces, if it does.
+fn announced(headers: &HeaderMap, bytes_max: u64) -> Result<Option<u64>, Refused> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
@@ -226,8 +267,32 @@ fn check_announced(headers: &HeaderMap, bytes_max: u64) -> Result<(), Refused> {
     match announced {
         Some(0) => Err(empty()),
         Some(length) if length > bytes_max => Err(too_large(bytes_max).detail("value", length)),
-        _ => Ok(()),
+        announced => Ok(announced),
     }
+}
+
+/// What a flow answered, with its refusal noted for the audit log and in the words of HTTP.
+async fn noted<T>(store: &Store, caller: &Caller, outcome: Result<T, FlowError>) -> Result<T, Refused> {
+    let outcome = note_refusal::noted(store, &caller.scope, Some(caller.token), outcome).await;
+    outcome.map_err(refused)
+}
+
+/// An upload that is too large for the limit of its tenant, not of the server, goes to the audit log.
+async fn note_too_large(store: &Store, caller: &Caller, refused: &Refused) {
+    let Some(value) = caller.upload_bytes_max else {
+        return;
+    };
+    if refused.code() != RefusalCode::UploadTooLarge.as_str() {
+        return;
+    }
+    let mut refusal = Refusal::new(RefusalCode::UploadTooLarge, refused.message());
+    refusal.limit = Some(Box::new(ReachedLimit {
+        name: QuotaLimit::UploadBytes.to_string(),
+        value,
+        used: 0,
+        room_at: None,
+    }));
+    note_refusal::note_refusal(store, &caller.scope, Some(caller.token), &refusal).await;
 }
 
 fn too_many(running: &str) -> Refused {
@@ -260,6 +325,14 @@ fn refused(error: FlowError) -> Refused {
             let status = match refusal.code.as_ref() {
                 code if code == RefusalCode::NotFound.as_str() => StatusCode::NOT_FOUND,
                 code if code == RefusalCode::NotAllowed.as_str() => StatusCode::FORBIDDEN,
+                _ if refusal
+                    .limit
+                    .as_ref()
+                    .is_some_and(|limit| limit.room_at.is_some()) =>
+                {
+                    StatusCode::TOO_MANY_REQUESTS
+                }
+                code if code == RefusalCode::QuotaExceeded.as_str() => StatusCode::INSUFFICIENT_STORAGE,
                 _ => StatusCode::UNPROCESSABLE_ENTITY,
             };
             Refused::from_refusal(status, refusal)
@@ -303,9 +376,9 @@ mod tests {
         let of = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static(value));
-            check_announced(&headers, 100).map_err(|refused| refused.code().to_owned())
+            announced(&headers, 100).map_err(|refused| refused.code().to_owned())
         };
-        assert_eq!(of("100"), Ok(()));
+        assert_eq!(of("100"), Ok(Some(100)));
         assert_eq!(of("101"), Err("UPLOAD_TOO_LARGE".to_owned()));
         assert_eq!(of("0"), Err("UPLOAD_EMPTY".to_owned()));
     }

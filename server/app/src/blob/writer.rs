@@ -53,6 +53,11 @@ impl BlobWriter {
         }
     }
 
+    /// How many may be written.
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
     /// How many bytes were written.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes

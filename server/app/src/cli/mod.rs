@@ -19,11 +19,13 @@ mod operator;
 pub mod plan;
 pub mod plugin;
 pub mod postgres;
+mod quotas;
 pub mod scan;
 pub mod schema;
 pub mod serve;
 pub mod tenant;
 pub mod token;
+pub mod usage;
 pub mod worker;
 
 pub use error::CliError;
@@ -32,6 +34,8 @@ pub use flags::ConfigFlags;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::LogSettings;
 use crate::telemetry;
@@ -72,9 +76,12 @@ enum Command {
     /// Write, publish and install plugins, and say what they may do
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Manage plans: what the plugins of their tenants may use up
+    /// Manage plans: what their tenants and the plugins of their tenants may use up
     #[command(subcommand)]
     Plan(plan::PlanCommand),
+    /// See what tenants have used, and count it again
+    #[command(subcommand)]
+    Usage(usage::UsageCommand),
     Scan(scan::ScanArgs),
     Import(scan::ImportArgs),
     #[command(hide = true)]
@@ -122,6 +129,7 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Token(command) => block_on(token::run(command, flags)),
         Command::Plugin(command) => plugin::run(command, &flags),
         Command::Plan(command) => block_on(plan::run(command, flags)),
+        Command::Usage(command) => block_on(usage::run(command, flags)),
         Command::Scan(args) => block_on(scan::run(args)),
         Command::Import(args) => block_on(scan::run_import(args)),
         Command::Postgres(args) => block_on(postgres::run(args, flags)),
@@ -157,6 +165,16 @@ pub(crate) async fn asked_to_end() -> Result<&'static str, CliError> {
         _ = terminate.recv() => Ok("SIGTERM"),
         _ = interrupt.recv() => Ok("SIGINT"),
     }
+}
+
+/// Cancels `hurry` when the process is asked to end once more, as long as the answer lives.
+pub(crate) fn hurry_when_asked_again(hurry: CancellationToken) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        if let Ok(signal) = asked_to_end().await {
+            tracing::warn!(signal, "asked to end once more: not waiting for what runs");
+            hurry.cancel();
+        }
+    }))
 }
 
 #[cfg(test)]

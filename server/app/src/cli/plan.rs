@@ -1,12 +1,14 @@
-//! `tamiz plan`: what the plugins of the tenants on a plan may use up.
+//! `tamiz plan`: what the tenants on a plan, and their plugins, may use up.
 
 use clap::Subcommand;
 use tamiz_core::plugin::LimitSet;
+use tamiz_core::quota::QuotaSet;
 use tamiz_store::plan::{self, Plan};
+use tamiz_store::quota::limits::{of_plan, say_for_plan};
 use tamiz_store::tenant;
 
 use super::operator::{away, in_transaction};
-use super::{CliError, ConfigFlags, answer, limits};
+use super::{CliError, ConfigFlags, answer, limits, quotas};
 use crate::config::Config;
 
 /// A plan's name, in characters; lower-case letters, digits and inner hyphens.
@@ -21,11 +23,12 @@ Examples:
   tamiz plan list")]
     List,
     /// Make a plan, or change its limits; those that are not said stay
-    #[command(after_help = format!("{}\n\n\
+    #[command(after_help = format!("{}\n\n{}\n\n\
 Examples:
+  tamiz plan set small tasks-running=2 tasks-per-day=100 stored-bytes=5GiB
   tamiz plan set small memory-bytes=128MiB deadline-seconds=1m instances-max=1
   tamiz plan set standard findings-max=100000
-  tamiz plan set small instances-max=default", limits::HELP))]
+  tamiz plan set small instances-max=default", quotas::HELP, limits::HELP))]
     Set {
         /// Its name; lower-case letters, digits and hyphens
         name: String,
@@ -45,18 +48,35 @@ pub(super) async fn run(command: PlanCommand, flags: ConfigFlags) -> Result<(), 
 
 async fn list(config: &Config) -> Result<(), CliError> {
     let (plans, tenants) = in_transaction(config, async |tx| {
-        let plans = plan::list(tx).await.map_err(away)?;
+        let mut plans = Vec::new();
+        for plan in plan::list(tx).await.map_err(away)? {
+            let quota = of_plan(tx, &plan.name).await.map_err(away)?;
+            plans.push((plan, quota));
+        }
         Ok((plans, tenant::list(tx).await.map_err(away)?))
     })
     .await?;
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["NAME", "TENANTS", "LIMITS"]);
-    for plan in plans {
+    for (plan, quota) in plans {
         let count = tenants.iter().filter(|tenant| tenant.plan == plan.name).count();
-        table.add_row([plan.name, count.to_string(), limits::show(&plan.limits)]);
+        let limits = show(&quota, &plan.limits);
+        table.add_row([plan.name, count.to_string(), limits]);
     }
     answer::print_line(&table.to_string())
+}
+
+/// Both kinds of limits as they are written.
+fn show(quota: &QuotaSet, plugins: &LimitSet) -> String {
+    let quota = quotas::show(quota);
+    if quota.is_empty() {
+        limits::show(plugins)
+    } else if plugins.said().next().is_none() {
+        quota
+    } else {
+        format!("{quota} {}", limits::show(plugins))
+    }
 }
 
 async fn set(config: &Config, name: String, pairs: &[String]) -> Result<(), CliError> {
@@ -70,21 +90,26 @@ async fn set(config: &Config, name: String, pairs: &[String]) -> Result<(), CliE
             "{name}: must be lower-case letters, digits and hyphens, at most {NAME_CHARACTERS_MAX}"
         )));
     }
-    let plan = in_transaction(config, async |tx| {
+    let (of_tenants, of_plugins): (Vec<String>, Vec<String>) =
+        pairs.iter().cloned().partition(|pair| quotas::is_quota(pair));
+    let shown = in_transaction(config, async |tx| {
         let plans = plan::list(tx).await.map_err(away)?;
         let there = plans.into_iter().find(|plan| plan.name == name);
         let so_far = there.map_or(LimitSet::NONE, |plan| plan.limits);
         let plan = Plan {
-            limits: limits::apply(so_far, pairs)?,
+            limits: limits::apply(so_far, &of_plugins)?,
             name,
         };
         plan::put(tx, &plan).await.map_err(away)?;
-        Ok(plan)
+        let mut quota = of_plan(tx, &plan.name).await.map_err(away)?;
+        quotas::apply(&mut quota, &of_tenants)?;
+        say_for_plan(tx, &plan.name, &quota).await.map_err(away)?;
+        Ok(format!(
+            "plan {} has limits: {}",
+            plan.name,
+            show(&quota, &plan.limits)
+        ))
     })
     .await?;
-    answer::print_line(&format!(
-        "plan {} has limits: {}",
-        plan.name,
-        limits::show(&plan.limits)
-    ))
+    answer::print_line(&shown)
 }

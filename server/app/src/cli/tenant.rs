@@ -4,10 +4,11 @@ use clap::Subcommand;
 
 use tamiz_core::TenantId;
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
+use tamiz_store::quota::limits;
 use tamiz_store::{ControlTx, Store, plan, tenant};
 
 use super::operator::{away, tenant_named, with_store};
-use super::{CliError, ConfigFlags, answer};
+use super::{CliError, ConfigFlags, answer, quotas};
 use crate::flow;
 
 /// What can be done with tenants.
@@ -21,10 +22,10 @@ Examples:
     Create {
         /// Its name
         name: String,
-        /// Its own limit for one upload, in bytes; the platform's, if not said
+        /// Its own limit upload-bytes; its plan's or the platform's, if not said
         #[arg(long, value_name = "BYTES")]
         upload_bytes_max: Option<u64>,
-        /// Its plan, which says what its plugins may use up
+        /// Its plan, which says what it and its plugins may use up
         #[arg(long, value_name = "NAME", default_value = plan::STANDARD)]
         plan: String,
         /// A tenant that is there already is no error
@@ -40,6 +41,19 @@ Examples:
         name: String,
         /// The plan's name; see `tamiz plan list`
         plan: String,
+    },
+    /// Show what a tenant may use and where each limit comes from, or give it limits of its own
+    #[command(after_help = format!("{}\n\n\
+Examples:
+  tamiz tenant limit acme
+  tamiz tenant limit acme tasks-running=8 tasks-running.web=2 stored-bytes=10GiB
+  tamiz tenant limit acme stored-bytes=default", quotas::HELP))]
+    Limit {
+        /// Its name
+        name: String,
+        /// LIMIT=VALUE; those that are not said stay
+        #[arg(value_name = "LIMIT=VALUE")]
+        limits: Vec<String>,
     },
     /// List all tenants
     #[command(after_help = "\
@@ -58,6 +72,7 @@ pub(super) async fn run(command: TenantCommand, flags: ConfigFlags) -> Result<()
             if_absent,
         } => create(store, name, *upload_bytes_max, plan, *if_absent).await,
         TenantCommand::Plan { name, plan } => put_on_plan(store, name, plan).await,
+        TenantCommand::Limit { name, limits } => limit(store, name, limits).await,
         TenantCommand::List => list(store).await,
     })
     .await
@@ -95,6 +110,19 @@ async fn put_on_plan(store: &Store, name: &str, plan: &str) -> Result<(), CliErr
     assign(&mut tx, id, plan).await?;
     tx.commit().await.map_err(away)?;
     answer::print_line(&format!("tenant {name} is on the plan {plan}"))
+}
+
+async fn limit(store: &Store, name: &str, pairs: &[String]) -> Result<(), CliError> {
+    let mut tx = store.begin_control().await.map_err(away)?;
+    let id = tenant_named(&mut tx, name).await?;
+    if !pairs.is_empty() {
+        let (_, mut own) = limits::of_tenant(&mut tx, id).await.map_err(away)?;
+        quotas::apply(&mut own, pairs)?;
+        limits::say_for_tenant(&mut tx, id, &own).await.map_err(away)?;
+    }
+    let (holds, _) = limits::of_tenant(&mut tx, id).await.map_err(away)?;
+    tx.commit().await.map_err(away)?;
+    answer::print_line(&quotas::table(&holds))
 }
 
 async fn assign(tx: &mut ControlTx, tenant: TenantId, plan: &str) -> Result<(), CliError> {

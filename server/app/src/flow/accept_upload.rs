@@ -10,6 +10,7 @@ use tamiz_store::token::{Caller, Role};
 use tamiz_store::upload::{self, NewUpload, StoredBlob};
 use tamiz_store::{Store, project};
 
+use super::reserve_storage::UploadRoom;
 use super::{FlowError, require};
 
 /// What a client says about its upload.
@@ -36,15 +37,16 @@ pub async fn may_upload(store: &Store, caller: &Caller, project: ProjectId) -> R
     }
 }
 
-/// Commits the upload's row; from then on it is acknowledged.
+/// Commits the upload's row and settles its reservation; from then on it is acknowledged.
 ///
 /// # Errors
-/// Refused when it has no bytes or the project went away meanwhile.
+/// Refused when it has no bytes, the project went away meanwhile, or there is no room any more.
 pub async fn accept_upload(
     store: &Store,
     caller: &Caller,
     label: &UploadLabel<'_>,
     blob: &StoredBlob,
+    room: UploadRoom,
 ) -> Result<UploadId, FlowError> {
     if blob.size_bytes == 0 {
         return Err(Refusal::new(RefusalCode::UploadEmpty, "the upload has no bytes").into());
@@ -58,12 +60,14 @@ pub async fn accept_upload(
         media_type: &printable(cut(label.media_type, 100)),
         blob,
     };
-    if !upload::create(&mut tx, &new).await? {
+    let Some(new_bytes) = upload::create(&mut tx, &new).await? else {
         return Err(Refusal::not_found("project", label.project)
             .at(&["project"])
             .into());
-    }
+    };
+    room.settle(&mut tx, new_bytes).await?;
     tx.commit().await?;
+    room.is_settled();
     Ok(id)
 }
 

@@ -10,11 +10,13 @@ use tamiz_core::{ProjectId, TaskId, TaskStatus};
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::attempt::{self, Ending, Fence};
 use tamiz_store::pcap_session::{self, NewPcapSession};
+use tamiz_store::quota::storage;
 use tamiz_store::tool_execution::ToolExecution;
-use tamiz_store::{Store, TenantScope, artifact, finding, scan_result, tool_execution};
+use tamiz_store::{Store, TenantScope, TenantTx, artifact, finding, scan_result, tool_execution, usage};
 use tokio::sync::mpsc;
 
 use super::FlowError;
+use super::note_refusal::noted;
 use crate::spool::{self, Batch};
 
 /// Batches read ahead of the database: enough to keep it busy, little enough to stay small.
@@ -60,9 +62,39 @@ pub struct AttemptOf {
 /// Writes it all or nothing; answers how the attempt ended, `None` when it no longer may write. After
 /// a commit whose answer was lost, the same call answers what that commit wrote.
 ///
+/// Where there is no room for the artifacts any more, because their reservation expired, the task fails with
+/// that refusal and nothing else.
+///
 /// # Errors
 /// A fault of the database or of the spool; nothing was written then.
 pub async fn finish_attempt(
+    store: &Store,
+    of: &AttemptOf,
+    yielded: &AttemptYield,
+    ending: &Ending,
+) -> Result<Option<TaskStatus>, FlowError> {
+    match noted(store, &of.scope, None, write(store, of, yielded, ending).await).await {
+        Err(FlowError::Refused(refusal)) => {
+            let nothing = AttemptYield {
+                executions: Vec::new(),
+                artifacts: Vec::new(),
+                results: None,
+            };
+            let failed = Ending {
+                status: TaskStatus::Failed,
+                message: refusal.message.clone(),
+                refusal: Some(refusal),
+                done: None,
+                pause: None,
+                ..ending.clone()
+            };
+            write(store, of, &nothing, &failed).await
+        }
+        done => done,
+    }
+}
+
+async fn write(
     store: &Store,
     of: &AttemptOf,
     yielded: &AttemptYield,
@@ -73,12 +105,6 @@ pub async fn finish_attempt(
         Fence::Open => {}
         Fence::Ended(status) => return Ok(Some(status)),
         Fence::Closed => return Ok(None),
-    }
-    for new in &yielded.artifacts {
-        artifact::create(&mut tx, of.task, new).await?;
-    }
-    for run in &yielded.executions {
-        tool_execution::create(&mut tx, run).await?;
     }
     if let Some(results) = &yielded.results {
         let mut batches = read_ahead(results.spool.clone());
@@ -96,16 +122,37 @@ pub async fn finish_attempt(
             }
         }
         check_stored(stored, &results.summary)?;
+    }
+    // after the findings, because it locks the tenant's storage
+    keep(&mut tx, of, yielded).await?;
+    if let Some(results) = &yielded.results {
         scan_result::create(&mut tx, of.task, &results.summary, results.report_path.as_deref()).await?;
         if let Some(session) = &results.session {
             pcap_session::create(&mut tx, of.task, session).await?;
         }
     }
+    // before the ticket, which is locked last
+    usage::add_compute(&mut tx, of.task, of.attempt).await?;
     let Some(ended) = attempt::end(&mut tx, of.task, of.attempt, ending).await? else {
         return Ok(None);
     };
     tx.commit().await?;
     Ok(Some(ended))
+}
+
+/// Artifacts, runs, and the end of what was reserved for them.
+async fn keep(tx: &mut TenantTx, of: &AttemptOf, yielded: &AttemptYield) -> Result<(), FlowError> {
+    // in the order of their keys: of two attempts with the same bytes none waits for the other and back
+    let mut artifacts: Vec<&NewArtifact> = yielded.artifacts.iter().collect();
+    artifacts.sort_by(|one, other| one.blob.storage_path.cmp(&other.blob.storage_path));
+    let mut new_bytes = 0;
+    for new in artifacts {
+        new_bytes += artifact::create(tx, of.task, new).await?;
+    }
+    for run in &yielded.executions {
+        tool_execution::create(tx, run).await?;
+    }
+    Ok(storage::settle_attempt(tx, of.task, of.attempt, new_bytes).await?)
 }
 
 /// All that the totals speak of must be there.

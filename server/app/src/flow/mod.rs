@@ -11,16 +11,22 @@ pub mod bundle_plugins;
 pub mod cancel_task;
 pub mod choose_plugin;
 pub mod create_project;
+pub mod delete_trash;
 pub mod finish_attempt;
 pub mod install_plugin;
+pub mod note_refusal;
 mod place_orders;
 mod plan_turn;
+pub mod reserve_storage;
 pub mod retry_task;
 pub mod serve_attempt;
+pub mod serve_worker;
 pub mod start_scan;
+pub(crate) mod take_in;
 
 use tamiz_core::{Refusal, RefusalCode};
 use tamiz_store::StoreError;
+use tamiz_store::quota::QuotaError;
 use tamiz_store::token::{Caller, Role};
 
 /// Why a flow did not do it.
@@ -46,6 +52,15 @@ pub enum FlowError {
 impl From<Refusal> for FlowError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<QuotaError> for FlowError {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Refused(refused) => Self::Refused(refused.into()),
+            QuotaError::Store(error) => Self::Store(error),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tamiz_core::{
     GroupId, PinnedTarget, Profile, ProjectId, Refusal, RefusalCode, ScanType, ScheduleId, TaskId, UploadId,
 };
 use tamiz_store::group::{self, Entry};
+use tamiz_store::quota::{Meter, ask_tasks};
 use tamiz_store::task::{self, Made, NewTask, Payload, Source, Task, Terms};
 use tamiz_store::upload::{self, Upload};
 use tamiz_store::{TenantTx, target};
@@ -58,6 +59,8 @@ pub struct Started {
 /// # Errors
 /// Refused when a named thing is not there, does not take it, or a limit is reached; give the transaction up.
 pub(super) async fn place_order(tx: &mut TenantTx, order: &CheckedOrder) -> Result<Started, FlowError> {
+    // first of all locks; it also keeps another order of the same id or key waiting
+    let meter = Meter::lock(tx).await?;
     let key = uploads_checked(tx, order).await?;
     if let Some(task) = task::get(tx, order.id).await? {
         return known(order, task);
@@ -67,6 +70,7 @@ pub(super) async fn place_order(tx: &mut TenantTx, order: &CheckedOrder) -> Resu
     {
         return Ok(Started { task, existing: true });
     }
+    meter.ask(tx, 1, order.priority).await?;
     let made = task::create(tx, &new_task(order, key)).await?;
     match made {
         Made::New(task) => {
@@ -93,6 +97,9 @@ pub(super) async fn place_orders(
     tx: &mut TenantTx,
     orders: &[CheckedOrder],
 ) -> Result<Vec<Task>, (usize, FlowError)> {
+    let highest = orders.iter().map(|order| order.priority).max().unwrap_or(0);
+    let asked = ask_tasks(tx, u32::try_from(orders.len()).unwrap_or(u32::MAX), highest).await;
+    asked.map_err(|error| (0, error.into()))?;
     for (number, order) in orders.iter().enumerate() {
         let checked = uploads_checked(tx, order).await;
         checked.map_err(|error| (number, error))?;

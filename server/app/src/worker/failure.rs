@@ -9,6 +9,7 @@ use tamiz_store::attempt::Ending;
 
 use super::desk::DeskError;
 use super::stop::StopReason;
+use crate::flow::FlowError;
 use crate::plugins::fault::fault;
 
 /// Why an attempt has no full result.
@@ -108,6 +109,9 @@ impl Failure {
 
 impl From<DeskError> for Failure {
     fn from(error: DeskError) -> Self {
+        if let DeskError::Flow(FlowError::Refused(refusal)) = error {
+            return Self::Refused(refusal);
+        }
         let doing = match &error {
             DeskError::Blob(_) => "reading or keeping bytes",
             DeskError::Store(_) | DeskError::Flow(_) => "asking the database",

@@ -22,6 +22,7 @@ mod task;
 mod task_error;
 mod task_event;
 mod tool_execution;
+mod usage;
 mod viewer;
 
 mod mutation;
@@ -32,6 +33,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_graphql::{Request, Response, Schema};
+use axum::http::HeaderValue;
+use axum::http::header::RETRY_AFTER;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tamiz_core::TenantId;
@@ -42,6 +45,7 @@ use uuid::Uuid;
 
 use super::cost::{Limits, Prices};
 use super::errors::log_fault;
+use super::refused::seconds_until;
 use super::guard::{AuthError, Authenticate, Credential};
 use super::refused::Refused;
 use super::state::ApiState;
@@ -136,7 +140,11 @@ impl Engine for Graph {
         let session = self.session(caller);
         let response = self.schema.execute(request.data(Arc::clone(&session))).await;
         session.rest().await;
-        let response = answer_bytes::only_refusal(response);
+        let mut response = answer_bytes::only_refusal(response);
+        if let Some(room_at) = session.room_at() {
+            let wait = HeaderValue::from(seconds_until(room_at));
+            response.http_headers.insert(RETRY_AFTER, wait);
+        }
         metrics::counter!("tamiz_graphql_statements_total").increment(session.reads());
         response
     }

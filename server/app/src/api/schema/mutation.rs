@@ -15,6 +15,7 @@ use super::project::Project;
 use super::session::Session;
 use super::target::TargetInput;
 use super::task::Task;
+use super::usage::QuotaRefusal;
 use super::words::ScanProfile;
 use crate::api::errors::ApiError;
 use crate::flow::start_scan::{OrderTerms, Rules, ScanOrder, Started, Subject, start_scan};
@@ -29,6 +30,8 @@ pub(crate) struct UserError {
     message: String,
     /// The input concerned.
     path: Vec<String>,
+    /// The limit of your tenant that is reached, with the code `QUOTA_EXCEEDED`.
+    limit: Option<QuotaRefusal>,
 }
 
 impl From<Refusal> for UserError {
@@ -37,6 +40,7 @@ impl From<Refusal> for UserError {
             code: refusal.code.into_owned(),
             message: refusal.message,
             path: refusal.path,
+            limit: refusal.limit.map(|limit| (*limit).into()),
         }
     }
 }
@@ -260,7 +264,7 @@ impl Mutation {
             },
             subject,
         );
-        StartScanPayload::of(queued(session, order).await)
+        StartScanPayload::of(session.noted(queued(session, order).await).await)
     }
 
     /// Queues the conversion of an uploaded report.
@@ -284,7 +288,7 @@ impl Mutation {
             },
             subject,
         );
-        ImportReportPayload::of(queued(session, order).await)
+        ImportReportPayload::of(session.noted(queued(session, order).await).await)
     }
 
     /// Stops a task: at once when it waits, soon when it runs.
@@ -306,7 +310,7 @@ impl Mutation {
     ) -> Result<RetryTaskPayload, ApiError> {
         let session = rested(context).await?;
         let done = retry_task::retry_task(session.store(), &session.caller, input.task_id.into()).await;
-        RetryTaskPayload::of(done.map(shared))
+        RetryTaskPayload::of(session.noted(done).await.map(shared))
     }
 
     /// Lets a plugin serve a scan type of your tenant from now on; tasks that wait keep theirs.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Interface, Object};
+use chrono::{DateTime, Utc};
 use tamiz_store::node::{self, Kind};
 use tamiz_store::{finding, tool_execution};
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use super::project::{Project, ProjectConnection, ProjectFilter};
 use super::session::Session;
 use super::task::{Task, TaskConnection, TaskFilter};
 use super::tool_execution::ToolExecution;
+use super::usage::{Usage, UsageBucket};
 use super::viewer::Viewer;
 use crate::api::errors::ApiError;
 
@@ -140,6 +142,18 @@ impl Query {
     ) -> Result<PluginConnection, ApiError> {
         let session = Session::of(context)?;
         PluginConnection::page(session, scan_type.as_deref(), first, after.as_deref()).await
+    }
+
+    /// What your tenant has used from the window that holds `from` to the one that holds `to`; at most 1,000
+    /// windows.
+    async fn usage(
+        &self,
+        context: &Context<'_>,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        bucket: UsageBucket,
+    ) -> Result<Usage, ApiError> {
+        Usage::between(Session::of(context)?, from, to, bucket.into()).await
     }
 
     /// One artifact.

@@ -5,10 +5,11 @@
 //! a subscription.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use async_graphql::Context;
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tamiz_core::budget::ByteBudget;
 use tamiz_core::plugin::LimitSet;
@@ -35,6 +36,7 @@ use super::task::{TaskPage, TaskPageKey, TasksCountKey, by};
 use super::task_event::{EventsKey, TaskEvent};
 use crate::api::errors::ApiError;
 use crate::api::state::ApiState;
+use crate::flow::{FlowError, note_refusal};
 
 /// One request's share of the server.
 pub(super) struct Session {
@@ -44,6 +46,8 @@ pub(super) struct Session {
     /// What the rows and the answer may hold together.
     pub(super) budget: Arc<ByteBudget>,
     reads: AtomicU64,
+    /// When there is room again under the limits that refused something.
+    room_at: std::sync::Mutex<Option<DateTime<Utc>>>,
     projects: Batch<ProjectId, Arc<Project>>,
     tasks: Batch<TaskId, Arc<Task>>,
     artifacts: Batch<ArtifactId, Arc<Artifact>>,
@@ -74,6 +78,7 @@ impl Session {
             transaction: Mutex::new(None),
             budget: Arc::new(ByteBudget::new(ANSWER_BYTES_MAX)),
             reads: AtomicU64::new(0),
+            room_at: std::sync::Mutex::default(),
             projects: Batch::default(),
             tasks: Batch::default(),
             artifacts: Batch::default(),
@@ -138,6 +143,24 @@ impl Session {
     /// that loads, whatever the number of rows.
     pub(super) fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
+    }
+
+    /// What a flow answered; a refusal by a limit goes to the audit log and into the answer's `Retry-After`.
+    pub(super) async fn noted<T>(&self, outcome: Result<T, FlowError>) -> Result<T, FlowError> {
+        let (scope, token) = (&self.caller.scope, Some(self.caller.token));
+        let outcome = note_refusal::noted(self.store(), scope, token, outcome).await;
+        if let Err(FlowError::Refused(refusal)) = &outcome
+            && let Some(limit) = &refusal.limit
+        {
+            let mut room_at = self.room_at.lock().unwrap_or_else(PoisonError::into_inner);
+            *room_at = (*room_at).max(limit.room_at);
+        }
+        outcome
+    }
+
+    /// When there is room again for all that was refused, where that is known.
+    pub(super) fn room_at(&self) -> Option<DateTime<Utc>> {
+        *self.room_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the transaction and forgets what was read.

@@ -102,7 +102,9 @@ async fn run<E: Engine>(
                 MediaType::GraphqlResponse if is_request_error(&response) => StatusCode::BAD_REQUEST,
                 _ => StatusCode::OK,
             };
-            write(status, media_type, to_json(&response))
+            let mut answer = write(status, media_type, to_json(&response));
+            answer.headers_mut().extend(response.http_headers);
+            answer
         }
         Err(_) => Refused::new(
             StatusCode::GATEWAY_TIMEOUT,
