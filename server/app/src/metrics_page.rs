@@ -4,12 +4,14 @@
 //! at every heartbeat of every worker would cost more than the work. A worker's page has its own
 //! numbers only, so that sums over all pages count no ticket twice.
 
+mod queue_text;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
-use tamiz_store::{Store, StoreError};
+use tamiz_store::{Store, StoreError, queue_view};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -30,6 +32,7 @@ pub struct MetricsPage {
 struct Fleet {
     store: Store,
     silence: Duration,
+    tenants_named_max: usize,
     seen: Mutex<Seen>,
 }
 
@@ -38,6 +41,8 @@ struct Seen {
     asked_at: Option<Instant>,
     /// Labels that were shown once: they fall to 0 and do not vanish.
     labels: BTreeSet<(String, &'static str)>,
+    /// The queue's lines.
+    queue: String,
 }
 
 impl MetricsPage {
@@ -49,11 +54,18 @@ impl MetricsPage {
         }
     }
 
-    /// Of a server: the queue too, and the workers that were not silent for longer than `silence`.
-    pub fn with_fleet(recorder: PrometheusHandle, store: Store, silence: Duration) -> Self {
+    /// Of a server: the queue too, with the names of `tenants_named_max` tenants at most, and the workers that
+    /// were not silent for longer than `silence`.
+    pub fn with_fleet(
+        recorder: PrometheusHandle,
+        store: Store,
+        silence: Duration,
+        tenants_named_max: usize,
+    ) -> Self {
         let fleet = Fleet {
             store,
             silence,
+            tenants_named_max,
             seen: Mutex::default(),
         };
         Self {
@@ -64,19 +76,20 @@ impl MetricsPage {
 
     /// As Prometheus reads it.
     pub async fn render(&self) -> String {
-        if let Some(fleet) = &self.fleet {
-            fleet.look().await;
-        }
-        self.recorder.render()
+        let Some(fleet) = &self.fleet else {
+            return self.recorder.render();
+        };
+        let queue = fleet.look().await;
+        self.recorder.render() + &queue
     }
 }
 
 impl Fleet {
-    /// What cannot be learned stays as it was, and the next look asks again.
-    async fn look(&self) {
+    /// The queue's lines. What cannot be learned stays as it was, and the next look asks again.
+    async fn look(&self) -> String {
         let mut seen = self.seen.lock().await;
         if seen.asked_at.is_some_and(|asked_at| asked_at.elapsed() < FRESH) {
-            return;
+            return seen.queue.clone();
         }
         match timeout(PATIENCE, self.ask(&mut seen)).await {
             Ok(Ok(())) => seen.asked_at = Some(Instant::now()),
@@ -86,16 +99,16 @@ impl Fleet {
             ),
             Err(_) => tracing::warn!("the queue's numbers did not come in time"),
         }
+        seen.queue.clone()
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "gauges are floats; fewer than 2^52 of anything"
-    )]
     async fn ask(&self, seen: &mut Seen) -> Result<(), StoreError> {
-        let (waiting, leased) = self.store.queue_depth().await?;
-        metrics::gauge!("tamiz_queue_tickets", "state" => "waiting").set(waiting as f64);
-        metrics::gauge!("tamiz_queue_tickets", "state" => "leased").set(leased as f64);
+        let mut tx = self.store.begin_control().await?;
+        let totals = queue_view::totals(&mut tx).await?;
+        let named = self.tenants_named_max;
+        let tenants = queue_view::busiest(&mut tx, named as i64).await?;
+        drop(tx);
+        seen.queue = queue_text::lines(&totals, &tenants, named > 0);
         let live = self.store.live_workers(self.silence).await?;
         let counts = by_work(live.iter().map(|worker| &worker.capabilities));
         seen.labels.extend(counts.keys().cloned());

@@ -35,6 +35,9 @@ const LANES_EVERY: Duration = Duration::from_secs(1);
 const PACE_EVERY: Duration = Duration::from_secs(2);
 const OLD_PACE_EVERY: Duration = Duration::from_mins(1);
 
+/// Sweeps rest at least so long, however often the queue is polled.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
 type Failure = Box<dyn Error + Send + Sync>;
 /// Moves a bounded batch of rows and answers how many.
 type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<u64, Failure>> + Send + Sync>;
@@ -142,7 +145,7 @@ pub async fn run(sweeps: Vec<Sweep>, shutdown: CancellationToken) {
 async fn repeat(sweep: &Sweep) {
     let name = sweep.name;
     loop {
-        sleep(jittered(sweep.every)).await;
+        sleep(jittered(sweep.every.max(PAUSE_MIN))).await;
         match once(sweep).await {
             Ok(0) => {}
             Ok(moved) => {
@@ -195,7 +198,7 @@ mod tests {
             }
             async move { Ok::<_, std::io::Error>(u64::from(before.is_ok())) }
         });
-        let failing = Sweep::new("failing", Duration::from_millis(1), || async {
+        let failing = Sweep::new("failing", Duration::ZERO, || async {
             Err(std::io::Error::other("no"))
         });
         timeout(Duration::from_secs(30), run(vec![failing, counting], shutdown))

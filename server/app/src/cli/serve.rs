@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::database::Database;
 use super::flags::flag;
 use super::worker::Equipment;
-use super::{CliError, ConfigFlags, asked_to_end, open, start_logs};
+use super::{CliError, ConfigFlags, asked_to_end, hurry_when_asked_again, open, start_logs};
 use crate::api::listen::{self, Limits};
+use crate::api::workers::RemoteWorkers;
 use crate::api::{self, ApiState};
 use crate::config::{Config, Flag};
 use crate::flow::bundle_plugins::bundle_plugins;
@@ -105,9 +106,14 @@ async fn serve(
         plugins: platform.plugins.clone(),
         plugin_limits: limits::of_platform(&config.plugin),
         targets: config.target.clone(),
+        remote_workers: RemoteWorkers {
+            queue: config.queue.clone(),
+            scratch_dir: config.scratch_dir.clone(),
+        },
         settings: config.api.clone(),
         metrics: metrics.map(|recorder| {
-            MetricsPage::with_fleet(recorder, platform.store.clone(), config.queue.silence_max())
+            let silence = config.queue.silence_max();
+            MetricsPage::with_fleet(recorder, platform.store.clone(), silence, config.metrics_tenants_max)
         }),
     };
     let api = api::build(state, drained);
@@ -120,6 +126,7 @@ async fn serve(
         tokio::spawn(async move { listen::serve(listener, api.router, &proxies, limits, stopped).await });
     // it goes on while the server drains
     let finished = CancellationToken::new();
+    let hurry = CancellationToken::new();
     let counting = tokio::spawn(
         limiter
             .usage()
@@ -127,7 +134,7 @@ async fn serve(
             .run(platform.store.clone(), finished.clone()),
     );
     let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), finished.clone()));
-    let mut working = tokio::spawn(work(platform.clone(), equipment, shutdown.clone()));
+    let mut working = tokio::spawn(work(platform.clone(), equipment, shutdown.clone(), hurry.clone()));
     tracing::info!(%address, "serving");
     eprintln!("tamiz serves on http://{address}/ (GraphiQL); stop it with Ctrl-C");
     let ended = tokio::select! {
@@ -138,6 +145,7 @@ async fn serve(
     // the other end of the channel is the router, which lives on; either way the streams end
     let _ = draining.send(true);
     shutdown.cancel();
+    let _impatient = hurry_when_asked_again(hurry);
     if !working.is_finished()
         && let Err(error) = failed(&mut working).await
     {
@@ -175,13 +183,14 @@ async fn work(
     platform: Platform,
     equipment: Option<Equipment>,
     shutdown: CancellationToken,
+    hurry: CancellationToken,
 ) -> Result<(), CliError> {
     let Some(equipment) = equipment else {
         shutdown.cancelled().await;
         return Ok(());
     };
     let worker = equipment.register(platform).await?;
-    worker.run(shutdown).await;
+    worker.run(shutdown, hurry).await;
     Ok(())
 }
 

@@ -125,6 +125,7 @@ pub(super) const KEYS: &[Key] = &[
     plain("graphql_complexity_max", "20000"),
     plain("graphql_page_max", "100"),
     // Telemetry.
+    plain("metrics_tenants_max", "0"),
     plain("log_format", "text"),
     plain("log_filter", "info"),
 ];

@@ -75,6 +75,8 @@ impl Reader<'_> {
         let plugin = self.plugin();
         let archive = self.archive();
         let api = self.api(archive);
+        // Each has some dozen lines on the page.
+        let metrics_tenants_max = self.count("metrics_tenants_max", 0..=1_000);
         let log = self.log();
         Some(Config {
             listen: listen?,
@@ -92,6 +94,7 @@ impl Reader<'_> {
             plugin: plugin?,
             archive: archive?,
             api: api?,
+            metrics_tenants_max: usize::try_from(metrics_tenants_max?).ok()?,
             log: log?,
         })
     }

@@ -45,6 +45,8 @@ pub struct Config {
     pub archive: ArchiveSettings,
     /// the API's limits
     pub api: ApiSettings,
+    /// tenants that `/metrics` of a server names; the page needs no token, so none by default
+    pub metrics_tenants_max: usize,
     /// what is logged and how
     pub log: LogSettings,
 }
