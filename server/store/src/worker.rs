@@ -1,22 +1,33 @@
-//! The register of workers: who lives, what they can do.
+//! The register of workers: who lives, what they can do, what they did, why they cannot work.
+//!
+//! A row is one start of a worker, by an id that is fresh with every start. Its name outlives it: a new start
+//! goes on with the counts of the one before it and counts as one restart more. All times are by the
+//! database's clock, so a worker whose clock is wrong is neither dead nor immortal.
+//!
+//! Counts are of attempts whose end was written, which the fence lets happen once. A worker tells them as
+//! totals with its heartbeat: one that is killed loses what it ended since the last one.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tamiz_core::WorkerId;
+use tamiz_core::{WorkerId, text};
 
 use crate::connect::Store;
 use crate::error::StoreError;
 
-/// Live workers that are read at once: more than one database can serve.
+/// Workers that are read at once: more than one database can serve.
 pub const WORKERS_SHOWN_MAX: i64 = 1_000;
+/// Characters of a reason that are kept, as the table's check says.
+const ERROR_BYTES_MAX: usize = 1_000;
 
 /// A worker that wants to be known.
 #[derive(Debug, Clone)]
 pub struct NewWorker<'a> {
     /// Its id, fresh with every start.
     pub id: WorkerId,
+    /// The same at every start.
+    pub name: &'a str,
     /// The machine's name.
     pub host: &'a str,
     /// The process there.
@@ -25,105 +36,235 @@ pub struct NewWorker<'a> {
     pub version: &'a str,
     /// How many tasks at once.
     pub slots: u32,
-    /// Scan types, tools and their versions.
-    pub capabilities: &'a Value,
 }
 
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerState {
+    /// Loads plugins and tries tools.
+    Initializing,
     /// Waits for tickets.
     Idle,
     /// Works.
     Busy,
     /// Finishes what it has and takes nothing new.
     Draining,
+    /// Lives and cannot work.
+    Error,
     /// Gone.
     Offline,
 }
 
 impl WorkerState {
-    const fn as_str(self) -> &'static str {
+    /// All of them, in the order of a life.
+    pub const ALL: [Self; 6] = [
+        Self::Initializing,
+        Self::Idle,
+        Self::Busy,
+        Self::Draining,
+        Self::Error,
+        Self::Offline,
+    ];
+
+    /// As it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Initializing => "initializing",
             Self::Idle => "idle",
             Self::Busy => "busy",
             Self::Draining => "draining",
+            Self::Error => "error",
             Self::Offline => "offline",
         }
     }
+
+    /// The state of that name.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// A sign of life.
+#[derive(Debug, Clone)]
+pub struct Heartbeat<'a> {
+    /// What it does.
+    pub state: WorkerState,
+    /// Tasks that it has room for.
+    pub free_slots: u32,
+    /// Attempts of this start that ended well.
+    pub done: u64,
+    /// Attempts of this start that ended badly; what was cancelled or only put back is neither.
+    pub failed: u64,
+    /// Why it cannot work, or could not lately.
+    pub error: Option<&'a str>,
 }
 
 /// A registered worker.
 #[derive(Debug, Clone)]
 pub struct WorkerRow {
-    /// Its id.
+    /// Of this start.
     pub id: WorkerId,
+    /// The same at every start.
+    pub name: String,
     /// Where it runs.
     pub host: String,
+    /// The process there.
+    pub process_id: i32,
+    /// Of Tamiz.
+    pub version: String,
     /// What it last said it does.
-    pub state: String,
-    /// What it can do.
+    pub state: WorkerState,
+    /// How many tasks at once.
+    pub slots: i32,
+    /// And how many more it has room for.
+    pub free_slots: i32,
+    /// Attempts that ended well, by all starts of the name.
+    pub tasks_done: i64,
+    /// And badly.
+    pub tasks_failed: i64,
+    /// Starts of the name before this one.
+    pub restarts: i32,
+    /// Why it could not work, now or the last time.
+    pub last_error: Option<String>,
+    /// When it last could not.
+    pub last_error_at: Option<DateTime<Utc>>,
+    /// Scan types, tools and their versions, worlds.
     pub capabilities: Value,
-    /// When it last said so.
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it was last heard of.
     pub heartbeat_at: DateTime<Utc>,
 }
 
 impl Store {
-    /// Enters a worker into the register.
+    /// Enters a start of a worker into the register, as [`WorkerState::Initializing`]; answers how often the
+    /// name was started before. Entering the same start again changes nothing: an answer may have been lost.
+    ///
+    /// Served by `worker_name_idx`.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not take it.
-    pub async fn register_worker(&self, new: &NewWorker<'_>) -> Result<(), StoreError> {
+    pub async fn register_worker(&self, new: &NewWorker<'_>) -> Result<u32, StoreError> {
+        // starts of one name that were long gone say nothing that the newest does not
         sqlx::query!(
+            "delete from control.worker
+             where name = $1 and state = 'offline' and heartbeat_at < now() - interval '1 hour'
+               and id <> (select id from control.worker where name = $1 order by started_at desc, id desc limit 1)",
+            new.name
+        )
+        .execute(&self.dispatch)
+        .await?;
+        let restarts = sqlx::query_scalar!(
             r#"
-            insert into control.worker (id, host, process_id, version, slots, capabilities, state)
-            values ($1, $2, $3, $4, $5, $6, 'idle')
+            with before as (
+                select tasks_done, tasks_failed, restarts + 1 as restarts from control.worker
+                where name = $2 and id <> $1 order by started_at desc, id desc limit 1),
+            entered as (
+                insert into control.worker (id, name, host, process_id, version, slots, capabilities, state,
+                    tasks_done, tasks_failed, done_before, failed_before, restarts)
+                select $1, $2, $3, $4, $5, $6, '{}', 'initializing',
+                    coalesce(b.tasks_done, 0), coalesce(b.tasks_failed, 0), coalesce(b.tasks_done, 0),
+                    coalesce(b.tasks_failed, 0), coalesce(b.restarts, 0)
+                from (select 1) one left join before b on true
+                on conflict (id) do nothing returning restarts)
+            select coalesce((select restarts from entered),
+                            (select restarts from control.worker where id = $1), 0) as "restarts!"
             "#,
             new.id.uuid(),
+            new.name,
             new.host,
             new.process_id.cast_signed(),
             new.version,
-            new.slots.cast_signed(),
-            new.capabilities
+            new.slots.cast_signed()
         )
-        .execute(&self.dispatch)
+        .fetch_one(&self.dispatch)
         .await?;
-        Ok(())
+        Ok(restarts.cast_unsigned())
     }
 
-    /// A sign of life.
+    /// The worker knows what it can do and waits for work from now on. `false` when the register does not
+    /// have it.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not take it.
-    pub async fn worker_heartbeat(&self, id: WorkerId, state: WorkerState) -> Result<(), StoreError> {
-        sqlx::query!(
-            "update control.worker set heartbeat_at = now(), state = $2 where id = $1",
+    pub async fn worker_ready(&self, id: WorkerId, capabilities: &Value) -> Result<bool, StoreError> {
+        let known = sqlx::query!(
+            "update control.worker
+             set heartbeat_at = now(), state = 'idle', free_slots = slots, capabilities = $2 where id = $1",
             id.uuid(),
-            state.as_str()
+            capabilities
         )
         .execute(&self.dispatch)
         .await?;
-        Ok(())
+        Ok(known.rows_affected() == 1)
     }
 
-    /// Marks workers that were silent for `silence` as gone and forgets those gone for a week.
+    /// A sign of life. `false` when the register does not have the worker (any more).
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not take it.
+    pub async fn worker_heartbeat(&self, id: WorkerId, beat: &Heartbeat<'_>) -> Result<bool, StoreError> {
+        let known = sqlx::query!(
+            r#"
+            update control.worker set heartbeat_at = now(), state = $2, free_slots = least($3, slots),
+                   tasks_done = greatest(tasks_done, done_before + $4),
+                   tasks_failed = greatest(tasks_failed, failed_before + $5),
+                   last_error = coalesce($6, last_error),
+                   last_error_at = case when $6::text is null then last_error_at else now() end
+            where id = $1
+            "#,
+            id.uuid(),
+            beat.state.as_str(),
+            i32::try_from(beat.free_slots).unwrap_or(i32::MAX),
+            i64::try_from(beat.done).unwrap_or(i64::MAX),
+            i64::try_from(beat.failed).unwrap_or(i64::MAX),
+            beat.error.map(|error| text::cut(error, ERROR_BYTES_MAX))
+        )
+        .execute(&self.dispatch)
+        .await?;
+        Ok(known.rows_affected() == 1)
+    }
+
+    /// Marks workers that were silent for `silence` as gone, gives back what they held at once instead of
+    /// when its lease runs out, and forgets those gone for a week. Answers how many are gone newly.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not take it.
     pub async fn bury_silent_workers(&self, silence: Duration) -> Result<u64, StoreError> {
-        let gone = sqlx::query!(
-            "update control.worker set state = 'offline'
-             where state <> 'offline' and heartbeat_at < now() - make_interval(secs => $1)",
+        // Leases that stood when the worker fell silent run out now; whatever it still writes is fenced. The
+        // row lock of the worker is not held while tickets are waited for: both are one statement, and it
+        // skips tickets that somebody is changing, whose lease runs out by itself.
+        let gone = sqlx::query_scalar!(
+            r#"
+            with gone as (
+                update control.worker set state = 'offline', free_slots = 0,
+                       last_error = 'nothing was heard of it for ' || round($1::float8)::text || ' seconds',
+                       last_error_at = now()
+                where id in (select id from control.worker
+                             where state <> 'offline' and heartbeat_at < now() - make_interval(secs => $1)
+                             for update skip locked)
+                returning id),
+            held as (
+                select t.tenant_id, t.task_id from control.ticket t
+                where t.state = 1 and t.worker_id in (select id from gone) for update skip locked),
+            cut as (
+                update control.ticket t set lease_until = clock_timestamp() from held
+                where t.tenant_id = held.tenant_id and t.task_id = held.task_id)
+            select count(*) as "gone!" from gone
+            "#,
             silence.as_secs_f64()
         )
-        .execute(&self.dispatch)
+        .fetch_one(&self.dispatch)
         .await?;
+        if gone > 0 {
+            self.expire_leases().await?;
+        }
         sqlx::query!(
             "delete from control.worker where state = 'offline' and heartbeat_at < now() - interval '7 days'"
         )
         .execute(&self.dispatch)
         .await?;
-        Ok(gone.rows_affected())
+        Ok(gone.cast_unsigned())
     }
 
     /// Workers that take tickets and were not silent for longer than `silence`, oldest first, at most
@@ -132,24 +273,63 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database cannot be read.
     pub async fn live_workers(&self, silence: Duration) -> Result<Vec<WorkerRow>, StoreError> {
+        let rows = self.workers().await?;
+        let silence = chrono::TimeDelta::from_std(silence).unwrap_or(chrono::TimeDelta::MAX);
+        let now = sqlx::query_scalar!(r#"select now() as "now!""#)
+            .fetch_one(&self.dispatch)
+            .await?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| matches!(row.state, WorkerState::Idle | WorkerState::Busy))
+            .filter(|row| now - row.heartbeat_at < silence)
+            .collect())
+    }
+
+    /// The register, by name: all that are not gone, and of the names that nobody bears now the last start.
+    /// At most [`WORKERS_SHOWN_MAX`].
+    ///
+    /// Served by `worker_name_idx`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    pub async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
         let rows = sqlx::query!(
-            "select id, host, state, capabilities, heartbeat_at from control.worker
-             where state in ('idle', 'busy') and heartbeat_at > now() - make_interval(secs => $1)
-             order by id limit $2",
-            silence.as_secs_f64(),
+            r#"
+            select w.id, w.name, w.host, w.process_id, w.version, w.state, w.slots, w.free_slots, w.tasks_done,
+                   w.tasks_failed, w.restarts, w.last_error, w.last_error_at, w.capabilities, w.started_at,
+                   w.heartbeat_at
+            from control.worker w
+            where w.state <> 'offline'
+               or not exists (select from control.worker o where o.name = w.name and o.id <> w.id
+                              and (o.state <> 'offline' or (o.started_at, o.id) > (w.started_at, w.id)))
+            order by w.name, w.started_at, w.id limit $1
+            "#,
             WORKERS_SHOWN_MAX
         )
         .fetch_all(&self.dispatch)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| WorkerRow {
-                id: row.id.into(),
-                host: row.host,
-                state: row.state,
-                capabilities: row.capabilities,
-                heartbeat_at: row.heartbeat_at,
+        rows.into_iter()
+            .map(|row| {
+                Ok(WorkerRow {
+                    id: row.id.into(),
+                    name: row.name,
+                    host: row.host,
+                    process_id: row.process_id,
+                    version: row.version,
+                    state: WorkerState::parse(&row.state)
+                        .ok_or_else(|| StoreError::unreadable("worker state", &row.state))?,
+                    slots: row.slots,
+                    free_slots: row.free_slots,
+                    tasks_done: row.tasks_done,
+                    tasks_failed: row.tasks_failed,
+                    restarts: row.restarts,
+                    last_error: row.last_error,
+                    last_error_at: row.last_error_at,
+                    capabilities: row.capabilities,
+                    started_at: row.started_at,
+                    heartbeat_at: row.heartbeat_at,
+                })
             })
-            .collect())
+            .collect()
     }
 }

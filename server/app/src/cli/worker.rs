@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::flags::flag;
-use super::{CliError, ConfigFlags, answer, asked_to_end, open, start_logs};
+use super::{CliError, ConfigFlags, answer, asked_to_end, hurry_when_asked_again, open, start_logs};
 use crate::api::health;
 use crate::api::listen::{self, Limits};
 use crate::config::{Config, Flag};
@@ -21,7 +21,7 @@ use crate::platform::Platform;
 use crate::telemetry;
 use crate::tool::{Catalogue, Inventory, ToolFolders, rules};
 use crate::upkeep;
-use crate::worker::Worker;
+use crate::worker::{Arrival, Worker};
 
 /// Connections to a worker's health and metrics: a scraper or two, and somebody who looks.
 const WATCHERS_MAX: usize = 32;
@@ -111,10 +111,12 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     let shutdown = CancellationToken::new();
     let ended = CancellationToken::new();
     let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), ended.clone()));
-    let running = tokio::spawn(worker.run(shutdown.clone()));
+    let hurry = CancellationToken::new();
+    let running = tokio::spawn(worker.run(shutdown.clone(), hurry.clone()));
     let signal = asked_to_end().await?;
     tracing::info!(signal, "draining");
     shutdown.cancel();
+    let _impatient = hurry_when_asked_again(hurry);
     let done = running.await.map_err(|error| CliError::failed(&error));
     ended.cancel();
     upkeep.await.map_err(|error| CliError::failed(&error))?;
@@ -233,10 +235,11 @@ impl Equipment {
 
     /// A worker with the tools that this machine has.
     pub(super) async fn register(self, platform: Platform) -> Result<Worker, CliError> {
+        let arrival = Arrival::of_platform(&platform).await;
+        let arrival = arrival.map_err(|error| CliError::failed(&error))?;
         let inventory = self.probe().await;
-        Worker::register(platform, inventory)
-            .await
-            .map_err(|error| CliError::failed(&error))
+        let worker = arrival.ready(platform.plugins, inventory).await;
+        worker.map_err(|error| CliError::failed(&error))
     }
 
     async fn probe(&self) -> Inventory {

@@ -14,7 +14,8 @@ use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::secret_key::{self, SECRET_KEY_BYTES};
 use tamiz_store::task::Task;
 use tamiz_store::upload::{self, Upload};
-use tamiz_store::{Store, StoreError, plan, target, tenant};
+use tamiz_store::worker_log::{NewLine, Written};
+use tamiz_store::{Store, StoreError, plan, target, tenant, worker_log};
 
 /// Begins the attempt; again is no mistake.
 ///
@@ -36,6 +37,17 @@ pub async fn report(store: &Store, right: &LeaseRight, event: &NewEvent<'_>) -> 
     let ours = attempt::report(&mut tx, right.task, right.attempt, event).await?;
     tx.commit().await?;
     Ok(ours)
+}
+
+/// Keeps what the worker said of the task.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn log(store: &Store, right: &LeaseRight, lines: &[NewLine]) -> Result<Written, StoreError> {
+    let mut tx = store.begin(&right.scope).await?;
+    let written = worker_log::append(&mut tx, right, lines).await?;
+    tx.commit().await?;
+    Ok(written)
 }
 
 /// What may serve a task.

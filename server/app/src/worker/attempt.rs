@@ -15,14 +15,18 @@ use tamiz_host::{PlanError, ScanRequest, ToolRun};
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::attempt::{Begin, Ending};
 use tamiz_store::task::{Source, Task};
+use tamiz_store::worker_log::LineLevel;
 use tokio::time::{Instant, sleep};
 
+use super::arrival::Badge;
 use super::candidates::{self, Candidates};
 use super::contact;
 use super::convert::convert;
 use super::desk::{Desk, DeskError, Lease, TaskDesk};
 use super::failure::{self, Failure};
 use super::grants;
+use super::life::Life;
+use super::logbook::Logbook;
 use super::prepare::{self, Scratch, TREE};
 use super::reporter::Reporter;
 use super::scan::{self, Report, Target};
@@ -46,6 +50,10 @@ const DATABASE_PAUSE: Duration = Duration::from_millis(300);
 /// What all attempts of a worker share.
 pub(crate) struct Shop {
     pub(crate) worker: WorkerId,
+    pub(super) badge: Badge,
+    pub(super) life: Arc<Life>,
+    /// As the register has them.
+    pub(super) capabilities: Value,
     pub(crate) desk: Desk,
     pub(crate) plugins: Plugins,
     pub(crate) config: Arc<Config>,
@@ -75,6 +83,7 @@ pub(crate) struct Bench {
     pub(crate) candidates: Candidates,
     pub(crate) stop: Stop,
     pub(crate) reporter: Reporter,
+    pub(crate) log: Logbook,
     pub(crate) scratch: Scratch,
     /// For the summary: what happened before the conversion.
     pub(crate) notes: Vec<Diagnostic>,
@@ -121,6 +130,12 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         .unwrap_or_else(|| shared.config.queue.task_timeouts.of(&task.scan_type));
     let running_out = stop.press_after(limit);
     let (reporter, told) = Reporter::start(desk.clone(), of.task, stop.clone());
+    let (log, logged) = Logbook::start(desk.clone());
+    log.info(format!(
+        "attempt {} begins, {} s at most",
+        of.attempt,
+        limit.as_secs()
+    ));
     let scratch = match Scratch::create(shared.workplace.path(), &of) {
         Ok(scratch) => scratch,
         Err(error) => {
@@ -132,7 +147,9 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
                 artifacts: vec![],
                 results: None,
             };
-            end(shared, desk, &of, &task, nothing, stop, Err(error.into())).await;
+            let ended = end(shared, desk, &of, &task, nothing, stop, Err(error.into())).await;
+            note_end(shared, log, ended);
+            let _ = logged.await;
             return;
         }
     };
@@ -146,6 +163,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         candidates: Candidates::default(),
         stop: stop.clone(),
         reporter,
+        log,
         scratch,
         notes: Vec::new(),
         gaps: Gaps::default(),
@@ -160,6 +178,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
     drop(running_out);
     let Bench {
         reporter,
+        log,
         scratch,
         kept,
         ..
@@ -167,10 +186,12 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
     let storing_at = Instant::now();
     drop(reporter);
     let _ = told.await;
-    end(shared, desk, &of, &task, kept, stop, outcome).await;
+    let ended = end(shared, desk, &of, &task, kept, stop, outcome).await;
     phase_seconds("storing", storing_at);
     phase_seconds("whole", claimed_at);
+    note_end(shared, log, ended);
     scratch.remove().await;
+    let _ = logged.await;
 }
 
 /// `None` when there is nothing to do: it ended meanwhile, or the database stays away.
@@ -215,7 +236,9 @@ async fn steps(shop: &Shop, bench: &mut Bench, task: &Task) -> Result<(), Failur
         failure.about(&names.join(", "))
     });
     phase_seconds("converting", converting_at);
+    bench.log.diagnostics(&bench.notes);
     if let Some(results) = &mut bench.kept.results {
+        bench.log.summary(&results.summary);
         let report = bench
             .kept
             .artifacts
@@ -385,22 +408,19 @@ async fn end(
     kept: AttemptYield,
     stop: &Stop,
     outcome: Result<(), Failure>,
-) {
+) -> Option<(Ending, Option<TaskStatus>)> {
     let ending = match &outcome {
         Ok(()) => completed(&kept),
         Err(failure) => {
             tracing::info!(task = %of.task, attempt = of.attempt, error = failure as &dyn std::error::Error,
                 stop = ?stop.reason(), "the attempt failed");
-            match failure::ending(
+            failure::ending(
                 failure,
                 stop.reason(),
                 task.retries,
                 &shared.backoff,
                 rand::random(),
-            ) {
-                Some(ending) => ending,
-                None => return,
-            }
+            )?
         }
     };
     // a stopped attempt's findings are nobody's: the next one brings its own
@@ -416,13 +436,40 @@ async fn end(
     match written {
         Ok(Some(status)) => {
             metrics::counter!("tamiz_attempts_total", "status" => status.as_str()).increment(1);
+            Some((ending, Some(status)))
         }
         Ok(None) => {
             tracing::info!(task = %of.task, attempt = of.attempt, "too late: the task is over, or another attempt has it");
+            Some((ending, None))
         }
-        Err(error) => tracing::error!(task = %of.task, error = &error as &dyn std::error::Error,
-            "an attempt could not be ended; its lease runs out and another worker takes over"),
+        Err(error) => {
+            tracing::error!(task = %of.task, error = &error as &dyn std::error::Error,
+                "an attempt could not be ended; its lease runs out and another worker takes over");
+            None
+        }
     }
+}
+
+/// Counts what was written, and says in the task's log how it ended.
+fn note_end(shared: &Shop, log: Logbook, ended: Option<(Ending, Option<TaskStatus>)>) {
+    let Some((ending, Some(status))) = ended else {
+        // the lines of a late attempt are not taken either
+        return;
+    };
+    shared.life.ended(status, ending.counts);
+    let level = match status {
+        TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::DeadLetter => LineLevel::Error,
+        TaskStatus::Retrying | TaskStatus::Cancelled => LineLevel::Warn,
+        _ => LineLevel::Info,
+    };
+    let code = ending.refusal.map(|refusal| format!(" ({})", refusal.code));
+    let message = format!(
+        "{}{}: {}",
+        status.as_str(),
+        code.unwrap_or_default(),
+        ending.message
+    );
+    log.say(level, &message);
 }
 
 const fn keeps_results(status: TaskStatus) -> bool {

@@ -1,28 +1,22 @@
-//! The worker's life: register, claim as there is room, keep leases, drain.
+//! The worker's work: claim as there is room, keep leases, drain.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use tamiz_core::retry::Backoff;
-use tamiz_core::{ScanType, WorkerId};
+use tamiz_core::ScanType;
 use tamiz_host::WORLDS;
 use tamiz_store::queue::{Claim, ClaimRequest};
 use tamiz_store::signal::Serves;
-use tamiz_store::worker::{NewWorker, WorkerState};
+use tamiz_store::worker::WorkerState;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::attempt::{Shop, work};
-use super::desk::{Desk, DeskError, Lease};
+use super::desk::{DeskError, Lease};
 use super::leases::Leases;
 use super::stop::{Stop, StopReason};
-use super::workplace::Workplace;
-use crate::platform::Platform;
-use crate::tool::{Inventory, rules};
 
 /// A stopped attempt has this long to kill its tool and write its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -42,6 +36,9 @@ pub enum WorkerError {
         #[source]
         source: std::io::Error,
     },
+    /// No name could be taken.
+    #[error("the worker has no name")]
+    Name(#[source] std::io::Error),
     /// The register did not take it.
     #[error("the worker could not register")]
     Register(#[source] DeskError),
@@ -50,6 +47,8 @@ pub enum WorkerError {
 /// A worker that is registered and ready to run.
 pub struct Worker {
     shop: Arc<Shop>,
+    /// The only ones; none is all.
+    scan_types: Vec<String>,
     tools: Vec<String>,
     worlds: Vec<String>,
     leases: Arc<Leases>,
@@ -60,93 +59,49 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Registers with what this machine can do.
-    ///
-    /// # Errors
-    /// [`WorkerError`] says what is missing.
-    pub async fn register(platform: Platform, inventory: Inventory) -> Result<Self, WorkerError> {
-        let config = platform.config.clone();
-        let rules: PathBuf = rules::of_worker(config.worker.rules_path.as_deref(), &config.data_dir)
-            .map_err(WorkerError::Rules)?;
-        let mut scan_types: Vec<ScanType> = platform
-            .plugins
-            .folder()
-            .plugins()
-            .map(|plugin| plugin.description().scan_type.clone())
-            .collect();
-        scan_types.sort();
-        scan_types.dedup();
-        let worker = WorkerId::fresh();
-        let workplace = open_workplace(&config.scratch_dir, worker).await?;
-        let tools = inventory
-            .available
-            .iter()
-            .map(|tool| tool.entry.name.clone())
-            .collect();
-        let capabilities = capabilities(&scan_types, &inventory);
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let new = NewWorker {
-            id: worker,
-            host: &host,
-            process_id: std::process::id(),
-            version: env!("CARGO_PKG_VERSION"),
-            slots: u32::try_from(config.worker.slots).unwrap_or(u32::MAX),
-            capabilities: &capabilities,
-        };
-        let desk = Desk::direct(&platform);
-        desk.register(&new).await.map_err(WorkerError::Register)?;
-        tracing::info!(%worker, %capabilities, "the worker is registered");
-        let queue = &config.queue;
-        let backoff = Backoff {
-            base: queue.retry_base,
-            max: queue.retry_max,
-            attempts_max: i32::try_from(queue.attempts_max).unwrap_or(i32::MAX),
-        };
-        let shop = Shop {
-            worker,
-            desk,
-            plugins: platform.plugins,
-            config: config.clone(),
-            inventory: Arc::new(inventory),
-            rules,
-            workplace,
-            backoff,
-        };
-        Ok(Self {
-            shop: Arc::new(shop),
-            tools,
+    pub(super) fn new(shop: Shop) -> Self {
+        let slots = shop.config.worker.slots;
+        let here = shop.inventory.available.iter();
+        Self {
+            scan_types: words(&shop.config.worker.scan_types),
+            tools: here.map(|tool| tool.entry.name.clone()).collect(),
             worlds: WORLDS.map(str::to_owned).to_vec(),
+            shop: Arc::new(shop),
             leases: Arc::default(),
-            slots: Arc::new(Semaphore::new(config.worker.slots)),
-            slots_max: config.worker.slots,
+            slots: Arc::new(Semaphore::new(slots)),
+            slots_max: slots,
             room: Arc::default(),
             attempts: TaskTracker::new(),
-        })
+        }
     }
 
-    /// Works until `shutdown`, then drains: takes nothing new, gives what runs the configured grace,
-    /// sends the rest back to the queue.
-    pub async fn run(self, shutdown: CancellationToken) {
-        let keeping = tokio::spawn(keep_leases(
+    /// Works until `shutdown`, then drains: takes nothing new, gives what runs the configured grace or until
+    /// `hurry`, sends the rest back to the queue.
+    pub async fn run(self, shutdown: CancellationToken, hurry: CancellationToken) {
+        let looking = AbortOnDropHandle::new(tokio::spawn(look(self.shop.clone())));
+        let keeping = AbortOnDropHandle::new(tokio::spawn(keep_leases(
             self.shop.clone(),
             self.leases.clone(),
             shutdown.clone(),
-            self.attempts.clone(),
-        ));
+            self.slots.clone(),
+        )));
         self.claim_until(&shutdown).await;
         self.attempts.close();
         let grace = self.shop.config.shutdown_grace;
-        if timeout(grace, self.attempts.wait()).await.is_err() {
-            tracing::warn!("the grace is over: running tasks go back to the queue");
+        let (is_over, why) = tokio::select! {
+            () = self.attempts.wait() => (true, ""),
+            () = sleep(grace) => (false, "the grace is over"),
+            () = hurry.cancelled() => (false, "it was asked to end once more"),
+        };
+        if !is_over {
+            tracing::warn!(why, "running tasks go back to the queue");
             self.leases.stop_all(StopReason::Shutdown);
             if timeout(LAST_WORDS, self.attempts.wait()).await.is_err() {
                 tracing::error!("some attempts did not stop; their leases will run out");
             }
         }
-        keeping.abort();
-        let (desk, worker) = (&self.shop.desk, self.shop.worker);
-        let gone = desk.heartbeat(worker, WorkerState::Offline).await;
-        if let Err(error) = gone {
+        drop((keeping, looking));
+        if let Err(error) = beat(&self.shop, WorkerState::Offline, 0).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the worker could not sign off"
@@ -156,7 +111,7 @@ impl Worker {
 
     async fn claim_until(&self, shutdown: &CancellationToken) {
         let serves = Serves {
-            scan_types: Vec::new(),
+            scan_types: self.scan_types.clone(),
             tools: self.tools.clone(),
             worlds: Some(self.worlds.clone()),
         };
@@ -182,7 +137,11 @@ impl Worker {
         }
     }
 
+    /// None while the worker cannot work.
     fn free_slots(&self) -> u32 {
+        if self.shop.life.trouble().is_some() {
+            return 0;
+        }
         u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX)
     }
 
@@ -194,7 +153,7 @@ impl Worker {
         }
         let request = ClaimRequest {
             worker: self.shop.worker,
-            scan_types: &[],
+            scan_types: &self.scan_types,
             tools: &self.tools,
             worlds: &self.worlds,
             slots: free,
@@ -202,6 +161,7 @@ impl Worker {
         };
         match self.shop.desk.claim(&request).await {
             Ok(leases) => {
+                self.shop.life.answered();
                 let got = !leases.is_empty();
                 for lease in leases {
                     self.start(lease);
@@ -209,6 +169,7 @@ impl Worker {
                 got
             }
             Err(error) => {
+                self.shop.life.unanswered(&error);
                 tracing::warn!(error = &error as &dyn std::error::Error, "claiming failed");
                 false
             }
@@ -254,32 +215,62 @@ impl Drop for Done {
     }
 }
 
-/// Renews leases in time, and at once when one of ours is to be cancelled.
+/// Renews leases in time, and at once when one of ours is to be cancelled; gives signs of life, and at once when
+/// what they say changed.
 async fn keep_leases(
     shop: Arc<Shop>,
     leases: Arc<Leases>,
     shutdown: CancellationToken,
-    attempts: TaskTracker,
+    slots: Arc<Semaphore>,
 ) {
-    let queue = &shop.config.queue;
     let mut ears = shop.desk.ears();
-    let mut beat = interval(queue.heartbeat);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pulse = interval(shop.config.queue.heartbeat);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_draining = false;
     loop {
         tokio::select! {
-            _ = beat.tick() => {
+            _ = pulse.tick() => renew(&shop, &leases).await,
+            () = shutdown.cancelled(), if !is_draining => is_draining = true,
+            () = shop.life.changed() => {}
+            () = ears.cancelled(&leases) => {
                 renew(&shop, &leases).await;
-                let state = match (shutdown.is_cancelled(), attempts.is_empty()) {
-                    (true, _) => WorkerState::Draining,
-                    (false, true) => WorkerState::Idle,
-                    (false, false) => WorkerState::Busy,
-                };
-                // what is owed to all workers is done by `upkeep`
-                if let Err(error) = shop.desk.heartbeat(shop.worker, state).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat failed");
-                }
+                continue;
             }
-            () = ears.cancelled(&leases) => renew(&shop, &leases).await,
+        }
+        let free = slots.available_permits();
+        let state = match (is_draining, free == shop.config.worker.slots) {
+            (true, _) => WorkerState::Draining,
+            (false, true) => WorkerState::Idle,
+            (false, false) => WorkerState::Busy,
+        };
+        // what is owed to all workers is done by `upkeep`
+        if let Err(error) = beat(&shop, state, free).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat failed");
+        }
+    }
+}
+
+/// A sign of life. A register that forgot this worker, which was silent for days, is told again.
+async fn beat(shop: &Shop, state: WorkerState, free_slots: usize) -> Result<(), DeskError> {
+    let (desk, worker) = (&shop.desk, shop.worker);
+    if shop.life.tell(desk, worker, state, free_slots).await? {
+        return Ok(());
+    }
+    shop.badge.show(desk).await?;
+    desk.ready(worker, &shop.capabilities).await?;
+    shop.life.tell(desk, worker, state, free_slots).await.map(drop)
+}
+
+/// Looks now and then whether this machine can work at all. On its own, because a folder may hang.
+async fn look(shop: Arc<Shop>) {
+    let mut pause = interval(shop.config.queue.heartbeat);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pause.tick().await;
+        let shop = shop.clone();
+        let looking = move || shop.life.look(&shop.workplace, &shop.inventory);
+        if let Err(error) = tokio::task::spawn_blocking(looking).await {
+            tracing::error!(%error, "the worker could not look at itself");
         }
     }
 }
@@ -301,34 +292,7 @@ async fn renew(shop: &Shop, leases: &Leases) {
     leases.stop_overdue(lease);
 }
 
-async fn open_workplace(scratch: &Path, worker: WorkerId) -> Result<Workplace, WorkerError> {
-    let root = scratch.to_owned();
-    let opened = tokio::task::spawn_blocking(move || Workplace::open(&root, worker)).await;
-    opened
-        .unwrap_or_else(|error| Err(error.into()))
-        .map_err(|source| WorkerError::Scratch {
-            folder: scratch.display().to_string(),
-            source,
-        })
-}
-
-/// What the register shows of this machine: what it has plugins for (and so can import), what of that
-/// it has tools for, and which tools.
-fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> serde_json::Value {
-    let tools: Vec<_> = inventory
-        .available
-        .iter()
-        .map(|tool| json!({ "name": tool.entry.name, "version": tool.version }))
-        .collect();
-    let missing: Vec<_> = inventory
-        .missing
-        .iter()
-        .map(|tool| json!({ "name": tool.name, "reason": tool.reason }))
-        .collect();
-    let scans = inventory.scan_types();
-    let scans: Vec<_> = scan_types
-        .iter()
-        .filter(|scan_type| scans.contains(scan_type.as_str()))
-        .collect();
-    json!({ "scanTypes": scan_types, "scans": scans, "tools": tools, "missingTools": missing })
+fn words(scan_types: &[ScanType]) -> Vec<String> {
+    let words = scan_types.iter();
+    words.map(|scan_type| scan_type.as_str().to_owned()).collect()
 }

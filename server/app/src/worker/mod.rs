@@ -11,6 +11,7 @@
 //!
 //! Not here: who may ask for work (`flow`), how a tool is boxed (`tool`), what a report means (plugins).
 
+mod arrival;
 mod attempt;
 mod candidates;
 mod contact;
@@ -20,6 +21,9 @@ mod desk;
 mod failure;
 mod grants;
 mod leases;
+mod life;
+mod logbook;
+mod name;
 mod prepare;
 mod reporter;
 mod scan;
@@ -28,4 +32,5 @@ mod stop;
 mod target;
 mod workplace;
 
+pub use arrival::Arrival;
 pub use crew::{Worker, WorkerError};

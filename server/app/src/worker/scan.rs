@@ -8,10 +8,12 @@ use tamiz_core::{ArtifactId, LogLevel, Refusal, RefusalCode, ToolExecutionId};
 use tamiz_host::ToolRun;
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::tool_execution::ToolExecution;
+use tamiz_store::worker_log::LineLevel;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::attempt::{Bench, diagnostic};
 use super::failure::Failure;
+use super::logbook::command_line;
 use super::target::judge_again;
 use crate::tool::{
     self, Captured, NetworkTarget, Tool, ToolEnd, ToolError, ToolOutcome, ToolOutput, ToolRequest, Traffic,
@@ -71,8 +73,13 @@ pub(crate) async fn run_tools(
         }
         let scratch = bench.scratch.path(&format!("run-{index}"));
         std::fs::create_dir(&scratch)?;
+        bench.log.info(format!(
+            "starting {}",
+            command_line(&named(&run.tool, tool), &run.args)
+        ));
         let judged = match run_one(bench, tool, run, target, &scratch).await? {
             Ended::Ran(outcome) => {
+                note_run(bench, &run.tool, &outcome);
                 let kept = keep(bench, tool, &outcome).await?;
                 judge(bench, &run.tool, &outcome, target.rules_name).map(|()| reports.extend(kept))
             }
@@ -102,6 +109,24 @@ pub(crate) async fn run_tools(
             .push(diagnostic(level, "tool-failed", failure.to_string()));
     }
     Ok(reports)
+}
+
+/// Says how a run ended, with the arguments as the tool got them.
+fn note_run(bench: &Bench, name: &str, outcome: &ToolOutcome) {
+    let lasted = (outcome.finished_at - outcome.started_at).as_seconds_f64();
+    let program = outcome.argv.first().map_or(name, String::as_str);
+    let ran = command_line(program, outcome.argv.get(1..).unwrap_or_default());
+    let level = match outcome.verdict {
+        Verdict::Ran => LineLevel::Info,
+        Verdict::RanPartly => LineLevel::Warn,
+        Verdict::InputRefused | Verdict::Failed => LineLevel::Error,
+    };
+    let said = outcome.stderr.bytes;
+    let message = format!(
+        "{name} ended after {lasted:.1} s: {}; it wrote {said} bytes to stderr; it ran as {ran}",
+        outcome.end
+    );
+    bench.log.say(level, &message);
 }
 
 /// A tool's name and its version, if it tells one.

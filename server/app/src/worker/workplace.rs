@@ -9,13 +9,15 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tamiz_core::WorkerId;
 
 /// The folder; removed with its value if it is empty, by the next worker otherwise.
 pub(super) struct Workplace {
+    root: PathBuf,
     folder: PathBuf,
-    _lock: File,
+    lock: Mutex<File>,
 }
 
 impl Workplace {
@@ -46,7 +48,30 @@ impl Workplace {
                 tracing::warn!(folder = %path.display(), %error, "it could not be removed");
             }
         }
-        Ok(Self { folder, _lock: lock })
+        Ok(Self {
+            root: root.to_owned(),
+            folder,
+            lock: Mutex::new(lock),
+        })
+    }
+
+    /// Makes the folder again if somebody removed it.
+    ///
+    /// # Errors
+    /// What the system says; a folder that is there is none.
+    pub(super) fn mend(&self) -> io::Result<()> {
+        if self.folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.root)?;
+        let all = File::open(&self.root)?;
+        all.lock()?;
+        fs::create_dir(&self.folder)?;
+        let lock = File::open(&self.folder)?;
+        lock.lock()?;
+        // no code panics while it holds the lock
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -81,6 +106,11 @@ mod tests {
         assert!(!left.exists() && next.path().exists());
         assert!(living.path().join("tree").exists());
         let folder = next.path().to_owned();
+        fs::remove_dir_all(&root).unwrap();
+        next.mend().unwrap();
+        next.mend().unwrap();
+        drop(Workplace::open(&root, WorkerId::fresh()).unwrap());
+        assert!(folder.exists(), "it is held again");
         drop(next);
         assert!(!folder.exists());
     }

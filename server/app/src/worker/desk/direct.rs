@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
 use tamiz_core::{PinnedTarget, ProjectId, TaskStatus, UploadId, WorkerId};
 use tamiz_store::Store;
 use tamiz_store::attempt::{Begin, Ending};
@@ -13,13 +14,15 @@ use tamiz_store::secret_key::SECRET_KEY_BYTES;
 use tamiz_store::signal::{Serves, Signal, TicketBell};
 use tamiz_store::task::Task;
 use tamiz_store::upload::{StoredBlob, Upload};
-use tamiz_store::worker::{NewWorker, WorkerState};
+use tamiz_store::worker::{Heartbeat, NewWorker};
+use tamiz_store::worker_log::{NewLine, Written};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{DeskError, Lease, TaskDesk};
 use crate::blob::{BlobError, BlobKey, BlobKind, BlobStore};
 use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
+use crate::flow::reserve_storage;
 use crate::flow::serve_attempt::{self, Serving};
 use crate::platform::Platform;
 use crate::worker::leases::Leases;
@@ -39,12 +42,16 @@ impl Direct {
         }
     }
 
-    pub(super) async fn register(&self, new: &NewWorker<'_>) -> Result<(), DeskError> {
+    pub(super) async fn register(&self, new: &NewWorker<'_>) -> Result<u32, DeskError> {
         Ok(self.store.register_worker(new).await?)
     }
 
-    pub(super) async fn heartbeat(&self, worker: WorkerId, state: WorkerState) -> Result<(), DeskError> {
-        Ok(self.store.worker_heartbeat(worker, state).await?)
+    pub(super) async fn ready(&self, worker: WorkerId, capabilities: &Value) -> Result<bool, DeskError> {
+        Ok(self.store.worker_ready(worker, capabilities).await?)
+    }
+
+    pub(super) async fn heartbeat(&self, worker: WorkerId, beat: &Heartbeat<'_>) -> Result<bool, DeskError> {
+        Ok(self.store.worker_heartbeat(worker, beat).await?)
     }
 
     pub(super) async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Lease>, DeskError> {
@@ -110,6 +117,10 @@ impl DirectTask {
         Ok(serve_attempt::report(&self.desk.store, &self.right, event).await?)
     }
 
+    pub(super) async fn log(&self, lines: &[NewLine]) -> Result<Written, DeskError> {
+        Ok(serve_attempt::log(&self.desk.store, &self.right, lines).await?)
+    }
+
     pub(super) async fn plugins(&self, task: &Task) -> Result<Serving, DeskError> {
         Ok(serve_attempt::plugins(&self.desk.store, &self.right, task).await?)
     }
@@ -137,6 +148,9 @@ impl DirectTask {
 
     pub(super) async fn put_artifact(&self, path: &Path, bytes_max: u64) -> Result<StoredBlob, DeskError> {
         let (blobs, scope) = (&self.desk.blobs, &self.right.scope);
+        let bytes = tokio::fs::metadata(path).await.map_or(0, |found| found.len());
+        let (task, attempt) = (self.right.task, self.right.attempt);
+        reserve_storage::for_attempt(&self.desk.store, scope, task, attempt, bytes).await?;
         let blob = blobs.put_file(scope, BlobKind::Artifact, path, bytes_max).await?;
         Ok(StoredBlob {
             storage_path: blob.key.to_string(),

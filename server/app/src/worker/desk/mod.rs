@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tamiz_core::plugin::ComponentDigest;
 use tamiz_core::{PinnedTarget, ProjectId, TaskStatus, UploadId, WorkerId};
 use tamiz_host::Plugin;
@@ -22,7 +23,8 @@ use tamiz_store::secret_key::SECRET_KEY_BYTES;
 use tamiz_store::signal::{Serves, TicketBell};
 use tamiz_store::task::Task;
 use tamiz_store::upload::{StoredBlob, Upload};
-use tamiz_store::worker::{NewWorker, WorkerState};
+use tamiz_store::worker::{Heartbeat, NewWorker};
+use tamiz_store::worker_log::{NewLine, Written};
 
 use super::leases::Leases;
 use crate::blob::BlobError;
@@ -121,16 +123,24 @@ impl Desk {
         Self::Direct(Direct::new(platform))
     }
 
-    pub(crate) async fn register(&self, new: &NewWorker<'_>) -> Result<(), DeskError> {
+    /// Enters the worker, which then finds out what it can do; answers how often its name was started before.
+    pub(crate) async fn register(&self, new: &NewWorker<'_>) -> Result<u32, DeskError> {
         match self {
             Self::Direct(desk) => desk.register(new).await,
         }
     }
 
-    /// A sign of life.
-    pub(crate) async fn heartbeat(&self, worker: WorkerId, state: WorkerState) -> Result<(), DeskError> {
+    /// It knows what it can do. `false` when nobody knows the worker.
+    pub(crate) async fn ready(&self, worker: WorkerId, capabilities: &Value) -> Result<bool, DeskError> {
         match self {
-            Self::Direct(desk) => desk.heartbeat(worker, state).await,
+            Self::Direct(desk) => desk.ready(worker, capabilities).await,
+        }
+    }
+
+    /// A sign of life. `false` when nobody knows the worker (any more).
+    pub(crate) async fn heartbeat(&self, worker: WorkerId, beat: &Heartbeat<'_>) -> Result<bool, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.heartbeat(worker, beat).await,
         }
     }
 
@@ -184,6 +194,13 @@ impl TaskDesk {
     pub(crate) async fn report(&self, event: &NewEvent<'_>) -> Result<bool, DeskError> {
         match self {
             Self::Direct(desk) => desk.report(event).await,
+        }
+    }
+
+    /// Keeps what was said; at most `worker_log::LINES_AT_ONCE_MAX` lines.
+    pub(crate) async fn log(&self, lines: &[NewLine]) -> Result<Written, DeskError> {
+        match self {
+            Self::Direct(desk) => desk.log(lines).await,
         }
     }
 
