@@ -86,6 +86,10 @@ typed_id!(
     TokenId
 );
 typed_id!(
+    /// The token of workers without the database.
+    WorkerTokenId
+);
+typed_id!(
     /// A process that holds leases.
     WorkerId
 );

@@ -195,7 +195,7 @@ pub enum Target {
 
 /// A target with the addresses that its host had when the task was asked for. Nothing else is ever
 /// contacted for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedTarget {
     /// What to scan.
     pub target: Target,

@@ -106,12 +106,12 @@ impl fmt::Debug for Token {
     }
 }
 
-fn checksum(secret: &str) -> String {
+pub(crate) fn checksum(secret: &str) -> String {
     base62::<CHECKSUM_CHARACTERS>(&Sha256::digest(secret.as_bytes())[..4])
 }
 
 /// `bytes` as a number in base 62, most significant digit first, exactly `WIDTH` digits.
-fn base62<const WIDTH: usize>(bytes: &[u8]) -> String {
+pub(crate) fn base62<const WIDTH: usize>(bytes: &[u8]) -> String {
     let mut number = bytes.to_vec();
     let mut digits = vec![b'0'; WIDTH];
     for digit in digits.iter_mut().rev() {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tamiz_core::{ArtifactId, TaskId};
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::tenant_tx::TenantTx;
 use crate::weight;
 
 /// What a capture held, as the plugin counted it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewPcapSession {
     /// The capture's artifact.
     pub capture: Option<ArtifactId>,

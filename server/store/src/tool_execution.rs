@@ -1,6 +1,7 @@
 //! Runs of native tools, as they are kept.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tamiz_core::budget::json_bytes;
 use tamiz_core::{ArtifactId, TaskId, ToolExecutionId};
@@ -10,7 +11,7 @@ use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
 /// One run of a tool.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolExecution {
     /// Its id.
     pub id: ToolExecutionId,

@@ -16,7 +16,7 @@ use super::PLUGINS_READ_MAX;
 use crate::error::StoreError;
 
 /// A plugin that is installed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstalledPlugin {
     /// Its id; the same bytes have one id per tenant, and one for the platform.
     pub id: PluginId,
