@@ -1,5 +1,8 @@
 //! Which tickets a worker is given.
 
+mod fairness;
+mod field;
+
 use std::time::Duration;
 
 use tamiz_core::WorkerId;
