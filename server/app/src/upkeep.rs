@@ -38,6 +38,9 @@ const OLD_PACE_EVERY: Duration = Duration::from_mins(1);
 /// Sweeps rest at least so long, however often the queue is polled.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
+/// A month of logs is made long before it begins; whoever was down for longer misses the lines of so long.
+const WORKER_LOG_EVERY: Duration = Duration::from_mins(10);
+
 type Failure = Box<dyn Error + Send + Sync>;
 /// Moves a bounded batch of rows and answers how many.
 type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<u64, Failure>> + Send + Sync>;
@@ -91,7 +94,7 @@ const RETENTION_PAUSE: Duration = Duration::from_mins(10);
 /// All sweeps of a process.
 pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
     let queue = &platform.config.queue;
-    let silence = queue.silence_max();
+    let (silence, keep_days) = (queue.silence_max(), platform.config.log_retention_days);
     let store = &platform.store;
     let (trashed, blobs) = (store.clone(), platform.blobs.clone());
     vec![
@@ -108,7 +111,7 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
             let (store, blobs) = (trashed.clone(), blobs.clone());
             async move { delete_trash(&store, &blobs).await }
         }),
-        Sweep::of(store, "leases", queue.poll, |store| async move {
+        Sweep::of(store, "leases", queue.look_pause(), |store| async move {
             store.expire_leases().await
         }),
         Sweep::of(store, "due_tickets", DUE_TICKETS_EVERY, |store| async move {
@@ -126,9 +129,12 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(
             store,
             "silent_workers",
-            queue.heartbeat,
+            queue.look_pause(),
             move |store| async move { store.bury_silent_workers(silence).await },
         ),
+        Sweep::of(store, "worker_log", WORKER_LOG_EVERY, move |store| async move {
+            store.keep_worker_log(keep_days).await
+        }),
     ]
 }
 

@@ -21,6 +21,7 @@ mod target;
 mod task;
 mod task_error;
 mod task_event;
+mod task_log;
 mod tool_execution;
 mod usage;
 mod viewer;
@@ -45,9 +46,9 @@ use uuid::Uuid;
 
 use super::cost::{Limits, Prices};
 use super::errors::log_fault;
-use super::refused::seconds_until;
 use super::guard::{AuthError, Authenticate, Credential};
 use super::refused::Refused;
+use super::refused::seconds_until;
 use super::state::ApiState;
 use super::transport::Engine;
 use crate::limiter::Stopped;

@@ -34,6 +34,7 @@ use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
 use super::occurrence::{OccurrencePage, OccurrencePageKey};
 use super::task::{TaskPage, TaskPageKey, TasksCountKey, by};
 use super::task_event::{EventsKey, TaskEvent};
+use super::task_log::{LogCount, LogPage, LogPageKey};
 use crate::api::errors::ApiError;
 use crate::api::state::ApiState;
 use crate::flow::{FlowError, note_refusal};
@@ -66,6 +67,8 @@ pub(super) struct Session {
     pub(super) finding_counts: Batch<FindingsCountKey, i64>,
     pub(super) occurrence_pages: Batch<OccurrencePageKey, Arc<OccurrencePage>>,
     pub(super) occurrence_counts: Batch<FindingId, i64>,
+    pub(super) log_pages: Batch<LogPageKey, Arc<LogPage>>,
+    pub(super) log_counts: Batch<LogCount, i64>,
     pub(super) task_pages: Batch<TaskPageKey, Arc<TaskPage>>,
     pub(super) task_counts: Batch<TasksCountKey, i64>,
 }
@@ -96,6 +99,8 @@ impl Session {
             finding_counts: Batch::default(),
             occurrence_pages: Batch::default(),
             occurrence_counts: Batch::default(),
+            log_pages: Batch::default(),
+            log_counts: Batch::default(),
             task_pages: Batch::default(),
             task_counts: Batch::default(),
         }
@@ -186,6 +191,8 @@ impl Session {
         self.finding_counts.clear();
         self.occurrence_pages.clear();
         self.occurrence_counts.clear();
+        self.log_pages.clear();
+        self.log_counts.clear();
         self.task_pages.clear();
         self.task_counts.clear();
     }

@@ -23,6 +23,7 @@ use super::session::Session;
 use super::target::{PcapSession, ScanTarget};
 use super::task_error::TaskError;
 use super::task_event::{EventsKey, TaskAttempt, TaskEvent};
+use super::task_log::TaskLogConnection;
 use super::tool_execution::ToolExecution;
 use super::words::{TaskPhase, TaskStatus};
 use crate::api::errors::ApiError;
@@ -197,6 +198,19 @@ impl Task {
             rows_max: i64::from(limit(session, first)?.get()),
         };
         Ok(session.events_of(key).await?.to_vec())
+    }
+
+    /// What workers said while they worked on it, oldest first. It is kept for as long as the operator says, and
+    /// comes a few seconds after the events.
+    async fn log(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Lines of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "Of this attempt only.")] attempt: Option<i32>,
+    ) -> Result<TaskLogConnection, ApiError> {
+        let session = Session::of(context)?;
+        TaskLogConnection::of(session, self.0.id, first, after.as_deref(), attempt).await
     }
 
     /// The tries of workers at it, oldest first.

@@ -1,0 +1,188 @@
+//! What workers said of tasks, and pages of it: those of many tasks in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, Object};
+use chrono::{DateTime, Utc};
+use tamiz_core::TaskId;
+use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::worker_log::{self, LineLevel};
+use uuid::Uuid;
+
+use super::answer_bytes::paid;
+use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::session::Session;
+use super::task::by;
+use crate::api::errors::ApiError;
+
+const ORDER: &str = "log";
+
+/// How much a line of a log matters.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogLineLevel {
+    /// A step.
+    Info,
+    /// Something is not as it should be.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+impl From<LineLevel> for LogLineLevel {
+    fn from(level: LineLevel) -> Self {
+        match level {
+            LineLevel::Info => Self::Info,
+            LineLevel::Warn => Self::Warn,
+            LineLevel::Error => Self::Error,
+        }
+    }
+}
+
+/// A line that a worker said while it worked on a task.
+#[derive(Clone)]
+pub(crate) struct TaskLogLine(Arc<worker_log::LogLine>);
+
+/// A line that a worker said while it worked on a task.
+#[Object]
+impl TaskLogLine {
+    /// Its number, from 1 over all attempts of the task.
+    async fn seq(&self) -> i32 {
+        self.0.seq
+    }
+
+    /// In which attempt.
+    async fn attempt(&self) -> i32 {
+        self.0.attempt
+    }
+
+    /// Which worker said it.
+    async fn worker_id(&self) -> Uuid {
+        self.0.worker_id.uuid()
+    }
+
+    /// How much it matters.
+    async fn level(&self) -> LogLineLevel {
+        self.0.level.into()
+    }
+
+    /// For people.
+    fn message(&self, context: &Context<'_>) -> Result<&str, ApiError> {
+        Ok(paid(context, &self.0.message)?)
+    }
+
+    /// When it was said.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}
+
+/// What a cursor holds: the task and the number of a line.
+type Key = (TaskId, i32);
+
+/// One page of one task's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct LogPageKey {
+    task: TaskId,
+    attempt: Option<i32>,
+    /// The last number of the page before; 0 for the first page.
+    after: i32,
+    limit: PageLimit,
+}
+
+/// Shared lines of a page.
+pub(super) type LogPage = Page<Arc<worker_log::LogLine>>;
+
+/// How many lines a task's log has, or one attempt's part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct LogCount {
+    task: TaskId,
+    attempt: Option<i32>,
+}
+
+impl LogCount {
+    async fn count(self, session: &Session) -> Result<i64, ApiError> {
+        let fetch = async |keys: Vec<Self>| {
+            let mut counts = HashMap::new();
+            for (attempt, tasks) in by(keys, |key| (key.attempt, key.task)) {
+                let found = session
+                    .read(|tx| Box::pin(async move { worker_log::counts(tx, &tasks, attempt).await }))
+                    .await?;
+                counts.extend(
+                    found
+                        .into_iter()
+                        .map(|(task, lines)| (Self { task, attempt }, lines)),
+                );
+            }
+            Ok(counts)
+        };
+        Ok(session.log_counts.load(self, fetch).await?.unwrap_or(0))
+    }
+}
+
+connection!(
+    /// A page of a task's log, oldest line first.
+    TaskLogConnection, TaskLogEdge, TaskLogLine, LogCount
+);
+
+impl TaskLogConnection {
+    pub(super) async fn of(
+        session: &Session,
+        task: TaskId,
+        first: Option<i32>,
+        after: Option<&str>,
+        attempt: Option<i32>,
+    ) -> Result<Self, ApiError> {
+        let after: Option<Key> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        if after.is_some_and(|(of, _)| of != task) {
+            return Err(bad_cursor().into());
+        }
+        let key = LogPageKey {
+            task,
+            attempt,
+            after: after.map_or(0, |(_, seq)| seq),
+            limit: limit(session, first)?,
+        };
+        let page = session
+            .log_pages
+            .load(key, async |keys| pages(session, keys).await)
+            .await?;
+        let (lines, has_next) = page.map_or_else(Default::default, |page| (page.rows.clone(), page.has_next));
+        let listed = |line: Arc<worker_log::LogLine>| {
+            let key: Key = (task, line.seq);
+            (encode(ORDER, key), TaskLogLine(line))
+        };
+        Ok(Self {
+            listed: Listed {
+                rows: lines.into_iter().map(listed).collect(),
+                has_next,
+                has_previous: after.is_some(),
+            },
+            counted: LogCount { task, attempt },
+        })
+    }
+}
+
+async fn pages(
+    session: &Session,
+    keys: Vec<LogPageKey>,
+) -> Result<HashMap<LogPageKey, Arc<LogPage>>, ApiError> {
+    let mut pages = HashMap::new();
+    for ((attempt, after, limit), tasks) in by(keys, |key| ((key.attempt, key.after, key.limit), key.task)) {
+        let found = session
+            .read(|tx| Box::pin(async move { worker_log::of_tasks(tx, &tasks, attempt, after, limit).await }))
+            .await?;
+        pages.extend(found.into_iter().map(|(task, page)| {
+            let key = LogPageKey {
+                task,
+                attempt,
+                after,
+                limit,
+            };
+            let rows = page.rows.into_iter().map(Arc::new).collect();
+            let has_next = page.has_next;
+            (key, Arc::new(Page { rows, has_next }))
+        }));
+    }
+    Ok(pages)
+}
