@@ -19,6 +19,7 @@ mod operator;
 pub mod plan;
 pub mod plugin;
 pub mod postgres;
+mod remote_worker;
 mod quotas;
 pub mod scan;
 pub mod schema;
@@ -27,6 +28,8 @@ pub mod tenant;
 pub mod token;
 pub mod usage;
 pub mod worker;
+mod worker_token;
+mod workers;
 
 pub use error::CliError;
 pub use flags::ConfigFlags;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -12,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::flags::flag;
-use super::{CliError, ConfigFlags, answer, asked_to_end, hurry_when_asked_again, open, start_logs};
+use super::remote_worker::{self, ServerFlags};
+use super::worker_token::{self, WorkerTokenCommand};
+use super::{CliError, ConfigFlags, answer, asked_to_end, hurry_when_asked_again, open, start_logs, workers};
 use crate::api::health;
 use crate::api::listen::{self, Limits};
 use crate::config::{Config, Flag};
 use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
+use crate::plugins::Plugins;
 use crate::telemetry;
 use crate::tool::{Catalogue, Inventory, ToolFolders, rules};
 use crate::upkeep;
@@ -28,14 +31,30 @@ const WATCHERS_MAX: usize = 32;
 
 /// Run a worker in a process of its own
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Needs the database and the blob store of the server; SIGTERM lets running tasks end first.
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Needs the database and the blob store of the server, or with --server and --token that server alone. SIGTERM lets running tasks end first, a second one does not
+wait for them.
 
 Examples:
   DATABASE_URL=postgres://tamiz@db/tamiz TAMIZ_BLOB_URL=s3://bucket/tamiz tamiz worker
+  TAMIZ_WORKER_TOKEN=tmw_… tamiz worker --server https://tamiz.example
   tamiz worker --slots 4 --metrics-listen 127.0.0.1:8601
-  tamiz worker --check")]
+  tamiz worker --name scanner-1 --scan-types web,ssl
+  tamiz worker --check"
+)]
 pub struct WorkerArgs {
+    #[command(subcommand)]
+    command: Option<WorkerCommand>,
+    #[command(flatten)]
+    server: ServerFlags,
+    /// What the register calls it, at every start [default: the host and a few digits]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Work on tasks of these types alone, such as web,ssl [default: all]
+    #[arg(long, value_name = "TYPES")]
+    scan_types: Option<String>,
     /// Work on so many tasks at once [default: one per core]
     #[arg(long, value_name = "COUNT")]
     slots: Option<String>,
@@ -48,20 +67,45 @@ pub struct WorkerArgs {
     metrics_listen: Option<String>,
 }
 
+/// What can be done with workers beside being one.
+#[derive(Debug, Subcommand)]
+enum WorkerCommand {
+    /// List the workers: what they do, what they did, why they cannot work
+    #[command(after_help = "\
+Examples:
+  tamiz worker list")]
+    List,
+    /// Manage the tokens of workers that do not have the database
+    #[command(subcommand)]
+    Token(WorkerTokenCommand),
+}
+
 impl WorkerArgs {
     /// What the flags say about the configuration.
     pub fn flags(&self) -> Vec<Flag> {
-        let named = |slots: &String| Flag {
-            key: "worker_slots".to_owned(),
-            ..flag("slots", slots)
-        };
+        let of_worker = [
+            ("slots", &self.slots),
+            ("name", &self.name),
+            ("scan_types", &self.scan_types),
+        ];
+        let of_worker = of_worker.into_iter().filter_map(|(name, value)| {
+            let said = flag(name, value.as_deref()?);
+            let key = format!("worker_{name}");
+            Some(Flag { key, ..said })
+        });
         let metrics = self.metrics_listen.iter();
         let metrics = metrics.map(|address| flag("metrics_listen", address));
-        self.slots.iter().map(named).chain(metrics).collect()
+        of_worker.chain(metrics).collect()
     }
 }
 
 pub(super) async fn run(args: WorkerArgs, flags: ConfigFlags) -> Result<(), CliError> {
+    match args.command {
+        Some(WorkerCommand::List) => return workers::list(flags).await,
+        Some(WorkerCommand::Token(command)) => return worker_token::run(command, flags).await,
+        None => {}
+    }
+    let client = args.server.client()?;
     let config = Arc::new(flags.load(args.flags())?.config);
     if args.check {
         return check(&config).await;
@@ -70,9 +114,15 @@ pub(super) async fn run(args: WorkerArgs, flags: ConfigFlags) -> Result<(), CliE
     let recorder = telemetry::install_metrics()
         .inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "no metrics"));
     let watching = watch(&config, recorder.ok()).await?;
-    let database = Database::shared(&config).await?;
-    let done = work(&config, &database.url).await;
-    database.close(config.shutdown_grace).await;
+    let done = match client {
+        Some(client) => remote_worker::work(&config, client).await,
+        None => {
+            let database = Database::shared(&config).await?;
+            let done = work(&config, &database.url).await;
+            database.close(config.shutdown_grace).await;
+            done
+        }
+    };
     if let Some(watching) = watching {
         watching.abort();
     }
@@ -108,20 +158,24 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     let equipment = Equipment::of(config)?;
     let platform = open::platform(config.clone(), database_url).await?;
     let worker = equipment.register(platform.clone()).await?;
-    let shutdown = CancellationToken::new();
     let ended = CancellationToken::new();
     let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), ended.clone()));
-    let hurry = CancellationToken::new();
+    let done = until_asked_to_end(worker).await;
+    ended.cancel();
+    upkeep.await.map_err(|error| CliError::failed(&error))?;
+    platform.store.close().await;
+    done
+}
+
+/// Runs the worker until a signal, then lets it drain.
+pub(super) async fn until_asked_to_end(worker: Worker) -> Result<(), CliError> {
+    let (shutdown, hurry) = (CancellationToken::new(), CancellationToken::new());
     let running = tokio::spawn(worker.run(shutdown.clone(), hurry.clone()));
     let signal = asked_to_end().await?;
     tracing::info!(signal, "draining");
     shutdown.cancel();
     let _impatient = hurry_when_asked_again(hurry);
-    let done = running.await.map_err(|error| CliError::failed(&error));
-    ended.cancel();
-    upkeep.await.map_err(|error| CliError::failed(&error))?;
-    platform.store.close().await;
-    done
+    running.await.map_err(|error| CliError::failed(&error))
 }
 
 /// Prints what this machine can do.
@@ -237,8 +291,13 @@ impl Equipment {
     pub(super) async fn register(self, platform: Platform) -> Result<Worker, CliError> {
         let arrival = Arrival::of_platform(&platform).await;
         let arrival = arrival.map_err(|error| CliError::failed(&error))?;
+        self.arrive(arrival, platform.plugins).await
+    }
+
+    /// The same for a worker that was announced.
+    pub(super) async fn arrive(self, arrival: Arrival, plugins: Plugins) -> Result<Worker, CliError> {
         let inventory = self.probe().await;
-        let worker = arrival.ready(platform.plugins, inventory).await;
+        let worker = arrival.ready(plugins, inventory).await;
         worker.map_err(|error| CliError::failed(&error))
     }
 
