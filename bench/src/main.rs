@@ -14,6 +14,7 @@ mod idle;
 mod import;
 mod kills;
 mod overhead;
+mod queue;
 mod report;
 mod stand;
 mod start;
@@ -56,6 +57,11 @@ enum Command {
     /// The throw-away child in which the host compiles a plugin
     #[command(hide = true)]
     CompileComponent(convert::CompileArgs),
+    /// The queue beside Graphile Worker, pg-boss and BullMQ
+    Queue(queue::Args),
+    /// One process of Tamiz's queue in that race
+    #[command(hide = true)]
+    QueueChild(queue::child::Args),
     /// Random SIGKILLs of workers and server while tasks run; every task must end once
     Kills(kills::Args),
     /// Kills, restarts, broken lines and wrong clocks under two servers and three workers
@@ -73,6 +79,8 @@ async fn main() -> ExitCode {
         Command::Start(args) => start::run(&args),
         Command::Neighbour(args) => convert::neighbour::run(&args),
         Command::Idle(args) => idle::run(&args).await,
+        Command::Queue(args) => queue::run(&args).await,
+        Command::QueueChild(args) => queue::child::run(&args).await,
         Command::Kills(args) => kills::run(&args).await,
         Command::Chaos(args) => chaos::run(&args).await,
     };
