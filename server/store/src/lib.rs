@@ -43,6 +43,7 @@ pub mod finding;
 pub mod group;
 pub mod schedule;
 pub mod node;
+pub mod operator_token;
 pub mod pause;
 pub mod pcap_session;
 pub mod plan;
@@ -79,6 +80,8 @@ mod migrate_tests;
 mod plugin_tests;
 #[cfg(test)]
 mod queue_tests;
+#[cfg(test)]
+mod quota_tests;
 #[cfg(test)]
 mod worker_log_tests;
 #[cfg(test)]
