@@ -364,7 +364,7 @@ begin
             order by k.rank, k.task_id limit greatest(0, least(m.tenant_room, m.type_room, m.turn))
             for update skip locked) t),
     got as materialized (
-        select o.tenant_id, o.class_id, o.scan_type, o.task_id, o.attempt
+        select o.tenant_id, o.class_id, o.scan_type, o.task_id, o.attempt, o.rank
         from (select s.*, row_number() over (partition by s.tenant_id order by s.rank, s.task_id) as of_tenant,
                      row_number() over (partition by s.tenant_id, s.scan_type order by s.rank, s.task_id) as of_type
               from seen s) o
@@ -401,13 +401,14 @@ begin
         where l.tenant_id = m.tenant_id and l.class_id = m.class_id
         returning coalesce(d.n, 0) as n),
     -- lanes of theirs that this worker does not serve, or others hold: they pay as well, unless somebody
-    -- else is at them
+    -- else is at them; but not for tickets that came after theirs
     others as materialized (
-        select k.tenant_id, k.class_id from control.lane k
+        select k.tenant_id, k.class_id, k.head_rank from control.lane k
         where (k.tenant_id, k.class_id) in (select l.tenant_id, l.class_id from lanes l where not l.held and l.waiting > 0)
         for update skip locked),
     charged as (
-        update control.lane l set vt = l.vt + p.price
+        update control.lane l
+        set vt = l.vt + p.price * (select avg((g.rank <= o.head_rank)::integer) from got g where g.tenant_id = o.tenant_id)
         from others o join per_tenant p on p.tenant_id = o.tenant_id
         where l.tenant_id = o.tenant_id and l.class_id = o.class_id and p.n > 0),
     counted as (
