@@ -21,4 +21,5 @@ pub mod target;
 pub mod telemetry;
 pub mod tool;
 pub mod upkeep;
+pub(crate) mod wire;
 pub mod worker;

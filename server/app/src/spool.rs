@@ -13,6 +13,8 @@ use tamiz_core::fingerprint::Fingerprint;
 use tamiz_core::{FindingId, Location, Span};
 use tamiz_store::finding::{NewOccurrence, StoredFinding};
 
+pub(crate) mod judge;
+
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Between what a line is and the finding.
 const TAB: char = '\t';

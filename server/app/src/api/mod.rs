@@ -8,6 +8,7 @@
 //! /graphql             queries, mutations, subscriptions (HTTP, events, websocket)   token
 //! /v1/uploads          raw bytes in                                                  token
 //! /v1/artifacts/{id}   bytes out                                                     token
+//! /worker/v1/…         workers without the database                                  a token of theirs
 //! /healthz /readyz /metrics
 //! ```
 
@@ -25,6 +26,7 @@ pub mod artifacts;
 pub mod graphiql;
 pub mod health;
 pub mod uploads;
+pub mod workers;
 
 pub mod errors;
 pub mod refused;
@@ -86,6 +88,7 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
         .merge(artifacts::routes(Arc::clone(&state)));
     let router = guard::around_callers(callers, graph, &rates.per_token)
         .merge(graphiql::routes())
+        .merge(workers::routes(Arc::clone(&state)))
         .merge(health::routes(state))
         .fallback(|| async {
             Refused::new(

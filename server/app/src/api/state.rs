@@ -3,6 +3,7 @@
 use tamiz_core::plugin::LimitSet;
 use tamiz_store::Store;
 
+use super::workers::RemoteWorkers;
 use crate::blob::BlobStore;
 use crate::config::{ApiSettings, TargetSettings};
 use crate::limiter::Limiter;
@@ -23,6 +24,8 @@ pub struct ApiState {
     pub targets: TargetSettings,
     /// Counts the requests of tenants over all servers.
     pub limiter: Limiter,
+    /// What workers without the database are told.
+    pub remote_workers: RemoteWorkers,
     /// Limits.
     pub settings: ApiSettings,
     /// What `/metrics` shows; `None` where no recorder was installed.

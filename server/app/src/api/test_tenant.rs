@@ -24,6 +24,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::state::ApiState;
+use super::workers::RemoteWorkers;
 use crate::blob::BlobStore;
 use crate::config::{self, ApiSettings, PluginSettings, TargetSettings};
 use crate::limiter::{Limiter, Rates};
@@ -95,8 +96,12 @@ impl Platform {
             limiter: Limiter::new(Rates::new(rates, None)),
             blobs: blobs.clone(),
             plugin_limits: limits::of_platform(&allowed),
-            plugins: Plugins::new(host, Registry::default(), blobs, allowed),
+            plugins: Plugins::new(host, Registry::default(), Some(blobs), allowed),
             targets: TargetSettings::default(),
+            remote_workers: RemoteWorkers {
+                queue: config::load(Some("/dev/null".into()), Vec::new()).unwrap().config.queue,
+                scratch_dir: cache.path().to_owned(),
+            },
             settings,
             metrics: None,
         };

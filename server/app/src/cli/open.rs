@@ -52,11 +52,24 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
         tracing::warn!(%folder, "no plugin is there: nothing can be scanned; run `make plugins` or set plugin_dir");
     }
     Ok(Platform {
-        plugins: Plugins::new(host, plugins, blobs.clone(), config.plugin.clone()),
+        plugins: Plugins::new(host, plugins, Some(blobs.clone()), config.plugin.clone()),
         store,
         blobs,
         config,
     })
+}
+
+/// What a worker without the database runs plugins with; those that its folder does not have come with tasks.
+pub(super) async fn plugins_alone(config: &Arc<Config>) -> Result<Plugins, CliError> {
+    let settings = config.clone();
+    let loading = move || {
+        let host = host(&settings)?;
+        Ok::<_, CliError>((folder(&settings, &host)?, host))
+    };
+    let (folder, host) = tokio::task::spawn_blocking(loading)
+        .await
+        .map_err(|error| CliError::failed(&error))??;
+    Ok(Plugins::new(host, folder, None, config.plugin.clone()))
 }
 
 /// The plugin host of this process.

@@ -127,7 +127,7 @@ async fn create(
     answer::print_line(token.reveal())
 }
 
-fn end_of(expires_in: &str) -> Result<DateTime<Utc>, CliError> {
+pub(super) fn end_of(expires_in: &str) -> Result<DateTime<Utc>, CliError> {
     let span = parse_duration(expires_in)
         .map_err(|rule| CliError::Usage(format!("--expires-in {expires_in}: {rule}")))?;
     chrono::TimeDelta::from_std(span)

@@ -74,16 +74,17 @@ pub struct Plugins {
 struct Inner {
     host: Host,
     folder: Registry,
-    blobs: BlobStore,
+    /// None in a worker that has none; its components come with their tasks.
+    blobs: Option<BlobStore>,
     settings: PluginSettings,
     loaded: Loaded,
     turns: Semaphore,
 }
 
 impl Plugins {
-    /// With what was loaded from the plugin folder; the rest comes from `blobs`. No run gets more than
-    /// `settings` allow.
-    pub fn new(host: Host, folder: Registry, blobs: BlobStore, settings: PluginSettings) -> Self {
+    /// With what was loaded from the plugin folder; the rest comes from `blobs`, or for a worker without
+    /// them by [`Plugins::load_from`]. No run gets more than `settings` allow.
+    pub fn new(host: Host, folder: Registry, blobs: Option<BlobStore>, settings: PluginSettings) -> Self {
         let inner = Inner {
             host,
             folder,
@@ -125,6 +126,20 @@ impl Plugins {
     /// # Errors
     /// [`LoadError`].
     pub async fn load(&self, digest: ComponentDigest, size_bytes: u64) -> Result<Arc<Plugin>, LoadError> {
+        let inner = Arc::clone(&self.inner);
+        self.load_from(digest, async move { inner.component(digest, size_bytes).await })
+            .await
+    }
+
+    /// The same with the component's bytes from elsewhere, which are asked for when they are needed.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) async fn load_from(
+        &self,
+        digest: ComponentDigest,
+        bytes: impl Future<Output = Result<Vec<u8>, LoadError>> + Send + 'static,
+    ) -> Result<Arc<Plugin>, LoadError> {
         if let Some(plugin) = self.inner.of_folder(digest) {
             return Ok(plugin);
         }
@@ -134,7 +149,7 @@ impl Plugins {
         }
         let inner = Arc::clone(&self.inner);
         let loading = async move {
-            let loaded = slot.get_or_try_init(|| inner.fetch(digest, size_bytes)).await?;
+            let loaded = slot.get_or_try_init(|| inner.fetch(digest, bytes)).await?;
             loaded.clone().map_err(LoadError::Refused)
         };
         tokio::spawn(loading)
@@ -155,10 +170,10 @@ impl Inner {
     async fn fetch(
         &self,
         digest: ComponentDigest,
-        size_bytes: u64,
+        bytes: impl Future<Output = Result<Vec<u8>, LoadError>>,
     ) -> Result<Result<Arc<Plugin>, Arc<PluginError>>, LoadError> {
         let _turn = self.turns.acquire().await.map_err(unavailable)?;
-        let bytes = self.component(digest, size_bytes).await?;
+        let bytes = bytes.await?;
         let host = self.host.clone();
         let loading = move || Plugin::from_bytes(&host, &bytes);
         match tokio::task::spawn_blocking(loading).await.map_err(unavailable)? {
@@ -175,8 +190,11 @@ impl Inner {
     }
 
     async fn component(&self, digest: ComponentDigest, size_bytes: u64) -> Result<Vec<u8>, LoadError> {
+        let Some(blobs) = &self.blobs else {
+            return Err(LoadError::Missing);
+        };
         let read = async {
-            let mut pieces = self.blobs.read(&BlobKey::of_plugin(digest), size_bytes).await?;
+            let mut pieces = blobs.read(&BlobKey::of_plugin(digest), size_bytes).await?;
             let mut bytes = Vec::new();
             while let Some(piece) = pieces.next().await {
                 bytes.extend_from_slice(&piece?);

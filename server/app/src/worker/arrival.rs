@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tamiz_core::retry::Backoff;
@@ -17,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::Shop;
 use super::crew::{Worker, WorkerError};
+use super::desk::remote::Client;
 use super::desk::{Desk, DeskError};
 use super::life::Life;
 use super::logbook::chain;
@@ -84,6 +86,24 @@ impl Arrival {
     /// [`WorkerError`] when the register does not take it.
     pub async fn of_platform(platform: &Platform) -> Result<Self, WorkerError> {
         Self::announce(Desk::direct(platform), platform.config.clone()).await
+    }
+
+    /// Announces a worker that asks a server for everything. What holds for all workers is the server's word.
+    ///
+    /// # Errors
+    /// [`WorkerError`] when the server is not there, or does not take it.
+    pub async fn of_server(client: Client, config: &Config) -> Result<Self, WorkerError> {
+        let terms = client.terms().await;
+        let terms = terms.map_err(|error| WorkerError::Register(error.into()))?;
+        let mut config = config.clone();
+        let queue = &mut config.queue;
+        queue.lease = Duration::from_millis(terms.lease);
+        queue.heartbeat = Duration::from_millis(terms.heartbeat);
+        queue.poll = Duration::from_millis(terms.poll);
+        queue.retry_base = Duration::from_millis(terms.retry_base);
+        queue.retry_max = Duration::from_millis(terms.retry_max);
+        queue.attempts_max = terms.attempts_max;
+        Self::announce(Desk::remote(client), Arc::new(config)).await
     }
 
     /// Announces a worker; it gives signs of life from now on.

@@ -223,7 +223,7 @@ async fn keep_leases(
     shutdown: CancellationToken,
     slots: Arc<Semaphore>,
 ) {
-    let mut ears = shop.desk.ears();
+    let mut ears = shop.desk.ears(shop.worker);
     let mut pulse = interval(shop.config.queue.heartbeat);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_draining = false;

@@ -112,9 +112,15 @@ impl From<DeskError> for Failure {
         if let DeskError::Flow(FlowError::Refused(refusal)) = error {
             return Self::Refused(refusal);
         }
+        if let DeskError::Remote(error) = &error
+            && let Some(refusal) = error.refusal()
+        {
+            return Self::Refused(refusal);
+        }
         let doing = match &error {
             DeskError::Blob(_) => "reading or keeping bytes",
             DeskError::Store(_) | DeskError::Flow(_) => "asking the database",
+            DeskError::Remote(_) => "asking the server",
         };
         Self::may_pass(doing, error)
     }

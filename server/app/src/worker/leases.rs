@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tamiz_core::{TaskId, TenantId};
 use tamiz_store::queue::{Claim, Held};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::stop::{Stop, StopReason};
@@ -20,6 +21,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     held: Mutex<HashMap<(TenantId, TaskId), Entry>>,
+    grown: Notify,
 }
 
 impl Leases {
@@ -38,6 +40,12 @@ impl Leases {
             // we lost it, did not notice yet, and claimed it again
             earlier.stop.press(StopReason::LeaseLost);
         }
+        self.grown.notify_one();
+    }
+
+    /// Returns when one was added, if it was before the call.
+    pub(crate) async fn grown(&self) {
+        self.grown.notified().await;
     }
 
     pub(crate) fn remove(&self, claim: Claim) {

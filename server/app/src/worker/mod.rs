@@ -34,3 +34,4 @@ mod workplace;
 
 pub use arrival::Arrival;
 pub use crew::{Worker, WorkerError};
+pub use desk::remote::{Access, AccessError, Client, RemoteError};

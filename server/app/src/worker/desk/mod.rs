@@ -1,11 +1,13 @@
 //! Everything that a worker asks of its server, behind one seam.
 //!
 //! A [`Desk`] is the worker's: register, claim, keep leases, hear what happens. A [`TaskDesk`] is one
-//! claimed ticket's: its rows, its bytes, its end. Behind them is the database itself.
+//! claimed ticket's: its rows, its bytes, its end. Behind them is the database itself, or a server that
+//! has it.
 //!
 //! Not here: what is done with the answers.
 
 mod direct;
+pub(super) mod remote;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use crate::platform::Platform;
 use crate::plugins::{LoadError, Plugins};
 
 use direct::{Direct, DirectTask};
+use remote::{Client, Remote, RemoteError, RemoteTask};
 
 /// Why the server did not answer as it should.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +51,18 @@ pub enum DeskError {
     /// The attempt's end was not written.
     #[error("the end could not be written")]
     Flow(#[from] FlowError),
+    /// The server did not.
+    #[error("the server failed")]
+    Remote(#[from] RemoteError),
 }
 
 impl DeskError {
     /// Whether asking again may help.
-    pub(crate) const fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Store(error) | Self::Flow(FlowError::Store(error)) => error.may_pass(),
             Self::Blob(_) | Self::Flow(_) => false,
+            Self::Remote(error) => error.may_pass(),
         }
     }
 }
@@ -72,12 +79,15 @@ pub(crate) struct Lease {
 pub(crate) enum Desk {
     /// The database and the blobs themselves.
     Direct(Direct),
+    /// A server.
+    Remote(Remote),
 }
 
 /// Wakes a worker for tickets.
 #[derive(Debug)]
 pub(crate) enum Bell {
     Direct(TicketBell),
+    Remote(remote::Bell),
 }
 
 impl Bell {
@@ -85,6 +95,7 @@ impl Bell {
     pub(crate) async fn rings(&self) {
         match self {
             Self::Direct(bell) => bell.rings().await,
+            Self::Remote(bell) => bell.rings().await,
         }
     }
 
@@ -92,6 +103,7 @@ impl Bell {
     pub(crate) fn room(&self, free: u32) {
         match self {
             Self::Direct(bell) => bell.room(free),
+            Self::Remote(bell) => bell.room(free),
         }
     }
 
@@ -99,6 +111,8 @@ impl Bell {
     pub(crate) fn pass_on(&self) {
         match self {
             Self::Direct(bell) => bell.pass_on(),
+            // the server saw the claim
+            Self::Remote(bell) => bell.room(0),
         }
     }
 }
@@ -107,6 +121,7 @@ impl Bell {
 #[derive(Debug)]
 pub(crate) enum Ears {
     Direct(direct::Ears),
+    Remote(remote::Ears),
 }
 
 impl Ears {
@@ -114,6 +129,7 @@ impl Ears {
     pub(crate) async fn cancelled(&mut self, leases: &Leases) {
         match self {
             Self::Direct(ears) => ears.cancelled(leases).await,
+            Self::Remote(ears) => ears.cancelled(leases).await,
         }
     }
 }
@@ -123,10 +139,15 @@ impl Desk {
         Self::Direct(Direct::new(platform))
     }
 
+    pub(crate) fn remote(client: Client) -> Self {
+        Self::Remote(Remote::new(client))
+    }
+
     /// Enters the worker, which then finds out what it can do; answers how often its name was started before.
     pub(crate) async fn register(&self, new: &NewWorker<'_>) -> Result<u32, DeskError> {
         match self {
             Self::Direct(desk) => desk.register(new).await,
+            Self::Remote(desk) => desk.register(new).await,
         }
     }
 
@@ -134,6 +155,7 @@ impl Desk {
     pub(crate) async fn ready(&self, worker: WorkerId, capabilities: &Value) -> Result<bool, DeskError> {
         match self {
             Self::Direct(desk) => desk.ready(worker, capabilities).await,
+            Self::Remote(desk) => desk.ready(worker, capabilities).await,
         }
     }
 
@@ -141,6 +163,7 @@ impl Desk {
     pub(crate) async fn heartbeat(&self, worker: WorkerId, beat: &Heartbeat<'_>) -> Result<bool, DeskError> {
         match self {
             Self::Direct(desk) => desk.heartbeat(worker, beat).await,
+            Self::Remote(desk) => desk.heartbeat(worker, beat).await,
         }
     }
 
@@ -148,6 +171,7 @@ impl Desk {
     pub(crate) async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Lease>, DeskError> {
         match self {
             Self::Direct(desk) => desk.claim(request).await,
+            Self::Remote(desk) => desk.claim(request).await,
         }
     }
 
@@ -160,6 +184,8 @@ impl Desk {
     ) -> Result<Vec<Held>, DeskError> {
         match self {
             Self::Direct(desk) => desk.renew(worker, held, lease).await,
+            // a lease is as long as the server says
+            Self::Remote(desk) => desk.renew(worker, held).await,
         }
     }
 
@@ -167,12 +193,14 @@ impl Desk {
     pub(crate) fn bell(&self, worker: WorkerId, serves: Serves) -> Bell {
         match self {
             Self::Direct(desk) => Bell::Direct(desk.bell(worker, serves)),
+            Self::Remote(desk) => Bell::Remote(desk.bell(worker, serves)),
         }
     }
 
-    pub(crate) fn ears(&self) -> Ears {
+    pub(crate) fn ears(&self, worker: WorkerId) -> Ears {
         match self {
             Self::Direct(desk) => Ears::Direct(desk.ears()),
+            Self::Remote(desk) => Ears::Remote(desk.ears(worker)),
         }
     }
 }
@@ -181,12 +209,15 @@ impl Desk {
 #[derive(Debug, Clone)]
 pub(crate) enum TaskDesk {
     Direct(DirectTask),
+    Remote(RemoteTask),
 }
 
 impl TaskDesk {
     pub(crate) async fn begin(&self, attempts_max: i32) -> Result<Begin, DeskError> {
         match self {
             Self::Direct(desk) => desk.begin(attempts_max).await,
+            // the server knows how often
+            Self::Remote(desk) => desk.begin().await,
         }
     }
 
@@ -194,6 +225,7 @@ impl TaskDesk {
     pub(crate) async fn report(&self, event: &NewEvent<'_>) -> Result<bool, DeskError> {
         match self {
             Self::Direct(desk) => desk.report(event).await,
+            Self::Remote(desk) => desk.report(event).await,
         }
     }
 
@@ -201,6 +233,7 @@ impl TaskDesk {
     pub(crate) async fn log(&self, lines: &[NewLine]) -> Result<Written, DeskError> {
         match self {
             Self::Direct(desk) => desk.log(lines).await,
+            Self::Remote(desk) => desk.log(lines).await,
         }
     }
 
@@ -208,6 +241,7 @@ impl TaskDesk {
     pub(crate) async fn plugins(&self, task: &Task) -> Result<Serving, DeskError> {
         match self {
             Self::Direct(desk) => desk.plugins(task).await,
+            Self::Remote(desk) => desk.plugins().await,
         }
     }
 
@@ -220,6 +254,7 @@ impl TaskDesk {
     ) -> Result<Arc<Plugin>, LoadError> {
         match self {
             Self::Direct(_) => plugins.load(digest, size_bytes).await,
+            Self::Remote(desk) => desk.load(plugins, digest, size_bytes).await,
         }
     }
 
@@ -227,6 +262,7 @@ impl TaskDesk {
     pub(crate) async fn target(&self) -> Result<Option<(PinnedTarget, String)>, DeskError> {
         match self {
             Self::Direct(desk) => desk.target().await,
+            Self::Remote(desk) => desk.target().await,
         }
     }
 
@@ -234,6 +270,7 @@ impl TaskDesk {
     pub(crate) async fn upload(&self, id: UploadId) -> Result<Option<Upload>, DeskError> {
         match self {
             Self::Direct(desk) => desk.upload(id).await,
+            Self::Remote(desk) => desk.upload(id).await,
         }
     }
 
@@ -241,6 +278,7 @@ impl TaskDesk {
     pub(crate) async fn fetch(&self, upload: &Upload, path: &Path) -> Result<(), DeskError> {
         match self {
             Self::Direct(desk) => desk.fetch(upload, path).await,
+            Self::Remote(desk) => desk.fetch(upload, path).await,
         }
     }
 
@@ -248,6 +286,7 @@ impl TaskDesk {
     pub(crate) async fn secret_key(&self) -> Result<[u8; SECRET_KEY_BYTES], DeskError> {
         match self {
             Self::Direct(desk) => desk.secret_key().await,
+            Self::Remote(desk) => desk.secret_key().await,
         }
     }
 
@@ -255,6 +294,7 @@ impl TaskDesk {
     pub(crate) async fn put_artifact(&self, path: &Path, bytes_max: u64) -> Result<StoredBlob, DeskError> {
         match self {
             Self::Direct(desk) => desk.put_artifact(path, bytes_max).await,
+            Self::Remote(desk) => desk.put_artifact(path, bytes_max).await,
         }
     }
 
@@ -267,6 +307,7 @@ impl TaskDesk {
     ) -> Result<Option<TaskStatus>, DeskError> {
         match self {
             Self::Direct(desk) => desk.finish(project, yielded, ending).await,
+            Self::Remote(desk) => desk.finish(yielded, ending).await,
         }
     }
 }

@@ -1,0 +1,116 @@
+//! What a worker without the database asks of the queue, by its token: register, claim, keep leases.
+//!
+//! A token may be held to some scan types; a worker is the token's that it registered with.
+//!
+//! Not here: what it asks for one task (`serve_attempt`, `take_in`), and how the question comes (API).
+
+use std::time::Duration;
+
+use tamiz_core::{TaskStatus, WorkerId};
+use tamiz_store::credential::LeaseRight;
+use tamiz_store::queue::{ClaimRequest, Lease};
+use tamiz_store::task::{self, Task};
+use tamiz_store::worker::NewWorker;
+use tamiz_store::worker_token::WorkerCaller;
+use tamiz_store::{Store, StoreError};
+
+/// What one worker asks for at once, whatever it says: a machine of that many cores would be large.
+const SLOTS_MAX: u32 = 1_000;
+
+/// Enters a start of a worker into the register, as the token's. `None` when another has it.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn register(
+    store: &Store,
+    caller: &WorkerCaller,
+    new: &NewWorker<'_>,
+) -> Result<Option<u32>, StoreError> {
+    let restarts = store.register_worker(new).await?;
+    let bound = store.bind_worker(new.id, caller.token).await?;
+    Ok(bound.then_some(restarts))
+}
+
+/// What the worker of `caller` may claim of the types that it asks for, where none asked for is all; `None`
+/// when that is nothing.
+pub fn allowed_types(caller: &WorkerCaller, asked: Vec<String>) -> Option<Vec<String>> {
+    let Some(allowed) = &caller.scan_types else {
+        return Some(asked);
+    };
+    if asked.is_empty() {
+        return Some(allowed.clone());
+    }
+    let both: Vec<String> = asked.into_iter().filter(|word| allowed.contains(word)).collect();
+    (!both.is_empty()).then_some(both)
+}
+
+/// What a worker can take, without its types, which [`allowed_types`] said.
+pub struct Room<'a> {
+    /// Who.
+    pub worker: WorkerId,
+    /// Tools that it has.
+    pub tools: &'a [String],
+    /// Versions of the plugin contract that it runs.
+    pub worlds: &'a [String],
+    /// How many tickets.
+    pub slots: u32,
+}
+
+/// Claims for the worker; `scan_types` are those of [`allowed_types`].
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be asked.
+pub async fn claim(
+    store: &Store,
+    room: &Room<'_>,
+    scan_types: &[String],
+    lease: Duration,
+) -> Result<Vec<Lease>, StoreError> {
+    let request = ClaimRequest {
+        worker: room.worker,
+        scan_types,
+        tools: room.tools,
+        worlds: room.worlds,
+        slots: room.slots.min(SLOTS_MAX),
+        lease,
+    };
+    store.claim(&request).await
+}
+
+/// The task of `right`, if its attempt is the one that runs.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn running_task(store: &Store, right: &LeaseRight) -> Result<Option<Task>, StoreError> {
+    let mut tx = store.begin(&right.scope).await?;
+    let found = task::get(&mut tx, right.task).await?;
+    tx.commit().await?;
+    Ok(found.filter(|task| task.attempt == right.attempt && task.status == TaskStatus::Running))
+}
+
+#[cfg(test)]
+mod tests {
+    use tamiz_core::WorkerTokenId;
+
+    use super::*;
+
+    fn allowed(of_token: Option<&[&str]>, asked: &[&str]) -> Option<Vec<String>> {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let caller = WorkerCaller {
+            token: WorkerTokenId::fresh(),
+            scan_types: of_token.map(words),
+            is_its_worker: true,
+        };
+        allowed_types(&caller, words(asked))
+    }
+
+    #[test]
+    fn a_token_for_some_types_claims_no_others_and_never_all() {
+        let of = |words: &[&str]| Some(words.iter().map(ToString::to_string).collect());
+        assert_eq!(allowed(None, &[]), of(&[]));
+        assert_eq!(allowed(None, &["web"]), of(&["web"]));
+        assert_eq!(allowed(Some(&["web", "ssl"]), &[]), of(&["web", "ssl"]));
+        assert_eq!(allowed(Some(&["web", "ssl"]), &["ssl", "pcap"]), of(&["ssl"]));
+        assert_eq!(allowed(Some(&["web"]), &["pcap"]), None);
+    }
+}
