@@ -4,6 +4,8 @@
 //! row-level security; it proves nothing. The secret is 256 random bits, so a plain SHA-256 of the token is enough to store: there is
 //! nothing to guess (a password would need argon2id). The checksum (the first 32 bits of a SHA-256
 //! over what stands before it) lets secret scanners and typos be told from real tokens without a look-up.
+//!
+//! An operator's token is `tmo_` + secret + checksum: it names no tenant and opens nothing of one.
 
 use std::fmt;
 
@@ -13,6 +15,7 @@ use uuid::Uuid;
 use crate::id::TenantId;
 
 const PREFIX: &str = "tmz_";
+const OPERATOR_PREFIX: &str = "tmo_";
 const TENANT_CHARACTERS: usize = 22;
 const SECRET_CHARACTERS: usize = 43;
 const CHECKSUM_CHARACTERS: usize = 6;
@@ -30,7 +33,7 @@ pub struct TokenHash(pub [u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Wrong prefix, length or alphabet.
-    #[error("a token looks like tmz_ and 71 letters and digits")]
+    #[error("a token looks like tmz_ and 71 letters and digits, an operator's like tmo_ and 49")]
     Shape,
     /// The last six characters do not fit the rest.
     #[error("the token is mistyped: its checksum does not fit")]
@@ -47,29 +50,47 @@ impl Token {
         Self(format!("{PREFIX}{body}{checksum}"))
     }
 
+    /// An operator's token from 256 random bits.
+    pub fn of_operator(bits: [u8; 32]) -> Self {
+        let secret = base62::<SECRET_CHARACTERS>(&bits);
+        let checksum = checksum(&secret);
+        Self(format!("{OPERATOR_PREFIX}{secret}{checksum}"))
+    }
+
     /// Checks shape and checksum; says nothing about whether the token is known.
     ///
     /// # Errors
     /// [`TokenError`] says which check failed.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let body = text.strip_prefix(PREFIX).ok_or(TokenError::Shape)?;
-        let fits = body.len() == TENANT_CHARACTERS + SECRET_CHARACTERS + CHECKSUM_CHARACTERS
+        let (body, tenant_characters) = match text.strip_prefix(PREFIX) {
+            Some(body) => (body, TENANT_CHARACTERS),
+            None => (text.strip_prefix(OPERATOR_PREFIX).ok_or(TokenError::Shape)?, 0),
+        };
+        let fits = body.len() == tenant_characters + SECRET_CHARACTERS + CHECKSUM_CHARACTERS
             && body.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !fits {
             return Err(TokenError::Shape);
         }
-        let (body, sum) = body.split_at(TENANT_CHARACTERS + SECRET_CHARACTERS);
+        let (body, sum) = body.split_at(tenant_characters + SECRET_CHARACTERS);
         let token = Self(text.to_owned());
-        if checksum(body) == sum && token.tenant_digits().is_some() {
+        let of_somebody = token.is_operators() || token.tenant_digits().is_some();
+        if checksum(body) == sum && of_somebody {
             Ok(token)
         } else {
             Err(TokenError::Checksum)
         }
     }
 
-    /// The tenant that the token claims to be of: where to look it up, not a proof.
-    pub fn claimed_tenant(&self) -> TenantId {
-        TenantId::from(Uuid::from_u128(self.tenant_digits().unwrap_or_default()))
+    /// The tenant that the token claims to be of: where to look it up, not a proof. An operator's is of none.
+    pub fn claimed_tenant(&self) -> Option<TenantId> {
+        if self.is_operators() {
+            return None;
+        }
+        Some(TenantId::from(Uuid::from_u128(self.tenant_digits()?)))
+    }
+
+    fn is_operators(&self) -> bool {
+        self.0.starts_with(OPERATOR_PREFIX)
     }
 
     fn tenant_digits(&self) -> Option<u128> {
@@ -95,14 +116,15 @@ impl Token {
 
     /// The first six characters of the secret, to recognise a token in a list.
     pub fn hint(&self) -> &str {
-        let start = PREFIX.len() + TENANT_CHARACTERS;
+        let tenant_characters = if self.is_operators() { 0 } else { TENANT_CHARACTERS };
+        let start = PREFIX.len() + tenant_characters;
         &self.0[start..start + 6]
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Token(tmz_…{}…)", self.hint())
+        write!(formatter, "Token({}…{}…)", &self.0[..PREFIX.len()], self.hint())
     }
 }
 
@@ -139,10 +161,22 @@ mod tests {
         for tenant in [TenantId::fresh(), Uuid::max().into(), Uuid::nil().into()] {
             let token = Token::from_random(tenant, [0xAB; 32]);
             assert_eq!(Token::parse(token.reveal()), Ok(token.clone()));
-            assert_eq!(token.claimed_tenant(), tenant);
+            assert_eq!(token.claimed_tenant(), Some(tenant));
             assert_eq!(token.reveal().len(), 4 + 22 + 43 + 6);
             assert!(!format!("{token:?}").contains(&token.reveal()[34..]));
         }
+    }
+
+    #[test]
+    fn an_operators_token_parses_names_no_tenant_and_hides_its_secret() {
+        let token = Token::of_operator([0xAB; 32]);
+        assert_eq!(Token::parse(token.reveal()), Ok(token.clone()));
+        assert_eq!(token.claimed_tenant(), None);
+        assert_eq!(token.reveal().len(), 4 + 43 + 6);
+        assert!(!format!("{token:?}").contains(&token.reveal()[10..]));
+        let tenants = Token::from_random(TenantId::fresh(), [0xAB; 32]);
+        let renamed = tenants.reveal().replace("tmz_", "tmo_");
+        assert_eq!(Token::parse(&renamed), Err(TokenError::Shape));
     }
 
     #[test]

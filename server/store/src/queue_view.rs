@@ -96,19 +96,11 @@ pub struct LimitRefusals {
 /// [`StoreError`] when the database cannot be read.
 pub async fn own(tx: &mut TenantTx) -> Result<Vec<QueueRow>, StoreError> {
     let (tenant, tenants) = (tx.scope().tenant_id(), [tx.tenant()]);
-    let pauses = pauses(tx).await?;
+    let pauses = pauses_seen(tx.connection()).await?;
     let mut rows = rows(tx.connection(), &tenants).await?;
     let mut rows = rows.remove(&tenant).unwrap_or_default();
     hold_back(&mut rows, Some(tenant), &pauses);
     Ok(rows)
-}
-
-/// What holds the tenant's tasks back, everybody's pauses too.
-///
-/// # Errors
-/// [`StoreError`] when the database cannot be read.
-pub async fn pauses(tx: &mut TenantTx) -> Result<Vec<QueuePause>, StoreError> {
-    pauses_seen(tx.connection()).await
 }
 
 /// Which limits said no to the tenant.

@@ -105,7 +105,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database cannot be asked.
     pub async fn authenticate(&self, token: &Token) -> Result<Option<Caller>, StoreError> {
-        let claimed = TenantScope::of(token.claimed_tenant());
+        let Some(tenant) = token.claimed_tenant() else {
+            // an operator's is in no tenant's rows
+            return Ok(None);
+        };
+        let claimed = TenantScope::of(tenant);
         let mut tx = self.begin(&claimed).await?;
         let caller = find(&mut tx, token).await?;
         if caller.is_some() {

@@ -23,8 +23,8 @@ use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::token::Caller;
 
 use super::errors::log_fault;
-use super::guard::bearer::Known;
 use super::refused::{Refused, unreached};
+use super::schema::TenantCaller;
 use super::state::ApiState;
 use crate::blob::BlobKey;
 
@@ -41,11 +41,11 @@ pub fn routes(state: Arc<ApiState>) -> Router {
 
 async fn download(
     State(state): State<Arc<ApiState>>,
-    known: Known<Caller>,
+    TenantCaller(caller): TenantCaller,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let artifact = find(&state, &known.caller, &id).await?;
+    let artifact = find(&state, &caller, &id).await?;
     let size_bytes = artifact.blob.size_bytes;
     let tag = format!("\"{}\"", hex::encode(artifact.blob.hash));
     if matches(&headers, &tag) {
@@ -56,7 +56,7 @@ async fn download(
             .into_response());
     }
     let part = wanted(&headers, &tag, size_bytes)?;
-    let key = BlobKey::from_storage_path(&known.caller.scope, &artifact.blob.storage_path)
+    let key = BlobKey::from_storage_path(&caller.scope, &artifact.blob.storage_path)
         .ok_or_else(|| Refused::internal(log_fault(&Unnamed)))?;
     let reader = match part.clone() {
         Some(range) => state.blobs.read_range(&key, size_bytes, range).await,

@@ -27,8 +27,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::errors::log_fault;
-use super::guard::bearer::Known;
 use super::refused::{Refused, unreached};
+use super::schema::TenantCaller;
 use super::state::ApiState;
 use crate::blob::{BlobError, BlobKind, BlobWriter};
 use crate::config::ApiSettings;
@@ -91,12 +91,12 @@ struct Acknowledged {
 
 async fn upload(
     State(uploads): State<Uploads>,
-    known: Known<Caller>,
+    TenantCaller(caller): TenantCaller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let caller = &known.caller;
+    let caller = &caller;
     let (project, file_name) = parameters(query.as_deref().unwrap_or_default())?;
     let media_type = media_type(&headers)?;
     let bytes_max = upload_bytes_max(&uploads.state.settings, caller);

@@ -11,7 +11,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tamiz_core::TenantId;
 use tamiz_core::token::Token;
 use uuid::Uuid;
 
@@ -34,8 +33,8 @@ pub trait Credential: Clone + Send + Sync + 'static {
     /// The token's id: requests are counted by it.
     fn token_id(&self) -> Uuid;
 
-    /// Whose token: streams are shared out by it.
-    fn tenant(&self) -> TenantId;
+    /// Whose token, a tenant's id or an operator's own: streams are shared out by it.
+    fn account(&self) -> Uuid;
 }
 
 /// Whoever can tell a valid token.

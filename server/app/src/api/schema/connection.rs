@@ -95,7 +95,12 @@ pub(super) fn bad_cursor() -> Refusal {
 
 /// How many rows `first` asks for.
 pub(super) fn limit(session: &Session, first: Option<i32>) -> Result<PageLimit, Refusal> {
-    let rows_max = session.state.settings.graphql_page_max as u64;
+    limit_of(session.state.settings.graphql_page_max, first)
+}
+
+/// How many of at most `rows_max` rows `first` asks for.
+pub(super) fn limit_of(rows_max: usize, first: Option<i32>) -> Result<PageLimit, Refusal> {
+    let rows_max = rows_max as u64;
     let asked = first
         .map_or(u64::from(PAGE_ROWS_DEFAULT), |first| {
             u64::try_from(first).unwrap_or(0)

@@ -13,51 +13,64 @@ mod words;
 mod artifact;
 mod finding;
 mod finding_page;
+mod group;
 mod occurrence;
 mod plugin;
+mod principal;
 mod project;
+mod queue;
 mod scan_result;
+mod schedule;
 mod target;
 mod task;
 mod task_error;
 mod task_event;
+mod task_page;
 mod task_log;
 mod tool_execution;
 mod usage;
 mod viewer;
+mod waiting;
 
 mod mutation;
+mod mutation_of_queue;
 mod query;
 mod subscription;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use async_graphql::{Request, Response, Schema};
+use async_graphql::{MergedObject, Request, Response, Schema};
 use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use tamiz_core::TenantId;
 use tamiz_core::rate::RequestRate;
 use tamiz_core::token::Token;
 use tamiz_store::token::Caller;
-use uuid::Uuid;
 
 use super::cost::{Limits, Prices};
 use super::errors::log_fault;
-use super::guard::{AuthError, Authenticate, Credential};
+use super::guard::{AuthError, Authenticate};
 use super::refused::Refused;
 use super::refused::seconds_until;
 use super::state::ApiState;
 use super::transport::Engine;
 use crate::limiter::Stopped;
 use mutation::Mutation;
+use mutation_of_queue::QueueMutation;
+use principal::OperatorSession;
+pub use principal::{Principal, TenantCaller};
 use query::Query;
 use session::Session;
 use subscription::Events;
 
-type GraphSchema = Schema<Query, Mutation, Events>;
+type GraphSchema = Schema<Query, Writes, Events>;
+
+/// The root of writes, of two files.
+#[derive(MergedObject)]
+#[graphql(name = "Mutation")]
+struct Writes(Mutation, QueueMutation);
 
 /// The schema in the schema definition language, as committed in `schema.graphql`.
 pub fn sdl() -> String {
@@ -70,19 +83,9 @@ pub fn sdl() -> String {
 
 fn build() -> GraphSchema {
     // complexity and depth are `cost`'s, before the engine sees a document
-    Schema::build(Query, Mutation, Events)
+    Schema::build(Query, Writes(Mutation, QueueMutation), Events)
         .disable_suggestions()
         .finish()
-}
-
-impl Credential for Caller {
-    fn token_id(&self) -> Uuid {
-        self.token.uuid()
-    }
-
-    fn tenant(&self) -> TenantId {
-        self.scope.tenant_id()
-    }
 }
 
 /// The schema over the store.
@@ -112,20 +115,38 @@ impl Graph {
     fn session(&self, caller: &Caller) -> Arc<Session> {
         Arc::new(Session::new(Arc::clone(&self.state), caller.clone()))
     }
+
+    /// `request` with an operator's session; it holds nothing between two fields.
+    fn for_operator(&self, request: Request) -> Request {
+        let state = Arc::clone(&self.state);
+        request.data(Arc::new(OperatorSession { state }))
+    }
 }
 
 impl Authenticate for Graph {
-    type Caller = Caller;
+    type Caller = Principal;
 
-    async fn authenticate(&self, token: &Token) -> Result<Caller, AuthError> {
-        match self.state.store.authenticate(token).await {
-            Ok(Some(caller)) => Ok(caller),
+    async fn authenticate(&self, token: &Token) -> Result<Principal, AuthError> {
+        let store = &self.state.store;
+        let found = if token.claimed_tenant().is_some() {
+            let caller = store.authenticate(token).await;
+            caller.map(|caller| caller.map(|caller| Principal::Tenant(Box::new(caller))))
+        } else {
+            let operator = store.authenticate_operator(token).await;
+            operator.map(|operator| operator.map(Principal::Operator))
+        };
+        match found {
+            Ok(Some(principal)) => Ok(principal),
             Ok(None) => Err(AuthError::Refused),
             Err(error) => Err(AuthError::Unavailable(log_fault(&error))),
         }
     }
 
-    async fn count(&self, caller: &Caller) -> Result<(), Refused> {
+    async fn count(&self, principal: &Principal) -> Result<(), Refused> {
+        let Principal::Tenant(caller) = principal else {
+            // the limit per token holds
+            return Ok(());
+        };
         let requests = u32::try_from(caller.requests_per_minute).unwrap_or(u32::MAX);
         let rate = RequestRate::per_minute(NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN));
         let counted = self.state.limiter.count(&caller.scope, rate).await;
@@ -137,7 +158,10 @@ impl Authenticate for Graph {
 }
 
 impl Engine for Graph {
-    async fn execute(&self, caller: &Caller, request: Request) -> Response {
+    async fn execute(&self, principal: &Principal, request: Request) -> Response {
+        let Principal::Tenant(caller) = principal else {
+            return self.schema.execute(self.for_operator(request)).await;
+        };
         let session = self.session(caller);
         let response = self.schema.execute(request.data(Arc::clone(&session))).await;
         session.rest().await;
@@ -150,7 +174,10 @@ impl Engine for Graph {
         response
     }
 
-    fn stream(&self, caller: &Caller, request: Request) -> BoxStream<'static, Response> {
+    fn stream(&self, principal: &Principal, request: Request) -> BoxStream<'static, Response> {
+        let Principal::Tenant(caller) = principal else {
+            return self.schema.execute_stream(self.for_operator(request)).boxed();
+        };
         let session = self.session(caller);
         let results = self.schema.execute_stream(request.data(Arc::clone(&session)));
         results

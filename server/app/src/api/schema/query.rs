@@ -11,13 +11,19 @@ use uuid::Uuid;
 use super::artifact::Artifact;
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
+use super::group::{TaskGroup, TaskGroupConnection};
 use super::plugin::{Plugin, PluginConnection};
+use super::principal::Asker;
 use super::project::{Project, ProjectConnection, ProjectFilter};
+use super::queue::Queue;
+use super::schedule::{Schedule, ScheduleConnection, preview};
 use super::session::Session;
-use super::task::{Task, TaskConnection, TaskFilter};
+use super::task::Task;
+use super::task_page::{TaskConnection, TaskFilter};
 use super::tool_execution::ToolExecution;
 use super::usage::{Usage, UsageBucket};
 use super::viewer::Viewer;
+use super::waiting::QueuePause;
 use crate::api::errors::ApiError;
 
 /// Anything with an id. Ids are UUIDs, unique over all kinds.
@@ -49,10 +55,10 @@ impl Query {
 
     /// Whatever has this id.
     async fn node(&self, context: &Context<'_>, id: ID) -> Result<Option<Node>, ApiError> {
+        let session = Session::of(context)?;
         let Ok(id) = Uuid::parse_str(&id) else {
             return Ok(None);
         };
-        let session = Session::of(context)?;
         let Some(kind) = session.read(|tx| Box::pin(node::kind(tx, id))).await? else {
             return Ok(None);
         };
@@ -114,6 +120,57 @@ impl Query {
         TaskConnection::page(Session::of(context)?, first, after.as_deref(), filter).await
     }
 
+    /// One group of tasks.
+    async fn task_group(&self, context: &Context<'_>, id: Uuid) -> Result<Option<TaskGroup>, ApiError> {
+        Ok(Session::of(context)?.group(id.into()).await?.map(TaskGroup))
+    }
+
+    /// Groups of tasks, newest first.
+    async fn task_groups(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Of this project; of all if not said.")] project_id: Option<Uuid>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<TaskGroupConnection, ApiError> {
+        TaskGroupConnection::page(Session::of(context)?, project_id, first, after.as_deref()).await
+    }
+
+    /// One schedule.
+    async fn schedule(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Schedule>, ApiError> {
+        Ok(Session::of(context)?.schedule(id.into()).await?.map(Schedule))
+    }
+
+    /// Schedules, newest first.
+    async fn schedules(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<ScheduleConnection, ApiError> {
+        ScheduleConnection::page(Session::of(context)?, first, after.as_deref()).await
+    }
+
+    /// When a cron expression would come from now on, for whoever is writing one.
+    #[expect(
+        clippy::unused_async,
+        reason = "the macro takes async functions; this one awaits nothing"
+    )]
+    async fn cron_runs(
+        &self,
+        #[graphql(desc = "Minute, hour, day of month, month, day of week.")] cron: String,
+        #[graphql(desc = "A name of the time zone database, UTC if not said.")] time_zone: Option<String>,
+        #[graphql(desc = "At most 50, 5 if not said.")] first: Option<i32>,
+    ) -> Result<Vec<DateTime<Utc>>, ApiError> {
+        preview(&cron, time_zone.as_deref().unwrap_or("UTC"), first)
+    }
+
+    /// What of your queue is held back, by your tenant or by the operator.
+    async fn queue_pauses(&self, context: &Context<'_>) -> Result<Vec<QueuePause>, ApiError> {
+        let pauses = Session::of(context)?.pauses().await?;
+        Ok(pauses.iter().map(QueuePause::from).collect())
+    }
+
     /// One finding.
     async fn finding(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Finding>, ApiError> {
         finding_of(Session::of(context)?, id).await
@@ -154,6 +211,16 @@ impl Query {
         bucket: UsageBucket,
     ) -> Result<Usage, ApiError> {
         Usage::between(Session::of(context)?, from, to, bucket.into()).await
+    }
+
+    /// What waits and runs: of your tenant, or of all for an operator's token.
+    #[expect(
+        clippy::unused_async,
+        reason = "the macro takes async functions; this one awaits nothing"
+    )]
+    async fn queue(&self, context: &Context<'_>) -> Result<Queue, ApiError> {
+        Asker::of(context)?;
+        Ok(Queue)
     }
 
     /// One artifact.

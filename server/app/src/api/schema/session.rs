@@ -13,14 +13,17 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tamiz_core::budget::ByteBudget;
 use tamiz_core::plugin::LimitSet;
-use tamiz_core::{ArtifactId, FindingId, PluginId, ProjectId, TaskId};
+use tamiz_core::{ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TaskStatus};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
+use tamiz_store::group::{self, Group};
+use tamiz_store::pause::{self, Pause};
 use tamiz_store::pcap_session::{self, PcapSession};
 use tamiz_store::plan;
 use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::project::{self, Project};
 use tamiz_store::scan_result::{self, ScanResult};
+use tamiz_store::schedule::{self, Schedule};
 use tamiz_store::target::{self, TaskTarget};
 use tamiz_store::task::{self, Task};
 use tamiz_store::token::Caller;
@@ -31,10 +34,12 @@ use tokio::sync::Mutex;
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::Batch;
 use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
+use super::group::GroupPageKey;
 use super::occurrence::{OccurrencePage, OccurrencePageKey};
-use super::task::{TaskPage, TaskPageKey, TasksCountKey, by};
+use super::principal::{Asker, no_tenant};
 use super::task_event::{EventsKey, TaskEvent};
 use super::task_log::{LogCount, LogPage, LogPageKey};
+use super::task_page::{TaskPage, TaskPageKey, TasksCountKey, by};
 use crate::api::errors::ApiError;
 use crate::api::state::ApiState;
 use crate::flow::{FlowError, note_refusal};
@@ -61,6 +66,11 @@ pub(super) struct Session {
     events_of: Batch<EventsKey, Arc<Vec<TaskEvent>>>,
     severities_of: Batch<ProjectId, [i64; 5]>,
     plugins: Batch<PluginId, Arc<InstalledPlugin>>,
+    groups: Batch<GroupId, Arc<Group>>,
+    group_counts_of: Batch<GroupId, Arc<Vec<(TaskStatus, i64)>>>,
+    schedules: Batch<ScheduleId, Arc<Schedule>>,
+    /// What holds back the caller's tasks is one list.
+    pauses: Batch<(), Arc<Vec<Pause>>>,
     /// The caller has one plan.
     plan_limits: Batch<(), LimitSet>,
     pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
@@ -71,6 +81,7 @@ pub(super) struct Session {
     pub(super) log_counts: Batch<LogCount, i64>,
     pub(super) task_pages: Batch<TaskPageKey, Arc<TaskPage>>,
     pub(super) task_counts: Batch<TasksCountKey, i64>,
+    pub(super) group_pages: Batch<GroupPageKey, Arc<TaskPage>>,
 }
 
 impl Session {
@@ -94,6 +105,10 @@ impl Session {
             events_of: Batch::default(),
             severities_of: Batch::default(),
             plugins: Batch::default(),
+            groups: Batch::default(),
+            group_counts_of: Batch::default(),
+            schedules: Batch::default(),
+            pauses: Batch::default(),
             plan_limits: Batch::default(),
             finding_pages: Batch::default(),
             finding_counts: Batch::default(),
@@ -103,14 +118,16 @@ impl Session {
             log_counts: Batch::default(),
             task_pages: Batch::default(),
             task_counts: Batch::default(),
+            group_pages: Batch::default(),
         }
     }
 
-    /// The session of the request that `context` belongs to.
+    /// The session of the request that `context` belongs to; refused to operators.
     pub(super) fn of<'a>(context: &Context<'a>) -> Result<&'a Arc<Self>, ApiError> {
-        context
-            .data_opt::<Arc<Self>>()
-            .ok_or_else(|| ApiError::fault(&NoSession))
+        match Asker::of(context)? {
+            Asker::Tenant(session) => Ok(session),
+            Asker::Operator(_) => Err(no_tenant().into()),
+        }
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -186,6 +203,10 @@ impl Session {
         self.events_of.clear();
         self.severities_of.clear();
         self.plugins.clear();
+        self.groups.clear();
+        self.group_counts_of.clear();
+        self.schedules.clear();
+        self.pauses.clear();
         self.plan_limits.clear();
         self.finding_pages.clear();
         self.finding_counts.clear();
@@ -195,6 +216,7 @@ impl Session {
         self.log_counts.clear();
         self.task_pages.clear();
         self.task_counts.clear();
+        self.group_pages.clear();
     }
 
     pub(super) async fn project(&self, id: ProjectId) -> Result<Option<Arc<Project>>, ApiError> {
@@ -225,6 +247,48 @@ impl Session {
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
         self.plugins.load(id, fetch).await
+    }
+
+    pub(super) async fn group(&self, id: GroupId) -> Result<Option<Arc<Group>>, ApiError> {
+        let fetch = async |ids: Vec<GroupId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { group::by_ids(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+        };
+        self.groups.load(id, fetch).await
+    }
+
+    pub(super) async fn group_counts_of(&self, id: GroupId) -> Result<Arc<Vec<(TaskStatus, i64)>>, ApiError> {
+        let fetch = async |ids: Vec<GroupId>| {
+            let counts = self
+                .read(|tx| Box::pin(async move { group::counts(tx, &ids).await }))
+                .await?;
+            Ok(counts
+                .into_iter()
+                .map(|(id, counts)| (id, Arc::new(counts)))
+                .collect())
+        };
+        Ok(self.group_counts_of.load(id, fetch).await?.unwrap_or_default())
+    }
+
+    pub(super) async fn schedule(&self, id: ScheduleId) -> Result<Option<Arc<Schedule>>, ApiError> {
+        let fetch = async |ids: Vec<ScheduleId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { schedule::by_ids(tx, &ids).await }))
+                .await?;
+            Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+        };
+        self.schedules.load(id, fetch).await
+    }
+
+    /// What holds back the caller's tasks.
+    pub(super) async fn pauses(&self) -> Result<Arc<Vec<Pause>>, ApiError> {
+        let fetch = async |_: Vec<()>| {
+            let pauses = self.read(|tx| Box::pin(pause::of_tenant(tx))).await?;
+            Ok(HashMap::from([((), Arc::new(pauses))]))
+        };
+        Ok(self.pauses.load((), fetch).await?.unwrap_or_default())
     }
 
     /// What the caller's plan says about plugins.
@@ -359,7 +423,3 @@ fn grouped<K: Eq + std::hash::Hash, Row>(
         .map(|(key, rows)| (key, Arc::new(rows)))
         .collect()
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("the request has no session")]
-struct NoSession;

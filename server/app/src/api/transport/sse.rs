@@ -31,7 +31,7 @@ pub(super) fn answer<E: Engine>(
     request: Request,
     operation: OperationType,
 ) -> Result<Response, Refused> {
-    let place = transport.streams.take(known.caller.tenant())?;
+    let place = transport.streams.take(known.caller.account())?;
     let results = transport.results(&known.caller, request, operation);
     let events = events(Watched {
         results: Some(results),

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use tamiz_core::TenantId;
 use tamiz_store::shares::{Place, Shares};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use crate::api::refused::Refused;
 
@@ -21,7 +21,7 @@ const STREAMS_OF_ONE_TENANT_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Streams {
     all: Arc<Semaphore>,
-    of_tenant: Shares<TenantId>,
+    of_tenant: Shares<Uuid>,
 }
 
 /// A place for one stream, until it is dropped.
@@ -47,8 +47,8 @@ impl Streams {
         }
     }
 
-    /// A place for a stream of `tenant`.
-    pub(super) fn take(&self, tenant: TenantId) -> Result<StreamPlace, Refused> {
+    /// A place for a stream of `tenant`, or of an operator.
+    pub(super) fn take(&self, tenant: Uuid) -> Result<StreamPlace, Refused> {
         let of_tenant = self.of_tenant.take(tenant).ok_or_else(|| {
             too_many(&format!(
                 "your tenant holds {} open streams, which is its share",
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_tenant_with_all_its_streams_leaves_places_to_others() {
         let streams = Streams::new(5, 3);
-        let (acme, globex) = (TenantId::fresh(), TenantId::fresh());
+        let (acme, globex) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let held: Vec<StreamPlace> = (0..3).filter_map(|_| streams.take(acme).ok()).collect();
         assert_eq!(held.len(), 3);
         let refused = streams.take(acme).map(drop);

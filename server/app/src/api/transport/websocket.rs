@@ -221,7 +221,7 @@ impl<E: Engine> Connection<E> {
             }
             None => self.from_header.take().ok_or(Some(Close::FORBIDDEN))?,
         };
-        let place = self.transport.streams.take(known.caller.tenant());
+        let place = self.transport.streams.take(known.caller.account());
         self.place = Some(place.map_err(|_| Some(Close::TOO_MANY_STREAMS))?);
         self.known = Some(known);
         self.send(socket, Outgoing::Ack).await

@@ -97,8 +97,8 @@ impl Credential for Caller {
         Uuid::nil()
     }
 
-    fn tenant(&self) -> TenantId {
-        Uuid::nil().into()
+    fn account(&self) -> Uuid {
+        Uuid::nil()
     }
 }
 

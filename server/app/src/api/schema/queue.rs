@@ -1,0 +1,258 @@
+//! The queue as GraphQL shows it: all of it to operators, its own part to a tenant.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use tamiz_core::TenantId;
+use tamiz_store::StoreError;
+use tamiz_store::queue_view::{self, LimitRefusals, QueuePause, QueueRow, TenantQueue};
+use uuid::Uuid;
+
+use super::connection::{Listed, PageInfo, decode, encode, limit_of};
+use super::principal::{Asker, OperatorSession};
+use super::words::BigInt;
+use crate::api::errors::ApiError;
+
+const ORDER: &str = "tenant-queues";
+
+/// What waits and runs. An operator's token sees all tenants together, a tenant's its own.
+pub(crate) struct Queue;
+
+/// Tickets of one scan type.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct QueueScanType {
+    /// Which plugins serve them.
+    scan_type: String,
+    /// Ready to be claimed, or held back by a limit or a pause.
+    waiting: BigInt,
+    /// Of later, those that are tried again among them.
+    scheduled: BigInt,
+    /// Worked on.
+    running: BigInt,
+    /// How long the longest waiting of the first in line has been ready.
+    oldest_wait_seconds: Option<f64>,
+    /// Of a tenant: how many may run at a time.
+    running_max: Option<i32>,
+    /// A limit is reached, so something waits that could run.
+    at_limit: bool,
+    /// Somebody holds them back.
+    paused: bool,
+    /// Claims per minute, over the last minutes.
+    claimed_per_minute: f64,
+    /// Tasks that came to their end per minute, over the last minutes.
+    ended_per_minute: f64,
+    /// From being ready to being claimed, over the last minutes: half of the claims were faster.
+    claim_p50_seconds: Option<f64>,
+    /// 99 of 100 were faster.
+    claim_p99_seconds: Option<f64>,
+}
+
+impl From<QueueRow> for QueueScanType {
+    fn from(row: QueueRow) -> Self {
+        Self {
+            scan_type: row.scan_type,
+            waiting: BigInt::from(row.waiting.unsigned_abs()),
+            scheduled: BigInt::from(row.scheduled.unsigned_abs()),
+            running: BigInt::from(row.running.unsigned_abs()),
+            oldest_wait_seconds: row.oldest_wait_seconds,
+            running_max: row.running_max,
+            at_limit: row.at_limit,
+            paused: row.paused,
+            claimed_per_minute: row.claimed_per_minute,
+            ended_per_minute: row.ended_per_minute,
+            claim_p50_seconds: row.claim_p50_seconds,
+            claim_p99_seconds: row.claim_p99_seconds,
+        }
+    }
+}
+
+/// Something that is held back.
+#[derive(Debug, Clone, SimpleObject)]
+#[graphql(name = "OperatorPause")]
+pub(crate) struct Pause {
+    /// Whose tasks; null is everybody's.
+    tenant_id: Option<Uuid>,
+    /// Of which type; null is all.
+    scan_type: Option<String>,
+    /// Why.
+    reason: String,
+    /// Who did it: the name of a token, or of the operator's command.
+    paused_by: String,
+    /// When it began.
+    paused_at: DateTime<Utc>,
+}
+
+impl From<QueuePause> for Pause {
+    fn from(pause: QueuePause) -> Self {
+        Self {
+            tenant_id: pause.tenant.map(TenantId::uuid),
+            scan_type: pause.scan_type,
+            reason: pause.reason,
+            paused_by: pause.paused_by,
+            paused_at: pause.paused_at,
+        }
+    }
+}
+
+/// How often a limit said no.
+#[derive(Debug, Clone, SimpleObject)]
+#[graphql(name = "LimitRefusals")]
+pub(crate) struct Refusals {
+    /// Which limit.
+    limit: String,
+    /// So often.
+    count: BigInt,
+    /// The last time.
+    refused_at: DateTime<Utc>,
+}
+
+impl From<LimitRefusals> for Refusals {
+    fn from(refusals: LimitRefusals) -> Self {
+        Self {
+            limit: refusals.limit,
+            count: BigInt::from(refusals.count.unsigned_abs()),
+            refused_at: refusals.refused_at,
+        }
+    }
+}
+
+/// One tenant's part of the queue.
+#[derive(Debug, Clone, SimpleObject)]
+#[graphql(name = "TenantQueue")]
+pub(crate) struct OfTenant {
+    /// Whose.
+    tenant_id: Uuid,
+    /// Its name.
+    tenant_name: String,
+    /// Its part of the workers, against the others'.
+    weight: f64,
+    /// How many of its tasks may run at a time.
+    running_max: Option<i32>,
+    /// By scan type.
+    scan_types: Vec<QueueScanType>,
+}
+
+impl From<TenantQueue> for OfTenant {
+    fn from(queue: TenantQueue) -> Self {
+        Self {
+            tenant_id: queue.tenant.uuid(),
+            tenant_name: queue.name,
+            weight: f64::from(queue.weight),
+            running_max: queue.running_max,
+            scan_types: queue.rows.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// A row with its place in the list.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct TenantQueueEdge {
+    /// To continue after this row.
+    cursor: String,
+    /// The row.
+    node: OfTenant,
+}
+
+/// A page of tenants.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct TenantQueueConnection {
+    /// Rows with their cursors.
+    edges: Vec<TenantQueueEdge>,
+    /// Rows.
+    nodes: Vec<OfTenant>,
+    /// Whether and where more follows.
+    page_info: PageInfo,
+}
+
+/// What waits and runs. An operator's token sees all tenants together, a tenant's its own.
+#[Object]
+impl Queue {
+    /// By scan type.
+    async fn scan_types(&self, context: &Context<'_>) -> Result<Vec<QueueScanType>, ApiError> {
+        let rows = match Asker::of(context)? {
+            Asker::Tenant(session) => session.read(|tx| Box::pin(queue_view::own(tx))).await?,
+            Asker::Operator(session) => known(queue_view::totals(&mut session.begin().await?).await)?,
+        };
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// For operators: what is held back, of everybody and of tenants. A tenant asks for `queuePauses`.
+    async fn pauses(&self, context: &Context<'_>) -> Result<Vec<Pause>, ApiError> {
+        let session = OperatorSession::of(context)?;
+        let rows = known(queue_view::all_pauses(&mut session.begin().await?).await)?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Which limits said no, and how often.
+    async fn refusals(&self, context: &Context<'_>) -> Result<Vec<Refusals>, ApiError> {
+        let rows = match Asker::of(context)? {
+            Asker::Tenant(session) => session.read(|tx| Box::pin(queue_view::refusals(tx))).await?,
+            Asker::Operator(session) => known(queue_view::all_refusals(&mut session.begin().await?).await)?,
+        };
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// For operators: each tenant's part.
+    async fn tenants(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<TenantQueueConnection, ApiError> {
+        let session = OperatorSession::of(context)?;
+        TenantQueueConnection::page(session, first, after.as_deref()).await
+    }
+
+    /// For operators: the tenants with most waiting, then most running tasks, none that has neither.
+    async fn busiest(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many at most, 20 if not said.")] first: Option<i32>,
+    ) -> Result<Vec<OfTenant>, ApiError> {
+        let session = OperatorSession::of(context)?;
+        let limit = limit_of(session.state.settings.graphql_page_max, first)?;
+        let mut tx = session.begin().await?;
+        let rows = known(queue_view::busiest(&mut tx, i64::from(limit.get())).await)?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+}
+
+impl TenantQueueConnection {
+    async fn page(
+        session: &Arc<OperatorSession>,
+        first: Option<i32>,
+        after: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        let limit = limit_of(session.state.settings.graphql_page_max, first)?;
+        let after: Option<TenantId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        let mut tx = session.begin().await?;
+        // one more says whether there is a next page
+        let mut rows = known(queue_view::tenants(&mut tx, after, i64::from(limit.get()) + 1).await)?;
+        let has_next = rows.len() > limit.get() as usize;
+        rows.truncate(limit.get() as usize);
+        let rows = rows
+            .into_iter()
+            .map(|row| (encode(ORDER, row.tenant), OfTenant::from(row)));
+        let listed = Listed {
+            rows: rows.collect(),
+            has_next,
+            has_previous: after.is_some(),
+        };
+        let page_info = listed.page_info();
+        let edges: Vec<_> = listed
+            .rows
+            .into_iter()
+            .map(|(cursor, node)| TenantQueueEdge { cursor, node })
+            .collect();
+        Ok(Self {
+            nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
+            edges,
+            page_info,
+        })
+    }
+}
+
+fn known<T>(read: Result<T, StoreError>) -> Result<T, ApiError> {
+    read.map_err(|error| ApiError::of_store(&error))
+}
