@@ -31,6 +31,7 @@ mod tool_execution;
 mod usage;
 mod viewer;
 mod waiting;
+mod worker;
 
 mod mutation;
 mod mutation_of_queue;

@@ -24,6 +24,7 @@ use super::tool_execution::ToolExecution;
 use super::usage::{Usage, UsageBucket};
 use super::viewer::Viewer;
 use super::waiting::QueuePause;
+use super::worker::WorkerConnection;
 use crate::api::errors::ApiError;
 
 /// Anything with an id. Ids are UUIDs, unique over all kinds.
@@ -221,6 +222,16 @@ impl Query {
     async fn queue(&self, context: &Context<'_>) -> Result<Queue, ApiError> {
         Asker::of(context)?;
         Ok(Queue)
+    }
+
+    /// For operators: the workers, by name.
+    async fn workers(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<WorkerConnection, ApiError> {
+        WorkerConnection::page(context, first, after.as_deref()).await
     }
 
     /// One artifact.
