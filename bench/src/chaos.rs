@@ -91,7 +91,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let looked = watch.seen();
     drop(watch);
     field.end_all()?;
-    let mut verdict = verdict::reach(&field.postgres.url, &orders.all).await?;
+    let mut verdict = verdict::reach(&field.postgres.url, &orders).await?;
     verdict
         .violations
         .extend(drained.err().map(|error| error.to_string()));
@@ -199,8 +199,9 @@ fn print(field: &Field, orders: &Arc<Orders>, done: &Done, seen: &Seen, verdict:
         of(&orders.refusals)
     );
     println!(
-        "  {} late ends refused, {} looks at the limits, reached: {:?}, {:.0} s",
+        "  {} late ends refused, {} reservations ran out, {} looks at the limits, reached: {:?}, {:.0} s",
         field.logged("too late: "),
+        verdict.reservations,
         seen.looks,
         seen.at_limit,
         began.elapsed().as_secs_f64()

@@ -14,7 +14,7 @@ pub(crate) const TASKS: usize = 5 * 40;
 /// For its tasks, leases that run out included.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// The victim dies when so many wait or run.
-const BUSY: u64 = 15;
+const BUSY: u64 = 6;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) async fn kill_each(field: &mut Field, orders: &Orders, watch: &Watch) -> Outcome<Done> {

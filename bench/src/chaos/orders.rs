@@ -4,10 +4,12 @@
 //! An answer that is lost is asked for again with the same task id, of another server, as a careful client
 //! does; so every task is there once, whatever was killed meanwhile.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -81,6 +83,8 @@ pub(crate) enum Kind {
     Web,
     /// A tree and a tool.
     Scan,
+    /// The same, and not before its time.
+    Later,
     /// A report that is cut off.
     Corrupt,
     /// A report, and nobody wants it any more.
@@ -106,12 +110,13 @@ pub(crate) fn plan(tasks: usize, seed: u64) -> Vec<Order> {
             let kind = match random.random_range(0..20) {
                 0..=8 => Kind::Import,
                 9..=13 => Kind::Web,
-                14..=15 => Kind::Scan,
+                14 => Kind::Scan,
+                15 => Kind::Later,
                 16..=17 => Kind::Corrupt,
                 _ => Kind::Cancelled,
             };
             let findings = match kind {
-                Kind::Scan => tool::FINDINGS,
+                Kind::Scan | Kind::Later => tool::FINDINGS,
                 _ => random.random_range(FINDINGS),
             };
             Order {
@@ -142,6 +147,7 @@ pub(crate) struct Orders {
     /// How many may be asked for by now.
     allowed: AtomicUsize,
     acknowledged: AtomicUsize,
+    begins: Mutex<HashMap<Uuid, DateTime<Utc>>>,
     /// Asks whose answer was lost or bad.
     pub(crate) repeats: AtomicU64,
     /// Asks that were refused for a limit.
@@ -157,6 +163,7 @@ impl Orders {
             next: AtomicUsize::new(0),
             allowed: AtomicUsize::new(0),
             acknowledged: AtomicUsize::new(0),
+            begins: Mutex::default(),
             repeats: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
         })
@@ -231,6 +238,18 @@ impl Orders {
         Ok(())
     }
 
+    /// The time of a task that has one: some seconds after it was first asked for.
+    fn time_of(&self, order: &Order) -> DateTime<Utc> {
+        let mut begins = self.begins.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = TimeDelta::milliseconds(500 + i64::from(order.seed as u16 % 8_000));
+        *begins.entry(order.id).or_insert_with(|| Utc::now() + ahead)
+    }
+
+    /// The times of the tasks that have one.
+    pub(crate) fn begins(&self) -> HashMap<Uuid, DateTime<Utc>> {
+        self.begins.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn attempt(
         &self,
         client: &Client,
@@ -245,7 +264,7 @@ impl Orders {
             upload.insert(client.upload(project, name, bytes).await?).clone()
         };
         let (verb, kind) = match order.kind {
-            Kind::Scan => ("startScan", "StartScanInput"),
+            Kind::Scan | Kind::Later => ("startScan", "StartScanInput"),
             _ => ("importReport", "ImportReportInput"),
         };
         let scan_type = if order.kind == Kind::Web {
@@ -253,8 +272,11 @@ impl Orders {
         } else {
             "codeaudit"
         };
-        let input = json!({ "id": order.id, "projectId": project, "scanType": scan_type, "uploadId": upload,
+        let mut input = json!({ "id": order.id, "projectId": project, "scanType": scan_type, "uploadId": upload,
             "priority": order.priority });
+        if order.kind == Kind::Later {
+            input["runAt"] = json!(self.time_of(order));
+        }
         let query =
             format!("mutation($input:{kind}!){{{verb}(input:$input){{task{{id}} errors{{code message}}}}}}");
         let data = client.graphql(&query, json!({ "input": input })).await?;
@@ -272,7 +294,7 @@ impl Orders {
     fn file(&self, order: &Order) -> (&'static str, Vec<u8>) {
         let seed = order.seed as usize % 1_000_000;
         match order.kind {
-            Kind::Scan => ("tree.zip", self.archive.clone()),
+            Kind::Scan | Kind::Later => ("tree.zip", self.archive.clone()),
             Kind::Web => ("nuclei.jsonl", nuclei(order.findings, seed)),
             Kind::Import | Kind::Cancelled => ("semgrep.json", report::semgrep(order.findings, seed)),
             Kind::Corrupt => {

@@ -3,21 +3,22 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, FromRow};
 use uuid::Uuid;
 
-use super::orders::{Kind, Limits, Order};
+use super::orders::{Kind, Limits, Order, Orders};
 use crate::Outcome;
 
 /// One task with all that hangs on it.
 const TASKS: &str = "
-    select t.id, t.status, t.retries, t.event_seq::int8 as event_seq,
+    select t.id, t.status, t.retries, t.event_seq::int8 as event_seq, t.started_at,
            f.findings, f.places, e.events, e.last_event, e.ends,
            a.attempts, a.lost, a.open, a.finals, a.final_outcome,
            (select count(*) from tenant.scan_result r where r.tenant_id = t.tenant_id and r.task_id = t.id)
                as results,
-           (select count(*) from tenant.artifact r
+           (select count(distinct storage_path) from tenant.artifact r
             where r.tenant_id = t.tenant_id and r.task_id = t.id and r.kind = 'report') as reports
     from tenant.task t
     cross join lateral (
@@ -40,6 +41,7 @@ struct TaskRow {
     status: String,
     retries: i32,
     event_seq: i64,
+    started_at: Option<DateTime<Utc>>,
     findings: i64,
     places: i64,
     events: i64,
@@ -55,7 +57,7 @@ struct TaskRow {
 }
 
 /// What must be zero in the end, in words.
-const LEFT: [(&str, &str); 3] = [
+const LEFT: [(&str, &str); 8] = [
     ("tickets", "select count(*) from control.ticket"),
     (
         "lanes with counters",
@@ -65,7 +67,42 @@ const LEFT: [(&str, &str); 3] = [
         "lanes that drifted",
         "select count(*) from control.queue_drift(false)",
     ),
+    (
+        "tenants whose used tasks are not their tasks",
+        "select count(*) from control.tenant n
+         where (select count(*) from tenant.task t where t.tenant_id = n.id)
+            <> (select coalesce(sum(tasks_count), 0) from control.quota_usage u where u.tenant_id = n.id)",
+    ),
+    (
+        "tenants whose stored bytes are not those of their blobs",
+        "select count(*) from control.storage s
+         where stored_bytes <> (select coalesce(sum(size_bytes), 0) from tenant.blob b where b.tenant_id = s.tenant_id)",
+    ),
+    (
+        "tenants whose reserved bytes are not those of their reservations",
+        "select count(*) from control.storage s
+         where reserved_bytes
+            <> (select coalesce(sum(bytes), 0) from control.storage_reservation r where r.tenant_id = s.tenant_id)",
+    ),
+    (
+        "reservations of attempts that ended",
+        "select count(*) from control.storage_reservation r
+         join tenant.task_attempt a on (a.tenant_id, a.task_id, a.attempt) = (r.tenant_id, r.task_id, r.attempt)
+         where a.outcome not in ('lost')",
+    ),
+    (
+        "dead workers that are not offline",
+        "select count(*) from control.worker where state <> 'offline' and heartbeat_at < now() - interval '1 minute'",
+    ),
 ];
+
+/// Lets all reservations run out; nothing of them may be left.
+const EXPIRE: [&str; 2] = [
+    "update control.storage_reservation set expires_at = now() - interval '1 second'",
+    "select control.expire_reservations(1000000)",
+];
+const STILL_RESERVED: &str = "select (select count(*) from control.storage_reservation)
+    + (select count(*) from control.storage where reserved_bytes <> 0)";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -76,6 +113,8 @@ pub(crate) struct Verdict {
     pub(crate) attempts: i64,
     pub(crate) lost: i64,
     pub(crate) retries: i64,
+    /// Reservations of those who died, before they ran out.
+    pub(crate) reservations: i64,
 }
 
 /// Gives the tenants their limits.
@@ -96,11 +135,12 @@ pub(crate) async fn set_shares(url: &str, tenants: &[Limits]) -> Outcome<()> {
 }
 
 /// Reads everything; nothing may run any more.
-pub(crate) async fn reach(url: &str, orders: &[Order]) -> Outcome<Verdict> {
+pub(crate) async fn reach(url: &str, orders: &Orders) -> Outcome<Verdict> {
     let mut connection: PgConnection = PgConnectOptions::from_str(url)?.connect().await?;
     let mut verdict = Verdict::default();
     let rows: Vec<TaskRow> = sqlx::query_as(TASKS).fetch_all(&mut connection).await?;
-    let mut asked: HashMap<Uuid, &Order> = orders.iter().map(|order| (order.id, order)).collect();
+    let mut asked: HashMap<Uuid, &Order> = orders.all.iter().map(|order| (order.id, order)).collect();
+    let begins = orders.begins();
     for row in rows {
         verdict.tasks += 1;
         verdict.attempts += row.attempts;
@@ -109,7 +149,7 @@ pub(crate) async fn reach(url: &str, orders: &[Order]) -> Outcome<Verdict> {
         *verdict.by_status.entry(row.status.clone()).or_default() += 1;
         let wrong = match asked.remove(&row.id) {
             None => Some("nobody asked for it"),
-            Some(order) => judge(&row, order),
+            Some(order) => judge(&row, order, begins.get(&row.id).copied()),
         };
         if let Some(wrong) = wrong {
             verdict
@@ -124,18 +164,29 @@ pub(crate) async fn reach(url: &str, orders: &[Order]) -> Outcome<Verdict> {
     for (what, query) in LEFT {
         let count: i64 = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
         if count != 0 {
-            verdict.violations.push(format!("{count} {what} are left"));
+            verdict.violations.push(format!("{count} {what}"));
         }
+    }
+    let query = "select count(*) from control.storage_reservation";
+    verdict.reservations = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
+    for statement in EXPIRE {
+        sqlx::query(statement).execute(&mut connection).await?;
+    }
+    let reserved: i64 = sqlx::query_scalar(STILL_RESERVED)
+        .fetch_one(&mut connection)
+        .await?;
+    if reserved != 0 {
+        verdict.violations.push("bytes are reserved by nobody".to_owned());
     }
     Ok(verdict)
 }
 
 /// What is wrong with a task, if anything.
-fn judge(row: &TaskRow, order: &Order) -> Option<&'static str> {
+fn judge(row: &TaskRow, order: &Order, not_before: Option<DateTime<Utc>>) -> Option<&'static str> {
     let findings = i64::try_from(order.findings).unwrap_or(i64::MAX);
     let status = row.status.as_str();
     let expected = match order.kind {
-        Kind::Import | Kind::Web | Kind::Scan => status == "completed",
+        Kind::Import | Kind::Web | Kind::Scan | Kind::Later => status == "completed",
         Kind::Corrupt => status == "failed",
         // the cancel may have come too late
         Kind::Cancelled => status == "cancelled" || status == "completed",
@@ -174,6 +225,10 @@ fn judge(row: &TaskRow, order: &Order) -> Option<&'static str> {
                 row.results <= 1
             },
             "it does not have one result",
+        ),
+        (
+            not_before.is_none_or(|time| row.started_at.is_some_and(|began| began >= time)),
+            "it began before its time",
         ),
         (!completed || row.reports == 1, "its report is not kept once"),
     ];
