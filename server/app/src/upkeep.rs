@@ -18,6 +18,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::flow::delete_trash::delete_trash;
+use crate::flow::fire_schedule::fire_due_schedules;
+use crate::flow::start_scan::Rules;
 use crate::platform::Platform;
 
 /// Batches of one sweep in a row; the rest waits for the next turn, so that a large backlog of one kind
@@ -40,6 +42,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// A month of logs is made long before it begins; whoever was down for longer misses the lines of so long.
 const WORKER_LOG_EVERY: Duration = Duration::from_mins(10);
+
+/// A turn is at most so much late; looking costs one index entry.
+const SCHEDULES_EVERY: Duration = Duration::from_secs(2);
 
 type Failure = Box<dyn Error + Send + Sync>;
 /// Moves a bounded batch of rows and answers how many.
@@ -111,6 +116,7 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
             let (store, blobs) = (trashed.clone(), blobs.clone());
             async move { delete_trash(&store, &blobs).await }
         }),
+        schedules(platform),
         Sweep::of(store, "leases", queue.look_pause(), |store| async move {
             store.expire_leases().await
         }),
@@ -136,6 +142,21 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
             store.keep_worker_log(keep_days).await
         }),
     ]
+}
+
+/// Turns of schedules that are due.
+fn schedules(platform: &Platform) -> Sweep {
+    let platform = platform.clone();
+    Sweep::new("schedules", SCHEDULES_EVERY, move || {
+        let platform = platform.clone();
+        async move {
+            let rules = Rules {
+                plugins: &platform.plugins,
+                targets: &platform.config.target,
+            };
+            fire_due_schedules(&platform.store, rules).await
+        }
+    })
 }
 
 /// Runs `sweeps`, each at its own pace, until `shutdown`. One that fails or hangs holds up no other.

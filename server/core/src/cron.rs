@@ -16,7 +16,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds, Year};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
+use crate::id::{ScheduleId, TaskId};
 use crate::severity::UnknownWord;
 use crate::text;
 
@@ -119,6 +121,21 @@ pub struct Turn {
     pub run: Option<DateTime<Utc>>,
     /// When it is due again; never, if that lies beyond the calendar.
     pub next: Option<DateTime<Utc>>,
+}
+
+/// The id of the task that a turn makes: the same however often the turn is made, sorted by its time.
+pub fn task_of_turn(schedule: ScheduleId, at: DateTime<Utc>) -> TaskId {
+    let mut hash = Sha256::new();
+    hash.update(b"tamiz turn 1:");
+    hash.update(schedule.uuid().as_bytes());
+    hash.update(at.timestamp_micros().to_be_bytes());
+    let digest = hash.finalize();
+    let mut tail = [0; 10];
+    tail.copy_from_slice(&digest[..10]);
+    let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &tail)
+        .into_uuid()
+        .into()
 }
 
 macro_rules! words {
@@ -272,6 +289,16 @@ mod tests {
         );
         let made_up = nightly.turn(at("2026-01-01T03:00:00Z"), now, CatchUp::One);
         assert_eq!(made_up.run, Some(at("2026-03-01T03:00:00Z")));
+    }
+
+    #[test]
+    fn a_turn_has_one_task_that_sorts_by_its_time() {
+        let (mine, other) = (ScheduleId::fresh(), ScheduleId::fresh());
+        let (first, second) = (at("2026-01-01T05:00:00Z"), at("2026-01-01T06:00:00Z"));
+        assert_eq!(task_of_turn(mine, first), task_of_turn(mine, first));
+        assert_ne!(task_of_turn(mine, first), task_of_turn(other, first));
+        assert!(task_of_turn(other, first) < task_of_turn(mine, second));
+        assert_eq!(task_of_turn(mine, first).uuid().get_version_num(), 7);
     }
 
     #[test]

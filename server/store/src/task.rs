@@ -1,9 +1,11 @@
 //! Tasks: asked for, read, cancelled, sent back. What a worker does to them is in [`crate::attempt`].
 
+mod of_group;
 mod order;
 mod row;
 mod wishes;
 
+pub use of_group::pages_of_groups;
 pub use order::{Made, NewTask, Terms, create, create_all, waiting_twin};
 pub(crate) use row::{TaskRow, fault};
 pub use wishes::{Cancellation, Redrive, cancel, retry, retry_all};

@@ -9,19 +9,25 @@
 pub mod accept_upload;
 pub mod bundle_plugins;
 pub mod cancel_task;
+pub mod cancel_tasks;
 pub mod choose_plugin;
 pub mod create_project;
 pub mod delete_trash;
 pub mod finish_attempt;
+pub mod fire_schedule;
 pub mod install_plugin;
 pub mod note_refusal;
+pub mod pause_queue;
 mod place_orders;
 mod plan_turn;
+pub mod redrive;
 pub mod reserve_storage;
 pub mod retry_task;
+pub mod schedule;
 pub mod serve_attempt;
 pub mod serve_worker;
 pub mod start_scan;
+pub mod task_group;
 pub(crate) mod take_in;
 
 use tamiz_core::{Refusal, RefusalCode};

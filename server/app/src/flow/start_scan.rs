@@ -13,7 +13,7 @@ use tamiz_host::{PlanError, Plugin, RunLimits, ScanRequest};
 use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::task::{Payload, Source};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::{Store, plan};
+use tamiz_store::{Store, TenantScope, plan};
 
 use super::place_orders::{CheckedOrder, place_order};
 use super::plan_turn::plan_turn;
@@ -82,7 +82,7 @@ pub async fn start_scan(
     order: ScanOrder,
 ) -> Result<Started, FlowError> {
     require(caller, Role::Analyst)?;
-    let order = checked(store, rules, caller, order).await?;
+    let order = checked(store, rules, &caller.scope, &caller.tenant_name, order).await?;
     let mut tx = store.begin(&caller.scope).await?;
     let started = place_order(&mut tx, &order).await?;
     if !started.existing {
@@ -96,14 +96,15 @@ pub async fn start_scan(
 pub(super) async fn checked(
     store: &Store,
     rules: Rules<'_>,
-    caller: &Caller,
+    scope: &TenantScope,
+    tenant_name: &str,
     mut order: ScanOrder,
 ) -> Result<CheckedOrder, FlowError> {
     let scan_type = check(&mut order)?;
-    let (candidates, plan) = candidates(store, caller, &scan_type).await?;
+    let (candidates, plan) = candidates(store, scope, &scan_type).await?;
     let (source, tools) = planned(rules.plugins, &candidates, plan, &order).await?;
     let pinned = match order.subject {
-        Subject::Target(target) => Some(pin(target, &caller.tenant_name, rules.targets).await?),
+        Subject::Target(target) => Some(pin(target, tenant_name, rules.targets).await?),
         Subject::Upload(_) | Subject::Report(_) => None,
     };
     Ok(CheckedOrder {
@@ -171,10 +172,10 @@ fn check_terms(terms: &OrderTerms) -> Result<(), Refusal> {
 /// up.
 async fn candidates(
     store: &Store,
-    caller: &Caller,
+    scope: &TenantScope,
     scan_type: &ScanType,
 ) -> Result<(Vec<InstalledPlugin>, LimitSet), FlowError> {
-    let mut tx = store.begin(&caller.scope).await?;
+    let mut tx = store.begin(scope).await?;
     let plan = plan::of_tenant(&mut tx).await?;
     let candidates = plugin::candidates(&mut tx, scan_type).await?;
     if candidates.is_empty() {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::session::Session;
-use super::task::by;
+use super::task_page::by;
 use crate::api::errors::ApiError;
 
 /// Whose findings.

@@ -57,7 +57,7 @@ macro_rules! payload {
         }
 
         impl $name {
-            fn of(outcome: Result<$node, FlowError>) -> Result<Self, ApiError> {
+            pub(super) fn of(outcome: Result<$node, FlowError>) -> Result<Self, ApiError> {
                 match outcome {
                     Ok(node) => Ok(Self { $field: Some(node), errors: Vec::new() }),
                     Err(error) => Ok(Self { $field: None, errors: vec![refused(error)?] }),
@@ -99,6 +99,8 @@ macro_rules! order_payload {
         }
     };
 }
+
+pub(super) use payload;
 
 payload!(
     /// What became of `createProject`.
@@ -241,7 +243,7 @@ impl Mutation {
         input: StartScanInput,
     ) -> Result<StartScanPayload, ApiError> {
         let session = rested(context).await?;
-        let subject = subject(input.upload_id, input.target.as_ref());
+        let subject = subject(input.upload_id, None, input.target.as_ref());
         let order = order(
             Asked {
                 id: input.id,
@@ -336,7 +338,7 @@ impl Mutation {
 }
 
 /// What the client can mend; the rest is a fault.
-fn refused(error: FlowError) -> Result<UserError, ApiError> {
+pub(super) fn refused(error: FlowError) -> Result<UserError, ApiError> {
     match error {
         FlowError::Refused(refusal) => Ok(refusal.into()),
         FlowError::Store(error) => Err(ApiError::of_store(&error)),
@@ -345,35 +347,40 @@ fn refused(error: FlowError) -> Result<UserError, ApiError> {
 }
 
 /// The session, without a transaction and without memories of how things were before the write.
-async fn rested<'a>(context: &Context<'a>) -> Result<&'a Arc<Session>, ApiError> {
+pub(super) async fn rested<'a>(context: &Context<'a>) -> Result<&'a Arc<Session>, ApiError> {
     let session = Session::of(context)?;
     session.rest().await;
     Ok(session)
 }
 
 /// What both kinds of task have in common.
-struct Asked {
-    id: Option<Uuid>,
-    project_id: Uuid,
-    scan_type: String,
-    rules_upload_id: Option<Uuid>,
-    options: Option<Value>,
-    profile: Option<ScanProfile>,
-    priority: Option<i32>,
-    terms: OrderTerms,
+pub(super) struct Asked {
+    pub(super) id: Option<Uuid>,
+    pub(super) project_id: Uuid,
+    pub(super) scan_type: String,
+    pub(super) rules_upload_id: Option<Uuid>,
+    pub(super) options: Option<Value>,
+    pub(super) profile: Option<ScanProfile>,
+    pub(super) priority: Option<i32>,
+    pub(super) terms: OrderTerms,
 }
 
-/// An upload or a target, one of them.
-fn subject(upload: Option<Uuid>, target: Option<&TargetInput>) -> Result<Subject, Refusal> {
-    match (upload, target) {
-        (Some(upload), None) => Ok(Subject::Upload(upload.into())),
-        (None, Some(target)) => target.parse().map(Subject::Target),
-        (Some(_), Some(_)) => Err(Refusal::invalid("target", "give uploadId or target, not both")),
-        (None, None) => Err(Refusal::invalid("uploadId", "give uploadId or target")),
+/// An upload, a report or a target, one of them.
+pub(super) fn subject(
+    upload: Option<Uuid>,
+    report: Option<Uuid>,
+    target: Option<&TargetInput>,
+) -> Result<Subject, Refusal> {
+    match (upload, report, target) {
+        (Some(upload), None, None) => Ok(Subject::Upload(upload.into())),
+        (None, Some(report), None) => Ok(Subject::Report(report.into())),
+        (None, None, Some(target)) => target.parse().map(Subject::Target),
+        (None, None, None) => Err(Refusal::invalid("uploadId", "give uploadId or target")),
+        _ => Err(Refusal::invalid("target", "give uploadId or target, not both")),
     }
 }
 
-fn order(asked: Asked, subject: Result<Subject, Refusal>) -> Result<ScanOrder, Refusal> {
+pub(super) fn order(asked: Asked, subject: Result<Subject, Refusal>) -> Result<ScanOrder, Refusal> {
     let options = match asked.options {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(options)) => options,
@@ -393,7 +400,10 @@ fn order(asked: Asked, subject: Result<Subject, Refusal>) -> Result<ScanOrder, R
     })
 }
 
-async fn queued(session: &Session, order: Result<ScanOrder, Refusal>) -> Result<Started, FlowError> {
+pub(super) async fn queued(
+    session: &Session,
+    order: Result<ScanOrder, Refusal>,
+) -> Result<Started, FlowError> {
     // who may not write is told so before anything about the input
     require(&session.caller, Role::Analyst)?;
     let rules = Rules {
@@ -403,6 +413,6 @@ async fn queued(session: &Session, order: Result<ScanOrder, Refusal>) -> Result<
     start_scan(session.store(), rules, &session.caller, order?).await
 }
 
-fn shared(task: task::Task) -> Task {
+pub(super) fn shared(task: task::Task) -> Task {
     Task(Arc::new(task))
 }

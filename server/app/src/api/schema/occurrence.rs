@@ -12,7 +12,7 @@ use tamiz_store::page::{Page, PageLimit};
 use super::answer_bytes::paid;
 use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
 use super::session::Session;
-use super::task::by;
+use super::task_page::by;
 use crate::api::errors::ApiError;
 
 const ORDER: &str = "occurrences";

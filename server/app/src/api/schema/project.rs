@@ -11,7 +11,7 @@ use super::connection::{Listed, connection, decode, encode, limit};
 use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
 use super::session::Session;
-use super::task::{ProjectTaskFilter, TaskConnection};
+use super::task_page::{ProjectTaskFilter, TaskConnection};
 use super::words::SeverityCounts;
 use crate::api::errors::ApiError;
 

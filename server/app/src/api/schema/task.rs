@@ -1,34 +1,33 @@
 //! Tasks and their pages.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tamiz_core::{ProjectId, Refusal, ScanType, TaskId, UploadId};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_core::UploadId;
 use tamiz_store::task::{self, Source};
 use uuid::Uuid;
 
 use super::answer_bytes::paid;
 use super::artifact::Artifact;
-use super::connection::{Listed, connection, decode, encode, limit};
+use super::connection::limit;
 use super::finding::{FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
+use super::group::TaskGroup;
 use super::plugin::TaskPlugin;
 use super::project::Project;
 use super::scan_result::ScanResult;
+use super::schedule::Schedule;
 use super::session::Session;
 use super::target::{PcapSession, ScanTarget};
 use super::task_error::TaskError;
 use super::task_event::{EventsKey, TaskAttempt, TaskEvent};
 use super::task_log::TaskLogConnection;
 use super::tool_execution::ToolExecution;
+use super::waiting::TaskWait;
 use super::words::{TaskPhase, TaskStatus};
 use crate::api::errors::ApiError;
-
-const ORDER: &str = "tasks";
 
 /// One scan asked for.
 #[derive(Clone)]
@@ -151,6 +150,39 @@ impl Task {
         self.0.finished_at
     }
 
+    /// Not before; of a task that is tried again, of its next try.
+    async fn run_at(&self) -> Option<DateTime<Utc>> {
+        self.0.run_at
+    }
+
+    /// How long one attempt may take; null is the operator's time for its scan type.
+    async fn timeout_seconds(&self) -> Option<i64> {
+        let seconds = self.0.timeout.map(|timeout| timeout.as_secs());
+        seconds.map(u64::cast_signed)
+    }
+
+    /// The tasks that it finishes with.
+    async fn group(&self, context: &Context<'_>) -> Result<Option<TaskGroup>, ApiError> {
+        match self.0.group {
+            Some(id) => Ok(Session::of(context)?.group(id).await?.map(TaskGroup)),
+            None => Ok(None),
+        }
+    }
+
+    /// What asked for it; null when a person did, and when the schedule is gone.
+    async fn schedule(&self, context: &Context<'_>) -> Result<Option<Schedule>, ApiError> {
+        match self.0.schedule {
+            Some(id) => Ok(Session::of(context)?.schedule(id).await?.map(Schedule)),
+            None => Ok(None),
+        }
+    }
+
+    /// Why it waits; null when it does not.
+    async fn waits_for(&self, context: &Context<'_>) -> Result<Option<TaskWait>, ApiError> {
+        let pauses = Session::of(context)?.pauses().await?;
+        Ok(TaskWait::of(&self.0, &pauses, Utc::now()))
+    }
+
     /// Its findings.
     async fn findings(
         &self,
@@ -231,228 +263,4 @@ impl Task {
     async fn scan_result(&self, context: &Context<'_>) -> Result<Option<ScanResult>, ApiError> {
         Ok(Session::of(context)?.result_of(self.0.id).await?.map(ScanResult))
     }
-}
-
-/// Which tasks.
-#[derive(InputObject, Debug, Default)]
-pub(crate) struct TaskFilter {
-    /// Of this project.
-    project_id: Option<Uuid>,
-    /// In this state.
-    status: Option<TaskStatus>,
-    /// Of this type.
-    scan_type: Option<String>,
-}
-
-/// Which tasks of a project.
-#[derive(InputObject, Debug, Default)]
-pub(crate) struct ProjectTaskFilter {
-    /// In this state.
-    status: Option<TaskStatus>,
-    /// Of this type.
-    scan_type: Option<String>,
-}
-
-impl TaskFilter {
-    fn to_store(&self) -> Result<task::TaskFilter, Refusal> {
-        let scan_type = self
-            .scan_type
-            .as_deref()
-            .map(ScanType::parse)
-            .transpose()
-            .map_err(|error| Refusal::invalid("scanType", error).at(&["filter", "scanType"]))?;
-        Ok(task::TaskFilter {
-            project: self.project_id.map(ProjectId::from),
-            status: self.status.map(Into::into),
-            scan_type,
-        })
-    }
-}
-
-/// One page of one project's tasks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct TaskPageKey {
-    project: ProjectId,
-    filter: task::TaskFilter,
-    after: Option<TaskId>,
-    limit: PageLimit,
-}
-
-/// The count of one project's tasks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct TasksCountKey {
-    project: ProjectId,
-    filter: task::TaskFilter,
-}
-
-/// Shared rows of a page.
-pub(super) type TaskPage = Page<Arc<task::Task>>;
-
-/// How `totalCount` of tasks is found.
-pub(super) enum TasksCount {
-    All(task::TaskFilter),
-    OfProject(TasksCountKey),
-}
-
-impl TasksCount {
-    async fn count(&self, session: &Session) -> Result<i64, ApiError> {
-        match self {
-            Self::All(filter) => {
-                let filter = filter.clone();
-                session
-                    .read(|tx| Box::pin(async move { task::count(tx, &filter).await }))
-                    .await
-            }
-            Self::OfProject(key) => {
-                let fetch = async |keys: Vec<TasksCountKey>| {
-                    let mut counts = HashMap::new();
-                    for (filter, projects) in by(keys, |key| (key.filter, key.project)) {
-                        let wanted = filter.clone();
-                        let found = session
-                            .read(|tx| {
-                                Box::pin(
-                                    async move { task::counts_of_projects(tx, &projects, &wanted).await },
-                                )
-                            })
-                            .await?;
-                        counts.extend(found.into_iter().map(|(project, count)| {
-                            (
-                                TasksCountKey {
-                                    project,
-                                    filter: filter.clone(),
-                                },
-                                count,
-                            )
-                        }));
-                    }
-                    Ok(counts)
-                };
-                Ok(session.task_counts.load(key.clone(), fetch).await?.unwrap_or(0))
-            }
-        }
-    }
-}
-
-connection!(
-    /// A page of tasks.
-    TaskConnection, TaskEdge, Task, TasksCount
-);
-
-impl TaskConnection {
-    pub(super) async fn page(
-        session: &Session,
-        first: Option<i32>,
-        after: Option<&str>,
-        filter: Option<TaskFilter>,
-    ) -> Result<Self, ApiError> {
-        let limit = limit(session, first)?;
-        let after: Option<TaskId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        let filter = filter.unwrap_or_default().to_store()?;
-        let wanted = filter.clone();
-        let page = session
-            .read(|tx| Box::pin(async move { task::page(tx, &wanted, after, limit).await }))
-            .await?;
-        Ok(Self::listed(&shared(page), after, TasksCount::All(filter)))
-    }
-
-    pub(super) async fn of_project(
-        session: &Session,
-        project: ProjectId,
-        first: Option<i32>,
-        after: Option<&str>,
-        filter: Option<ProjectTaskFilter>,
-    ) -> Result<Self, ApiError> {
-        let filter = filter.unwrap_or_default();
-        let filter = TaskFilter {
-            project_id: None,
-            status: filter.status,
-            scan_type: filter.scan_type,
-        };
-        let key = TaskPageKey {
-            project,
-            filter: filter.to_store()?,
-            after: after.map(|cursor| decode(ORDER, cursor)).transpose()?,
-            limit: limit(session, first)?,
-        };
-        let after = key.after;
-        let counted = TasksCount::OfProject(TasksCountKey {
-            project,
-            filter: key.filter.clone(),
-        });
-        let page = session
-            .task_pages
-            .load(key, async |keys| pages(session, keys).await)
-            .await?;
-        let none = || {
-            Arc::new(Page {
-                rows: Vec::new(),
-                has_next: false,
-            })
-        };
-        Ok(Self::listed(&page.unwrap_or_else(none), after, counted))
-    }
-
-    fn listed(page: &TaskPage, after: Option<TaskId>, counted: TasksCount) -> Self {
-        let rows = page
-            .rows
-            .iter()
-            .map(|row| (encode(ORDER, row.id), Task(Arc::clone(row))))
-            .collect();
-        Self {
-            listed: Listed {
-                rows,
-                has_next: page.has_next,
-                has_previous: after.is_some(),
-            },
-            counted,
-        }
-    }
-}
-
-async fn pages(
-    session: &Session,
-    keys: Vec<TaskPageKey>,
-) -> Result<HashMap<TaskPageKey, Arc<TaskPage>>, ApiError> {
-    let mut pages = HashMap::new();
-    for ((filter, after, limit), projects) in
-        by(keys, |key| ((key.filter, key.after, key.limit), key.project))
-    {
-        let wanted = filter.clone();
-        let found = session
-            .read(|tx| {
-                Box::pin(async move { task::pages_of_projects(tx, &projects, &wanted, after, limit).await })
-            })
-            .await?;
-        pages.extend(found.into_iter().map(|(project, page)| {
-            (
-                TaskPageKey {
-                    project,
-                    filter: filter.clone(),
-                    after,
-                    limit,
-                },
-                Arc::new(shared(page)),
-            )
-        }));
-    }
-    Ok(pages)
-}
-
-fn shared(page: Page<task::Task>) -> TaskPage {
-    Page {
-        rows: page.rows.into_iter().map(Arc::new).collect(),
-        has_next: page.has_next,
-    }
-}
-
-/// Groups keys by what they ask: one statement per distinct question of the query's text.
-pub(super) fn by<Key, Group: Eq + std::hash::Hash, Part>(
-    keys: Vec<Key>,
-    split: impl Fn(Key) -> (Group, Part),
-) -> HashMap<Group, Vec<Part>> {
-    let mut groups: HashMap<Group, Vec<Part>> = HashMap::new();
-    for (group, part) in keys.into_iter().map(split) {
-        groups.entry(group).or_default().push(part);
-    }
-    groups
 }

@@ -92,6 +92,16 @@ impl TaskAttempt {
         self.0.worker_id.uuid()
     }
 
+    /// On which host; null for attempts from before it was noted.
+    async fn worker_host(&self) -> Option<&str> {
+        self.0.worker_host.as_deref()
+    }
+
+    /// The exit code of the tool that failed; null when none did, or when it was ended by force.
+    async fn exit_code(&self) -> Option<i32> {
+        self.0.exit_code
+    }
+
     /// When it began.
     async fn started_at(&self) -> DateTime<Utc> {
         self.0.started_at
@@ -100,6 +110,12 @@ impl TaskAttempt {
     /// When it ended; null while it runs.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at
+    }
+
+    /// How long it took; null while it runs.
+    async fn duration_seconds(&self) -> Option<f64> {
+        let took = self.0.finished_at? - self.0.started_at;
+        Some(took.as_seconds_f64().max(0.0))
     }
 
     /// `completed`, `failed`, `retrying`, `timeout`, `cancelled`, `dead_letter`, or `lost` when its
