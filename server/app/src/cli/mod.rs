@@ -16,9 +16,11 @@ mod limits;
 pub mod migrate;
 mod open;
 mod operator;
+pub mod operator_token;
 pub mod plan;
 pub mod plugin;
 pub mod postgres;
+pub mod queue;
 mod remote_worker;
 mod quotas;
 pub mod scan;
@@ -85,6 +87,12 @@ enum Command {
     /// See what tenants have used, and count it again
     #[command(subcommand)]
     Usage(usage::UsageCommand),
+    /// Watch the queue, check it
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
+    /// Manage what operators reach over HTTP
+    #[command(subcommand)]
+    Operator(operator_token::OperatorCommand),
     Scan(scan::ScanArgs),
     Import(scan::ImportArgs),
     #[command(hide = true)]
@@ -133,6 +141,8 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Plugin(command) => plugin::run(command, &flags),
         Command::Plan(command) => block_on(plan::run(command, flags)),
         Command::Usage(command) => block_on(usage::run(command, flags)),
+        Command::Queue(command) => block_on(queue::run(command, flags)),
+        Command::Operator(command) => block_on(operator_token::run(command, flags)),
         Command::Scan(args) => block_on(scan::run(args)),
         Command::Import(args) => block_on(scan::run_import(args)),
         Command::Postgres(args) => block_on(postgres::run(args, flags)),
