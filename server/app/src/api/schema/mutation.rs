@@ -223,7 +223,7 @@ pub(crate) struct ChoosePluginInput {
 pub(crate) struct Mutation;
 
 /// The root of writes. What cannot be done is said in `errors`, with a stable code.
-#[Object]
+#[Object(name = "TaskMutation")]
 impl Mutation {
     /// Makes a project.
     async fn create_project(
