@@ -37,6 +37,8 @@ impl Door {
         let state = &platform.state;
         let own = ApiState {
             store: state.store.clone(),
+            limiter: state.limiter.clone(),
+            remote_workers: state.remote_workers.clone(),
             blobs: state.blobs.clone(),
             plugins: state.plugins.clone(),
             plugin_limits: state.plugin_limits,
