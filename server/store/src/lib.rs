@@ -75,11 +75,15 @@ mod database_for_tests;
 #[cfg(test)]
 mod isolation_tests;
 #[cfg(test)]
+mod life_tests;
+#[cfg(test)]
 mod migrate_tests;
 #[cfg(test)]
 mod plugin_tests;
 #[cfg(test)]
 mod queue_tests;
+#[cfg(test)]
+mod signal_tests;
 #[cfg(test)]
 mod quota_tests;
 #[cfg(test)]

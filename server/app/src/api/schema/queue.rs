@@ -178,10 +178,10 @@ impl Queue {
     }
 
     /// For operators: what is held back, of everybody and of tenants. A tenant asks for `queuePauses`.
-    async fn pauses(&self, context: &Context<'_>) -> Result<Vec<Pause>, ApiError> {
+    async fn pauses(&self, context: &Context<'_>) -> Result<Option<Vec<Pause>>, ApiError> {
         let session = OperatorSession::of(context)?;
         let rows = known(queue_view::all_pauses(&mut session.begin().await?).await)?;
-        Ok(rows.into_iter().map(Into::into).collect())
+        Ok(Some(rows.into_iter().map(Into::into).collect()))
     }
 
     /// Which limits said no, and how often.
@@ -199,9 +199,10 @@ impl Queue {
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
         #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
-    ) -> Result<TenantQueueConnection, ApiError> {
+    ) -> Result<Option<TenantQueueConnection>, ApiError> {
         let session = OperatorSession::of(context)?;
-        TenantQueueConnection::page(session, first, after.as_deref()).await
+        let page = TenantQueueConnection::page(session, first, after.as_deref()).await?;
+        Ok(Some(page))
     }
 
     /// For operators: the tenants with most waiting, then most running tasks, none that has neither.
@@ -209,12 +210,12 @@ impl Queue {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "So many at most, 20 if not said.")] first: Option<i32>,
-    ) -> Result<Vec<OfTenant>, ApiError> {
+    ) -> Result<Option<Vec<OfTenant>>, ApiError> {
         let session = OperatorSession::of(context)?;
         let limit = limit_of(session.state.settings.graphql_page_max, first)?;
         let mut tx = session.begin().await?;
         let rows = known(queue_view::busiest(&mut tx, i64::from(limit.get())).await)?;
-        Ok(rows.into_iter().map(Into::into).collect())
+        Ok(Some(rows.into_iter().map(Into::into).collect()))
     }
 }
 
