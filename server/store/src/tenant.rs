@@ -7,6 +7,7 @@ use tamiz_core::quota::{QuotaLimit, QuotaSet};
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 use crate::quota::limits;
+use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
 
 /// A customer.
@@ -64,6 +65,14 @@ pub async fn by_name(tx: &mut ControlTx, name: &str) -> Result<Option<TenantId>,
         .fetch_optional(tx.connection())
         .await?;
     Ok(id.map(TenantId::from))
+}
+
+/// The right to the rows of the tenant of that name, for commands by which the operator acts in its place.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn scope(tx: &mut ControlTx, name: &str) -> Result<Option<TenantScope>, StoreError> {
+    Ok(by_name(tx, name).await?.map(TenantScope::of))
 }
 
 /// The name of the transaction's own tenant; `None` when it is gone.

@@ -87,7 +87,7 @@ enum Command {
     /// See what tenants have used, and count it again
     #[command(subcommand)]
     Usage(usage::UsageCommand),
-    /// Watch the queue, check it
+    /// Watch the queue, check it, hold it back, send back what ended badly
     #[command(subcommand)]
     Queue(queue::QueueCommand),
     /// Manage what operators reach over HTTP
