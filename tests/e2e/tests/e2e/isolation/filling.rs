@@ -101,8 +101,6 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("Query.usage.bucket", Word("DAY")),
     ("Query.usage.from", Word("2026-01-01T00:00:00Z")),
     ("Query.usage.to", Word("2027-12-31T00:00:00Z")),
-    ("Query.workers.after", Nothing),
-    ("Query.workers.first", Number(3)),
     ("RetryTaskInput.taskId", Id(Kind::Task)),
     ("StartScanInput.id", Chosen),
     ("StartScanInput.options", Nothing),
