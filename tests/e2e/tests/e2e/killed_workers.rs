@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::harness::process::Process;
 use crate::harness::tool::{Script, Tools, WAIT_FOR_GO, install, semgrep_turn};
 use crate::harness::wait::PATIENCE;
-use crate::harness::{App, Client, Plan, report, text, until};
+use crate::harness::{App, Client, Plan, Workers, report, text, until, with_both_kinds_of_workers};
 use crate::whole_road::{expected_places, vulnshop};
 
 /// Enough that converting and storing take their time, few enough that the suite does not.
 const FINDINGS: usize = 30_000;
 
-fn plan() -> Plan {
-    Plan::new().without_worker().with_short_leases()
+fn plan(workers: Workers) -> Plan {
+    Plan::new().workers(workers).without_worker().with_short_leases()
 }
 
 /// Kills `worker` in the moment in which the task is seen in `phase`.
@@ -62,9 +62,18 @@ async fn check_end(app: &App, acme: &Client, task: &str, findings: usize) {
     assert_eq!(app.sql(&outcomes), "lost\ncompleted");
 }
 
-#[tokio::test]
-async fn a_worker_killed_while_preparing_loses_its_task_to_another() {
-    let app = plan()
+with_both_kinds_of_workers! {
+    a_worker_killed_while_preparing_loses_its_task_to_another,
+    a_worker_killed_while_scanning_loses_its_task_to_another,
+    a_worker_killed_while_converting_loses_its_task_to_another,
+    a_worker_killed_while_storing_loses_its_task_to_another,
+    a_worker_that_is_stopped_and_wakes_up_too_late_changes_nothing,
+    a_worker_asked_to_end_finishes_what_it_has,
+    a_worker_without_grace_sends_its_task_back_and_no_attempt_is_lost,
+}
+
+async fn a_worker_killed_while_preparing_loses_its_task_to_another(workers: Workers) {
+    let app = plan(workers)
         .tools(Tools::Script(Script::new(WAIT_FOR_GO)))
         .start()
         .await;
@@ -80,10 +89,9 @@ async fn a_worker_killed_while_preparing_loses_its_task_to_another() {
     app.leaves_no_scratch().await;
 }
 
-#[tokio::test]
-async fn a_worker_killed_while_scanning_loses_its_task_to_another() {
+async fn a_worker_killed_while_scanning_loses_its_task_to_another(workers: Workers) {
     let _turn = semgrep_turn().await;
-    let app = plan().tools(Tools::Bundled).start().await;
+    let app = plan(workers).tools(Tools::Bundled).start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
     let task = acme.scan(&project, "vulnshop.zip", vulnshop()).await;
@@ -108,8 +116,8 @@ async fn check_end_of_scan(app: &App, acme: &Client, task: &str) {
     app.leaves_no_scratch().await;
 }
 
-async fn killed_during_an_import(phase: &str) {
-    let app = plan().start().await;
+async fn killed_during_an_import(workers: Workers, phase: &str) {
+    let app = plan(workers).start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
     let task = acme
@@ -128,19 +136,16 @@ async fn killed_during_an_import(phase: &str) {
     app.leaves_no_scratch().await;
 }
 
-#[tokio::test]
-async fn a_worker_killed_while_converting_loses_its_task_to_another() {
-    killed_during_an_import("CONVERTING").await;
+async fn a_worker_killed_while_converting_loses_its_task_to_another(workers: Workers) {
+    killed_during_an_import(workers, "CONVERTING").await;
 }
 
-#[tokio::test]
-async fn a_worker_killed_while_storing_loses_its_task_to_another() {
-    killed_during_an_import("STORING").await;
+async fn a_worker_killed_while_storing_loses_its_task_to_another(workers: Workers) {
+    killed_during_an_import(workers, "STORING").await;
 }
 
-#[tokio::test]
-async fn a_worker_that_is_stopped_and_wakes_up_too_late_changes_nothing() {
-    let app = plan().start().await;
+async fn a_worker_that_is_stopped_and_wakes_up_too_late_changes_nothing(workers: Workers) {
+    let app = plan(workers).start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
     let task = acme
@@ -165,9 +170,8 @@ async fn a_worker_that_is_stopped_and_wakes_up_too_late_changes_nothing() {
     app.leaves_no_scratch().await;
 }
 
-#[tokio::test]
-async fn a_worker_asked_to_end_finishes_what_it_has() {
-    let app = plan()
+async fn a_worker_asked_to_end_finishes_what_it_has(workers: Workers) {
+    let app = plan(workers)
         .tools(Tools::Script(Script::new(WAIT_FOR_GO)))
         .start()
         .await;
@@ -198,9 +202,8 @@ async fn a_worker_asked_to_end_finishes_what_it_has() {
     acme.ends_as(&later, "COMPLETED").await;
 }
 
-#[tokio::test]
-async fn a_worker_without_grace_sends_its_task_back_and_no_attempt_is_lost() {
-    let app = plan()
+async fn a_worker_without_grace_sends_its_task_back_and_no_attempt_is_lost(workers: Workers) {
+    let app = plan(workers)
         .set("shutdown_grace_seconds", "0s")
         .set("max_attempts", 1)
         .tools(Tools::Script(Script::new(WAIT_FOR_GO)))

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::process::running_with;
 use crate::harness::tool::{Script, Tools, WAIT_FOR_GO, install};
 use crate::harness::wait::SOON;
-use crate::harness::{App, Client, Plan, order, report, text, until};
+use crate::harness::{App, Client, Plan, Workers, order, report, text, until, with_both_kinds_of_workers};
 
 /// From the wish to the end of the tool's last process.
 const CANCEL_MAX: Duration = Duration::from_secs(2);
@@ -25,9 +25,17 @@ async fn stand_in(plan: Plan, body: &str) -> (App, Client, String) {
     (app, acme, project)
 }
 
-#[tokio::test]
-async fn a_waiting_task_is_cancelled_at_once_and_may_be_sent_back() {
-    let (app, acme, project) = stand_in(Plan::new().without_worker(), WAIT_FOR_GO).await;
+with_both_kinds_of_workers! {
+    a_waiting_task_is_cancelled_at_once_and_may_be_sent_back,
+    a_running_task_is_cancelled_within_two_seconds_with_its_tool,
+    a_cancelled_import_stores_nothing,
+    a_failed_task_that_is_sent_back_replaces_what_it_left,
+    a_task_that_keeps_dying_becomes_a_dead_letter_and_can_be_revived,
+    a_task_that_matters_more_overtakes_an_older_one,
+}
+
+async fn a_waiting_task_is_cancelled_at_once_and_may_be_sent_back(workers: Workers) {
+    let (app, acme, project) = stand_in(Plan::new().workers(workers).without_worker(), WAIT_FOR_GO).await;
     fs::write(install(app.folder()).join("go"), "").unwrap();
     let task = acme.scan(&project, "src.zip", archive()).await;
     let cancelled = acme.mutate("cancelTask", json!({ "taskId": task })).await;
@@ -59,11 +67,10 @@ async fn a_waiting_task_is_cancelled_at_once_and_may_be_sent_back() {
     }
 }
 
-#[tokio::test]
-async fn a_running_task_is_cancelled_within_two_seconds_with_its_tool() {
+async fn a_running_task_is_cancelled_within_two_seconds_with_its_tool(workers: Workers) {
     let marker = format!("87{}", uuid::Uuid::now_v7().as_u128() % 1_000_000_000);
     let (app, acme, project) = stand_in(
-        Plan::new(),
+        Plan::new().workers(workers),
         &format!("setsid sleep {marker} & exec sleep {marker}"),
     )
     .await;
@@ -96,9 +103,8 @@ async fn a_running_task_is_cancelled_within_two_seconds_with_its_tool() {
     drop(app);
 }
 
-#[tokio::test]
-async fn a_cancelled_import_stores_nothing() {
-    let (_app, acme, project) = stand_in(Plan::new(), WAIT_FOR_GO).await;
+async fn a_cancelled_import_stores_nothing(workers: Workers) {
+    let (_app, acme, project) = stand_in(Plan::new().workers(workers), WAIT_FOR_GO).await;
     let task = acme
         .import(&project, "report.json", report::semgrep(60_000))
         .await;
@@ -116,9 +122,12 @@ async fn a_cancelled_import_stores_nothing() {
     assert_eq!(events.iter().filter(|event| event["phase"] == "DONE").count(), 1);
 }
 
-#[tokio::test]
-async fn a_failed_task_that_is_sent_back_replaces_what_it_left() {
-    let (app, acme, project) = stand_in(Plan::new(), "cat \"$install/report.json\" > /out/report").await;
+async fn a_failed_task_that_is_sent_back_replaces_what_it_left(workers: Workers) {
+    let (app, acme, project) = stand_in(
+        Plan::new().workers(workers),
+        "cat \"$install/report.json\" > /out/report",
+    )
+    .await;
     let full = report::semgrep(20);
     fs::write(install(app.folder()).join("report.json"), &full[..full.len() / 2]).unwrap();
     let task = acme.scan(&project, "src.zip", archive()).await;
@@ -143,10 +152,9 @@ async fn a_failed_task_that_is_sent_back_replaces_what_it_left() {
     );
 }
 
-#[tokio::test]
-async fn a_task_that_keeps_dying_becomes_a_dead_letter_and_can_be_revived() {
+async fn a_task_that_keeps_dying_becomes_a_dead_letter_and_can_be_revived(workers: Workers) {
     let body = "[ -e \"$install/go\" ] || kill -SEGV $$\ncat \"$install/report.json\" > /out/report";
-    let (app, acme, project) = stand_in(Plan::new().set("max_attempts", 2), body).await;
+    let (app, acme, project) = stand_in(Plan::new().workers(workers).set("max_attempts", 2), body).await;
     let task = acme.scan(&project, "src.zip", archive()).await;
     let dead = acme.ends_as(&task, "DEAD_LETTER").await;
     assert_eq!(
@@ -204,9 +212,13 @@ async fn an_order_with_its_own_id_is_carried_out_once() {
     assert_eq!(refused["errors"][0]["code"], "ALREADY_EXISTS", "{refused}");
 }
 
-#[tokio::test]
-async fn a_task_that_matters_more_overtakes_an_older_one() {
-    let app = Plan::new().without_worker().set("worker_slots", 1).start().await;
+async fn a_task_that_matters_more_overtakes_an_older_one(workers: Workers) {
+    let app = Plan::new()
+        .workers(workers)
+        .without_worker()
+        .set("worker_slots", 1)
+        .start()
+        .await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
     let mut tasks = Vec::new();

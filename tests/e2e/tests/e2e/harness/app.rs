@@ -33,8 +33,18 @@ const NEVER_LOGGED: [&str; 3] = [
 /// Lines of a log that a failing test shows.
 const LOG_LINES_SHOWN: usize = 40;
 
+/// How the workers of a test come to their work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Workers {
+    /// They have the database and the blobs.
+    Direct,
+    /// They ask the server over HTTP, from a folder of their own.
+    Remote,
+}
+
 /// What a server shall be like.
 pub(crate) struct Plan {
+    workers: Workers,
     settings: BTreeMap<&'static str, String>,
     is_embedded: bool,
     tools: Tools,
@@ -55,6 +65,7 @@ impl Plan {
         ];
         let settings = settings.map(|(key, value)| (key, value.to_owned()));
         Self {
+            workers: Workers::Direct,
             settings: settings.into(),
             is_embedded: false,
             tools: Tools::None,
@@ -64,6 +75,12 @@ impl Plan {
     /// Any configuration key.
     pub(crate) fn set(mut self, key: &'static str, value: impl ToString) -> Self {
         self.settings.insert(key, value.to_string());
+        self
+    }
+
+    /// All workers are of this kind.
+    pub(crate) fn workers(mut self, workers: Workers) -> Self {
+        self.workers = workers;
         self
     }
 
@@ -101,8 +118,17 @@ impl Plan {
         if database.is_some() {
             settings.insert("migrate_on_start", "false".to_owned());
         }
+        let has_worker = settings
+            .get("worker_in_process")
+            .is_none_or(|value| value != "false");
+        let is_remote = self.workers == Workers::Remote;
+        if is_remote {
+            settings.insert("worker_in_process", "false".to_owned());
+        }
         let port = free_port();
         let mut app = App {
+            workers: self.workers,
+            own_worker: None,
             server: None,
             port,
             settings,
@@ -111,12 +137,19 @@ impl Plan {
         };
         app.start_server();
         app.is_ready().await;
+        if is_remote {
+            app.make_worker_token();
+            app.own_worker = has_worker.then(|| app.worker("worker"));
+        }
         app
     }
 }
 
 /// A running server.
 pub(crate) struct App {
+    workers: Workers,
+    /// In place of the one in the server's process.
+    own_worker: Option<Process>,
     server: Option<Process>,
     port: u16,
     settings: BTreeMap<&'static str, String>,
@@ -145,6 +178,15 @@ impl App {
 
     /// `tamiz` with this server's configuration, behind no command yet.
     pub(crate) fn tamiz(&self) -> Command {
+        let mut command = self.tamiz_in(&self.data_dir());
+        if let Some(database) = &self.database {
+            command.env("DATABASE_URL", database.url());
+        }
+        command
+    }
+
+    /// The same with another folder, and without the database.
+    fn tamiz_in(&self, data_dir: &Path) -> Command {
         let mut command = Command::new(checkout::tamiz());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("TAMIZ_") {
@@ -154,10 +196,7 @@ impl App {
         command.env_remove("DATABASE_URL").current_dir(self.folder());
         command
             .args(["--config", "/dev/null", "--data-dir"])
-            .arg(self.data_dir());
-        if let Some(database) = &self.database {
-            command.env("DATABASE_URL", database.url());
-        }
+            .arg(data_dir);
         for (key, value) in &self.settings {
             command.args(["--set", &format!("{key}={value}")]);
         }
@@ -196,9 +235,46 @@ impl App {
 
     /// A worker in a process of its own.
     pub(crate) fn worker(&self, name: &str) -> Process {
-        let mut command = self.tamiz();
+        let mut command = match self.workers {
+            Workers::Direct => self.tamiz(),
+            Workers::Remote => self.tamiz_in(&self.worker_dir()),
+        };
         command.arg("worker");
+        if self.workers == Workers::Remote {
+            command.args(["--server", &self.address(), "--token-file"]);
+            command.arg(self.worker_token());
+        }
         Process::spawn(&mut command, &self.folder().join(format!("{name}.log")))
+    }
+
+    /// A worker without the database, with this token.
+    pub(crate) fn remote_worker(&self, name: &str, token: &str) -> Process {
+        self.remote_worker_with(name, token, &[])
+    }
+
+    /// The same with settings of its own.
+    pub(crate) fn remote_worker_with(&self, name: &str, token: &str, settings: &[(&str, &str)]) -> Process {
+        let mut command = self.tamiz_in(&self.worker_dir());
+        for (key, value) in settings {
+            command.args(["--set", &format!("{key}={value}")]);
+        }
+        command.args(["worker", "--server", &self.address()]);
+        command.env("TAMIZ_WORKER_TOKEN", token);
+        Process::spawn(&mut command, &self.folder().join(format!("{name}.log")))
+    }
+
+    /// The folder of workers without the database.
+    fn worker_dir(&self) -> PathBuf {
+        self.folder().join("worker-data")
+    }
+
+    fn worker_token(&self) -> PathBuf {
+        self.folder().join("worker-token")
+    }
+
+    fn make_worker_token(&self) {
+        let token = self.says(&["worker", "token", "create", "--name", "a-rack"]);
+        std::fs::write(self.worker_token(), token).expect("a token file");
     }
 
     pub(crate) fn start_server(&mut self) {
@@ -260,9 +336,9 @@ impl App {
     /// Waits until no attempt has files any more: each worker's folder is empty.
     pub(crate) async fn leaves_no_scratch(&self) {
         let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let scratch = self.data_dir().join("scratch");
+        let scratch = [self.data_dir(), self.worker_dir()].map(|folder| folder.join("scratch"));
         until("an empty scratch folder", SOON, async || {
-            let mut workers = entries(&scratch);
+            let mut workers = scratch.iter().flat_map(|folder| entries(folder));
             workers
                 .all(|worker| entries(&worker.path()).next().is_none())
                 .then_some(())
@@ -327,6 +403,7 @@ impl Drop for App {
         }
         self.check_queue();
         self.check_log();
+        self.own_worker.take();
         self.stop();
         self.check_processes();
     }

@@ -28,6 +28,11 @@ impl Database {
             server.as_str(),
             &format!("create database {name} template {TEMPLATE}"),
         );
+        // a test is one client and sends as fast as it can
+        psql(
+            url.as_str(),
+            "insert into control.plan_quota values ('standard', 'requests-per-minute', 10000000)",
+        );
         Self { name, server, url }
     }
 
