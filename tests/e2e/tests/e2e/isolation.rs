@@ -6,6 +6,7 @@
 
 mod document;
 mod filling;
+mod operators;
 mod routes;
 mod schema;
 mod world;

@@ -11,6 +11,14 @@ const INTROSPECTION: &str = "{ __schema { queryType { name } mutationType { name
     fields { name args { name type { ...ref } } type { ...ref } } } } }
   fragment ref on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
+/// Fields that refuse every tenant; tried in `operators`.
+pub(super) const OPERATORS: [(&str, &str); 4] = [
+    ("Query", "workers"),
+    ("Queue", "busiest"),
+    ("Queue", "pauses"),
+    ("Queue", "tenants"),
+];
+
 pub(super) struct Schema {
     types: BTreeMap<String, Type>,
     pub(super) query: String,
@@ -56,16 +64,22 @@ impl Schema {
         let data = client.data(INTROSPECTION, Value::Null).await;
         let schema = &data["__schema"];
         let types = list(&schema["types"]).iter().map(|kind| {
+            let owner = text(&kind["name"]);
+            let for_tenants = |field: &Field| !OPERATORS.contains(&(&*owner, &*field.name));
             let of_type = Type {
                 kind: text(&kind["kind"]),
-                fields: list(&kind["fields"]).iter().map(Field::of).collect(),
+                fields: list(&kind["fields"])
+                    .iter()
+                    .map(Field::of)
+                    .filter(for_tenants)
+                    .collect(),
                 inputs: list(&kind["inputFields"]).iter().map(Input::of).collect(),
                 possible: list(&kind["possibleTypes"])
                     .iter()
                     .map(|possible| text(&possible["name"]))
                     .collect(),
             };
-            (text(&kind["name"]), of_type)
+            (owner.clone(), of_type)
         });
         Self {
             types: types.filter(|(name, _)| !name.starts_with("__")).collect(),

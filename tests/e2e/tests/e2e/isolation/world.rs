@@ -242,6 +242,11 @@ async fn stock(app: &App, word: &str) -> Client {
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
     app.sql(&format!(
+        "insert into control.quota_refusal (tenant_id, name, refused_count)
+         select tenant_id, 'tasks-per-hour', 3 from tenant.task where id = '{failed}'
+         on conflict (tenant_id, name) do nothing"
+    ));
+    app.sql(&format!(
         "update tenant.task set plugin_fault = '{{\"reason\": \"{word}\", \"limit\": {{\"name\": \"{word}\",
          \"value\": 1, \"unit\": \"{word}\"}}}}' where id = '{failed}'"
     ));
