@@ -14,6 +14,8 @@ use tamiz_store::worker::NewWorker;
 use tamiz_store::worker_token::WorkerCaller;
 use tamiz_store::{Store, StoreError};
 
+use super::FlowError;
+
 /// What one worker asks for at once, whatever it says: a machine of that many cores would be large.
 const SLOTS_MAX: u32 = 1_000;
 
@@ -45,13 +47,14 @@ pub fn allowed_types(caller: &WorkerCaller, asked: Vec<String>) -> Option<Vec<St
 }
 
 /// What a worker can take, without its types, which [`allowed_types`] said.
-pub struct Room<'a> {
+#[derive(Debug)]
+pub struct Room {
     /// Who.
     pub worker: WorkerId,
     /// Tools that it has.
-    pub tools: &'a [String],
+    pub tools: Vec<String>,
     /// Versions of the plugin contract that it runs.
-    pub worlds: &'a [String],
+    pub worlds: Vec<String>,
     /// How many tickets.
     pub slots: u32,
 }
@@ -62,19 +65,27 @@ pub struct Room<'a> {
 /// [`StoreError`] when the database cannot be asked.
 pub async fn claim(
     store: &Store,
-    room: &Room<'_>,
-    scan_types: &[String],
+    room: Room,
+    scan_types: Vec<String>,
     lease: Duration,
-) -> Result<Vec<Lease>, StoreError> {
-    let request = ClaimRequest {
-        worker: room.worker,
-        scan_types,
-        tools: room.tools,
-        worlds: room.worlds,
-        slots: room.slots.min(SLOTS_MAX),
-        lease,
-    };
-    store.claim(&request).await
+) -> Result<Vec<Lease>, FlowError> {
+    let store = store.clone();
+    // On a task of its own: a worker that hangs up meanwhile must not leave a transaction half ended.
+    let claiming = tokio::spawn(async move {
+        let request = ClaimRequest {
+            worker: room.worker,
+            scan_types: &scan_types,
+            tools: &room.tools,
+            worlds: &room.worlds,
+            slots: room.slots.min(SLOTS_MAX),
+            lease,
+        };
+        store.claim(&request).await
+    });
+    let claimed = claiming
+        .await
+        .map_err(|error| FlowError::fault("claiming", error))?;
+    Ok(claimed?)
 }
 
 /// The task of `right`, if its attempt is the one that runs.

@@ -17,6 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use super::body::Asked;
+use super::bytes::refused;
 use super::door::{Caller, ItsWorker};
 use super::{Workers, unavailable};
 use crate::api::refused::Refused;
@@ -162,12 +163,12 @@ pub(super) async fn claim(
     let key = workers.key().await?;
     let wanted = serve_worker::Room {
         worker: caller.worker,
-        tools: &room.tools,
-        worlds: &room.worlds,
+        tools: room.tools.clone(),
+        worlds: room.worlds.clone(),
         slots: room.slots,
     };
-    let claimed = serve_worker::claim(&workers.state.store, &wanted, &scan_types, lease).await;
-    let claimed = claimed.map_err(unavailable)?;
+    let claimed = serve_worker::claim(&workers.state.store, wanted, scan_types, lease).await;
+    let claimed = claimed.map_err(refused)?;
     let left = room
         .slots
         .saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
