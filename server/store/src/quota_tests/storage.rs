@@ -2,7 +2,6 @@
 
 use tamiz_core::quota::QuotaRefusal;
 use tamiz_core::{ArtifactId, TaskId, UploadId};
-use uuid::Uuid;
 
 use super::{as_admin, limit, number, tenant_with, told};
 use crate::artifact::{self, NewArtifact};
@@ -227,7 +226,7 @@ async fn a_tenant_neither_sees_nor_moves_the_room_of_another() {
     }
     let made_up = "insert into control.tenant_quota values ($1, 'stored-bytes', 1)";
     let error = sqlx::query(made_up)
-        .bind(Uuid::from(globex.tenant_id().uuid()))
+        .bind(globex.tenant_id().uuid())
         .execute(tx.connection())
         .await
         .unwrap_err();
