@@ -21,7 +21,6 @@ use super::waiting::QueuePause;
 use super::words::ScanProfile;
 use crate::api::errors::ApiError;
 use crate::flow::cancel_tasks::cancel_tasks;
-use crate::flow::note_refusal::noted;
 use crate::flow::pause_queue::{pause_queue, resume_queue};
 use crate::flow::redrive::{preview, redrive_tasks};
 use crate::flow::schedule::{
@@ -291,7 +290,7 @@ impl QueueMutation {
         };
         let caller = &session.caller;
         let made = create_task_group(session.store(), rules(session), caller, group).await;
-        let made = noted(session.store(), &caller.scope, Some(caller.token), made).await;
+        let made = session.noted(made).await;
         CreateTaskGroupPayload::of(made.map(|group| TaskGroup(Arc::new(group))))
     }
 
@@ -412,7 +411,7 @@ impl QueueMutation {
             let back = redrive_tasks(store, caller, &filter, at_most(input.first)).await?;
             Ok((back.count, back.sample))
         };
-        let done = noted(store, &caller.scope, Some(caller.token), done.await).await;
+        let done = session.noted(done.await).await;
         let (count, sample, errors) = match done {
             Ok((count, sample)) => (count, sample.into_iter().map(shared).collect(), Vec::new()),
             Err(error) => (0, Vec::new(), vec![refused(error)?]),
