@@ -27,8 +27,9 @@ alter table tenant.worker_log force row level security;
 create policy own_rows on tenant.worker_log to tamiz_app
     using (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid)
     with check (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
--- of the parent alone: nobody but the owner reaches a partition by its name
-grant select, insert on tenant.worker_log to tamiz_app;
+-- Of the parent alone: nobody but the owner reaches a partition by its name. Lines go with their task where a
+-- tenant keeps tasks for less long.
+grant select, insert, delete on tenant.worker_log to tamiz_app;
 
 -- Makes the partitions of this month and the next p_months_ahead, and drops those whose last line is older than
 -- p_keep_days; answers how many it made and dropped. Whoever comes while another one is at it has nothing to do.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
+use tamiz_store::worker::WorkerState;
 use tamiz_store::{Store, StoreError, queue_view};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -31,7 +32,6 @@ pub struct MetricsPage {
 #[derive(Debug)]
 struct Fleet {
     store: Store,
-    silence: Duration,
     tenants_named_max: usize,
     seen: Mutex<Seen>,
 }
@@ -54,17 +54,11 @@ impl MetricsPage {
         }
     }
 
-    /// Of a server: the queue too, with the names of `tenants_named_max` tenants at most, and the workers that
-    /// were not silent for longer than `silence`.
-    pub fn with_fleet(
-        recorder: PrometheusHandle,
-        store: Store,
-        silence: Duration,
-        tenants_named_max: usize,
-    ) -> Self {
+    /// Of a server: the queue too, with the names of `tenants_named_max` tenants at most, and the register of
+    /// workers.
+    pub fn with_fleet(recorder: PrometheusHandle, store: Store, tenants_named_max: usize) -> Self {
         let fleet = Fleet {
             store,
-            silence,
             tenants_named_max,
             seen: Mutex::default(),
         };
@@ -109,8 +103,15 @@ impl Fleet {
         let tenants = queue_view::busiest(&mut tx, named as i64).await?;
         drop(tx);
         seen.queue = queue_text::lines(&totals, &tenants, named > 0);
-        let live = self.store.live_workers(self.silence).await?;
-        let counts = by_work(live.iter().map(|worker| &worker.capabilities));
+        let workers = self.store.workers().await?;
+        for state in WorkerState::ALL {
+            let of_state = workers.iter().filter(|worker| worker.state == state).count();
+            metrics::gauge!("tamiz_worker_states", "state" => state.as_str()).set(of_state as f64);
+        }
+        let live = workers
+            .iter()
+            .filter(|worker| matches!(worker.state, WorkerState::Idle | WorkerState::Busy));
+        let counts = by_work(live.map(|worker| &worker.capabilities));
         seen.labels.extend(counts.keys().cloned());
         for label in &seen.labels {
             let count = counts.get(label).copied().unwrap_or(0);

@@ -267,24 +267,6 @@ impl Store {
         Ok(gone.cast_unsigned())
     }
 
-    /// Workers that take tickets and were not silent for longer than `silence`, oldest first, at most
-    /// [`WORKERS_SHOWN_MAX`].
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be read.
-    pub async fn live_workers(&self, silence: Duration) -> Result<Vec<WorkerRow>, StoreError> {
-        let rows = self.workers().await?;
-        let silence = chrono::TimeDelta::from_std(silence).unwrap_or(chrono::TimeDelta::MAX);
-        let now = sqlx::query_scalar!(r#"select now() as "now!""#)
-            .fetch_one(&self.dispatch)
-            .await?;
-        Ok(rows
-            .into_iter()
-            .filter(|row| matches!(row.state, WorkerState::Idle | WorkerState::Busy))
-            .filter(|row| now - row.heartbeat_at < silence)
-            .collect())
-    }
-
     /// The register, by name: all that are not gone, and of the names that nobody bears now the last start.
     /// At most [`WORKERS_SHOWN_MAX`].
     ///

@@ -265,3 +265,34 @@ async fn months_are_made_ahead_and_dropped_when_they_are_old_and_nobody_else_may
     store.close().await;
     database.drop().await;
 }
+
+#[tokio::test]
+async fn lines_go_with_a_task_that_its_tenant_no_longer_keeps() {
+    let database = Database::fresh().await;
+    let store = database.store().await;
+    let (acme, task) = tenant_with_task(&store, "acme").await;
+    let right = begun(&store, &acme).await;
+    append(&store, &right, &[line("one")]).await;
+    let mut tx = store.begin(&acme).await.unwrap();
+    let ending = attempt::Ending::cancelled("not wanted");
+    attempt::end(&mut tx, task, right.attempt, &ending).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut admin = database.as_admin().await;
+    let old = format!(
+        "update tenant.task set finished_at = now() - interval '3 days';
+         insert into control.tenant_quota (tenant_id, name, value) values ('{}', 'retention-days', 1)",
+        acme.tenant_id()
+    );
+    sqlx::raw_sql(AssertSqlSafe(old))
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    assert!(store.delete_expired_tasks().await.unwrap() > 0);
+    let left: i64 = sqlx::query_scalar("select count(*) from tenant.worker_log")
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    store.close().await;
+    database.drop().await;
+}

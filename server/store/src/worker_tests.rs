@@ -131,10 +131,6 @@ async fn what_a_worker_could_not_do_is_told_and_stays_told() {
     };
     store.worker_heartbeat(worker, &trouble).await.unwrap();
     assert_eq!(only(&store).await.state, WorkerState::Error);
-    assert!(
-        store.live_workers(SILENCE).await.unwrap().is_empty(),
-        "it takes no tickets"
-    );
     store
         .worker_heartbeat(worker, &beat(WorkerState::Idle, 0, 0))
         .await

@@ -112,8 +112,7 @@ async fn serve(
         },
         settings: config.api.clone(),
         metrics: metrics.map(|recorder| {
-            let silence = config.queue.silence_max();
-            MetricsPage::with_fleet(recorder, platform.store.clone(), silence, config.metrics_tenants_max)
+            MetricsPage::with_fleet(recorder, platform.store.clone(), config.metrics_tenants_max)
         }),
     };
     let api = api::build(state, drained);

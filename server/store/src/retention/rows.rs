@@ -116,6 +116,7 @@ async fn whole(tx: &mut TenantTx, tasks: &[Uuid]) -> Result<u64, StoreError> {
         with executions as (delete from tenant.tool_execution where tenant_id = $1 and task_id = any($2)),
              attempts as (delete from tenant.task_attempt where tenant_id = $1 and task_id = any($2)),
              events as (delete from tenant.task_event where tenant_id = $1 and task_id = any($2)),
+             log as (delete from tenant.worker_log where tenant_id = $1 and task_id = any($2)),
              web as (delete from tenant.webscan_target where tenant_id = $1 and task_id = any($2)),
              ssl as (delete from tenant.ssl_target where tenant_id = $1 and task_id = any($2)),
              osint as (delete from tenant.osint_target where tenant_id = $1 and task_id = any($2))
