@@ -108,6 +108,8 @@ impl Stand {
             client: Client::new(port, String::new())?,
             _postgres: postgres,
         };
+        // a bench is one client and sends as fast as it can
+        stand.command("plan", &["set", "standard", "requests-per-minute=10000000"])?;
         stand.command("tenant", &["create", "bench"])?;
         let token = stand.command("token", &["create", "--tenant", "bench", "--name", "bench"])?;
         stand.client = Client::new(port, token.trim().to_owned())?;

@@ -36,6 +36,7 @@ mod restarts;
 mod silencing;
 mod subscriptions;
 mod targets;
+mod task_life;
 mod tokens;
 mod uploads;
 mod watching;
