@@ -141,6 +141,14 @@ alter table control.tenant drop column upload_bytes_max;
 alter table control.tenant enable row level security;
 alter table control.tenant force row level security;
 
+-- tenants that are there already get the platform's limits (server/core/src/quota.rs), as new ones do
+alter table control.share disable row level security;
+insert into control.share (tenant_id, running_max, starts_hour_max, starts_day_max)
+    select tenant_id, 64, 10000, 50000 from control.meter
+    on conflict (tenant_id) do update set running_max = excluded.running_max,
+        starts_hour_max = excluded.starts_hour_max, starts_day_max = excluded.starts_day_max;
+alter table control.share enable row level security;
+
 -- What is stored already. The tenant schema is migrated after this one and may not be there yet.
 do $$
 begin
