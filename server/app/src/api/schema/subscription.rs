@@ -1,4 +1,4 @@
-//! What happens to a task, live and from any point on.
+//! What happens to a task, live and from any point on; and how a group of tasks stands.
 //!
 //! Events are rows with a gapless number per task. A watcher first listens for signals, then reads
 //! the rows after its cursor, then reads again whenever a signal says so, and now and then without
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use async_graphql::{Context, Subscription};
 use futures_util::{Stream, stream};
-use tamiz_core::{Refusal, RefusalCode, TaskId, TaskStatus};
+use tamiz_core::{GroupId, Refusal, RefusalCode, TaskId, TaskStatus};
 use tamiz_store::event::{self, Event};
+use tamiz_store::group::Group;
 use tamiz_store::signal::Signal;
 use tamiz_store::task;
 use tokio::sync::broadcast::Receiver;
@@ -19,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use super::group::TaskGroup;
 use super::session::Session;
 use super::task_event::TaskEvent;
 use crate::api::errors::ApiError;
@@ -71,6 +73,66 @@ impl Events {
             }
         }))
     }
+
+    /// How a group stands now, and again whenever tasks enter or leave it or it is closed; ends when it has
+    /// finished, which is told once.
+    async fn task_group_changes(
+        &self,
+        context: &Context<'_>,
+        group_id: Uuid,
+    ) -> Result<impl Stream<Item = Result<TaskGroup, ApiError>> + use<>, ApiError> {
+        let session = Arc::clone(Session::of(context)?);
+        let signals = session.store().signals();
+        let id = GroupId::from(group_id);
+        let found = session.group(id).await?;
+        session.rest().await;
+        found.ok_or_else(|| Refusal::not_found("group", id).at(&["groupId"]))?;
+        let watch = GroupWatch {
+            session,
+            signals,
+            id,
+            told: None,
+        };
+        Ok(stream::unfold(Some(watch), |watch| async move {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(Some(group)) => Some((Ok(group), Some(watch))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        }))
+    }
+}
+
+/// Watches one group: tells how it stands now, then whenever its numbers have changed; ends when it has finished.
+struct GroupWatch {
+    session: Arc<Session>,
+    signals: Receiver<Signal>,
+    id: GroupId,
+    told: Option<Arc<Group>>,
+}
+
+impl GroupWatch {
+    async fn next(&mut self) -> Result<Option<TaskGroup>, ApiError> {
+        loop {
+            if self.told.as_ref().is_some_and(|told| told.finished_at.is_some()) {
+                return Ok(None);
+            }
+            let heard_until = Instant::now() + POLL;
+            let found = self.session.group(self.id).await?;
+            // no connection is held while the stream waits
+            self.session.rest().await;
+            let Some(found) = found else {
+                return Ok(None);
+            };
+            if self.told.as_ref() != Some(&found) {
+                self.told = Some(Arc::clone(&found));
+                return Ok(Some(TaskGroup(found)));
+            }
+            // news of groups come under their ids on the line of tasks
+            heard(&mut self.signals, self.id.uuid(), heard_until).await;
+        }
+    }
 }
 
 struct Watch {
@@ -102,7 +164,7 @@ impl Watch {
                 if ended {
                     return Ok(None);
                 }
-                self.wait(heard_until).await;
+                heard(&mut self.signals, self.task.uuid(), heard_until).await;
             }
         }
     }
@@ -124,21 +186,21 @@ impl Watch {
         self.session.rest().await;
         read
     }
+}
 
-    /// Until something may have happened to the task, at most until `deadline`.
-    async fn wait(&mut self, deadline: Instant) {
-        while let Ok(heard) = timeout_at(deadline, self.signals.recv()).await {
-            match heard {
-                Ok(Signal::Cancel { .. }) => {}
-                Ok(Signal::Task { task, .. }) => {
-                    if task == self.task {
-                        return;
-                    }
+/// Until something may have happened to what has this id, at most until `deadline`.
+async fn heard(signals: &mut Receiver<Signal>, id: Uuid, deadline: Instant) {
+    while let Ok(heard) = timeout_at(deadline, signals.recv()).await {
+        match heard {
+            Ok(Signal::Cancel { .. }) => {}
+            Ok(Signal::Task { task, .. }) => {
+                if task.uuid() == id {
+                    return;
                 }
-                Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
-                // the line is closed: only the clock is left
-                Err(RecvError::Closed) => tokio::time::sleep_until(deadline).await,
             }
+            Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
+            // the line is closed: only the clock is left
+            Err(RecvError::Closed) => tokio::time::sleep_until(deadline).await,
         }
     }
 }

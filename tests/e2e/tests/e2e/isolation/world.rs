@@ -27,6 +27,7 @@ const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name 
     findings(first: 2) { nodes { id file ruleId occurrences { pageInfo { endCursor } } } } } pageInfo { endCursor } }
   worst: findings { pageInfo { endCursor } } byFile: findings(orderBy: FILE) { pageInfo { endCursor } }
   newest: findings(orderBy: CREATED_DESC) { pageInfo { endCursor } }
+  taskGroups { nodes { id } pageInfo { endCursor } } schedules { nodes { id } pageInfo { endCursor } }
   plugins(first: 1) { nodes { id isOwn } pageInfo { endCursor } } }";
 
 /// Fields whose values belong to the platform, with the reason.
@@ -152,6 +153,11 @@ impl Tenant {
                 }
             }
         }
+        for (kind, list) in [(Kind::Group, "taskGroups"), (Kind::Schedule, "schedules")] {
+            for thing in rows(&data[list]["nodes"]) {
+                add(kind, &thing["id"]);
+            }
+        }
         let plugin = &data["plugins"]["nodes"][0];
         assert_eq!(plugin["isOwn"], true, "the newest is the tenant's own");
         add(Kind::Plugin, &plugin["id"]);
@@ -159,9 +165,18 @@ impl Tenant {
         own.rule = format!("{word}-0");
         "semgrep".clone_into(&mut own.tool);
         own.project_name = format!("{word} shop");
-        own.cursors = ["projects", "tasks", "worst", "byFile", "newest", "plugins"]
-            .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
-            .to_vec();
+        own.cursors = [
+            "projects",
+            "tasks",
+            "worst",
+            "byFile",
+            "newest",
+            "plugins",
+            "taskGroups",
+            "schedules",
+        ]
+        .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
+        .to_vec();
         let tasks = rows(&data["tasks"]["nodes"]);
         let mut findings = tasks.iter().flat_map(|task| rows(&task["findings"]["nodes"]));
         let again = findings.find_map(|finding| {
@@ -171,7 +186,7 @@ impl Tenant {
         own.cursors.push(again.expect("something comes again"));
         assert_eq!(
             own.ids.len(),
-            10,
+            12,
             "{word} has things of all kinds: {:#?}",
             own.ids
         );
@@ -238,6 +253,7 @@ async fn stock(app: &App, word: &str) -> Client {
     let scan = client.mutate("startScan", input).await;
     client.ends_as(&text(&scan["task"]["id"]), "COMPLETED").await;
     give_targets(app, word, &import, &text(&scan["task"]["id"]));
+    group_and_schedule(&client, &project, &upload, word).await;
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
@@ -247,10 +263,36 @@ async fn stock(app: &App, word: &str) -> Client {
          on conflict (tenant_id, name) do nothing"
     ));
     app.sql(&format!(
+        "update control.schedule set last_error_code = 'X', last_error_message = '{word}', last_task_id = '{import}'
+         where name = '{word}'"
+    ));
+    app.sql(&format!(
+        "update tenant.task set schedule_id = s.id from control.schedule s where s.name = '{word}'
+         and tenant.task.id = '{import}'"
+    ));
+    app.sql(&format!(
         "update tenant.task set plugin_fault = '{{\"reason\": \"{word}\", \"limit\": {{\"name\": \"{word}\",
          \"value\": 1, \"unit\": \"{word}\"}}}}' where id = '{failed}'"
     ));
     client
+}
+
+/// A group with a task of its own, and a schedule whose turns are far away and one of which went wrong.
+async fn group_and_schedule(client: &Client, project: &str, upload: &str, word: &str) {
+    let task = json!({ "scanType": "codeaudit", "uploadId": upload });
+    let group = json!({ "projectId": project, "name": word, "tasks": [task] });
+    let document = "mutation($input: CreateTaskGroupInput!) { createTaskGroup(input: $input) {
+        group { tasks { nodes { id } } } errors { message } } }";
+    let made = client.data(document, json!({ "input": group })).await;
+    let task = &made["createTaskGroup"]["group"]["tasks"]["nodes"][0]["id"];
+    client.ends_as(&text(task), "COMPLETED").await;
+    let schedule = json!({
+        "projectId": project, "name": word, "cron": "0 0 29 2 *", "scanType": "codeaudit", "uploadId": upload,
+    });
+    let document = "mutation($input: ScheduleInput!) { createSchedule(input: $input) {
+        schedule { id } errors { message } } }";
+    let made = client.data(document, json!({ "input": schedule })).await;
+    assert_eq!(made["createSchedule"]["errors"], json!([]));
 }
 
 /// Lets a plugin of its own serve the tenant: the first-party one with a section that names its owner, which
