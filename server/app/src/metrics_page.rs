@@ -100,7 +100,7 @@ impl Fleet {
         let mut tx = self.store.begin_control().await?;
         let totals = queue_view::totals(&mut tx).await?;
         let named = self.tenants_named_max;
-        let tenants = queue_view::busiest(&mut tx, named as i64).await?;
+        let tenants = queue_view::busiest(&mut tx, i64::try_from(named).unwrap_or(i64::MAX)).await?;
         drop(tx);
         seen.queue = queue_text::lines(&totals, &tenants, named > 0);
         let workers = self.store.workers().await?;

@@ -116,7 +116,7 @@ impl Store {
             &claimed,
             &ended,
             &waits,
-            BUCKETS as i32
+            i32::try_from(BUCKETS).unwrap_or(i32::MAX)
         )
         .execute(&self.dispatch)
         .await;

@@ -55,7 +55,7 @@ pub struct TopArgs {
 
 /// What tenants are ordered by, the largest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
+pub(super) enum Sort {
     /// What waits
     Waiting,
     /// What runs
