@@ -1,7 +1,7 @@
 //! Postgres: the only crate that names sqlx. No pool and no connection leaves it.
 //!
-//! **The tenant seam.** A [`TenantScope`] comes from a verified token ([`Store::authenticate`]) or a
-//! claimed ticket ([`Store::claim`]), from nowhere else. [`Store::begin`] turns it into a [`TenantTx`],
+//! **The tenant seam.** A [`TenantScope`] comes from a verified token ([`Store::authenticate`]), a
+//! claimed ticket ([`Store::claim`]) or its lease's credential ([`credential`]), from nowhere else. [`Store::begin`] turns it into a [`TenantTx`],
 //! the only argument that queries of tenant rows accept. The transaction runs as a role that
 //! row-level security holds to that tenant, and every query names `tenant_id` as well.
 //!

@@ -32,6 +32,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ),
     ("spool", &["api", "flow", "worker", "cli", "tool", "blob"]),
     ("platform", &["api", "flow", "worker", "cli", "tool"]),
+    ("wire", &["api", "flow", "worker", "cli", "tool", "blob", "embedded"]),
     ("flow", &["api", "cli", "worker"]),
     ("api", &["worker", "cli", "tool", "embedded"]),
     ("worker", &["api", "cli", "embedded"]),

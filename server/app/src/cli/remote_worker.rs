@@ -19,7 +19,7 @@ pub(super) struct ServerFlags {
     /// Ask this server for everything, over HTTPS: no database and no blob store are needed here
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The worker's token, from `tamiz worker token create`; better in TAMIZ_WORKER_TOKEN, or in a file
+    /// The worker's token, from `tamiz worker token create`; better in a file or in `TAMIZ_WORKER_TOKEN`
     #[arg(
         long,
         value_name = "TOKEN",
