@@ -99,23 +99,7 @@ async fn serve(
     let address = listener.local_addr().map_err(|error| CliError::failed(&error))?;
     let (draining, drained) = watch::channel(false);
     let limiter = limiter(config, &database.url)?;
-    let state = ApiState {
-        limiter: limiter.clone(),
-        store: platform.store.clone(),
-        blobs: platform.blobs.clone(),
-        plugins: platform.plugins.clone(),
-        plugin_limits: limits::of_platform(&config.plugin),
-        targets: config.target.clone(),
-        remote_workers: RemoteWorkers {
-            queue: config.queue.clone(),
-            scratch_dir: config.scratch_dir.clone(),
-        },
-        settings: config.api.clone(),
-        metrics: metrics.map(|recorder| {
-            MetricsPage::with_fleet(recorder, platform.store.clone(), config.metrics_tenants_max)
-        }),
-    };
-    let api = api::build(state, drained);
+    let api = api::build(state_of(&platform, limiter.clone(), metrics), drained);
     let sweeping = tokio::spawn(api.rates.sweep());
     let shutdown = CancellationToken::new();
     let stopped = shutdown.clone();
@@ -163,6 +147,27 @@ async fn serve(
     }
     platform.store.close().await;
     ended
+}
+
+/// What the API needs of this process.
+fn state_of(platform: &Platform, limiter: Limiter, metrics: Option<PrometheusHandle>) -> ApiState {
+    let config = &platform.config;
+    let store = &platform.store;
+    ApiState {
+        limiter,
+        store: store.clone(),
+        blobs: platform.blobs.clone(),
+        plugins: platform.plugins.clone(),
+        plugin_limits: limits::of_platform(&config.plugin),
+        targets: config.target.clone(),
+        remote_workers: RemoteWorkers {
+            queue: config.queue.clone(),
+            scratch_dir: config.scratch_dir.clone(),
+        },
+        settings: config.api.clone(),
+        metrics: metrics
+            .map(|recorder| MetricsPage::with_fleet(recorder, store.clone(), config.metrics_tenants_max)),
+    }
 }
 
 /// Counts tenants' requests in Redis, if there is one, else in Postgres.

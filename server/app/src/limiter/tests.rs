@@ -19,6 +19,9 @@ use uuid::Uuid;
 use super::{Limiter, Rates, RedisRates, Stopped};
 use redis_server::RedisServer;
 
+/// There is room again after milliseconds; a machine under load takes a while.
+const ROOM_MAX: Duration = Duration::from_secs(30);
+
 /// A database of its own, with one way for each test of the suite to make another server's [`Rates`].
 struct Place {
     store: Store,
@@ -119,14 +122,20 @@ async fn burst_and_rate(place: &Place) {
     let granted = rates.take(&tenant, quick, 500).await.unwrap();
     assert_eq!(granted.requests, quick.burst());
     assert!(granted.wait <= Duration::from_millis(50));
-    tokio::time::sleep(granted.wait).await;
-    let next = rates.take(&tenant, quick, 500).await.unwrap().requests;
+    let next = takes_when_there_is_room(&rates, &tenant, quick).await;
     let most = began.elapsed().as_micros() / u128::from(quick.spacing_microseconds());
-    assert!(
-        next >= 1 && u128::from(next) <= most,
-        "{next} after {:?}",
-        began.elapsed()
-    );
+    assert!(u128::from(next) <= most, "{next} after {:?}", began.elapsed());
+}
+
+/// Asks until something is granted; answers how much.
+async fn takes_when_there_is_room(rates: &Rates, tenant: &TenantScope, rate: RequestRate) -> u32 {
+    let deadline = Instant::now() + ROOM_MAX;
+    loop {
+        match rates.take(tenant, rate, 500).await.unwrap().requests {
+            0 => assert!(Instant::now() < deadline, "there is never room again"),
+            granted => return granted,
+        }
+    }
 }
 
 /// Never more than the burst and what time has added, whoever asks how; and no less in the end.
@@ -213,7 +222,10 @@ async fn a_server_without_memory_is_told_the_same_wait(place: &Place) {
     // the second one is refused from memory, which does not believe for a whole minute
     assert!(waits[1] <= Duration::from_secs(1), "{waits:?}");
     for wait in [waits[0], waits[2]] {
-        assert!(wait > Duration::from_secs(30) && wait <= Duration::from_mins(1), "{waits:?}");
+        assert!(
+            wait > Duration::from_secs(30) && wait <= Duration::from_mins(1),
+            "{waits:?}"
+        );
     }
 }
 
@@ -225,8 +237,11 @@ async fn a_changed_limit_holds_at_once(place: &Place) {
     // ten seconds ahead at one a second is beyond the six that six thousand may be ahead
     let granted = rates.take(&tenant, wide, 1).await.unwrap();
     assert!(granted.wait <= Duration::from_millis(10), "{granted:?}");
-    tokio::time::sleep(Duration::from_millis(30)).await;
-    assert!(rates.take(&tenant, wide, 100).await.unwrap().requests >= 2);
+    let (mut granted, began) = (0, Instant::now());
+    while granted < 3 {
+        assert!(began.elapsed() < ROOM_MAX, "the wider limit does not hold");
+        granted += takes_when_there_is_room(&rates, &tenant, wide).await;
+    }
     let refused = rates.take(&tenant, tight, 1).await.unwrap();
     assert!(refused.wait <= Duration::from_secs(1), "{refused:?}");
 }
@@ -283,7 +298,7 @@ async fn without_redis_postgres_counts_and_the_limit_holds() {
 
     place.redis.as_mut().unwrap().restart().await;
     // it has forgotten the account; until it is asked again, Postgres says no
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + ROOM_MAX;
     let mut passed = 0;
     while passed < rate.burst() {
         assert!(Instant::now() < deadline, "Redis is not asked again");
