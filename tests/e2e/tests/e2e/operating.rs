@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::wait::SOON;
-use crate::harness::{Client, Plan, report, text, until};
+use crate::harness::{App, Client, Plan, report, text, until};
 
 const QUEUE: &str =
     "{ queue { scanTypes { scanType waiting scheduled running oldestWaitSeconds atLimit paused
@@ -19,6 +19,53 @@ async fn only_type(client: &Client) -> Value {
     let rows = data["queue"]["scanTypes"].as_array().expect("rows").clone();
     assert_eq!(rows.len(), 1, "{data:#}");
     rows[0].clone()
+}
+
+/// All tenants, a page for each.
+async fn names_by_pages(operator: &Client) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut after = Value::Null;
+    loop {
+        let page = operator.data(TENANTS, json!({ "after": after })).await;
+        assert_eq!(page["queue"]["busiest"][0]["tenantName"], "acme", "{page}");
+        let page = &page["queue"]["tenants"];
+        names.push(text(&page["nodes"][0]["tenantName"]));
+        if page["pageInfo"]["hasNextPage"] == false {
+            return names;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+        assert!(names.len() < 10, "{names:?}");
+    }
+}
+
+async fn metrics_name_one_tenant(client: &Client) {
+    let numbers = client.request(Method::GET, "/metrics").send().await.unwrap();
+    let numbers = numbers.text().await.unwrap();
+    for line in [
+        "tamiz_queue_waiting{scan_type=\"codeaudit\"} 3",
+        "tamiz_tenant_queue_waiting{tenant=\"acme\",scan_type=\"codeaudit\"} 2",
+        "tamiz_tenant_queue_waiting{tenant=\"(others)\",scan_type=\"codeaudit\"} 1",
+    ] {
+        assert!(
+            numbers.lines().any(|found| found == line),
+            "no {line} in {numbers}"
+        );
+    }
+}
+
+async fn a_revoked_token_opens_nothing(app: &App, operator: &Client) {
+    let list = app.says(&["operator", "token", "list"]);
+    let line = list
+        .lines()
+        .find(|line| line.contains("dashboard"))
+        .expect("the token");
+    assert!(!list.contains(operator.token()), "{list}");
+    let id = line.split_whitespace().next().unwrap();
+    app.says(&["operator", "token", "revoke", id]);
+    let request = operator
+        .request(Method::POST, "/graphql")
+        .json(&json!({ "query": QUEUE }));
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -53,33 +100,10 @@ async fn operators_see_the_whole_queue_and_a_tenant_its_own() {
         );
         assert_eq!(row["claimP50Seconds"], Value::Null, "{row}");
     }
-    let mut names = Vec::new();
-    let mut after = Value::Null;
-    loop {
-        let page = operator.data(TENANTS, json!({ "after": after })).await;
-        assert_eq!(page["queue"]["busiest"][0]["tenantName"], "acme", "{page}");
-        let page = &page["queue"]["tenants"];
-        names.push(text(&page["nodes"][0]["tenantName"]));
-        if page["pageInfo"]["hasNextPage"] == false {
-            break;
-        }
-        after = page["pageInfo"]["endCursor"].clone();
-        assert!(names.len() < 10, "{names:?}");
-    }
+    let names = names_by_pages(&operator).await;
     assert_eq!(names, ["acme", "globex"]);
 
-    let numbers = operator.request(Method::GET, "/metrics").send().await.unwrap();
-    let numbers = numbers.text().await.unwrap();
-    for line in [
-        "tamiz_queue_waiting{scan_type=\"codeaudit\"} 3",
-        "tamiz_tenant_queue_waiting{tenant=\"acme\",scan_type=\"codeaudit\"} 2",
-        "tamiz_tenant_queue_waiting{tenant=\"(others)\",scan_type=\"codeaudit\"} 1",
-    ] {
-        assert!(
-            numbers.lines().any(|found| found == line),
-            "no {line} in {numbers}"
-        );
-    }
+    metrics_name_one_tenant(&operator).await;
 
     let _worker = app.worker("worker");
     for (tenant, task) in &tasks {
@@ -94,22 +118,7 @@ async fn operators_see_the_whole_queue_and_a_tenant_its_own() {
     let row = only_type(&acme).await;
     assert_eq!(row["oldestWaitSeconds"], Value::Null, "{row}");
 
-    let list = app.says(&["operator", "token", "list"]);
-    let line = list
-        .lines()
-        .find(|line| line.contains("dashboard"))
-        .expect("the token");
-    assert!(!list.contains(token.trim()), "{list}");
-    app.says(&[
-        "operator",
-        "token",
-        "revoke",
-        line.split_whitespace().next().unwrap(),
-    ]);
-    let request = operator
-        .request(Method::POST, "/graphql")
-        .json(&json!({ "query": QUEUE }));
-    assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    a_revoked_token_opens_nothing(&app, &operator).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::document::Document;
 use super::schema::{OPERATORS, Schema, Step};
 use super::world::{WORD, World};
-use crate::harness::{Client, text};
+use crate::harness::{App, Client, text};
 
 /// Root fields that an operator's token opens.
 const OPEN: [&str; 2] = ["queue", "workers"];
@@ -57,11 +57,10 @@ async fn an_operators_token_opens_nothing_of_a_tenant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_for_operators_refuses_a_tenant() {
-    let world = World::new().await;
+    let app = App::start().await;
+    let acme = app.tenant(WORD);
     // the schema of the tests leaves these out
-    let whole = world
-        .acme
-        .client
+    let whole = acme
         .data("{ __schema { types { name fields { name } } } }", Value::Null)
         .await;
     for (owner, field) in OPERATORS {
@@ -84,9 +83,8 @@ async fn what_is_for_operators_refuses_a_tenant() {
         } else {
             format!("{{ queue {{ {field} {inner} }} }}")
         };
-        refuses(&world.acme.client, &document, Value::Null).await;
+        refuses(&acme, &document, Value::Null).await;
     }
-    world.end().await;
 }
 
 fn ask(world: &World, operation: &'static str, step: &Step) -> (String, Value) {
