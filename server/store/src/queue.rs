@@ -185,11 +185,14 @@ impl Store {
         let attempts: Vec<i32> = held.iter().map(|claim| claim.attempt).collect();
         let rows = sqlx::query!(
             r#"
+            with held as materialized (
+                select t.tenant_id, t.task_id from control.ticket t
+                join unnest($5::uuid[], $2::uuid[], $3::int[]) h(tenant_id, task_id, attempt)
+                    on t.tenant_id = h.tenant_id and t.task_id = h.task_id and t.attempt = h.attempt
+                where t.worker_id = $1 and t.state + 0 = 1
+                order by t.tenant_id, t.task_id for update of t)
             update control.ticket t set lease_until = now() + make_interval(secs => $4)
-            from (select * from unnest($5::uuid[], $2::uuid[], $3::int[]) order by 1, 2)
-                h(tenant_id, task_id, attempt)
-            where t.tenant_id = h.tenant_id and t.task_id = h.task_id and t.attempt = h.attempt
-                and t.worker_id = $1 and t.state + 0 = 1
+            from held where t.tenant_id = held.tenant_id and t.task_id = held.task_id
             returning t.tenant_id, t.task_id, t.attempt, t.cancel_requested
             "#,
             worker.uuid(),

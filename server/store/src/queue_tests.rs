@@ -2,6 +2,8 @@
 
 mod fairness;
 mod field;
+mod races;
+mod simulator;
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use crate::database_for_tests::Database;
 /// Longer than any test.
 const LEASE: &str = "1 hour";
 
-/// Numbers that look random and are the same for the same seed (SplitMix64).
+/// Numbers that look random and are the same for the same seed (`SplitMix64`).
 pub(super) struct Dice(u64);
 
 impl Dice {
