@@ -17,12 +17,12 @@ mod trouble;
 mod verdict;
 mod watch;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use field::Field;
 use orders::{Orders, TENANTS, Tenant};
+use proxy::Proxy;
 use trouble::Done;
 use verdict::Verdict;
 use watch::{Seen, Watch};
@@ -65,60 +65,88 @@ const PRINTED_MAX: usize = 40;
 
 pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let seed = args.seed.unwrap_or_else(rand::random);
-    let (tasks, kills, restarts) = match (args.quick, args.each) {
-        (true, _) => (200, 30, 2),
-        (_, true) => (each::TASKS, 0, 0),
-        _ => (args.tasks, args.kills, args.restarts),
+    let scale = match (args.quick, args.each) {
+        (true, _) => Scale::of(200, 30, 2),
+        (_, true) => Scale::of(each::TASKS, 0, 0),
+        _ => Scale::of(args.tasks, args.kills, args.restarts),
     };
-    println!("chaos: seed {seed}, {tasks} tasks, {kills} kills, {restarts} restarts of Postgres");
-    let began = Instant::now();
+    println!("chaos: seed {seed}, {scale:?}");
     let mut field = Field::lay_out(seed).await?;
     if field.faketime.is_none() {
         println!("  NO CLOCK IS MOVED: libfaketime is missing, run scripts/setup-faketime");
     }
+    let ended = make(&mut field, args.each, scale, seed).await;
+    if ended.is_err() && args.keep {
+        println!("  kept: {}", field.folder.path().display());
+        field.folder.disable_cleanup(true);
+    }
+    ended
+}
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    tasks: usize,
+    kills: usize,
+    restarts: usize,
+}
+
+impl Scale {
+    const fn of(tasks: usize, kills: usize, restarts: usize) -> Self {
+        Self {
+            tasks,
+            kills,
+            restarts,
+        }
+    }
+}
+
+/// The run itself, from the first process to the verdict.
+async fn make(field: &mut Field, each: bool, scale: Scale, seed: u64) -> Outcome<()> {
+    let began = Instant::now();
     field.start_all().await?;
-    let tenants = make_tenants(&field).await?;
+    let tenants = make_tenants(field).await?;
     let archive = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/vulnshop.zip"))?;
-    let orders = Orders::new(orders::plan(tasks, seed), tenants, archive);
+    let orders = Orders::new(orders::plan(scale.tasks, seed), tenants, archive);
     let watch = Watch::start(&field.postgres.url)?;
     let placing = tokio::spawn(orders.clone().place_all());
-    let done = if args.each {
-        each::kill_each(&mut field, &orders, &watch).await?
+    let done = if each {
+        each::kill_each(field, &orders, &watch).await?
     } else {
-        trouble::make(&mut field, &orders, &watch, kills, restarts, seed).await?
+        trouble::make(field, &orders, &watch, scale, seed).await?
     };
-    let drained = drain(&mut field, placing, &watch).await;
+    let drained = drain(field, placing, &watch).await;
     let looked = watch.seen();
     drop(watch);
     field.end_all()?;
     let mut verdict = verdict::reach(&field.postgres.url, &orders).await?;
-    verdict
-        .violations
-        .extend(drained.err().map(|error| error.to_string()));
-    verdict.violations.extend(looked.violations.iter().cloned());
-    verdict.violations.extend(orphans(&field).await);
-    print(&field, &orders, &done, &looked, &verdict, began);
-    if verdict.violations.is_empty() {
+    let mut wrong: Vec<String> = drained.err().map(|error| error.to_string()).into_iter().collect();
+    wrong.append(&mut verdict.violations);
+    wrong.extend(looked.violations.iter().cloned());
+    for check in [["usage", "recount"], ["queue", "check"]] {
+        wrong.extend(field.command(&check).err().map(|error| error.to_string()));
+    }
+    wrong.extend(orphans(field).await);
+    print(field, &orders, &done, &looked, &verdict, began);
+    if wrong.is_empty() {
         println!("  every task ended exactly once in effect, nothing is left (bar met)");
         return Ok(());
     }
-    for violation in verdict.violations.iter().take(PRINTED_MAX) {
+    for violation in wrong.iter().take(PRINTED_MAX) {
         println!("  WRONG {violation}");
     }
-    if args.keep {
-        println!("  kept: {}", field.folder.path().display());
-        field.folder.disable_cleanup(true);
-    }
-    let count = verdict.violations.len();
-    Err(format!("{count} violations; repeat with --seed {seed}").into())
+    Err(format!("{} violations; repeat with --seed {seed}", wrong.len()).into())
 }
 
 /// Makes the tenants with their limits, a token and a project each.
 async fn make_tenants(field: &Field) -> Outcome<Vec<Tenant>> {
     let mut tenants = Vec::new();
-    for limits in &TENANTS {
-        field.command(&["tenant", "create", limits.name])?;
-        let token = field.command(&["token", "create", "--tenant", limits.name, "--name", "chaos"])?;
+    for (name, limits) in TENANTS {
+        field.command(&["tenant", "create", name])?;
+        // each is one client that asks as fast as it can
+        let own = ["tenant", "limit", name, "requests-per-minute=1000000"];
+        field.command(&[&own, limits].concat())?;
+        let token = field.command(&["token", "create", "--tenant", name, "--name", "chaos"])?;
         let clients: Vec<Client> = field
             .ports
             .iter()
@@ -128,7 +156,6 @@ async fn make_tenants(field: &Field) -> Outcome<Vec<Tenant>> {
         let project = first.create_project("chaos").await?;
         tenants.push(Tenant { clients, project });
     }
-    verdict::set_shares(&field.postgres.url, &TENANTS).await?;
     Ok(tenants)
 }
 
@@ -139,6 +166,7 @@ async fn drain(
     watch: &Watch,
 ) -> Outcome<()> {
     field.proxy.set_faults(false);
+    field.door.set_faults(false);
     field.wake(true);
     field.revive()?;
     let deadline = Instant::now() + DRAIN_PATIENCE;
@@ -164,39 +192,33 @@ async fn orphans(field: &Field) -> Vec<String> {
     field.orphans().into_iter().map(named).collect()
 }
 
-fn print(field: &Field, orders: &Arc<Orders>, done: &Done, seen: &Seen, verdict: &Verdict, began: Instant) {
-    let of = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-    let line = &field.proxy.counts;
+fn print(field: &Field, orders: &Orders, done: &Done, seen: &Seen, verdict: &Verdict, began: Instant) {
     println!(
-        "  {} kills ({} of workers, {} of servers), {} restarts of Postgres, {} pauses, {} clocks moved while \
-         they ran, {} processes ended by themselves",
+        "  {} kills ({} of workers, {} of servers), {} restarts of Postgres, {} pauses, {} times all lines cut, \
+         {} clocks moved while they ran, {} processes ended by themselves",
         done.workers_killed + done.servers_killed,
         done.workers_killed,
         done.servers_killed,
         done.restarts,
         done.stops,
+        done.cuts,
         done.clocks_moved,
         done.revived
     );
-    println!(
-        "  {} connections, {} cut, {} half closed, {} silent for a while, {} times all cut",
-        of(&line.connections),
-        of(&line.cuts),
-        of(&line.half_closes),
-        of(&line.silences),
-        done.cuts
-    );
+    print_line("the database", &field.proxy);
+    print_line("the servers", &field.door);
     let mut statuses: Vec<_> = verdict.by_status.iter().collect();
     statuses.sort();
     println!(
-        "  {} tasks of {} ({statuses:?}), {} attempts, {} lost, {} retries, {} asks repeated, {} refused for a limit",
+        "  {} tasks of {} {statuses:?}, {} attempts, {} lost, {} retries, {} asks repeated, {} of them refused \
+         for a limit",
         verdict.tasks,
         orders.all.len(),
         verdict.attempts,
         verdict.lost,
         verdict.retries,
-        of(&orders.repeats),
-        of(&orders.refusals)
+        orders.repeats.load(Ordering::Relaxed),
+        orders.refusals.load(Ordering::Relaxed)
     );
     println!(
         "  {} late ends refused, {} reservations ran out, {} looks at the limits, reached: {:?}, {:.0} s",
@@ -205,5 +227,17 @@ fn print(field: &Field, orders: &Arc<Orders>, done: &Done, seen: &Seen, verdict:
         seen.looks,
         seen.at_limit,
         began.elapsed().as_secs_f64()
+    );
+}
+
+fn print_line(to: &str, proxy: &Proxy) {
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let counts = &proxy.counts;
+    println!(
+        "  to {to}: {} connections, {} cut, {} half closed, {} silent for a while",
+        of(&counts.connections),
+        of(&counts.cuts),
+        of(&counts.half_closes),
+        of(&counts.silences)
     );
 }

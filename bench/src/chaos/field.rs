@@ -1,7 +1,8 @@
 //! Two servers and three workers on one Postgres, as real processes, and what can be done to them.
 //!
-//! They reach the database through the breaking line and share a folder for blobs. The second server works,
-//! too. Everything ends with the value.
+//! They reach the database through a breaking line and share a folder for blobs. The second server works,
+//! too. The last worker has no database: it asks the servers, through a breaking line of its own. Everything
+//! ends with the value.
 
 use std::fs::OpenOptions;
 use std::net::TcpListener;
@@ -16,7 +17,7 @@ use rustix::process::Signal;
 
 use super::clock::{self, Clock};
 use super::postgres::Postgres;
-use super::proxy::Proxy;
+use super::proxy::{Proxy, Upstream};
 use super::tool;
 use crate::client::Client;
 use crate::stand::{Process, program};
@@ -24,10 +25,12 @@ use crate::{Outcome, report};
 
 pub(crate) const SERVERS: usize = 2;
 pub(crate) const WORKERS: usize = 3;
+/// The one without a database.
+const REMOTE_WORKER: usize = 2;
 /// As short as the configuration allows: what is lost is noticed soon.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 /// A debug server on a busy machine takes a while to be ready.
-const READY_SECONDS_MAX: u64 = 120;
+const READY_SECONDS_MAX: u64 = 300;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// Of all processes.
 const SETTINGS: [&str; 13] = [
@@ -71,7 +74,11 @@ pub(crate) struct Field {
     pub(crate) faketime: Option<PathBuf>,
     random: StdRng,
     program: PathBuf,
+    /// To Postgres.
     pub(crate) proxy: Proxy,
+    /// To the servers.
+    pub(crate) door: Proxy,
+    worker_token: String,
     pub(crate) postgres: Postgres,
     // last: the processes go before their folder
     pub(crate) folder: tempfile::TempDir,
@@ -84,10 +91,11 @@ impl Field {
         let folder = tempfile::Builder::new().prefix("tamiz-chaos-").tempdir()?;
         tool::install(folder.path(), &report::semgrep(tool::FINDINGS, 0))?;
         let postgres = Postgres::start(&program, &folder.path().join("database"))?;
-        let proxy = Proxy::start(&postgres.socket(), seed).await?;
-        let ports = (0..SERVERS).map(|_| free_port()).collect::<Outcome<_>>()?;
+        let proxy = Proxy::start(Upstream::Socket(postgres.socket()), seed).await?;
+        let ports = (0..SERVERS).map(|_| free_port()).collect::<Outcome<Vec<u16>>>()?;
+        let door = Proxy::start(Upstream::Ports(ports.clone()), seed.wrapping_add(4)).await?;
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let field = Self {
+        let mut field = Self {
             servers: (0..SERVERS).map(|_| Post::default()).collect(),
             workers: (0..WORKERS).map(|_| Post::default()).collect(),
             clocks: vec![Clock::Right; WORKERS],
@@ -96,10 +104,13 @@ impl Field {
             random: StdRng::seed_from_u64(seed.wrapping_add(1)),
             program,
             proxy,
+            door,
+            worker_token: String::new(),
             postgres,
             folder,
         };
         field.command(&["migrate"])?;
+        field.worker_token = field.command(&["worker", "token", "create", "--name", "chaos"])?;
         Ok(field)
     }
 
@@ -125,7 +136,7 @@ impl Field {
     pub(crate) fn start(&mut self, member: Member) -> Outcome<()> {
         let (mut command, name) = match member {
             Member::Server(index) => {
-                let mut command = self.prepared("serve");
+                let mut command = self.prepared(&["serve"]);
                 let port = self.ports.get(index).ok_or("no such server")?;
                 command.args(["--listen", &format!("127.0.0.1:{port}")]);
                 if index == 0 {
@@ -134,7 +145,14 @@ impl Field {
                 (command, format!("server-{index}"))
             }
             Member::Worker(index) => {
-                let mut command = self.prepared("worker");
+                let mut command = self.prepared(&["worker"]);
+                if index == REMOTE_WORKER {
+                    let address = format!("http://127.0.0.1:{}", self.door.port);
+                    command
+                        .args(["--server", &address])
+                        .env("TAMIZ_WORKER_TOKEN", &self.worker_token)
+                        .env_remove("DATABASE_URL");
+                }
                 if let Some(library) = &self.faketime {
                     let file = self.folder.path().join(format!("clock-{index}"));
                     let clock = Clock::draw(&mut self.random, &file);
@@ -241,11 +259,9 @@ impl Field {
 
     /// Runs a short command of the program, past the breaking line; answers what it printed.
     pub(crate) fn command(&self, args: &[&str]) -> Outcome<String> {
-        let (name, rest) = args.split_first().ok_or("no command")?;
         let output = self
-            .prepared(name)
+            .prepared(args)
             .env("DATABASE_URL", &self.postgres.url)
-            .args(rest)
             .output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -254,11 +270,12 @@ impl Field {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    fn prepared(&self, name: &str) -> Command {
+    fn prepared(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         let folder = self.folder.path();
         command
-            .args([name, "--config", "/dev/null", "--data-dir"])
+            .args(words)
+            .args(["--config", "/dev/null", "--data-dir"])
             .arg(folder.join("data"))
             .env(
                 "DATABASE_URL",
@@ -271,6 +288,13 @@ impl Field {
         for setting in SETTINGS {
             command.args(["--set", setting]);
         }
+        // compiled once, not by every start: those are too many
+        let cache = concat!(
+            "plugin_cache_dir=",
+            env!("CARGO_MANIFEST_DIR"),
+            "/../target/test-plugin-cache"
+        );
+        command.args(["--set", cache]);
         for (key, value) in tool::settings(folder) {
             command.arg("--set").arg(format!("{key}={value}"));
         }

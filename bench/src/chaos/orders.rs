@@ -30,48 +30,25 @@ const FINDINGS: std::ops::Range<usize> = 1..40;
 /// After its acknowledgement a task is cancelled within this time.
 const CANCEL_MS: std::ops::Range<u64> = 0..1500;
 
-/// A tenant's limits, as its share of the queue has them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) name: &'static str,
-    pub(crate) weight: f32,
-    pub(crate) running_max: Option<i32>,
-    /// By scan type, as JSON.
-    pub(crate) type_max: &'static str,
-}
-
-/// Low enough that they are reached: the workers have eight slots.
-pub(crate) const TENANTS: [Limits; 5] = [
-    Limits {
-        name: "one-at-a-time",
-        weight: 1.0,
-        running_max: Some(1),
-        type_max: "{}",
-    },
-    Limits {
-        name: "two-at-a-time",
-        weight: 1.0,
-        running_max: Some(2),
-        type_max: "{}",
-    },
-    Limits {
-        name: "by-type",
-        weight: 2.0,
-        running_max: Some(3),
-        type_max: r#"{"codeaudit": 2, "web": 1}"#,
-    },
-    Limits {
-        name: "one-web",
-        weight: 0.5,
-        running_max: None,
-        type_max: r#"{"web": 1}"#,
-    },
-    Limits {
-        name: "unlimited",
-        weight: 4.0,
-        running_max: None,
-        type_max: "{}",
-    },
+/// Tenants with their limits, in the words of `tamiz tenant limit`; low enough that they are reached, as the
+/// workers have eight slots.
+pub(crate) const TENANTS: [(&str, &[&str]); 5] = [
+    ("one-at-a-time", &["tasks-running=1"]),
+    ("two-at-a-time", &["tasks-running=2"]),
+    (
+        "by-type",
+        &[
+            "weight=200",
+            "tasks-running=3",
+            "tasks-running.codeaudit=2",
+            "tasks-running.web=1",
+        ],
+    ),
+    (
+        "one-web",
+        &["weight=50", "tasks-running.web=1", "tasks-queued=10"],
+    ),
+    ("unlimited", &["weight=400"]),
 ];
 
 /// What a task is.

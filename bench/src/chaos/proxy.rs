@@ -1,10 +1,11 @@
-//! A line to Postgres that breaks: cut in the middle of a message, half closed, or silent for a while.
+//! A line to Postgres or to the servers that breaks: cut in the middle of a message, half closed, or silent
+//! for a while.
 //!
 //! Each connection draws its fate from the run's seed and its own number: how many bytes it carries, both
 //! ways together, and what happens then. Without faults the line only carries.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -41,10 +42,19 @@ pub(crate) struct Proxy {
     accepting: JoinHandle<()>,
 }
 
+/// Where a line leads.
+#[derive(Debug, Clone)]
+pub(crate) enum Upstream {
+    /// A socket in the file system.
+    Socket(PathBuf),
+    /// Ports of this machine, in turns.
+    Ports(Vec<u16>),
+}
+
 /// What all connections share.
 #[derive(Clone)]
 struct Line {
-    upstream: PathBuf,
+    upstream: Upstream,
     counts: Arc<Counts>,
     faults: Arc<AtomicBool>,
     cut: Sender<()>,
@@ -110,12 +120,12 @@ impl Fates {
 }
 
 impl Proxy {
-    /// Listens on a port of its own for as long as the value lives; `upstream` is a socket's path.
-    pub(crate) async fn start(upstream: &Path, seed: u64) -> Outcome<Self> {
+    /// Listens on a port of its own for as long as the value lives.
+    pub(crate) async fn start(upstream: Upstream, seed: u64) -> Outcome<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let line = Line {
-            upstream: upstream.to_owned(),
+            upstream,
             counts: Arc::default(),
             faults: Arc::default(),
             cut: broadcast::channel(1).0,
@@ -162,7 +172,7 @@ async fn accept(listener: TcpListener, line: Line, seed: u64) {
         tokio::spawn(async move {
             let cut = line.cut.subscribe();
             // an end that cannot be reached is one more broken line
-            let _ = carry(client, &line, fates, cut).await;
+            let _ = connect(client, &line, number, fates, cut).await;
         });
     }
 }
@@ -174,15 +184,36 @@ enum Came {
     Cut,
 }
 
+/// A database or server that restarts is not there: the client sees a line that breaks at once.
+async fn connect(
+    client: TcpStream,
+    line: &Line,
+    number: u64,
+    fates: Fates,
+    cut: Receiver<()>,
+) -> io::Result<()> {
+    match &line.upstream {
+        Upstream::Socket(path) => carry(client, UnixStream::connect(path).await?, line, fates, cut).await,
+        Upstream::Ports(ports) => {
+            let turn = usize::try_from(number).unwrap_or(0) % ports.len().max(1);
+            let port = *ports.get(turn).unwrap_or(&0);
+            let server = TcpStream::connect(("127.0.0.1", port)).await?;
+            carry(client, server, line, fates, cut).await
+        }
+    }
+}
+
 /// Carries until one of the ends is done or the connection's fate comes.
-async fn carry(
+async fn carry<Server>(
     mut client: TcpStream,
+    mut server: Server,
     line: &Line,
     mut fates: Fates,
     mut cut: Receiver<()>,
-) -> io::Result<()> {
-    // a database that restarts is not there: the client sees a line that breaks at once
-    let mut server = UnixStream::connect(&line.upstream).await?;
+) -> io::Result<()>
+where
+    Server: AsyncRead + AsyncWrite + Unpin,
+{
     let (mut asked, mut answered) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
     let mut client_open = true;
     // ends with one of its ends
@@ -268,12 +299,14 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tokio::net::UnixListener;
 
     use super::*;
 
     /// Answers every byte with itself.
-    fn echo(folder: &Path) -> PathBuf {
+    fn echo(folder: &Path) -> Upstream {
         let path = folder.join("socket");
         let listener = UnixListener::bind(&path).unwrap();
         tokio::spawn(async move {
@@ -284,7 +317,7 @@ mod tests {
                 });
             }
         });
-        path
+        Upstream::Socket(path)
     }
 
     /// Sends a piece at a time; answers how many bytes came back before the line broke, at most `most`.
@@ -303,7 +336,7 @@ mod tests {
     #[tokio::test]
     async fn without_faults_everything_comes_through() {
         let folder = tempfile::tempdir().unwrap();
-        let proxy = Proxy::start(&echo(folder.path()), 1).await.unwrap();
+        let proxy = Proxy::start(echo(folder.path()), 1).await.unwrap();
         assert_eq!(echoed(proxy.port, 3_000_000).await, 3_000_000);
         assert_eq!(proxy.counts.cuts.load(Ordering::Relaxed), 0);
     }
@@ -319,7 +352,7 @@ mod tests {
             })
             .unwrap();
         let fate_bytes = usize::try_from(Fates::of(seed, 0).bytes_left).unwrap();
-        let proxy = Proxy::start(&echo(folder.path()), seed).await.unwrap();
+        let proxy = Proxy::start(echo(folder.path()), seed).await.unwrap();
         proxy.set_faults(true);
         // counted both ways
         let came = echoed(proxy.port, usize::MAX).await;
@@ -333,7 +366,7 @@ mod tests {
     #[tokio::test]
     async fn a_cut_ends_what_is_connected() {
         let folder = tempfile::tempdir().unwrap();
-        let proxy = Proxy::start(&echo(folder.path()), 1).await.unwrap();
+        let proxy = Proxy::start(echo(folder.path()), 1).await.unwrap();
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
         let mut byte = [1];
         stream.write_all(&byte).await.unwrap();

@@ -6,6 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use super::Scale;
 use super::field::{Field, LEASE, Member, SERVERS, WORKERS};
 use super::orders::Orders;
 use super::watch::Watch;
@@ -72,13 +73,13 @@ pub(crate) async fn make(
     field: &mut Field,
     orders: &Orders,
     watch: &Watch,
-    kills: usize,
-    restarts: usize,
+    scale: Scale,
     seed: u64,
 ) -> Outcome<Done> {
-    let deeds = plan(kills, restarts, seed);
+    let deeds = plan(scale.kills, scale.restarts, seed);
     let mut done = Done::default();
     field.proxy.set_faults(true);
+    field.door.set_faults(true);
     for (number, deed) in deeds.iter().enumerate() {
         orders.allow(ORDERS_AHEAD + orders.all.len() * number / deeds.len());
         pause(field, watch).await;
@@ -124,6 +125,7 @@ fn perform(field: &mut Field, deed: Deed, done: &mut Done) -> Outcome<()> {
         }
         Deed::CutAll => {
             field.proxy.cut_all();
+            field.door.cut_all();
             done.cuts += 1;
         }
         Deed::MoveClock(worker) => done.clocks_moved += usize::from(field.move_clock(worker)?),

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, FromRow};
 use uuid::Uuid;
 
-use super::orders::{Kind, Limits, Order, Orders};
+use super::orders::{Kind, Order, Orders};
 use crate::Outcome;
 
 /// One task with all that hangs on it.
@@ -115,23 +115,6 @@ pub(crate) struct Verdict {
     pub(crate) retries: i64,
     /// Reservations of those who died, before they ran out.
     pub(crate) reservations: i64,
-}
-
-/// Gives the tenants their limits.
-pub(crate) async fn set_shares(url: &str, tenants: &[Limits]) -> Outcome<()> {
-    let mut connection: PgConnection = PgConnectOptions::from_str(url)?.connect().await?;
-    for limits in tenants {
-        let query =
-            "select control.set_share(id, $2, $3, $4::jsonb, null, null) from control.tenant where name = $1";
-        sqlx::query(query)
-            .bind(limits.name)
-            .bind(limits.weight)
-            .bind(limits.running_max)
-            .bind(limits.type_max)
-            .execute(&mut connection)
-            .await?;
-    }
-    Ok(())
 }
 
 /// Reads everything; nothing may run any more.
