@@ -35,10 +35,23 @@ pub(super) async fn store(config: &Config, database_url: &str) -> Result<Store, 
 
 /// Everything that serving or working needs.
 pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<Platform, CliError> {
-    let store = store(&config, database_url).await?;
-    let blobs = BlobStore::open(&config.blob_url)
-        .await
-        .map_err(|error| CliError::unavailable(&error))?;
+    let (store, blobs) = seams(&config, database_url).await?;
+    with_plugins(config, store, blobs).await
+}
+
+/// The store and the blobs, which take no time to open.
+pub(super) async fn seams(config: &Config, database_url: &str) -> Result<(Store, BlobStore), CliError> {
+    let store = store(config, database_url).await?;
+    let blobs = BlobStore::open(&config.blob_url).await;
+    Ok((store, blobs.map_err(|error| CliError::unavailable(&error))?))
+}
+
+/// The plugins of the folder beside them, which are compiled if they are new.
+pub(super) async fn with_plugins(
+    config: Arc<Config>,
+    store: Store,
+    blobs: BlobStore,
+) -> Result<Platform, CliError> {
     let settings = config.clone();
     let loading = move || {
         let host = host(&settings)?;

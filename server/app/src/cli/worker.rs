@@ -114,14 +114,13 @@ pub(super) async fn run(args: WorkerArgs, flags: ConfigFlags) -> Result<(), CliE
     let recorder = telemetry::install_metrics()
         .inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "no metrics"));
     let watching = watch(&config, recorder.ok()).await?;
-    let done = match client {
-        Some(client) => remote_worker::work(&config, client).await,
-        None => {
-            let database = Database::shared(&config).await?;
-            let done = work(&config, &database.url).await;
-            database.close(config.shutdown_grace).await;
-            done
-        }
+    let done = if let Some(client) = client {
+        remote_worker::work(&config, client).await
+    } else {
+        let database = Database::shared(&config).await?;
+        let done = work(&config, &database.url).await;
+        database.close(config.shutdown_grace).await;
+        done
     };
     if let Some(watching) = watching {
         watching.abort();
@@ -156,8 +155,18 @@ async fn watch(
 
 async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> {
     let equipment = Equipment::of(config)?;
-    let platform = open::platform(config.clone(), database_url).await?;
-    let worker = equipment.register(platform.clone()).await?;
+    let (store, blobs) = open::seams(config, database_url).await?;
+    // announced before what takes long
+    let arrival = Arrival::of_seams(&store, &blobs, config.clone()).await;
+    let arrival = arrival.map_err(|error| CliError::failed(&error))?;
+    let platform = match open::with_plugins(config.clone(), store, blobs).await {
+        Ok(platform) => platform,
+        Err(error) => {
+            arrival.failed(error.to_string()).await;
+            return Err(error);
+        }
+    };
+    let worker = equipment.arrive(arrival, platform.plugins.clone()).await?;
     let ended = CancellationToken::new();
     let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), ended.clone()));
     let done = until_asked_to_end(worker).await;
@@ -289,7 +298,7 @@ impl Equipment {
 
     /// A worker with the tools that this machine has.
     pub(super) async fn register(self, platform: Platform) -> Result<Worker, CliError> {
-        let arrival = Arrival::of_platform(&platform).await;
+        let arrival = Arrival::of_seams(&platform.store, &platform.blobs, platform.config.clone()).await;
         let arrival = arrival.map_err(|error| CliError::failed(&error))?;
         self.arrive(arrival, platform.plugins).await
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tamiz_core::retry::Backoff;
 use tamiz_core::{ScanType, WorkerId};
 use tamiz_host::WORLDS;
+use tamiz_store::Store;
 use tamiz_store::worker::{NewWorker, WorkerState};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
@@ -24,8 +25,8 @@ use super::life::Life;
 use super::logbook::chain;
 use super::name::Name;
 use super::workplace::Workplace;
+use crate::blob::BlobStore;
 use crate::config::Config;
-use crate::platform::Platform;
 use crate::plugins::Plugins;
 use crate::tool::{Inventory, rules};
 
@@ -84,8 +85,12 @@ impl Arrival {
     ///
     /// # Errors
     /// [`WorkerError`] when the register does not take it.
-    pub async fn of_platform(platform: &Platform) -> Result<Self, WorkerError> {
-        Self::announce(Desk::direct(platform), platform.config.clone()).await
+    pub async fn of_seams(
+        store: &Store,
+        blobs: &BlobStore,
+        config: Arc<Config>,
+    ) -> Result<Self, WorkerError> {
+        Self::announce(Desk::direct(store, blobs), config).await
     }
 
     /// Announces a worker that asks a server for everything. What holds for all workers is the server's word.
@@ -130,15 +135,15 @@ impl Arrival {
         let (desk, id, life) = (self.desk.clone(), self.badge.id, self.life.clone());
         let worker = self.equip(plugins, inventory).await;
         if let Err(error) = &worker {
-            life.failed_to_start(chain(error));
-            if let Err(error) = life.tell(&desk, id, WorkerState::Offline, 0).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the register was not told why"
-                );
-            }
+            sign_off(&desk, id, &life, chain(error)).await;
         }
         worker
+    }
+
+    /// It never gets further, as the register will say.
+    pub async fn failed(self, why: String) {
+        drop(self.beating);
+        sign_off(&self.desk, self.badge.id, &self.life, why).await;
     }
 
     async fn equip(self, plugins: Plugins, inventory: Inventory) -> Result<Worker, WorkerError> {
@@ -175,6 +180,16 @@ impl Arrival {
             workplace,
             backoff,
         }))
+    }
+}
+
+async fn sign_off(desk: &Desk, id: WorkerId, life: &Life, why: String) {
+    life.failed_to_start(why);
+    if let Err(error) = life.tell(desk, id, WorkerState::Offline, 0).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the register was not told why"
+        );
     }
 }
 

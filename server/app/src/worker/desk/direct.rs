@@ -24,7 +24,6 @@ use crate::blob::{BlobError, BlobKey, BlobKind, BlobStore};
 use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
 use crate::flow::reserve_storage;
 use crate::flow::serve_attempt::{self, Serving};
-use crate::platform::Platform;
 use crate::worker::leases::Leases;
 
 /// The database and the blobs.
@@ -35,10 +34,10 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    pub(super) fn new(platform: &Platform) -> Self {
+    pub(super) fn new(store: &Store, blobs: &BlobStore) -> Self {
         Self {
-            store: platform.store.clone(),
-            blobs: platform.blobs.clone(),
+            store: store.clone(),
+            blobs: blobs.clone(),
         }
     }
 

@@ -17,7 +17,6 @@ use serde_json::Value;
 use tamiz_core::plugin::ComponentDigest;
 use tamiz_core::{PinnedTarget, ProjectId, TaskStatus, UploadId, WorkerId};
 use tamiz_host::Plugin;
-use tamiz_store::StoreError;
 use tamiz_store::attempt::{Begin, Ending};
 use tamiz_store::event::NewEvent;
 use tamiz_store::queue::{Claim, ClaimRequest, Held};
@@ -27,13 +26,13 @@ use tamiz_store::task::Task;
 use tamiz_store::upload::{StoredBlob, Upload};
 use tamiz_store::worker::{Heartbeat, NewWorker};
 use tamiz_store::worker_log::{NewLine, Written};
+use tamiz_store::{Store, StoreError};
 
 use super::leases::Leases;
-use crate::blob::BlobError;
+use crate::blob::{BlobError, BlobStore};
 use crate::flow::FlowError;
 use crate::flow::finish_attempt::AttemptYield;
 use crate::flow::serve_attempt::Serving;
-use crate::platform::Platform;
 use crate::plugins::{LoadError, Plugins};
 
 use direct::{Direct, DirectTask};
@@ -135,8 +134,8 @@ impl Ears {
 }
 
 impl Desk {
-    pub(crate) fn direct(platform: &Platform) -> Self {
-        Self::Direct(Direct::new(platform))
+    pub(crate) fn direct(store: &Store, blobs: &BlobStore) -> Self {
+        Self::Direct(Direct::new(store, blobs))
     }
 
     pub(crate) fn remote(client: Client) -> Self {
