@@ -2,6 +2,7 @@
 
 mod fairness;
 mod field;
+mod order;
 mod races;
 mod simulator;
 
