@@ -57,7 +57,7 @@ enum Command {
     /// The throw-away child in which the host compiles a plugin
     #[command(hide = true)]
     CompileComponent(convert::CompileArgs),
-    /// The queue beside Graphile Worker, pg-boss and BullMQ
+    /// The queue beside three of its peers, by npm: Graphile Worker, pg-boss and `BullMQ`
     Queue(queue::Args),
     /// One process of Tamiz's queue in that race
     #[command(hide = true)]

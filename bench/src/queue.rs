@@ -1,8 +1,8 @@
-//! The queue beside Graphile Worker, pg-boss and BullMQ, in one run on one Postgres (and Redis for BullMQ).
+//! The queue beside Graphile Worker, pg-boss and `BullMQ`, in one run on one Postgres, and a Redis for the last.
 //!
 //! All are processes of their own that speak the same words (`child`, `bench/peers/peer.mjs`) and are measured
 //! by the same clock. What is not alike is printed with the numbers: Tamiz runs with fairness, limits and
-//! fencing on, as it always does; BullMQ keeps its queue in memory; batching modes hold more than ten jobs.
+//! fencing on, as it always does; `BullMQ` keeps its queue in memory; batching modes hold more than ten jobs.
 
 pub(crate) mod child;
 mod race;

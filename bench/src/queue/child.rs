@@ -313,7 +313,7 @@ impl Child {
         let worker = WorkerId::fresh();
         let mut times = Vec::new();
         for number in 0..self.options.count {
-            for _ in 0..1 + number % 5 {
+            for _ in 0..=number % 5 {
                 let claims = self.claim(worker, self.options.slots).await?;
                 self.store.finish_tickets(&claims).await?;
             }

@@ -163,6 +163,8 @@ pub(crate) async fn latency(
 
 /// The value below which this part of the sorted values lies.
 pub(crate) fn percentile(sorted: &[f64], part: f64) -> f64 {
-    let at = ((sorted.len() as f64 - 1.0) * part).round().max(0.0) as usize;
-    sorted.get(at).copied().unwrap_or(f64::NAN)
+    let mut below = sorted.iter().enumerate();
+    let last = sorted.len().saturating_sub(1) as f64;
+    let found = below.find(|(at, _)| *at as f64 >= last * part);
+    found.map_or(f64::NAN, |(_, value)| *value)
 }

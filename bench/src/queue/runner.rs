@@ -14,7 +14,7 @@ use super::stage::Stage;
 use crate::Outcome;
 
 /// Connecting, preparing and loading a module, on a busy machine.
-const READY_MAX: Duration = Duration::from_secs(60);
+const READY_MAX: Duration = Duration::from_mins(1);
 /// After "stop": closing connections.
 const STOP_MAX: Duration = Duration::from_secs(30);
 /// Where `scripts/bench` puts the peers and their modules.
@@ -85,19 +85,15 @@ impl Runner {
             ..options
         };
         let text = serde_json::to_string(&options)?;
-        let mut command = match self.peer {
-            Some(peer) => {
-                let mut command = Command::new(node());
-                command.current_dir(PEERS).args(["peer.mjs", peer]);
-                command.envs(stage.environment(self.database));
-                command
-            }
-            None => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg("queue-child");
-                command
-            }
-        };
+        let mut command;
+        if let Some(peer) = self.peer {
+            command = Command::new(node());
+            command.current_dir(PEERS).args(["peer.mjs", peer]);
+            command.envs(stage.environment(self.database));
+        } else {
+            command = Command::new(std::env::current_exe()?);
+            command.arg("queue-child");
+        }
         let mut child = command
             .args([role, &text])
             .stdin(Stdio::piped())

@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::stand::{Process, program};
 
 /// A server on a busy machine takes a while to be ready.
-const READY_MAX: Duration = Duration::from_secs(60);
+const READY_MAX: Duration = Duration::from_mins(1);
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// Limits of each tenant, high enough not to be the measure and there to be checked: running at once, running
 /// at once of the one scan type, starts per hour and day.
@@ -114,7 +114,7 @@ impl Stage {
             || ', fsync ' || current_setting('fsync')
             || ', synchronous_commit ' || current_setting('synchronous_commit')
             || ', shared_buffers ' || current_setting('shared_buffers')";
-        Ok(self.sql("tamiz", settings)?)
+        self.sql("tamiz", settings)
     }
 
     /// Tenants with weights and limits, from number 0 on.
