@@ -533,14 +533,15 @@ end $$;
 -- has room again (a sliding hour goes on without a finish), lanes that missed a pause or its end. Waits for
 -- nobody. Answers how many lanes it moved.
 create function control.queue_tick() returns integer
-language plpgsql as $$
+language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     n integer;
     total integer := 0;
 begin
     update control.lane l set vt = k.clock
-    from (select a.tenant_id, a.class_id, c.clock from control.lane_class c join control.lane a on a.class_id = c.id
-          where a.ready and a.vt < c.floor limit 1000 for update of a skip locked) k
+    from (select x.tenant_id, x.class_id, c.clock from control.lane_class c cross join lateral (
+              select a.tenant_id, a.class_id from control.lane a
+              where a.class_id = c.id and a.ready and a.vt < c.floor order by a.vt limit 1000 for update skip locked) x) k
     where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
     get diagnostics n = row_count;
     total := total + n;
