@@ -187,17 +187,14 @@ begin
     loop
         execute format('create policy upkeep on control.%I to tamiz_dispatch using (true) with check (true)', name);
     end loop;
-    foreach name in array array['tenant', 'plan_quota', 'tenant_quota', 'quota_refusal']
-    loop
-        execute format('create policy upkeep on control.%I for select to tamiz_dispatch using (true)', name);
-    end loop;
 end $$;
+create policy upkeep on control.quota_refusal for select to tamiz_dispatch using (true);
 create policy own_plan on control.plan_quota for select to tamiz_app
     using (exists (select from control.tenant where tenant.plan = plan_quota.plan));
 create policy own_limits on control.tenant_quota for select to tamiz_app
     using (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
 
-grant select on control.plan_quota, control.tenant_quota to tamiz_app, tamiz_dispatch;
+grant select on control.plan_quota, control.tenant_quota to tamiz_app;
 grant select, insert, update on control.meter, control.storage, control.quota_usage, control.quota_refusal
     to tamiz_app;
 grant select, insert, update, delete on control.storage_reservation to tamiz_app;
@@ -209,5 +206,4 @@ grant select on control.quota_usage, control.quota_refusal to tamiz_control;
 grant select, update on control.storage to tamiz_dispatch;
 grant select, delete, update on control.storage_reservation to tamiz_dispatch;
 grant select, insert, update, delete on control.quota_usage to tamiz_dispatch;
-grant select (id, plan) on control.tenant to tamiz_dispatch;
 grant select on control.quota_refusal to tamiz_dispatch;

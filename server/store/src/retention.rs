@@ -42,7 +42,7 @@ impl Store {
             where coalesce(o.value, p.value) is not null
             "#
         )
-        .fetch_all(&self.dispatch)
+        .fetch_all(&self.control)
         .await?;
         let mut deleted = 0;
         for row in kept {
