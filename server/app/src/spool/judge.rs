@@ -14,7 +14,7 @@ use tamiz_core::limits::{
     MESSAGE_BYTES_MAX, PLACE_BYTES_MAX,
 };
 use tamiz_core::text::is_storable_json;
-use tamiz_core::{Finding, FindingId, Location};
+use tamiz_core::{Finding, Location};
 
 use super::{BUFFER_BYTES, Line, TAB};
 
@@ -80,7 +80,7 @@ pub(crate) fn judge(path: &Path) -> Result<(u32, u32), SpoolFlaw> {
             Line::Occurrence { of, locations, .. } => {
                 check_places(&locations).map_err(bad)?;
                 occurrences += 1;
-                if !is_known(&known, of) || occurrences > OCCURRENCES_MAX {
+                if !known.contains(&of) || occurrences > OCCURRENCES_MAX {
                     return Err(bad(
                         "an occurrence of no finding before it, or there are too many",
                     ));
@@ -88,10 +88,6 @@ pub(crate) fn judge(path: &Path) -> Result<(u32, u32), SpoolFlaw> {
             }
         }
     }
-}
-
-fn is_known(known: &HashSet<FindingId>, of: FindingId) -> bool {
-    known.contains(&of)
 }
 
 fn judge_line(text: &[u8], number: u64) -> Result<Line, SpoolFlaw> {
@@ -182,4 +178,99 @@ fn check_places(locations: &[Location]) -> Result<(), &'static str> {
         return Err("there are too many places");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tamiz_core::FindingId;
+
+    use super::*;
+
+    fn finding(id: FindingId, change: impl FnOnce(&mut Value)) -> String {
+        let mut said = json!({
+            "tool": "t", "rule_id": "r", "rule_name": null, "title": "a", "message": "m", "severity": "high",
+            "severity_raw": null, "confidence": "low", "category": null, "locations": [], "cwe": [], "cve": [],
+            "cvss_vector": null, "references": [], "tags": [], "remediation": null, "tool_fingerprint": null,
+            "origin": null, "extra": {}
+        });
+        change(&mut said);
+        let head = json!({ "finding": { "id": id, "fingerprint": "ab".repeat(32), "cvss_score": 5.5 } });
+        format!("{head}\t{said}\n")
+    }
+
+    fn occurrence(of: FindingId) -> String {
+        let line = json!({ "occurrence": { "of": of, "ordinal": 1, "locations": [], "origin": null } });
+        format!("{line}\n")
+    }
+
+    fn of(text: &str) -> Result<(u32, u32), SpoolFlaw> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool");
+        std::fs::write(&path, text).unwrap();
+        judge(&path)
+    }
+
+    #[test]
+    fn what_a_worker_writes_is_counted() {
+        let (one, other) = (FindingId::fresh(), FindingId::fresh());
+        let text = [
+            finding(one, |_| {}),
+            occurrence(one),
+            finding(other, |_| {}),
+            occurrence(one),
+        ]
+        .concat();
+        assert_eq!(of(&text).unwrap(), (2, 2));
+        assert_eq!(of("").unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn what_no_plugin_of_ours_can_bring_is_refused_with_its_line() {
+        let id = FindingId::fresh();
+        let good = finding(id, |_| {});
+        let many = vec![Value::from("x"); LIST_ITEMS_MAX + 1];
+        for (bad, why) in [
+            (good.clone(), "twice"),
+            (
+                finding(FindingId::fresh(), |said| said["title"] = "\0".into()),
+                "NUL",
+            ),
+            (
+                finding(FindingId::fresh(), |said| {
+                    said["title"] = "x".repeat(LABEL_BYTES_MAX + 1).into()
+                }),
+                "label",
+            ),
+            (
+                finding(FindingId::fresh(), |said| {
+                    said["message"] = "x".repeat(MESSAGE_BYTES_MAX + 1).into()
+                }),
+                "message",
+            ),
+            (
+                finding(FindingId::fresh(), |said| said["tags"] = many.clone().into()),
+                "list",
+            ),
+            (
+                finding(FindingId::fresh(), |said| said["severity"] = "worst".into()),
+                "understood",
+            ),
+            (
+                finding(FindingId::fresh(), |_| {}).replace("5.5", "11.0"),
+                "score",
+            ),
+            (
+                finding(FindingId::fresh(), |_| {}).replace(&"ab".repeat(32), "ab"),
+                "understood",
+            ),
+            (occurrence(FindingId::fresh()), "no finding"),
+            (occurrence(id).replace('\n', "\t{}\n"), "ends"),
+            ("{}\n".to_owned(), "understood"),
+            ("x".to_owned(), "no end"),
+        ] {
+            let flaw = of(&format!("{good}{bad}")).unwrap_err().to_string();
+            assert!(flaw.contains("line 2") && flaw.contains(why), "{why}: {flaw}");
+        }
+    }
 }
