@@ -108,7 +108,7 @@ async fn make(field: &mut Field, each: bool, scale: Scale, seed: u64) -> Outcome
     let tenants = make_tenants(field).await?;
     let archive = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/vulnshop.zip"))?;
     let orders = Orders::new(orders::plan(scale.tasks, seed), tenants, archive);
-    let watch = Watch::start(&field.postgres.url)?;
+    let watch = Watch::start(&field.postgres.url);
     let placing = tokio::spawn(orders.clone().place_all());
     let done = if each {
         each::kill_each(field, &orders, &watch).await?
@@ -119,7 +119,7 @@ async fn make(field: &mut Field, each: bool, scale: Scale, seed: u64) -> Outcome
     let looked = watch.seen();
     drop(watch);
     field.end_all()?;
-    let mut verdict = verdict::reach(&field.postgres.url, &orders).await?;
+    let mut verdict = verdict::reach(&field.postgres, &orders)?;
     let mut wrong: Vec<String> = drained.err().map(|error| error.to_string()).into_iter().collect();
     wrong.append(&mut verdict.violations);
     wrong.extend(looked.violations.iter().cloned());

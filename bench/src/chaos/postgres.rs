@@ -43,6 +43,17 @@ impl Postgres {
         self.data_dir.join("postgres")
     }
 
+    /// What the superuser reads there, past the breaking line.
+    pub(crate) fn ask(&self, statement: &str) -> Outcome<String> {
+        let output = Command::new("psql")
+            .args(["-qXtA", &self.url, "-c", statement])
+            .output()?;
+        if !output.status.success() {
+            return Err(format!("psql: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// Ends it without a checkpoint, as a power cut does, and starts it again: what was not flushed is gone.
     pub(crate) fn restart_at_once(&mut self) -> Outcome<()> {
         let postmaster = self.postmaster()?;

@@ -3,19 +3,22 @@
 //! One statement is one snapshot. It is asked past the breaking line, by the superuser.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, FromRow};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::Outcome;
 
-/// Between two looks.
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
+/// Between two looks, in psql's words.
+const LOOK_PAUSE: &str = "\\watch 0.05";
+/// Before a database that restarts is asked again.
+const AGAIN_PAUSE: Duration = Duration::from_millis(50);
 /// Of violations that are kept; the first ones tell enough.
 const KEPT_MAX: usize = 50;
 
@@ -35,14 +38,14 @@ const SNAPSHOT: &str = "
            (select count(*) from control.ticket) as unfinished
     from limits l join control.tenant t on t.id = l.tenant_id";
 
-#[derive(Debug, FromRow)]
+#[derive(Debug, Deserialize)]
 struct Row {
     name: String,
     scan_type: Option<String>,
     most: Option<i32>,
     counted: i64,
     leased: i64,
-    unfinished: i64,
+    unfinished: u64,
 }
 
 /// What was seen.
@@ -62,15 +65,14 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn start(url: &str) -> Outcome<Self> {
-        let options = PgConnectOptions::from_str(url)?;
+    pub(crate) fn start(url: &str) -> Self {
         let (seen, unfinished) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicU64>::default());
-        let looking = tokio::spawn(look(options, seen.clone(), unfinished.clone()));
-        Ok(Self {
+        let looking = tokio::spawn(look_on(url.to_owned(), seen.clone(), unfinished.clone()));
+        Self {
             seen,
             unfinished,
             looking,
-        })
+        }
     }
 
     /// Tickets of the last look.
@@ -90,27 +92,37 @@ impl Drop for Watch {
     }
 }
 
-async fn look(options: PgConnectOptions, seen: Arc<Mutex<Seen>>, unfinished: Arc<AtomicU64>) {
-    let mut connection: Option<PgConnection> = None;
-    let mut ticks = tokio::time::interval(LOOK_PAUSE);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn look_on(url: String, seen: Arc<Mutex<Seen>>, unfinished: Arc<AtomicU64>) {
     // ends with its task
     loop {
-        ticks.tick().await;
-        let rows = match &mut connection {
-            None => {
-                // it restarts
-                connection = options.connect().await.ok();
-                continue;
-            }
-            Some(connection) => sqlx::query_as::<_, Row>(SNAPSHOT).fetch_all(connection).await,
-        };
-        let Ok(rows) = rows else {
-            connection = None;
+        // it restarts, or this look came at its end
+        let _ = look(&url, &seen, &unfinished).await;
+        tokio::time::sleep(AGAIN_PAUSE).await;
+    }
+}
+
+/// Looks until the database goes away.
+async fn look(url: &str, seen: &Mutex<Seen>, unfinished: &AtomicU64) -> Outcome<()> {
+    let mut asking = Command::new("psql")
+        .args(["-qXtA", "-v", "ON_ERROR_STOP=1", url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut questions = asking.stdin.take().ok_or("no stdin")?;
+    let answers = asking.stdout.take().ok_or("no stdout")?;
+    let statement = SNAPSHOT.replace('\n', " ");
+    let question = format!("select json_agg(s) from ({statement}) s {LOOK_PAUSE}\n");
+    questions.write_all(question.as_bytes()).await?;
+    let mut answers = BufReader::new(answers).lines();
+    while let Some(line) = answers.next_line().await? {
+        // between two answers there is an empty line
+        let Ok(rows) = serde_json::from_str::<Vec<Row>>(&line) else {
             continue;
         };
         if let Some(row) = rows.first() {
-            unfinished.store(row.unfinished.cast_unsigned(), Ordering::Relaxed);
+            unfinished.store(row.unfinished, Ordering::Relaxed);
         }
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.looks += 1;
@@ -118,6 +130,7 @@ async fn look(options: PgConnectOptions, seen: Arc<Mutex<Seen>>, unfinished: Arc
             seen.take(&row);
         }
     }
+    Ok(())
 }
 
 impl Seen {
