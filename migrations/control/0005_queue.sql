@@ -46,8 +46,7 @@ create table control.share (
     starts_hour_max integer check (starts_hour_max >= 0),
     starts_day_max integer check (starts_day_max >= 0)
 ) with (fillfactor = 50);
--- before row-level security is forced, which holds the owner, too
-insert into control.share (tenant_id) select id from control.tenant;
+-- tenants that are there already get theirs with the limits (0006)
 
 create table control.lane (
     tenant_id uuid not null,
