@@ -13,9 +13,8 @@ use tamiz_core::{
 };
 use tamiz_host::{PlanError, ScanRequest, ToolRun};
 use tamiz_store::artifact::NewArtifact;
-use tamiz_store::attempt::{Begin, Ending};
+use tamiz_store::attempt::Begin;
 use tamiz_store::task::{Source, Task};
-use tamiz_store::worker_log::LineLevel;
 use tokio::time::{Instant, sleep};
 
 use super::arrival::Badge;
@@ -23,7 +22,8 @@ use super::candidates::{self, Candidates};
 use super::contact;
 use super::convert::convert;
 use super::desk::{Desk, DeskError, Lease, TaskDesk};
-use super::failure::{self, Failure};
+use super::end::{end, note_end};
+use super::failure::Failure;
 use super::grants;
 use super::life::Life;
 use super::logbook::Logbook;
@@ -131,22 +131,14 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
     let running_out = stop.press_after(limit);
     let (reporter, told) = Reporter::start(desk.clone(), of.task, stop.clone());
     let (log, logged) = Logbook::start(desk.clone());
-    log.info(format!(
-        "attempt {} begins, {} s at most",
-        of.attempt,
-        limit.as_secs()
-    ));
+    log.begins(of.attempt, limit);
     let scratch = match Scratch::create(shared.workplace.path(), &of) {
         Ok(scratch) => scratch,
         Err(error) => {
             drop(reporter);
             // its end is only waited for
             let _ = told.await;
-            let nothing = AttemptYield {
-                executions: vec![],
-                artifacts: vec![],
-                results: None,
-            };
+            let nothing = AttemptYield::default();
             let ended = end(shared, desk, &of, &task, nothing, stop, Err(error.into())).await;
             note_end(shared, log, ended);
             let _ = logged.await;
@@ -167,11 +159,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         scratch,
         notes: Vec::new(),
         gaps: Gaps::default(),
-        kept: AttemptYield {
-            executions: vec![],
-            artifacts: vec![],
-            results: None,
-        },
+        kept: AttemptYield::default(),
     };
     let outcome = steps(shared, &mut bench, &task).await;
     // what is done needs only to be written down
@@ -399,104 +387,8 @@ async fn plan(bench: &Bench, task: &Task, kind: TargetKind, target: String) -> R
     Err(Failure::refused(RefusalCode::UnsupportedScanType, message))
 }
 
-/// Writes the end, whatever it is, unless the attempt lost its right to.
-async fn end(
-    shared: &Shop,
-    desk: &TaskDesk,
-    of: &AttemptName,
-    task: &Task,
-    kept: AttemptYield,
-    stop: &Stop,
-    outcome: Result<(), Failure>,
-) -> Option<(Ending, Option<TaskStatus>)> {
-    let ending = match &outcome {
-        Ok(()) => completed(&kept),
-        Err(failure) => {
-            tracing::info!(task = %of.task, attempt = of.attempt, error = failure as &dyn std::error::Error,
-                stop = ?stop.reason(), "the attempt failed");
-            failure::ending(
-                failure,
-                stop.reason(),
-                task.retries,
-                &shared.backoff,
-                rand::random(),
-            )?
-        }
-    };
-    // a stopped attempt's findings are nobody's: the next one brings its own
-    let kept = if keeps_results(ending.status) {
-        kept
-    } else {
-        AttemptYield {
-            results: None,
-            ..kept
-        }
-    };
-    let written = patiently(|| desk.finish(of.project, &kept, &ending)).await;
-    match written {
-        Ok(Some(status)) => {
-            metrics::counter!("tamiz_attempts_total", "status" => status.as_str()).increment(1);
-            Some((ending, Some(status)))
-        }
-        Ok(None) => {
-            tracing::info!(task = %of.task, attempt = of.attempt, "too late: the task is over, or another attempt has it");
-            Some((ending, None))
-        }
-        Err(error) => {
-            tracing::error!(task = %of.task, error = &error as &dyn std::error::Error,
-                "an attempt could not be ended; its lease runs out and another worker takes over");
-            None
-        }
-    }
-}
-
-/// Counts what was written, and says in the task's log how it ended.
-fn note_end(shared: &Shop, log: Logbook, ended: Option<(Ending, Option<TaskStatus>)>) {
-    let Some((ending, Some(status))) = ended else {
-        // the lines of a late attempt are not taken either
-        return;
-    };
-    shared.life.ended(status, ending.counts);
-    let level = match status {
-        TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::DeadLetter => LineLevel::Error,
-        TaskStatus::Retrying | TaskStatus::Cancelled => LineLevel::Warn,
-        _ => LineLevel::Info,
-    };
-    let code = ending.refusal.map(|refusal| format!(" ({})", refusal.code));
-    let message = format!(
-        "{}{}: {}",
-        status.as_str(),
-        code.unwrap_or_default(),
-        ending.message
-    );
-    log.say(level, &message);
-}
-
-const fn keeps_results(status: TaskStatus) -> bool {
-    matches!(
-        status,
-        TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::DeadLetter
-    )
-}
-
-fn completed(kept: &AttemptYield) -> Ending {
-    let findings = kept
-        .results
-        .as_ref()
-        .map_or(0, |results| results.summary.findings);
-    Ending {
-        status: TaskStatus::Completed,
-        refusal: None,
-        plugin_fault: None,
-        message: format!("done, {findings} findings"),
-        done: Some(i64::from(findings)),
-        pause: None,
-        counts: true,
-    }
-}
-
 /// Tries again while the database is away, for a while.
-async fn patiently<T, F, Work>(work: Work) -> Result<T, DeskError>
+pub(super) async fn patiently<T, F, Work>(work: Work) -> Result<T, DeskError>
 where
     F: Future<Output = Result<T, DeskError>>,
     Work: Fn() -> F,
