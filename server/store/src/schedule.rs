@@ -6,7 +6,8 @@
 //!
 //! Not here: when a schedule is due (core's `cron`), and what its order means (the app).
 
-use std::str::FromStr as _;
+mod row;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +21,8 @@ use crate::page::{Page, PageLimit};
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
 use crate::token::Role;
+
+use row::ScheduleRow;
 
 /// Schedules of one tenant: each is looked at when it is due, and all of them are listed.
 pub const SCHEDULES_MAX: i64 = 1_000;
@@ -80,68 +83,6 @@ pub struct Schedule {
     pub last_error_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
-}
-
-struct ScheduleRow {
-    id: Uuid,
-    project_id: Uuid,
-    name: String,
-    cron: String,
-    time_zone: String,
-    overlap: String,
-    catch_up: String,
-    scan_type: String,
-    task_order: serde_json::Value,
-    token_id: Uuid,
-    role: String,
-    paused_at: Option<DateTime<Utc>>,
-    due_at: Option<DateTime<Utc>>,
-    last_due_at: Option<DateTime<Utc>>,
-    last_task_id: Option<Uuid>,
-    skipped: i32,
-    last_skipped_at: Option<DateTime<Utc>>,
-    failures: i32,
-    last_error_code: Option<String>,
-    last_error_message: Option<String>,
-    last_error_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-}
-
-impl TryFrom<ScheduleRow> for Schedule {
-    type Error = StoreError;
-
-    fn try_from(row: ScheduleRow) -> Result<Self, StoreError> {
-        let plan = Plan {
-            overlap: Overlap::from_str(&row.overlap)
-                .map_err(|_| StoreError::unreadable("schedule overlap", &row.overlap))?,
-            catch_up: CatchUp::from_str(&row.catch_up)
-                .map_err(|_| StoreError::unreadable("schedule catch-up", &row.catch_up))?,
-            scan_type: ScanType::parse(&row.scan_type)
-                .map_err(|_| StoreError::unreadable("schedule type", &row.scan_type))?,
-            role: Role::parse(&row.role).ok_or_else(|| StoreError::unreadable("schedule role", &row.role))?,
-            name: row.name,
-            cron: row.cron,
-            time_zone: row.time_zone,
-            project_id: row.project_id.into(),
-            order: row.task_order,
-            token: row.token_id.into(),
-        };
-        Ok(Self {
-            id: row.id.into(),
-            plan,
-            paused_at: row.paused_at,
-            due_at: row.due_at,
-            last_due_at: row.last_due_at,
-            last_task: row.last_task_id.map(Into::into),
-            skipped: row.skipped,
-            last_skipped_at: row.last_skipped_at,
-            failures: row.failures,
-            last_error_code: row.last_error_code,
-            last_error_message: row.last_error_message,
-            last_error_at: row.last_error_at,
-            created_at: row.created_at,
-        })
-    }
 }
 
 /// A due schedule that is this process's for a while.

@@ -94,7 +94,7 @@ pub async fn redrive_tasks(
     tx.commit().await?;
     sample.sort_by_key(|task| std::cmp::Reverse(task.id));
     Ok(Redriven {
-        count: back.len() as i64,
+        count: i64::try_from(back.len()).unwrap_or(i64::MAX),
         sample,
     })
 }

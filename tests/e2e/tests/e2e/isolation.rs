@@ -261,7 +261,7 @@ fn rows(world: &World) -> BTreeSet<String> {
     let tables = world.app.sql(
         "select format('%I.%I', schemaname, tablename) from pg_tables
          where schemaname = 'tenant' or (schemaname, tablename) in (('control', 'tenant'),
-             ('control', 'ticket'), ('control', 'plugin_choice'))",
+             ('control', 'ticket'), ('control', 'plugin_choice'), ('control', 'schedule'), ('control', 'pause'))",
     );
     let rows = tables.lines().map(|table| {
         let row = "to_jsonb(r) - 'last_used_at' - 'lease_until' - 'event_seq'";

@@ -1,34 +1,34 @@
 //! Writes about when tasks run, what they finish with, and how they come back: groups, schedules, pauses,
 //! redrives. Each is one flow; a refusal is data in the payload's `errors`.
 
+mod inputs;
+
 use std::sync::Arc;
 
-use async_graphql::{Context, InputObject, Object, SimpleObject};
-use serde_json::Value;
-use tamiz_core::Refusal;
-use tamiz_core::cron::{CatchUp, Overlap};
+use async_graphql::{Context, Object, SimpleObject};
 use tamiz_store::pause::Pause;
+use tamiz_store::token::Role;
 use uuid::Uuid;
 
 use super::group::TaskGroup;
-use super::mutation::{Asked, UserError, order, payload, refused, rested, shared, subject};
-use super::schedule::{Schedule, ScheduleCatchUp, ScheduleOverlap};
+use super::mutation::{UserError, payload, refused, rested, shared};
+use super::schedule::Schedule;
 use super::session::Session;
-use super::target::TargetInput;
 use super::task::Task;
-use super::task_page::TaskFilter;
 use super::waiting::QueuePause;
-use super::words::ScanProfile;
 use crate::api::errors::ApiError;
 use crate::flow::cancel_tasks::cancel_tasks;
 use crate::flow::pause_queue::{pause_queue, resume_queue};
 use crate::flow::redrive::{preview, redrive_tasks};
-use crate::flow::schedule::{
-    ScheduleOrder, create_schedule, delete_schedule, set_schedule_paused, update_schedule,
-};
-use crate::flow::start_scan::{OrderTerms, Rules, ScanOrder};
+use crate::flow::schedule::{create_schedule, delete_schedule, set_schedule_paused, update_schedule};
+use crate::flow::start_scan::Rules;
 use crate::flow::task_group::{GroupOrder, close_task_group, create_task_group};
 use crate::flow::{FlowError, require};
+
+use inputs::{
+    CancelTasksInput, CloseTaskGroupInput, CreateTaskGroupInput, PauseQueueInput, RedriveTasksInput,
+    ResumeQueueInput, ScheduleIdInput, ScheduleInput, UpdateScheduleInput,
+};
 
 payload!(
     /// What became of `createTaskGroup`.
@@ -118,143 +118,6 @@ pub(crate) struct CancelTasksPayload {
     errors: Vec<UserError>,
 }
 
-/// One task of a group that is made: exactly one of `uploadId`, `reportId` and `target`.
-#[derive(InputObject)]
-pub(crate) struct GroupTaskInput {
-    /// Your own UUID for the task.
-    id: Option<Uuid>,
-    /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
-    scan_type: String,
-    /// An archive or capture, an upload of the same project.
-    upload_id: Option<Uuid>,
-    /// A finished report to convert, an upload of the same project.
-    report_id: Option<Uuid>,
-    /// What to scan over the network.
-    target: Option<TargetInput>,
-    /// How thoroughly; the plugin's own choice if not said.
-    profile: Option<ScanProfile>,
-    /// An upload with rules to use instead of the bundled ones.
-    rules_upload_id: Option<Uuid>,
-    /// For the plugin: an object that fits its schema.
-    options: Option<Value>,
-    /// 0 to 100, 0 if not said; higher goes first.
-    priority: Option<i32>,
-    /// How long one attempt may take; the operator's time for the scan type if not said.
-    timeout_seconds: Option<i32>,
-}
-
-/// A group to be made.
-#[derive(InputObject)]
-pub(crate) struct CreateTaskGroupInput {
-    /// Your own UUID for the group: asking twice with the same one makes one group.
-    id: Option<Uuid>,
-    /// Where it and its tasks belong.
-    project_id: Uuid,
-    /// For people, 1 to 200 characters.
-    name: String,
-    /// Its first tasks, at most 100; all of them are queued or none.
-    #[graphql(default)]
-    tasks: Vec<GroupTaskInput>,
-    /// Whether it takes no others; otherwise `startScan` may add some until `closeTaskGroup`.
-    #[graphql(default)]
-    close: bool,
-}
-
-/// A group that shall take no more tasks.
-#[derive(InputObject)]
-pub(crate) struct CloseTaskGroupInput {
-    group_id: Uuid,
-}
-
-/// A schedule: when, and what each turn asks for; exactly one of `uploadId`, `reportId` and `target`.
-#[derive(InputObject)]
-pub(crate) struct ScheduleInput {
-    /// Unique in the tenant, 1 to 200 characters.
-    name: String,
-    /// Minute, hour, day of month, month, day of week, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
-    cron: String,
-    /// A name of the time zone database.
-    #[graphql(default_with = "String::from(\"UTC\")")]
-    time_zone: String,
-    /// What a turn does when an earlier task has not ended; `FORBID` if not said.
-    overlap: Option<ScheduleOverlap>,
-    /// What becomes of turns that nobody was there to make; `ONE` if not said.
-    catch_up: Option<ScheduleCatchUp>,
-    /// Where its tasks belong.
-    project_id: Uuid,
-    /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
-    scan_type: String,
-    /// An archive or capture, an upload of the same project.
-    upload_id: Option<Uuid>,
-    /// A finished report to convert, an upload of the same project.
-    report_id: Option<Uuid>,
-    /// What to scan over the network; its addresses are looked up and judged anew with each turn.
-    target: Option<TargetInput>,
-    /// How thoroughly; the plugin's own choice if not said.
-    profile: Option<ScanProfile>,
-    /// An upload with rules to use instead of the bundled ones.
-    rules_upload_id: Option<Uuid>,
-    /// For the plugin: an object that fits its schema.
-    options: Option<Value>,
-    /// 0 to 100, 0 if not said; higher goes first.
-    priority: Option<i32>,
-    /// How long one attempt may take; the operator's time for the scan type if not said.
-    timeout_seconds: Option<i32>,
-}
-
-/// A schedule to be replaced, whole.
-#[derive(InputObject)]
-pub(crate) struct UpdateScheduleInput {
-    schedule_id: Uuid,
-    schedule: ScheduleInput,
-}
-
-/// A schedule that is there.
-#[derive(InputObject)]
-pub(crate) struct ScheduleIdInput {
-    schedule_id: Uuid,
-}
-
-/// What of your queue shall be held back.
-#[derive(InputObject)]
-pub(crate) struct PauseQueueInput {
-    /// Of this scan type; of all if not said.
-    scan_type: Option<String>,
-    /// For people, at most 500 characters.
-    reason: Option<String>,
-}
-
-/// What of your queue shall go on.
-#[derive(InputObject)]
-pub(crate) struct ResumeQueueInput {
-    /// As it was paused: a pause of all types is not taken back for one of them.
-    scan_type: Option<String>,
-}
-
-/// Ended tasks that shall be tried again.
-#[derive(InputObject)]
-pub(crate) struct RedriveTasksInput {
-    /// Which; its status is one of `DEAD_LETTER`, `FAILED`, `TIMEOUT` and `CANCELLED`.
-    filter: TaskFilter,
-    /// At most so many, the latest first: 1 to 1,000, 100 if not said.
-    first: Option<i32>,
-    /// Only count them and show some.
-    #[graphql(default)]
-    dry_run: bool,
-}
-
-/// Tasks that shall be stopped.
-#[derive(InputObject)]
-pub(crate) struct CancelTasksInput {
-    /// Which; its status is one of `QUEUED`, `RETRYING` and `RUNNING`.
-    filter: TaskFilter,
-    /// At most so many, the latest first: 1 to 1,000, 100 if not said.
-    first: Option<i32>,
-    /// Only count them.
-    #[graphql(default)]
-    dry_run: bool,
-}
-
 /// The half of the root of writes that is about the queue.
 pub(crate) struct QueueMutation;
 
@@ -268,6 +131,9 @@ impl QueueMutation {
         input: CreateTaskGroupInput,
     ) -> Result<CreateTaskGroupPayload, ApiError> {
         let session = rested(context).await?;
+        if let Err(refusal) = require(&session.caller, Role::Analyst) {
+            return CreateTaskGroupPayload::of(Err(refusal.into()));
+        }
         let (project, mut orders) = (input.project_id, Vec::with_capacity(input.tasks.len()));
         for (number, task) in input.tasks.into_iter().enumerate() {
             match task.order(project) {
@@ -313,7 +179,7 @@ impl QueueMutation {
     ) -> Result<CreateSchedulePayload, ApiError> {
         let session = rested(context).await?;
         let made = async {
-            require(&session.caller, tamiz_store::token::Role::Analyst)?;
+            require(&session.caller, Role::Analyst)?;
             create_schedule(session.store(), rules(session), &session.caller, input.order()?).await
         };
         CreateSchedulePayload::of(made.await.map(|row| Schedule(Arc::new(row))))
@@ -327,7 +193,7 @@ impl QueueMutation {
     ) -> Result<UpdateSchedulePayload, ApiError> {
         let session = rested(context).await?;
         let changed = async {
-            require(&session.caller, tamiz_store::token::Role::Analyst)?;
+            require(&session.caller, Role::Analyst)?;
             let (id, order) = (input.schedule_id.into(), input.schedule.order()?);
             update_schedule(session.store(), rules(session), &session.caller, id, order).await
         };
@@ -462,53 +328,5 @@ fn rules(session: &Session) -> Rules<'_> {
     Rules {
         plugins: &session.state.plugins,
         targets: &session.state.targets,
-    }
-}
-
-fn terms(timeout_seconds: Option<i32>) -> OrderTerms {
-    OrderTerms {
-        timeout_seconds: timeout_seconds.map(|seconds| u32::try_from(seconds).unwrap_or(0)),
-        ..OrderTerms::default()
-    }
-}
-
-impl GroupTaskInput {
-    fn order(self, project_id: Uuid) -> Result<ScanOrder, Refusal> {
-        let subject = subject(self.upload_id, self.report_id, self.target.as_ref());
-        let asked = Asked {
-            id: self.id,
-            project_id,
-            scan_type: self.scan_type,
-            rules_upload_id: self.rules_upload_id,
-            options: self.options,
-            profile: self.profile,
-            priority: self.priority,
-            terms: terms(self.timeout_seconds),
-        };
-        order(asked, subject)
-    }
-}
-
-impl ScheduleInput {
-    fn order(self) -> Result<ScheduleOrder, Refusal> {
-        let subject = subject(self.upload_id, self.report_id, self.target.as_ref());
-        let asked = Asked {
-            id: None,
-            project_id: self.project_id,
-            scan_type: self.scan_type,
-            rules_upload_id: self.rules_upload_id,
-            options: self.options,
-            profile: self.profile,
-            priority: self.priority,
-            terms: terms(self.timeout_seconds),
-        };
-        Ok(ScheduleOrder {
-            name: self.name,
-            cron: self.cron,
-            time_zone: self.time_zone,
-            overlap: self.overlap.map_or(Overlap::Forbid, Into::into),
-            catch_up: self.catch_up.map_or(CatchUp::One, Into::into),
-            order: order(asked, subject)?,
-        })
     }
 }

@@ -16,7 +16,7 @@ use super::plugin::{Plugin, PluginConnection};
 use super::principal::Asker;
 use super::project::{Project, ProjectConnection, ProjectFilter};
 use super::queue::Queue;
-use super::schedule::{Schedule, ScheduleConnection, preview};
+use super::schedule::{Schedule, ScheduleConnection};
 use super::session::Session;
 use super::task::Task;
 use super::task_page::{TaskConnection, TaskFilter};
@@ -150,20 +150,6 @@ impl Query {
         #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
     ) -> Result<ScheduleConnection, ApiError> {
         ScheduleConnection::page(Session::of(context)?, first, after.as_deref()).await
-    }
-
-    /// When a cron expression would come from now on, for whoever is writing one.
-    #[expect(
-        clippy::unused_async,
-        reason = "the macro takes async functions; this one awaits nothing"
-    )]
-    async fn cron_runs(
-        &self,
-        #[graphql(desc = "Minute, hour, day of month, month, day of week.")] cron: String,
-        #[graphql(desc = "A name of the time zone database, UTC if not said.")] time_zone: Option<String>,
-        #[graphql(desc = "At most 50, 5 if not said.")] first: Option<i32>,
-    ) -> Result<Vec<DateTime<Utc>>, ApiError> {
-        preview(&cron, time_zone.as_deref().unwrap_or("UTC"), first)
     }
 
     /// What of your queue is held back, by your tenant or by the operator.

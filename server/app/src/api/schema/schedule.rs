@@ -121,7 +121,7 @@ impl Schedule {
     }
 
     /// Its next turns; none while it rests.
-    async fn next_runs(
+    fn next_runs(
         &self,
         #[graphql(desc = "At most 50, 5 if not said.")] first: Option<i32>,
     ) -> Result<Vec<DateTime<Utc>>, ApiError> {
@@ -187,22 +187,10 @@ fn runs(first: Option<i32>) -> Result<usize, Refusal> {
     Ok(usize::try_from(first).unwrap_or(1))
 }
 
-/// When an expression would come, for whoever is writing it.
-pub(super) fn preview(
-    cron: &str,
-    time_zone: &str,
-    first: Option<i32>,
-) -> Result<Vec<DateTime<Utc>>, ApiError> {
-    let (now, count) = (Utc::now(), runs(first)?);
-    let cron = Cron::parse(cron, time_zone, now).map_err(|error| Refusal::invalid("cron", error))?;
-    Ok(cron.upcoming(now, count))
-}
-
 /// How `totalCount` of schedules is found.
 pub(super) struct SchedulesCount;
 
 impl SchedulesCount {
-    #[expect(clippy::unused_self, reason = "all connections count alike")]
     async fn count(&self, session: &Session) -> Result<i64, ApiError> {
         session.read(|tx| Box::pin(schedule::count(tx))).await
     }

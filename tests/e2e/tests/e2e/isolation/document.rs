@@ -115,7 +115,8 @@ impl<'a> Document<'a> {
                     object.insert(name.clone(), value);
                 }
             }
-            return (!object.is_empty()).then_some(Value::Object(object));
+            // an input of which all may be left out is given empty
+            return (!object.is_empty() || of.is_required()).then_some(Value::Object(object));
         }
         if let Some((_, value)) = instead.iter().find(|(known, _)| *known == path) {
             return Some(shaped(of, json!(value)));

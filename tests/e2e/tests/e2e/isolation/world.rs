@@ -277,7 +277,8 @@ async fn stock(app: &App, word: &str) -> Client {
     client
 }
 
-/// A group with a task of its own, and a schedule whose turns are far away and one of which went wrong.
+/// A group with a task of its own, a schedule whose turns are far away and one of which went wrong, and a pause
+/// of what nothing waits for.
 async fn group_and_schedule(client: &Client, project: &str, upload: &str, word: &str) {
     let task = json!({ "scanType": "codeaudit", "uploadId": upload });
     let group = json!({ "projectId": project, "name": word, "tasks": [task] });
@@ -293,6 +294,10 @@ async fn group_and_schedule(client: &Client, project: &str, upload: &str, word: 
         schedule { id } errors { message } } }";
     let made = client.data(document, json!({ "input": schedule })).await;
     assert_eq!(made["createSchedule"]["errors"], json!([]));
+    let pause = json!({ "scanType": "pcap", "reason": word });
+    let document = "mutation($input: PauseQueueInput!) { pauseQueue(input: $input) { errors { message } } }";
+    let paused = client.data(document, json!({ "input": pause })).await;
+    assert_eq!(paused["pauseQueue"]["errors"], json!([]));
 }
 
 /// Lets a plugin of its own serve the tenant: the first-party one with a section that names its owner, which
