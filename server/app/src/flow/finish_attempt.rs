@@ -23,7 +23,7 @@ use crate::spool::{self, Batch};
 const BATCHES_AHEAD: usize = 2;
 
 /// Everything an attempt brought.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AttemptYield {
     /// Tools that ran.
     pub executions: Vec<ToolExecution>,

@@ -59,6 +59,11 @@ impl Logbook {
         self.say(LineLevel::Info, message.as_ref());
     }
 
+    /// The first line of an attempt.
+    pub(crate) fn begins(&self, attempt: i32, limit: Duration) {
+        self.info(format!("attempt {attempt} begins, {} s at most", limit.as_secs()));
+    }
+
     /// What happened before the report was read.
     pub(crate) fn diagnostics(&self, notes: &[Diagnostic]) {
         for note in notes {

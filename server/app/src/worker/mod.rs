@@ -18,6 +18,7 @@ mod contact;
 mod convert;
 mod crew;
 mod desk;
+mod end;
 mod failure;
 mod grants;
 mod leases;
