@@ -238,13 +238,13 @@ mod tests {
             ),
             (
                 finding(FindingId::fresh(), |said| {
-                    said["title"] = "x".repeat(LABEL_BYTES_MAX + 1).into()
+                    said["title"] = "x".repeat(LABEL_BYTES_MAX + 1).into();
                 }),
                 "label",
             ),
             (
                 finding(FindingId::fresh(), |said| {
-                    said["message"] = "x".repeat(MESSAGE_BYTES_MAX + 1).into()
+                    said["message"] = "x".repeat(MESSAGE_BYTES_MAX + 1).into();
                 }),
                 "message",
             ),

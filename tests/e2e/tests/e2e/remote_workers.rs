@@ -12,8 +12,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::wait::PATIENCE;
-use crate::harness::{Client, Plan, Workers, report, sha256, text, until};
-use stranger::{Stranger, good, nothing, one_finding, refused, with_findings};
+use crate::harness::{App, Client, Plan, Workers, report, sha256, text, until};
+use stranger::{Given, Stranger, good, nothing, one_finding, refused, with_findings};
 
 /// An import that waits for somebody.
 async fn waiting(acme: &Client) -> String {
@@ -70,6 +70,11 @@ async fn a_token_of_workers_opens_the_queue_and_nothing_else() {
         );
     }
 
+    check_revocation(&app, &stranger, &room).await;
+}
+
+/// Revoked, it opens nothing at once, and a worker says so.
+async fn check_revocation(app: &App, stranger: &Stranger, room: &Value) {
     let list = app.says(&["worker", "token", "list"]);
     assert!(
         !list.contains(&stranger.token[12..]) && list.contains("a-stranger"),
@@ -83,7 +88,7 @@ async fn a_token_of_workers_opens_the_queue_and_nothing_else() {
             line.split_whitespace().next().unwrap(),
         ]);
     }
-    let answer = stranger.post("claim", &stranger.token, &room).await;
+    let answer = stranger.post("claim", &stranger.token, room).await;
     assert_eq!(refused(answer, StatusCode::UNAUTHORIZED).await, "UNAUTHENTICATED");
     let mut worker = app.remote_worker("revoked", &stranger.token);
     assert_eq!(worker.ends(PATIENCE).code(), Some(3));
@@ -148,10 +153,23 @@ async fn a_credential_opens_one_attempt_of_one_task() {
         .await;
     refused(unknown, StatusCode::NOT_FOUND).await;
 
+    check_strangers(&app, &stranger, &ours, (&path(&ours_upload), &acme)).await;
+
+    for given in [&ours, &theirs] {
+        good(stranger.finishes(given, &nothing("failed"), b"").await).await;
+    }
+    let over = stranger.get(&path(&ours_upload), &ours.credential).await;
+    assert_eq!(refused(over, StatusCode::CONFLICT).await, "STALE_ATTEMPT");
+    acme.ends_as(&tasks[0], "FAILED").await;
+    globex.ends_as(&tasks[1], "FAILED").await;
+}
+
+/// What is no credential, or one of another kind, opens no bytes; and this one nothing else.
+async fn check_strangers(app: &App, stranger: &Stranger, ours: &Given, (bytes, acme): (&str, &Client)) {
     let last = if ours.credential.ends_with('0') { "1" } else { "0" };
     let forged = format!("{}{last}", &ours.credential[..ours.credential.len() - 1]);
     for wrong in [forged.as_str(), acme.token(), stranger.token.as_str(), "tml_"] {
-        let answer = stranger.get(&path(&ours_upload), wrong).await;
+        let answer = stranger.get(bytes, wrong).await;
         assert_eq!(refused(answer, StatusCode::UNAUTHORIZED).await, "UNAUTHENTICATED");
     }
     let answer = stranger.post("claim", &ours.credential, &json!({})).await;
@@ -161,14 +179,6 @@ async fn a_credential_opens_one_attempt_of_one_task() {
         .request(Method::POST, "/graphql")
         .json(&json!({"query": "{ __typename }"}));
     assert_eq!(answer.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
-
-    for given in [&ours, &theirs] {
-        good(stranger.finishes(given, &nothing("failed"), b"").await).await;
-    }
-    let over = stranger.get(&path(&ours_upload), &ours.credential).await;
-    assert_eq!(refused(over, StatusCode::CONFLICT).await, "STALE_ATTEMPT");
-    acme.ends_as(&tasks[0], "FAILED").await;
-    globex.ends_as(&tasks[1], "FAILED").await;
 }
 
 #[tokio::test]
