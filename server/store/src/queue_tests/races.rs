@@ -304,6 +304,21 @@ async fn overseer(race: Arc<Race>, mut admin: PgConnection) -> usize {
     looks
 }
 
+/// Every ticket ended, and none twice.
+async fn assert_ends(race: &Race, orders: &[Order]) {
+    let (mut ended, unknown) = (race.ended.lock().await.clone(), race.unknown.lock().await.clone());
+    let count = ended.len();
+    ended.sort_unstable();
+    ended.dedup();
+    assert_eq!(ended.len(), count, "no ticket ended twice");
+    let all: BTreeSet<(Uuid, Uuid)> = orders.iter().map(|order| (order.tenant, order.task)).collect();
+    let mut seen: BTreeSet<(Uuid, Uuid)> = ended.into_iter().collect();
+    let known = seen.len();
+    seen.extend(unknown);
+    assert_eq!(seen, all, "every ticket ended");
+    assert!(known + KILLS * 20 >= TICKETS, "only {known} ends are known");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_ticket_ends_once_whatever_happens_at_the_same_time() {
     let mut field = Field::start().await;
@@ -358,17 +373,7 @@ async fn every_ticket_ends_once_whatever_happens_at_the_same_time() {
     }
     let looks = overseer.await.unwrap();
 
-    let (mut ended, unknown) = (race.ended.lock().await.clone(), race.unknown.lock().await.clone());
-    let count = ended.len();
-    ended.sort_unstable();
-    ended.dedup();
-    assert_eq!(ended.len(), count, "no ticket ended twice");
-    let all: BTreeSet<(Uuid, Uuid)> = orders.iter().map(|order| (order.tenant, order.task)).collect();
-    let mut seen: BTreeSet<(Uuid, Uuid)> = ended.into_iter().collect();
-    let known = seen.len();
-    seen.extend(unknown);
-    assert_eq!(seen, all, "every ticket ended");
-    assert!(known + KILLS * 20 >= TICKETS, "only {known} ends are known");
+    assert_ends(&race, &orders).await;
     assert!(looks > 20 && race.stale_refused.load(Ordering::Relaxed) > 0);
     field.assert_no_drift().await;
     let deadlocks: i64 =
