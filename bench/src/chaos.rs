@@ -123,6 +123,9 @@ async fn make(field: &mut Field, each: bool, scale: Scale, seed: u64) -> Outcome
     let mut wrong: Vec<String> = drained.err().map(|error| error.to_string()).into_iter().collect();
     wrong.append(&mut verdict.violations);
     wrong.extend(looked.violations.iter().cloned());
+    if looked.at_limit.is_empty() {
+        wrong.push(format!("no limit was reached in {} looks", looked.looks));
+    }
     for check in [["usage", "recount"], ["queue", "check"]] {
         wrong.extend(field.command(&check).err().map(|error| error.to_string()));
     }

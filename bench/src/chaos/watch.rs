@@ -113,14 +113,12 @@ async fn look(url: &str, seen: &Mutex<Seen>, unfinished: &AtomicU64) -> Outcome<
     let mut questions = asking.stdin.take().ok_or("no stdin")?;
     let answers = asking.stdout.take().ok_or("no stdout")?;
     let statement = SNAPSHOT.replace('\n', " ");
-    let question = format!("select json_agg(s) from ({statement}) s {LOOK_PAUSE}\n");
+    let question = format!("select jsonb_agg(s) from ({statement}) s {LOOK_PAUSE}\n");
     questions.write_all(question.as_bytes()).await?;
     let mut answers = BufReader::new(answers).lines();
+    // one line each, as jsonb breaks none
     while let Some(line) = answers.next_line().await? {
-        // between two answers there is an empty line
-        let Ok(rows) = serde_json::from_str::<Vec<Row>>(&line) else {
-            continue;
-        };
+        let rows: Vec<Row> = serde_json::from_str(&line)?;
         if let Some(row) = rows.first() {
             unfinished.store(row.unfinished, Ordering::Relaxed);
         }
