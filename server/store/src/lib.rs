@@ -41,7 +41,6 @@ pub mod credential;
 pub mod event;
 pub mod finding;
 pub mod group;
-pub mod schedule;
 pub mod node;
 pub mod operator_token;
 pub mod pause;
@@ -55,6 +54,7 @@ pub mod quota;
 pub mod request_rate;
 pub mod retention;
 pub mod scan_result;
+pub mod schedule;
 pub mod secret_key;
 pub mod target;
 pub mod task;
@@ -65,8 +65,8 @@ pub mod tool_execution;
 pub mod upload;
 pub mod usage;
 pub mod worker;
-pub mod worker_token;
 pub mod worker_log;
+pub mod worker_token;
 
 #[cfg(test)]
 mod attempt_tests;
@@ -83,9 +83,9 @@ mod plugin_tests;
 #[cfg(test)]
 mod queue_tests;
 #[cfg(test)]
-mod signal_tests;
-#[cfg(test)]
 mod quota_tests;
+#[cfg(test)]
+mod signal_tests;
 #[cfg(test)]
 mod worker_log_tests;
 #[cfg(test)]

@@ -150,14 +150,19 @@ impl Store {
         transaction.commit().await?;
         let (mut leases, mut again) = (Vec::with_capacity(rows.len()), false);
         for row in rows {
-            let (Some(tenant), Some(task), Some(attempt), Some(scan_type), Some(run_at)) =
-                (row.r_tenant, row.r_task, row.r_attempt, row.r_scan_type, row.r_ready_at)
-            else {
+            let (Some(tenant), Some(task), Some(attempt), Some(scan_type), Some(run_at)) = (
+                row.r_tenant,
+                row.r_task,
+                row.r_attempt,
+                row.r_scan_type,
+                row.r_ready_at,
+            ) else {
                 again = true;
                 continue;
             };
             let waited = Duration::try_from_secs_f64(row.waited_seconds.unwrap_or_default());
-            self.pace.claimed(tenant.into(), &scan_type, waited.unwrap_or_default());
+            self.pace
+                .claimed(tenant.into(), &scan_type, waited.unwrap_or_default());
             leases.push(Lease {
                 scope: TenantScope::of(TenantId::from(tenant)),
                 task: task.into(),
@@ -223,9 +228,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
     pub async fn expire_leases(&self) -> Result<u64, StoreError> {
-        let expired = sqlx::query_scalar!(r#"select control.queue_expire($1) as "count!""#, SWEEP_TICKETS_MAX)
-            .fetch_one(&self.dispatch)
-            .await?;
+        let expired = sqlx::query_scalar!(
+            r#"select control.queue_expire($1) as "count!""#,
+            SWEEP_TICKETS_MAX
+        )
+        .fetch_one(&self.dispatch)
+        .await?;
         Ok(self.now_waiting(expired))
     }
 
@@ -236,9 +244,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
     pub async fn promote_due(&self) -> Result<u64, StoreError> {
-        let promoted = sqlx::query_scalar!(r#"select control.queue_promote($1) as "count!""#, SWEEP_TICKETS_MAX)
-            .fetch_one(&self.dispatch)
-            .await?;
+        let promoted = sqlx::query_scalar!(
+            r#"select control.queue_promote($1) as "count!""#,
+            SWEEP_TICKETS_MAX
+        )
+        .fetch_one(&self.dispatch)
+        .await?;
         Ok(self.now_waiting(promoted))
     }
 

@@ -32,7 +32,10 @@ const NEVER: &[(&str, &[&str])] = &[
     ),
     ("spool", &["api", "flow", "worker", "cli", "tool", "blob"]),
     ("platform", &["api", "flow", "worker", "cli", "tool"]),
-    ("wire", &["api", "flow", "worker", "cli", "tool", "blob", "embedded"]),
+    (
+        "wire",
+        &["api", "flow", "worker", "cli", "tool", "blob", "embedded"],
+    ),
     ("flow", &["api", "cli", "worker"]),
     ("api", &["worker", "cli", "tool", "embedded"]),
     ("worker", &["api", "cli", "embedded"]),

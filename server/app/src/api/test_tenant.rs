@@ -99,7 +99,10 @@ impl Platform {
             plugins: Plugins::new(host, Registry::default(), Some(blobs), allowed),
             targets: TargetSettings::default(),
             remote_workers: RemoteWorkers {
-                queue: config::load(Some("/dev/null".into()), Vec::new()).unwrap().config.queue,
+                queue: config::load(Some("/dev/null".into()), Vec::new())
+                    .unwrap()
+                    .config
+                    .queue,
                 scratch_dir: cache.path().to_owned(),
             },
             settings,

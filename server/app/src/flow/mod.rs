@@ -27,8 +27,8 @@ pub mod schedule;
 pub mod serve_attempt;
 pub mod serve_worker;
 pub mod start_scan;
-pub mod task_group;
 pub(crate) mod take_in;
+pub mod task_group;
 
 use tamiz_core::{Refusal, RefusalCode};
 use tamiz_store::StoreError;

@@ -175,7 +175,10 @@ fn new_task(order: &CheckedOrder, unique_key: Option<[u8; 32]>) -> NewTask<'_> {
 
 /// Refuses uploads that are not of the project; answers the key of an order that shall be unique: project, type,
 /// target or bytes, rules and options.
-pub(super) async fn uploads_checked(tx: &mut TenantTx, order: &CheckedOrder) -> Result<Option<[u8; 32]>, FlowError> {
+pub(super) async fn uploads_checked(
+    tx: &mut TenantTx,
+    order: &CheckedOrder,
+) -> Result<Option<[u8; 32]>, FlowError> {
     let source = &order.payload.source;
     let mut scanned = None;
     if let Some(upload) = source.upload_id() {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::answer_bytes::paid;
 use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
 use super::session::Session;
-use super::task::by;
+use super::task_page::by;
 use crate::api::errors::ApiError;
 
 const ORDER: &str = "log";
