@@ -36,8 +36,8 @@ pub(super) async fn finish(
     let _turn = workers.inner.hand_ins.acquire().await.map_err(closed)?;
     let mut pieces = Pieces::of(body);
     let (handed_in, rest) = line(&mut pieces).await?;
-    let folder = folder(&workers)?;
-    let spool = folder.path().join("spool");
+    let folder = folder(&workers).await?;
+    let spool = folder.folder.path().join("spool");
     receive(&handed_in, rest, &mut pieces, spool.clone()).await?;
     let (store, blobs) = (&workers.state.store, &workers.state.blobs);
     let status = take_in(store, blobs, &right, handed_in, spool)
@@ -49,11 +49,28 @@ pub(super) async fn finish(
     }
 }
 
-fn folder(workers: &Workers) -> Result<TempDir, Refused> {
-    let root = &workers.settings().scratch_dir;
-    let made = std::fs::create_dir_all(root)
-        .and_then(|()| tempfile::Builder::new().prefix("hand-in-").tempdir_in(root));
-    made.map_err(|error| Refused::internal(log_fault(&error)))
+/// A folder that is locked as workers' are: one that starts on this machine removes those that nobody holds.
+struct Folder {
+    folder: TempDir,
+    _lock: std::fs::File,
+}
+
+async fn folder(workers: &Workers) -> Result<Folder, Refused> {
+    let root = workers.settings().scratch_dir.clone();
+    let making = move || -> std::io::Result<Folder> {
+        std::fs::create_dir_all(&root)?;
+        // nobody sees the folder before it is locked
+        let all = std::fs::File::open(&root)?;
+        all.lock()?;
+        let folder = tempfile::Builder::new().prefix("hand-in-").tempdir_in(&root)?;
+        let lock = std::fs::File::open(folder.path())?;
+        lock.lock()?;
+        drop(all);
+        Ok(Folder { folder, _lock: lock })
+    };
+    let made = tokio::task::spawn_blocking(making).await;
+    made.unwrap_or_else(|error| Err(error.into()))
+        .map_err(|error| Refused::internal(log_fault(&error)))
 }
 
 /// The first line, and what came with it of the rest.
