@@ -24,6 +24,7 @@ use super::finish_attempt::{AttemptOf, AttemptResults, AttemptYield, finish_atte
 use super::serve_worker::running_task;
 use crate::blob::{BlobKey, BlobStore};
 use crate::spool;
+use crate::spool::judge::SpoolFlaw;
 use crate::wire::{HandIn, Results};
 
 /// Runs of tools of one attempt: plans have a handful.
@@ -204,7 +205,11 @@ async fn checked(
     let counted = tokio::task::spawn_blocking(move || spool::judge::judge(&path))
         .await
         .map_err(|error| FlowError::fault("reading the findings", error))?
-        .map_err(|error| wrong(format!("the findings cannot be taken: {error}")))?;
+        .map_err(|flaw| match flaw {
+            // our disk's fault, which may pass
+            SpoolFlaw::File(error) => FlowError::fault("reading the findings", error),
+            flaw => wrong(format!("the findings cannot be taken: {flaw}")),
+        })?;
     if counted != (summary.findings, summary.occurrences) {
         return Err(wrong(format!(
             "{} findings and {} occurrences were handed in of {} and {}",
