@@ -86,7 +86,9 @@ create table control.pause (
     reason text not null default '' check (char_length(reason) <= 500),
     paused_by text not null default '',
     paused_at timestamptz not null default now(),
-    constraint pause_key unique nulls not distinct (tenant_id, scan_type)
+    -- the operator's, which a tenant does not take back; both may hold the same tickets
+    by_operator boolean not null default false check (by_operator or tenant_id is not null),
+    constraint pause_key unique nulls not distinct (tenant_id, scan_type, by_operator)
 );
 
 -- Tickets get the class, the rank and a third state.
@@ -260,9 +262,9 @@ begin
 end $$;
 
 -- Leases up to p_slots tickets, fairly. A last row without a task says that there were lanes but no ticket: a
--- limit held them back, and they are marked so, or somebody else is at their tickets. Ask again at once.
+-- limit held them back, and they are marked so, or somebody else is at them. Ask again at once, patiently then.
 create function control.queue_claim(p_worker uuid, p_types text[], p_tools text[], p_worlds text[],
-                                    p_slots integer, p_lease interval)
+                                    p_slots integer, p_lease interval, p_patiently boolean default false)
 returns table (r_tenant uuid, r_task uuid, r_attempt integer, r_scan_type text, r_ready_at timestamptz)
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
     set enable_mergejoin = off as $$
@@ -289,20 +291,10 @@ begin
     if classes is null then return; end if;
     select max(base) into now_ from control.lane_class;
 
-    -- Lanes that are first in line, by the time of all classes.
-    select array_agg(q.tenant_id order by q.place, q.tenant_id, q.class_id),
-           array_agg(q.class_id order by q.place, q.tenant_id, q.class_id)
-    into held_t, held_c
-    from (select l.tenant_id, l.class_id,
-                 greatest(c.base, now_ - greatest(min(l.vt) over (partition by c.id) - c.clock, 0)) + l.vt - c.clock as place
-          from unnest(classes, clocks, floors, bases) c(id, clock, floor, base)
-          cross join lateral (
-              select k.tenant_id, k.class_id, k.vt from control.lane k
-              where k.class_id = c.id and k.ready and k.vt >= c.floor
-              order by k.vt, k.tenant_id limit p_slots for update skip locked) l) q;
-    if held_t is null then
-        -- There is none, or others claim from all of them: wait for one, named by its key. ("order by vt limit
-        -- 1 for update" would keep the lock of a row that is no longer ready and wait for the next: deadlock.)
+    if p_patiently then
+        -- Others claim from all lanes that are ready: wait for the first of them, named by its key, while nothing else
+        -- is held. ("order by vt limit 1 for update" would keep the lock of a row that is no longer ready and wait
+        -- for the next: deadlock.)
         select l.tenant_id, l.class_id into one_t, one_c
         from unnest(classes) c(id)
         cross join lateral (select k.tenant_id, k.class_id, k.vt from control.lane k where k.class_id = c.id and k.ready
@@ -312,11 +304,27 @@ begin
         select array_agg(k.tenant_id), array_agg(k.class_id) into held_t, held_c
         from (select tenant_id, class_id from control.lane
               where tenant_id = one_t and class_id = one_c and ready for update) k;
-        if held_t is null then
-            r_tenant := null;
+    else
+        -- Lanes that are first in line, by the time of all classes.
+        select array_agg(q.tenant_id order by q.place, q.tenant_id, q.class_id),
+               array_agg(q.class_id order by q.place, q.tenant_id, q.class_id)
+        into held_t, held_c
+        from (select l.tenant_id, l.class_id,
+                     greatest(c.base, now_ - greatest(min(l.vt) over (partition by c.id) - c.clock, 0)) + l.vt - c.clock as place
+              from unnest(classes, clocks, floors, bases) c(id, clock, floor, base)
+              cross join lateral (
+                  select k.tenant_id, k.class_id, k.vt from control.lane k
+                  where k.class_id = c.id and k.ready and k.vt >= c.floor
+                  order by k.vt, k.tenant_id limit p_slots for update skip locked) l) q;
+    end if;
+    if held_t is null then
+        -- whether there is one at all: then it is waited for in a transaction of its own, because rows that are no
+        -- longer ready stay locked although SKIP LOCKED does not answer them
+        if exists (select from unnest(classes) c(id)
+                   cross join lateral (select from control.lane k where k.class_id = c.id and k.ready limit 1) l) then
             return next;
-            return;
         end if;
+        return;
     end if;
     select array_agg(x.t) into tenants
     from (select h.t from unnest(held_t) with ordinality h(t, i) group by h.t order by min(h.i) limit p_slots) x;
@@ -448,9 +456,9 @@ create policy own_share on control.share to tamiz_app
 create policy pauses_seen on control.pause for select to tamiz_app
     using (tenant_id is null or tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
 create policy own_pauses_made on control.pause for insert to tamiz_app
-    with check (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
+    with check (not by_operator and tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
 create policy own_pauses_taken_back on control.pause for delete to tamiz_app
-    using (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
+    using (not by_operator and tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
 create policy all_classes on control.lane_class to tamiz_dispatch using (true) with check (true);
 create policy all_lanes on control.lane to tamiz_dispatch using (true) with check (true);
 create policy all_shares on control.share to tamiz_dispatch using (true) with check (true);

@@ -21,6 +21,8 @@ const SHARED_AMONG: usize = 8;
 const OF_ONE_TENANT: usize = 3;
 /// …but never fewer than these: a pool this small is that of a test or of a tool.
 const OF_ONE_TENANT_MIN: usize = 4;
+/// A process has one claim under way, or two; servers have those of their remote workers.
+const CLAIM_CONNECTIONS: u32 = 4;
 /// No single statement of ours needs longer; a stuck one must not hold its connection for ever.
 const STATEMENT_TIMEOUT: &str = "60s";
 /// A transaction that idles this long has lost its owner.
@@ -46,6 +48,8 @@ pub struct StoreConfig {
 pub struct Store {
     pub(crate) app: PgPool,
     pub(crate) dispatch: PgPool,
+    /// The dispatcher's as well, for claims alone: nobody waits for the disk when they commit.
+    pub(crate) claims: PgPool,
     pub(crate) control: PgPool,
     pub(crate) signals: Signals,
     pub(crate) pace: Arc<Pace>,
@@ -67,11 +71,19 @@ impl Store {
                 .connect_lazy_with(options))
         };
         let dispatch = pool(DISPATCH_ROLE, 4)?;
+        let lazily =
+            role_options(&config.database_url, DISPATCH_ROLE)?.options([("synchronous_commit", "off")]);
+        let claims = PgPoolOptions::new()
+            .max_connections(CLAIM_CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
+            .idle_timeout(Duration::from_mins(5))
+            .connect_lazy_with(lazily);
         let signals = Signals::start(dispatch.clone()).await?;
         Ok(Self {
             app: pool(APP_ROLE, config.connections_max)?,
             control: pool(CONTROL_ROLE, 2)?,
             dispatch,
+            claims,
             signals,
             pace: Arc::default(),
             tenants: Shares::new(share_of(config.connections_max)),
@@ -94,6 +106,7 @@ impl Store {
         self.signals.stop();
         self.app.close().await;
         self.control.close().await;
+        self.claims.close().await;
         self.dispatch.close().await;
     }
 }

@@ -119,8 +119,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
     pub async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Lease>, StoreError> {
-        for _ in 0..CLAIM_ROUNDS_MAX {
-            let (leases, again) = self.claim_once(request).await?;
+        for round in 0..CLAIM_ROUNDS_MAX {
+            // every other time it waits for whoever is at the lanes
+            let (leases, again) = self.claim_once(request, round % 2 == 1).await?;
             if !again || !leases.is_empty() {
                 return Ok(leases);
             }
@@ -129,25 +130,27 @@ impl Store {
     }
 
     /// And whether lanes were found that a limit holds back, so that others are first in line now.
-    async fn claim_once(&self, request: &ClaimRequest<'_>) -> Result<(Vec<Lease>, bool), StoreError> {
-        let begin = "begin; set local synchronous_commit = off";
-        let mut transaction = self.dispatch.begin_with(begin).await?;
+    async fn claim_once(
+        &self,
+        request: &ClaimRequest<'_>,
+        patiently: bool,
+    ) -> Result<(Vec<Lease>, bool), StoreError> {
         let rows = sqlx::query!(
             r#"
             select r_tenant, r_task, r_attempt, r_scan_type, r_ready_at,
                    extract(epoch from clock_timestamp() - r_ready_at)::float8 as waited_seconds
-            from control.queue_claim($1, $2, $3, $4, $5, make_interval(secs => $6))
+            from control.queue_claim($1, $2, $3, $4, $5, make_interval(secs => $6), $7)
             "#,
             request.worker.uuid(),
             request.scan_types,
             request.tools,
             request.worlds,
             request.slots.cast_signed(),
-            request.lease.as_secs_f64()
+            request.lease.as_secs_f64(),
+            patiently
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&self.claims)
         .await?;
-        transaction.commit().await?;
         let (mut leases, mut again) = (Vec::with_capacity(rows.len()), false);
         for row in rows {
             let (Some(tenant), Some(task), Some(attempt), Some(scan_type), Some(run_at)) = (
