@@ -360,9 +360,15 @@ async fn many_tasks_of_several_kinds_are_asked_for_and_sent_back_by_several_at_o
                 })
                 .collect();
             let mut tx = stage.store.begin(&stage.scope).await.unwrap();
-            let made = task::create_all(&mut tx, &new).await.unwrap();
+            let mut made = Vec::new();
+            for new in &new {
+                made.push(task::place(&mut tx, new).await.unwrap().task().unwrap());
+            }
+            task::enqueue(&mut tx, &made.iter().collect::<Vec<_>>())
+                .await
+                .unwrap();
             tx.commit().await.unwrap();
-            let ids: Vec<TaskId> = made.into_iter().map(|made| made.task().unwrap().id).collect();
+            let ids: Vec<TaskId> = made.into_iter().map(|task| task.id).collect();
             for id in &ids {
                 stage.cancel(*id).await;
             }
@@ -420,4 +426,56 @@ async fn what_is_paused_waits_and_says_so_and_a_pause_of_all_is_not_taken_back_f
     control.commit().await.unwrap();
     assert_eq!(stage.claim(8).await.len(), 1);
     stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_tenant_does_not_take_back_the_operators_pause_of_it_whoever_paused_first() {
+    for is_tenant_first in [false, true] {
+        let stage = Stage::set().await;
+        stage.ask(Terms::default()).await;
+        let (tenant, scan_type) = (Some(stage.scope.tenant_id()), Some(&stage.scan_type));
+        let own = async || {
+            let mut tx = stage.store.begin(&stage.scope).await.unwrap();
+            assert!(pause::pause_own(&mut tx, scan_type, "", "ci").await.unwrap());
+            tx.commit().await.unwrap();
+        };
+        if is_tenant_first {
+            own().await;
+        }
+        let mut control = stage.store.begin_control().await.unwrap();
+        let paused = pause::pause_any(&mut control, tenant, scan_type, "abuse", "operator").await;
+        assert!(paused.unwrap());
+        control.commit().await.unwrap();
+        if !is_tenant_first {
+            own().await;
+        }
+        let mut tx = stage.store.begin(&stage.scope).await.unwrap();
+        assert!(pause::resume_own(&mut tx, scan_type).await.unwrap(), "its own");
+        assert!(!pause::resume_own(&mut tx, scan_type).await.unwrap());
+        // nor by hand
+        let by_hand = "delete from control.pause where tenant_id = $1";
+        let deleted = sqlx::query(by_hand)
+            .bind(tx.tenant())
+            .execute(tx.connection())
+            .await;
+        assert_eq!(deleted.unwrap().rows_affected(), 0);
+        let held = pause::of_tenant(&mut tx).await.unwrap();
+        assert!(held.len() == 1 && held[0].by_operator, "{held:?}");
+        tx.commit().await.unwrap();
+        assert!(stage.claim(8).await.is_empty(), "the operator's pause holds");
+        let mut tx = stage.store.begin(&stage.scope).await.unwrap();
+        let posing = "insert into control.pause (tenant_id, by_operator) values ($1, true)";
+        let made = sqlx::query(posing)
+            .bind(tx.tenant())
+            .execute(tx.connection())
+            .await;
+        assert!(made.is_err(), "a tenant made a pause of the operator's");
+        drop(tx);
+        let mut control = stage.store.begin_control().await.unwrap();
+        let resumed = pause::resume_any(&mut control, tenant, scan_type).await;
+        assert!(resumed.unwrap());
+        control.commit().await.unwrap();
+        assert_eq!(stage.claim(8).await.len(), 1);
+        stage.strike().await;
+    }
 }

@@ -6,7 +6,7 @@ mod row;
 mod wishes;
 
 pub use of_group::pages_of_groups;
-pub use order::{Made, NewTask, Terms, create, create_all, waiting_twin};
+pub use order::{Made, NewTask, Terms, create, enqueue, place, waiting_twin};
 pub(crate) use row::{TaskRow, fault};
 pub use wishes::{Cancellation, Redrive, cancel, retry, retry_all};
 

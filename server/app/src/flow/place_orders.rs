@@ -71,10 +71,11 @@ pub(super) async fn place_order(tx: &mut TenantTx, order: &CheckedOrder) -> Resu
         return Ok(Started { task, existing: true });
     }
     meter.ask(tx, 1, order.priority).await?;
-    let made = task::create(tx, &new_task(order, key)).await?;
+    let made = task::place(tx, &new_task(order, key)).await?;
     match made {
         Made::New(task) => {
             note_subject(tx, order).await?;
+            task::enqueue(tx, &[&*task]).await?;
             Ok(Started {
                 task: *task,
                 existing: false,
@@ -104,18 +105,19 @@ pub(super) async fn place_orders(
         let checked = uploads_checked(tx, order).await;
         checked.map_err(|error| (number, error))?;
     }
-    let new: Vec<NewTask<'_>> = orders.iter().map(|order| new_task(order, None)).collect();
-    let made = task::create_all(tx, &new)
-        .await
-        .map_err(|error| (0, error.into()))?;
-    let mut tasks = Vec::with_capacity(made.len());
-    for (number, (order, made)) in orders.iter().zip(made).enumerate() {
-        match made {
+    let mut tasks = Vec::with_capacity(orders.len());
+    for (number, order) in orders.iter().enumerate() {
+        let made = task::place(tx, &new_task(order, None)).await;
+        match made.map_err(|error| (number, error.into()))? {
             Made::New(task) => tasks.push(*task),
             refused => return Err((number, refusal(order, &refused).into())),
         }
         note_subject(tx, order).await.map_err(|error| (number, error))?;
     }
+    // tickets hold the tenant's lanes, so nothing is asked for after them
+    let new: Vec<&Task> = tasks.iter().collect();
+    let queued = task::enqueue(tx, &new).await;
+    queued.map_err(|error| (0, error.into()))?;
     Ok(tasks)
 }
 

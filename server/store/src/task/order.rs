@@ -81,35 +81,24 @@ impl Made {
 pub async fn create(tx: &mut TenantTx, new: &NewTask<'_>) -> Result<Made, StoreError> {
     let made = place(tx, new).await?;
     if let Made::New(task) = &made {
-        ticket::enqueue_all(tx, &[&**task]).await?;
+        enqueue(tx, &[&**task]).await?;
     }
     Ok(made)
 }
 
-/// The same for many, which must have ids of their own. Answers in the order of `new`, up to the first that
-/// was not new: give the transaction up then, for no ticket was written.
+/// Writes the tickets of tasks that [`place`] made, as the last thing of the transaction: they hold the tenant's lanes.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
-pub async fn create_all(tx: &mut TenantTx, new: &[NewTask<'_>]) -> Result<Vec<Made>, StoreError> {
-    let mut made = Vec::with_capacity(new.len());
-    for new in new {
-        made.push(place(tx, new).await?);
-        if !matches!(made.last(), Some(Made::New(_))) {
-            return Ok(made);
-        }
-    }
-    let tasks = made.iter().filter_map(|made| match made {
-        Made::New(task) => Some(&**task),
-        _ => None,
-    });
-    // tickets come last in a transaction: they hold the tenant's lanes
-    let tasks: Vec<&Task> = tasks.collect();
-    ticket::enqueue_all(tx, &tasks).await?;
-    Ok(made)
+pub async fn enqueue(tx: &mut TenantTx, tasks: &[&Task]) -> Result<(), StoreError> {
+    ticket::enqueue_all(tx, tasks).await
 }
 
-async fn place(tx: &mut TenantTx, new: &NewTask<'_>) -> Result<Made, StoreError> {
+/// Stores task and first event. The ticket is for [`enqueue`].
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn place(tx: &mut TenantTx, new: &NewTask<'_>) -> Result<Made, StoreError> {
     for _ in 0..TRIES_MAX {
         if insert(tx, new).await? {
             if let Some(group) = new.terms.group {
