@@ -1,7 +1,7 @@
 //! Sends many ended tasks back to the queue, in batches that are short transactions.
 
 use tamiz_core::{Refusal, RefusalCode, TaskId};
-use tamiz_store::quota;
+use tamiz_store::quota::Meter;
 use tamiz_store::task::{self, Task, TaskFilter};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::{Store, TenantScope};
@@ -12,6 +12,9 @@ use super::{FlowError, require};
 const BATCH: u32 = 100;
 /// Tasks that one request may send back: its answer comes within seconds. Commands go on batch by batch.
 pub const TASKS_MAX: u32 = 1_000;
+/// Batches in a row that were gone between being found and being locked. Others who send back wait for the meter, so
+/// this is for what is deleted.
+const RACES_MAX: u32 = 10;
 /// Tasks shown of a preview.
 const SAMPLE: u32 = 10;
 
@@ -99,7 +102,8 @@ pub async fn redrive_tasks(
     })
 }
 
-/// Sends back one batch of at most `wanted` tasks; none when nothing is left.
+/// Sends back one batch of at most `wanted` tasks; none when nothing is left. What others sent back meanwhile is
+/// passed over.
 ///
 /// # Errors
 /// Refused when the filter says no state that can be sent back, or a limit of the tenant is reached.
@@ -110,17 +114,24 @@ pub async fn redrive_batch(
     wanted: u32,
 ) -> Result<Vec<TaskId>, FlowError> {
     check(filter)?;
-    let mut tx = store.begin(scope).await?;
-    let found = latest(&mut tx, filter, wanted.min(BATCH)).await?;
-    if found.is_empty() {
-        return Ok(Vec::new());
+    for _ in 0..RACES_MAX {
+        let mut tx = store.begin(scope).await?;
+        // whoever else sends back tasks of this tenant waits, and then sees what is left
+        let meter = Meter::lock(&mut tx).await?;
+        let found = latest(&mut tx, filter, wanted.min(BATCH)).await?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<TaskId> = found.iter().map(|task| task.id).collect();
+        let back = task::retry_all(&mut tx, &ids).await?;
+        if !back.is_empty() {
+            // for those that went back and no others; their priority was allowed when they were ordered
+            meter.ask_written(&mut tx, back.len() as u32, 0).await?;
+            tx.commit().await?;
+            return Ok(back);
+        }
     }
-    // the priority was allowed when it was ordered
-    quota::ask_tasks(&mut tx, found.len() as u32, 0).await?;
-    let ids: Vec<TaskId> = found.iter().map(|task| task.id).collect();
-    let back = task::retry_all(&mut tx, &ids).await?;
-    tx.commit().await?;
-    Ok(back)
+    Ok(Vec::new())
 }
 
 async fn latest(
