@@ -36,6 +36,15 @@ impl ControlTx {
         Ok(self.transaction.commit().await?)
     }
 
+    /// Waits for whoever has the turn of this number and keeps it until the transaction ends: for what is counted
+    /// and then added to.
+    pub(crate) async fn take_turn(&mut self, turn: i64) -> Result<(), StoreError> {
+        sqlx::query!(r#"select pg_advisory_xact_lock($1) is null as "locked!""#, turn)
+            .fetch_one(self.connection())
+            .await?;
+        Ok(())
+    }
+
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
     }

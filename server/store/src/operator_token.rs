@@ -15,6 +15,8 @@ use crate::error::StoreError;
 
 /// A last-used time is not renewed more often than this.
 const LAST_USED_SECONDS: f64 = 60.0;
+/// Who makes one counts them first, one after the other.
+const TURN: i64 = 0x7461_6d69_7a03;
 
 /// An operator, after the token was verified.
 #[derive(Debug, Clone)]
@@ -100,12 +102,14 @@ pub async fn create(
     expires_at: Option<DateTime<Utc>>,
     token: &Token,
 ) -> Result<Option<TokenId>, StoreError> {
+    tx.take_turn(TURN).await?;
     let id = TokenId::fresh();
     let made = sqlx::query!(
         r#"
         insert into control.operator_token (id, name, hash, hint, expires_at)
         select $1, $2, $3, $4, $5
-        where (select count(*) from control.operator_token where revoked_at is null) < $6
+        where (select count(*) from control.operator_token
+               where revoked_at is null and (expires_at is null or expires_at > now())) < $6
         "#,
         id.uuid(),
         name,

@@ -283,10 +283,7 @@ pub async fn set_limits(tx: &mut ControlTx, id: PluginId, limits: LimitSet) -> R
 }
 
 pub(super) async fn take_turn(tx: &mut ControlTx) -> Result<(), StoreError> {
-    sqlx::query!(r#"select pg_advisory_xact_lock($1) is null as "locked!""#, TURN)
-        .fetch_one(tx.connection())
-        .await?;
-    Ok(())
+    tx.take_turn(TURN).await
 }
 
 /// One plugin, whoever owns it.
