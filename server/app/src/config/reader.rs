@@ -37,6 +37,9 @@ pub const LOADS_AT_ONCE: u32 = 2;
 /// them are the API's, and some are loads.
 pub(super) const SLOTS_MAX: u64 = (tamiz_host::CONCURRENCY_MAX - PLANS_AT_ONCE - LOADS_AT_ONCE) as u64;
 
+/// Who looks at the queue more often does nothing else; the worker's clock cannot tick without a pause at all.
+const POLL_MIN: Duration = Duration::from_millis(10);
+
 /// Standard introspection queries are about 15 deep; a smaller limit breaks every GraphQL tool.
 const GRAPHQL_DEPTH_MIN: u64 = 15;
 
@@ -125,6 +128,12 @@ impl Reader<'_> {
         let heartbeat = self.duration("heartbeat_seconds", 1..=1_800);
         // The poll is only the net under notifications, but a lost one must not cost minutes.
         let poll = self.duration("poll_seconds", 0..=300);
+        if poll.is_some_and(|poll| poll < POLL_MIN) {
+            self.refuse(
+                "poll_seconds",
+                format_args!("at least {}", value::show_duration(POLL_MIN)),
+            );
+        }
         // A task that failed a hundred times will not succeed.
         let attempts_max = self.count("max_attempts", 1..=100);
         // More than a day between attempts is a schedule, not a retry.
@@ -437,6 +446,7 @@ mod tests {
     fn values_that_contradict_each_other_are_refused() {
         let given = [
             ("heartbeat_seconds", "20s"),
+            ("poll_seconds", "0s"),
             ("retry_base_seconds", "10m"),
             ("retry_max_seconds", "1m"),
             ("graphql_depth_max", "5"),
@@ -447,6 +457,7 @@ mod tests {
         let text = resolve(flags(&given)).unwrap_err().to_string();
         for expected in [
             "heartbeat_seconds = \"20s\" (flag --set heartbeat_seconds): must be at most half of lease_seconds",
+            "poll_seconds = \"0s\" (flag --set poll_seconds): must be at least 10ms",
             "retry_max_seconds = \"1m\" (flag --set retry_max_seconds): must be at least retry_base_seconds",
             "graphql_depth_max = \"5\" (flag --set graphql_depth_max): must be a whole number from 15 to 100",
             "plugin_memory_bytes_max = \"1GiB\" (flag --set plugin_memory_bytes_max): must be",
