@@ -26,7 +26,7 @@ use crate::text;
 pub const EXPRESSION_BYTES_MAX: usize = 400;
 /// A name of a time zone in bytes; the longest has 32.
 const ZONE_BYTES_MAX: usize = 64;
-/// A turn that is late by less than this was not missed: a restart takes that long.
+/// A turn that came due less than this before the platform was back was not missed: a restart takes that long.
 const LATE_MAX: TimeDelta = TimeDelta::seconds(90);
 
 /// What is wrong with an expression or its zone.
@@ -100,13 +100,20 @@ impl Cron {
     }
 
     /// What to do now about a schedule that was due at `due`: however many turns were missed, at most one
-    /// is made up for.
-    pub fn turn(&self, due: DateTime<Utc>, now: DateTime<Utc>, catch_up: CatchUp) -> Turn {
+    /// is made up for. Somebody has looked for due schedules since `watched_since`: what came due after that is
+    /// only late, however long that took.
+    pub fn turn(
+        &self,
+        due: DateTime<Utc>,
+        now: DateTime<Utc>,
+        watched_since: DateTime<Utc>,
+        catch_up: CatchUp,
+    ) -> Turn {
         let next = self.next_after(now);
         // of several the last counts; what is asked for is then as fresh as it can be
         let last = self.last_until(now).filter(|last| *last >= due).unwrap_or(due);
-        let is_late = now - last > LATE_MAX;
-        let runs = !is_late || catch_up == CatchUp::One;
+        let was_missed = watched_since - last > LATE_MAX;
+        let runs = !was_missed || catch_up == CatchUp::One;
         Turn {
             run: runs.then_some(last),
             next,
@@ -278,16 +285,16 @@ mod tests {
     fn after_a_long_downtime_one_turn_is_made_up_for_or_none() {
         let every_minute = cron("* * * * *", "UTC");
         let (due, now) = (at("2026-01-01T00:00:00Z"), at("2026-03-01T10:00:30Z"));
-        let one = every_minute.turn(due, now, CatchUp::One);
+        let one = every_minute.turn(due, now, now, CatchUp::One);
         assert_eq!(one.run, Some(at("2026-03-01T10:00:00Z")), "the last of 85,560");
         assert_eq!(one.next, Some(at("2026-03-01T10:01:00Z")));
         let nightly = cron("0 3 * * *", "UTC");
-        let missed = nightly.turn(at("2026-01-01T03:00:00Z"), now, CatchUp::None);
+        let missed = nightly.turn(at("2026-01-01T03:00:00Z"), now, now, CatchUp::None);
         assert_eq!(
             (missed.run, missed.next),
             (None, Some(at("2026-03-02T03:00:00Z")))
         );
-        let made_up = nightly.turn(at("2026-01-01T03:00:00Z"), now, CatchUp::One);
+        let made_up = nightly.turn(at("2026-01-01T03:00:00Z"), now, now, CatchUp::One);
         assert_eq!(made_up.run, Some(at("2026-03-01T03:00:00Z")));
     }
 
@@ -302,14 +309,21 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_is_a_little_late_was_not_missed() {
+    fn a_turn_is_missed_when_nobody_looked_and_not_when_others_came_first() {
         let hourly = cron("@hourly", "UTC");
-        let turn = hourly.turn(
-            at("2026-01-01T05:00:00Z"),
-            at("2026-01-01T05:01:20Z"),
-            CatchUp::None,
-        );
-        assert_eq!(turn.run, Some(at("2026-01-01T05:00:00Z")));
-        assert_eq!(turn.next, Some(at("2026-01-01T06:00:00Z")));
+        let due = at("2026-01-01T05:00:00Z");
+        for (now, watched_since, runs) in [
+            // back after a restart
+            ("2026-01-01T05:01:20Z", "2026-01-01T05:01:20Z", true),
+            // back after a downtime, at once and after a while of catching up
+            ("2026-01-01T05:02:00Z", "2026-01-01T05:02:00Z", false),
+            ("2026-01-01T05:40:00Z", "2026-01-01T05:02:00Z", false),
+            // never away
+            ("2026-01-01T05:40:00Z", "2026-01-01T04:00:00Z", true),
+        ] {
+            let turn = hourly.turn(due, at(now), at(watched_since), CatchUp::None);
+            assert_eq!(turn.run, runs.then_some(due), "{now} {watched_since}");
+            assert_eq!(turn.next, Some(at("2026-01-01T06:00:00Z")));
+        }
     }
 }

@@ -1,27 +1,26 @@
 //! Schedules: what is asked for again and again, and when it is due.
 //!
 //! Rows of a tenant in the control database. A sweep takes those that are due for a while
-//! ([`Store::due_schedules`]), prepares the order, and moves `due_at` on in the transaction that creates the
+//! ([`crate::Store::due_schedules`]), prepares the order, and moves `due_at` on in the transaction that creates the
 //! task ([`lock_due`], [`Turned`]): of two sweeps that took the same turn only one finds it still due.
 //!
 //! Not here: when a schedule is due (core's `cron`), and what its order means (the app).
 
+mod due;
 mod row;
-
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tamiz_core::cron::{CatchUp, Overlap};
 use tamiz_core::{ProjectId, Refusal, ScanType, ScheduleId, TaskId, TokenId};
 use uuid::Uuid;
 
-use crate::connect::Store;
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
-use crate::scope::TenantScope;
+use crate::quota::Meter;
 use crate::tenant_tx::TenantTx;
 use crate::token::Role;
 
+pub use due::{DueSchedule, LATE_MAX};
 use row::ScheduleRow;
 
 /// Schedules of one tenant: each is looked at when it is due, and all of them are listed.
@@ -85,55 +84,6 @@ pub struct Schedule {
     pub created_at: DateTime<Utc>,
 }
 
-/// A due schedule that is this process's for a while.
-#[derive(Debug, Clone, Copy)]
-pub struct DueSchedule {
-    /// The right to its tenant's rows.
-    pub scope: TenantScope,
-    /// Which.
-    pub id: ScheduleId,
-    /// When it was due: names the turn.
-    pub due_at: DateTime<Utc>,
-    /// What the database's clock said.
-    pub now: DateTime<Utc>,
-}
-
-impl Store {
-    /// Takes up to `limit` schedules that are due, the longest first. Whoever takes them has `hold` to make
-    /// their tasks; then somebody else may.
-    ///
-    /// Served by `schedule_due_idx`; locked rows are skipped.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be asked.
-    pub async fn due_schedules(&self, limit: u32, hold: Duration) -> Result<Vec<DueSchedule>, StoreError> {
-        let rows = sqlx::query!(
-            r#"
-            with due as (
-                select tenant_id, id from control.schedule
-                where paused_at is null and due_at <= now() and (firing_until is null or firing_until < now())
-                order by due_at limit $1 for update skip locked)
-            update control.schedule s set firing_until = now() + make_interval(secs => $2)
-            from due where s.tenant_id = due.tenant_id and s.id = due.id
-            returning s.tenant_id, s.id, s.due_at as "due_at!", now() as "now!"
-            "#,
-            i64::from(limit),
-            hold.as_secs_f64()
-        )
-        .fetch_all(&self.dispatch)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| DueSchedule {
-                scope: TenantScope::of(row.tenant_id.into()),
-                id: row.id.into(),
-                due_at: row.due_at,
-                now: row.now,
-            })
-            .collect())
-    }
-}
-
 /// What became of a schedule that was to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Saved {
@@ -157,7 +107,8 @@ pub async fn now(tx: &mut TenantTx) -> Result<DateTime<Utc>, StoreError> {
         .await?)
 }
 
-/// Makes a schedule that is due at `due_at`.
+/// Makes a schedule that is due at `due_at`. Locks the tenant's meter, so that those who make one at the same time
+/// count one after the other.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -167,6 +118,7 @@ pub async fn create(
     plan: &Plan,
     due_at: Option<DateTime<Utc>>,
 ) -> Result<Saved, StoreError> {
+    Meter::lock(tx).await?;
     let count = count(tx).await?;
     if count >= SCHEDULES_MAX {
         return Ok(Saved::TooMany);
@@ -247,6 +199,21 @@ pub async fn update(
     .execute(tx.connection())
     .await?;
     saved(tx, id).await
+}
+
+/// Keeps a schedule as it is until the transaction ends. `false` when there is none.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be asked.
+pub async fn lock(tx: &mut TenantTx, id: ScheduleId) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"select 1 as "one!" from control.schedule where tenant_id = $1 and id = $2 for update"#,
+        tx.tenant(),
+        id.uuid()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(found.is_some())
 }
 
 /// Lets it rest, or go on at `due_at`.

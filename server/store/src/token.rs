@@ -174,6 +174,22 @@ fn role(word: &str) -> Result<Role, StoreError> {
     Role::parse(word).ok_or_else(|| StoreError::unreadable("role", word))
 }
 
+/// Whether a token of the tenant is neither revoked nor expired. Served by the primary key.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn is_live(tx: &mut TenantTx, token: TokenId) -> Result<bool, StoreError> {
+    let live = sqlx::query_scalar!(
+        r#"select exists (select from tenant.api_token where tenant_id = $1 and id = $2
+           and revoked_at is null and (expires_at is null or expires_at > now())) as "live!""#,
+        tx.tenant(),
+        token.uuid()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(live)
+}
+
 /// What a new token shall be.
 #[derive(Debug, Clone)]
 pub struct NewToken<'a> {

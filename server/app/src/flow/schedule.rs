@@ -1,7 +1,5 @@
 //! Schedules: made, changed, paused and ended by people. Their turns are made by [`super::fire_schedule`].
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -206,6 +204,10 @@ pub async fn set_schedule_paused(
 ) -> Result<Schedule, FlowError> {
     require(caller, Role::Analyst)?;
     let mut tx = store.begin(&caller.scope).await?;
+    // a sweep that makes its turn moves what is read here
+    if !schedule::lock(&mut tx, id).await? {
+        return Err(absent(id).into());
+    }
     let Some(found) = schedule::by_ids(&mut tx, &[id]).await?.pop() else {
         return Err(absent(id).into());
     };
@@ -262,6 +264,3 @@ fn saved_or_refused(saved: Saved, id: Option<ScheduleId>) -> Result<Schedule, Re
         )),
     }
 }
-
-/// How long a sweep may take to make the tasks of the schedules that it took.
-pub(super) const HOLD: Duration = Duration::from_mins(2);

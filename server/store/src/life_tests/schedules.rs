@@ -7,6 +7,7 @@ use tamiz_core::cron::{CatchUp, Overlap, task_of_turn};
 use tamiz_core::{ProjectId, Refusal, RefusalCode, ScanType, ScheduleId, TokenId};
 
 use super::Stage;
+use crate::database_for_tests::tenant_with_task;
 use crate::schedule::{self, DueSchedule, Plan, Saved, Turned};
 use crate::task::{self, Made, NewTask, Terms};
 use crate::token::Role;
@@ -41,7 +42,7 @@ impl Stage {
 
     async fn due(&self) -> Vec<DueSchedule> {
         self.store
-            .due_schedules(10, Duration::from_mins(2))
+            .due_schedules(10, 2, Duration::from_mins(2))
             .await
             .unwrap()
     }
@@ -101,6 +102,83 @@ async fn a_turn_is_made_once_however_many_sweeps_take_it() {
     let mut tx = stage.store.begin(&stage.scope).await.unwrap();
     assert!(schedule::unfinished_tasks(&mut tx, id).await.unwrap().is_empty());
     drop(tx);
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_tenant_with_many_due_schedules_does_not_keep_another_waiting() {
+    let stage = Stage::set().await;
+    let minutes = |ago| Utc::now() - TimeDelta::minutes(ago);
+    for number in 0..5 {
+        stage
+            .schedule(&format!("each minute {number}"), minutes(60))
+            .await;
+    }
+    let (scope, first) = tenant_with_task(&stage.store, "globex").await;
+    let mut tx = stage.store.begin(&scope).await.unwrap();
+    let project = task::get(&mut tx, first).await.unwrap().unwrap().project_id;
+    let nightly = ScheduleId::fresh();
+    let saved = schedule::create(&mut tx, nightly, &plan(project, "nightly"), Some(minutes(1))).await;
+    assert!(matches!(saved.unwrap(), Saved::Saved(_)));
+    tx.commit().await.unwrap();
+    let taken = stage.due().await;
+    assert_eq!(taken.len(), 3, "two of one, the only one of the other");
+    assert!(taken.iter().any(|due| due.id == nightly));
+    assert_eq!(stage.due().await.len(), 2);
+    assert_eq!(stage.due().await.len(), 1);
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_downtime_is_told_from_a_look_that_took_long() {
+    let mut stage = Stage::set().await;
+    let id = stage.schedule("nightly", Utc::now() - TimeDelta::hours(1)).await;
+    let again = "update control.schedule set firing_until = null";
+    let swept = |ago: &str| format!("update control.schedule_sweep set swept_at = now() - interval '{ago}'");
+    stage
+        .sql("update control.schedule_sweep set since = now() - interval '1 day'")
+        .await;
+    let mut watched = Vec::new();
+    for ago in ["80 seconds", "100 seconds", "0 seconds"] {
+        stage.sql(&swept(ago)).await;
+        stage.sql(again).await;
+        let due = stage.due().await.pop().unwrap();
+        assert_eq!(due.id, id);
+        watched.push(due.now - due.watched_since < TimeDelta::minutes(10));
+    }
+    assert_eq!(
+        watched,
+        [false, true, true],
+        "a new watch begins after the second"
+    );
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn makers_of_schedules_do_not_pass_the_limit_together() {
+    let mut stage = Stage::set().await;
+    stage.schedule("first", Utc::now() + TimeDelta::days(1)).await;
+    stage
+        .sql(
+            "insert into control.schedule (tenant_id, id, project_id, name, cron, time_zone, overlap, catch_up,
+                                           scan_type, task_order, token_id, role, due_at)
+             select tenant_id, gen_random_uuid(), project_id, 'copy ' || number, cron, time_zone, overlap, catch_up,
+                    scan_type, task_order, token_id, role, due_at
+             from control.schedule, generate_series(2, 999) number",
+        )
+        .await;
+    let makers = (0..4).map(|number| {
+        let stage = &stage;
+        async move {
+            let mut tx = stage.store.begin(&stage.scope).await.unwrap();
+            let plan = plan(stage.project, &format!("last {number}"));
+            let saved = schedule::create(&mut tx, ScheduleId::fresh(), &plan, None).await;
+            tx.commit().await.unwrap();
+            matches!(saved.unwrap(), Saved::Saved(_))
+        }
+    });
+    let made = futures_util::future::join_all(makers).await;
+    assert_eq!(made.into_iter().filter(|made| *made).count(), 1);
     stage.strike().await;
 }
 

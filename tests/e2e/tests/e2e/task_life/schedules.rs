@@ -160,3 +160,29 @@ async fn what_a_turn_is_refused_for_stands_on_the_schedule_and_it_goes_on() {
     );
     acme.ends_as(&text(&well["lastTask"]["id"]), "COMPLETED").await;
 }
+
+#[tokio::test]
+async fn a_schedule_makes_no_task_after_its_token_was_revoked_until_another_changes_it() {
+    let (app, acme, project) = stand_in(Plan::new(), WRITE_REPORT).await;
+    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let id = text(&made(&acme, &project, &upload, json!({})).await["schedule"]["id"]);
+    let other = app.token("acme", &["--role", "analyst"]);
+    app.sql(
+        "update tenant.api_token set revoked_at = now()
+             where id = (select token_id from control.schedule)",
+    );
+    due(&app);
+    turned(&app).await;
+    let stopped = read(&other, &id).await;
+    assert_eq!(tasks(&app), "0");
+    assert_eq!(stopped["lastError"]["code"], "NOT_ALLOWED", "{stopped:#}");
+    let change = json!({ "scheduleId": id, "schedule": {
+        "projectId": project, "name": "nightly", "cron": "30 2 * * *", "scanType": "codeaudit",
+        "uploadId": upload } });
+    let changed = done(&other, "updateSchedule", "UpdateScheduleInput", change, SCHEDULE).await;
+    assert_eq!(changed["errors"], json!([]));
+    due(&app);
+    turned(&app).await;
+    let task = text(&read(&other, &id).await["lastTask"]["id"]);
+    other.ends_as(&task, "COMPLETED").await;
+}
