@@ -1,6 +1,7 @@
 //! `tamiz worker list`: the register of workers, for the operator.
 
 use serde_json::Value;
+use tamiz_core::text::printable;
 use tamiz_store::worker::{WorkerRow, WorkerState};
 
 use super::operator::{away, with_store};
@@ -53,7 +54,7 @@ fn table(workers: &[WorkerRow]) -> String {
             && let Some(reason) = &worker.last_error
         {
             text.push_str("    ");
-            text.push_str(&reason.replace('\n', " "));
+            text.push_str(&one_line(reason));
             text.push('\n');
         }
     }
@@ -62,8 +63,8 @@ fn table(workers: &[WorkerRow]) -> String {
 
 fn row(worker: &WorkerRow) -> [String; 11] {
     [
-        worker.name.clone(),
-        worker.host.clone(),
+        one_line(&worker.name),
+        one_line(&worker.host),
         worker.state.as_str().to_owned(),
         worker.slots.to_string(),
         worker.free_slots.to_string(),
@@ -71,9 +72,14 @@ fn row(worker: &WorkerRow) -> [String; 11] {
         worker.tasks_failed.to_string(),
         worker.restarts.to_string(),
         worker.heartbeat_at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
-        worker.version.clone(),
+        one_line(&worker.version),
         tools(&worker.capabilities),
     ]
+}
+
+/// What a worker says of itself came over a network, and a terminal obeys escape sequences.
+fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
 }
 
 fn tools(capabilities: &Value) -> String {
@@ -82,9 +88,9 @@ fn tools(capabilities: &Value) -> String {
         .map(Vec::as_slice)
         .unwrap_or_default();
     let named = |tool: &Value| {
-        let name = tool["name"].as_str().unwrap_or("?").to_owned();
+        let name = one_line(tool["name"].as_str().unwrap_or("?"));
         match tool["version"].as_str() {
-            Some(version) => format!("{name} {version}"),
+            Some(version) => format!("{name} {}", one_line(version)),
             None => name,
         }
     };
@@ -120,9 +126,9 @@ mod tests {
             tasks_done: 7,
             tasks_failed: 1,
             restarts: 2,
-            last_error: Some("the scratch folder is full".to_owned()),
+            last_error: Some("the scratch\u{7}\nfolder is full".to_owned()),
             last_error_at: None,
-            capabilities: json!({ "tools": [{ "name": "semgrep", "version": "1.99" }, { "name": "testssl" }] }),
+            capabilities: json!({ "tools": [{ "name": "semgrep", "version": "1.\u{1b}99" }, { "name": "testssl" }] }),
             started_at: DateTime::UNIX_EPOCH,
             heartbeat_at: DateTime::UNIX_EPOCH,
         };

@@ -1,6 +1,7 @@
 //! `tamiz queue redrive`: batch by batch, with a word after each.
 
 use clap::Args;
+use tamiz_core::text::printable;
 use tamiz_core::{ScanType, TaskStatus};
 use tamiz_store::TenantScope;
 use tamiz_store::task::{Task, TaskFilter};
@@ -71,7 +72,8 @@ fn show(count: i64, sample: &[Task]) -> Result<(), CliError> {
         let ended = task.finished_at.map_or_else(String::new, |at| {
             at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
         });
-        let why = task.error_message.as_deref().unwrap_or_default();
+        // it may quote a tool or a target, and a terminal obeys escape sequences
+        let why = printable(task.error_message.as_deref().unwrap_or_default()).replace('\n', " ");
         answer::print_line(&format!("  {}  {}  {ended}  {why}", task.id, task.scan_type))?;
     }
     Ok(())
