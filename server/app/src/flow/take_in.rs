@@ -9,20 +9,22 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use tamiz_core::limits::{FINDINGS_PER_TASK_MAX, MESSAGE_BYTES_MAX, PLACE_BYTES_MAX};
+use tamiz_core::budget::json_bytes;
+use tamiz_core::limits::{FINDINGS_PER_TASK_MAX, LABEL_BYTES_MAX, MESSAGE_BYTES_MAX, PLACE_BYTES_MAX};
 use tamiz_core::text::{is_storable, is_storable_json, is_storable_object};
 use tamiz_core::{ArtifactId, Refusal, RefusalCode, TaskStatus};
-use tamiz_store::Store;
 use tamiz_store::artifact::NewArtifact;
-use tamiz_store::attempt::Ending;
+use tamiz_store::attempt::{self, Fence};
 use tamiz_store::credential::LeaseRight;
 use tamiz_store::pcap_session::NewPcapSession;
+use tamiz_store::task::{self, Task};
 use tamiz_store::tool_execution::ToolExecution;
+use tamiz_store::{Store, StoreError};
 
 use super::FlowError;
 use super::finish_attempt::{AttemptOf, AttemptResults, AttemptYield, finish_attempt};
-use super::serve_worker::running_task;
-use crate::blob::{BlobKey, BlobStore};
+use super::serve_attempt;
+use crate::blob::{BlobKey, BlobKind, BlobStore};
 use crate::spool;
 use crate::spool::judge::SpoolFlaw;
 use crate::wire::{HandIn, Results};
@@ -33,6 +35,10 @@ const EXECUTIONS_MAX: usize = 100;
 const ARTIFACTS_MAX: usize = 2_000;
 /// Arguments of one run of a tool.
 const ARGUMENTS_MAX: usize = 1_000;
+/// What is told of one run: a handful of numbers.
+const METRICS_BYTES_MAX: u64 = 64 * 1024;
+/// What a capture held; plugins' sessions have a megabyte as text, and this counts it as it lies in memory.
+const SESSION_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The longest pause before another attempt that a worker may ask for, in seconds: a day.
 const PAUSE_SECONDS_MAX: u64 = 86_400;
 
@@ -48,10 +54,16 @@ pub(crate) async fn take_in(
     handed_in: HandIn,
     spool: PathBuf,
 ) -> Result<Option<TaskStatus>, FlowError> {
-    check_ending(&handed_in.ending)?;
+    let task = match standing(store, right).await? {
+        Standing::Runs(task) => task,
+        Standing::Ended(status) => return Ok(Some(status)),
+        Standing::Over => return Ok(None),
+    };
+    check_ending(&handed_in)?;
     check_rows(right, &handed_in)?;
+    let uploads = uploads_of(store, right, &task).await?;
     for artifact in &handed_in.artifacts {
-        check_blob(blobs, right, artifact).await?;
+        check_blob(blobs, right, artifact, &uploads).await?;
     }
     let HandIn {
         executions,
@@ -65,11 +77,7 @@ pub(crate) async fn take_in(
     };
     let of = AttemptOf {
         scope: right.scope,
-        project: match running_task(store, right).await? {
-            Some(task) => task.project_id,
-            // the fence says how it ended, if it was by this attempt; nothing is written
-            None => tamiz_core::ProjectId::fresh(),
-        },
+        project: task.project_id,
         task: right.task,
         attempt: right.attempt,
     };
@@ -78,14 +86,63 @@ pub(crate) async fn take_in(
         artifacts,
         results,
     };
-    finish_attempt(store, &of, &yielded, &ending).await
+    finish_attempt(store, blobs, &of, &yielded, &ending).await
+}
+
+/// Whether the attempt may still end, or did.
+pub(crate) enum Standing {
+    /// It may.
+    Runs(Box<Task>),
+    /// It did already: the answer was lost on the way.
+    Ended(TaskStatus),
+    /// It may not any more.
+    Over,
+}
+
+/// Asks the fence, without a wish to write.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be asked.
+pub(crate) async fn standing(store: &Store, right: &LeaseRight) -> Result<Standing, StoreError> {
+    let mut tx = store.begin(&right.scope).await?;
+    let standing = match attempt::fence(&mut tx, right.task, right.attempt).await? {
+        Fence::Open => task::get(&mut tx, right.task)
+            .await?
+            .map_or(Standing::Over, |task| Standing::Runs(Box::new(task))),
+        Fence::Ended(status) => Standing::Ended(status),
+        Fence::Closed => Standing::Over,
+    };
+    tx.commit().await?;
+    Ok(standing)
+}
+
+/// Where the bytes lie that the task was given.
+async fn uploads_of(store: &Store, right: &LeaseRight, task: &Task) -> Result<Vec<String>, StoreError> {
+    let ids = [task.payload.source.upload_id(), task.payload.rules_upload_id];
+    let mut paths = Vec::new();
+    for id in ids.into_iter().flatten() {
+        let upload = serve_attempt::upload(store, right, id).await?;
+        paths.extend(upload.map(|upload| upload.blob.storage_path));
+    }
+    Ok(paths)
 }
 
 fn wrong(what: impl Into<String>) -> FlowError {
     FlowError::Refused(Refusal::new(RefusalCode::InvalidInput, what))
 }
 
-fn check_ending(ending: &Ending) -> Result<(), FlowError> {
+fn check_ending(handed_in: &HandIn) -> Result<(), FlowError> {
+    let ending = &handed_in.ending;
+    if ending.status == TaskStatus::Completed && handed_in.results.is_none() {
+        return Err(wrong("an attempt does not complete without results"));
+    }
+    if let Some(fault) = &ending.plugin_fault {
+        let limit = fault.limit.as_ref().map(|limit| [&*limit.name, &*limit.unit]);
+        let words = limit.into_iter().flatten().chain([&*fault.reason]);
+        for word in words {
+            check_text("the plugin's fault", word, LABEL_BYTES_MAX)?;
+        }
+    }
     if matches!(ending.status, TaskStatus::Queued | TaskStatus::Running) {
         return Err(wrong(format!("an attempt does not end as {}", ending.status)));
     }
@@ -141,7 +198,8 @@ fn check_run(right: &LeaseRight, run: &ToolExecution, known: &HashSet<ArtifactId
     if streams.iter().flatten().any(|id| !known.contains(id)) {
         return Err(wrong("a run of a tool names an artifact that was not handed in"));
     }
-    if run.args.len() > ARGUMENTS_MAX || !is_storable_json(&run.metrics) {
+    let is_readable = is_storable_json(&run.metrics) && json_bytes(&run.metrics) <= METRICS_BYTES_MAX;
+    if run.args.len() > ARGUMENTS_MAX || !is_readable {
         return Err(wrong(
             "a run of a tool has too many arguments or unreadable metrics",
         ));
@@ -152,11 +210,18 @@ fn check_run(right: &LeaseRight, run: &ToolExecution, known: &HashSet<ArtifactId
     texts.try_for_each(|text| check_text("a run of a tool", text, MESSAGE_BYTES_MAX))
 }
 
-/// A row must not speak of bytes that are not there, nor of another tenant's.
-async fn check_blob(blobs: &BlobStore, right: &LeaseRight, artifact: &NewArtifact) -> Result<(), FlowError> {
+/// A row must not speak of bytes that are not there, nor of others than artifacts' and the task's `uploads`.
+async fn check_blob(
+    blobs: &BlobStore,
+    right: &LeaseRight,
+    artifact: &NewArtifact,
+    uploads: &[String],
+) -> Result<(), FlowError> {
     let stored = &artifact.blob;
+    let as_artifact = BlobKey::new(&right.scope, BlobKind::Artifact, stored.hash);
+    let is_its = as_artifact.to_string() == stored.storage_path || uploads.contains(&stored.storage_path);
     let key = BlobKey::from_storage_path(&right.scope, &stored.storage_path);
-    let key = key.filter(|key| key.hash() == stored.hash);
+    let key = key.filter(|key| is_its && key.hash() == stored.hash);
     let is_there = match key {
         None => false,
         Some(key) => blobs
@@ -228,7 +293,14 @@ fn check_session(session: &NewPcapSession, artifacts: &[NewArtifact]) -> Result<
     let is_known = |id: &ArtifactId| artifacts.iter().any(|artifact| artifact.id == *id);
     let is_fine = session.capture.as_ref().is_none_or(is_known)
         && is_storable_object(&session.protocol_stats)
-        && session.flows.iter().all(is_storable_json);
+        && session.flows.iter().all(is_storable_json)
+        && session
+            .protocol_stats
+            .values()
+            .chain(&session.flows)
+            .map(json_bytes)
+            .sum::<u64>()
+            <= SESSION_BYTES_MAX;
     if is_fine {
         Ok(())
     } else {

@@ -11,8 +11,9 @@ use std::path::Path;
 use serde_json::Value;
 use tamiz_core::limits::{
     EXTRA_BYTES_MAX, FINDINGS_PER_TASK_MAX, LABEL_BYTES_MAX, LIST_ITEMS_MAX, LOCATIONS_MAX,
-    MESSAGE_BYTES_MAX, PLACE_BYTES_MAX,
+    MESSAGE_BYTES_MAX, PLACE_BYTES_MAX, SNIPPET_BYTES_MAX,
 };
+use tamiz_core::location::Endpoint;
 use tamiz_core::text::is_storable_json;
 use tamiz_core::{Finding, Location};
 
@@ -172,12 +173,43 @@ fn check_finding(finding: &Finding) -> Result<(), &'static str> {
     check_places(locations)
 }
 
-/// Texts of places are bounded by the line.
 fn check_places(locations: &[Location]) -> Result<(), &'static str> {
     if locations.len() > LOCATIONS_MAX {
         return Err("there are too many places");
     }
+    if !locations.iter().all(fits) {
+        return Err("a text of a place is too long");
+    }
     Ok(())
+}
+
+fn fits(location: &Location) -> bool {
+    let within = |text: &Option<String>, bytes_max| text.as_ref().is_none_or(|text| text.len() <= bytes_max);
+    let endpoint = |of: &Endpoint| of.host.len() <= PLACE_BYTES_MAX && within(&of.protocol, PLACE_BYTES_MAX);
+    match location {
+        Location::File { path, snippet, .. } => {
+            path.len() <= PLACE_BYTES_MAX && within(snippet, SNIPPET_BYTES_MAX)
+        }
+        Location::Url {
+            url,
+            method,
+            parameter,
+            evidence,
+        } => {
+            url.len() <= PLACE_BYTES_MAX
+                && [method, parameter]
+                    .into_iter()
+                    .all(|text| within(text, PLACE_BYTES_MAX))
+                && within(evidence, SNIPPET_BYTES_MAX)
+        }
+        Location::Endpoint(of) => endpoint(of),
+        Location::Domain { name, record_type } => {
+            name.len() <= PLACE_BYTES_MAX && within(record_type, PLACE_BYTES_MAX)
+        }
+        Location::Flow {
+            source, destination, ..
+        } => endpoint(source) && endpoint(destination),
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +283,13 @@ mod tests {
             (
                 finding(FindingId::fresh(), |said| said["tags"] = many.clone().into()),
                 "list",
+            ),
+            (
+                finding(FindingId::fresh(), |said| {
+                    let path = "x".repeat(PLACE_BYTES_MAX + 1);
+                    said["locations"] = json!([{ "kind": "file", "path": path }]);
+                }),
+                "place",
             ),
             (
                 finding(FindingId::fresh(), |said| said["severity"] = "worst".into()),
