@@ -4,6 +4,9 @@
 //! goes on with the counts of the one before it and counts as one restart more. All times are by the
 //! database's clock, so a worker whose clock is wrong is neither dead nor immortal.
 //!
+//! Workers without the database have the names of their token, apart from all others' (see
+//! [`crate::worker_token`]).
+//!
 //! Counts are of attempts whose end was written, which the fence lets happen once. A worker tells them as
 //! totals with its heartbeat: one that is killed loses what it ended since the last one.
 
@@ -137,7 +140,7 @@ pub struct WorkerRow {
 }
 
 impl Store {
-    /// Enters a start of a worker into the register, as [`WorkerState::Initializing`]; answers how often the
+    /// Enters a start of a worker with the database into the register, as [`WorkerState::Initializing`]; answers how often the
     /// name was started before. Entering the same start again changes nothing: an answer may have been lost.
     ///
     /// Served by `worker_name_idx`.
@@ -148,8 +151,10 @@ impl Store {
         // starts of one name that were long gone say nothing that the newest does not
         sqlx::query!(
             "delete from control.worker
-             where name = $1 and state = 'offline' and heartbeat_at < now() - interval '1 hour'
-               and id <> (select id from control.worker where name = $1 order by started_at desc, id desc limit 1)",
+             where name = $1 and token_id is null and state = 'offline'
+               and heartbeat_at < now() - interval '1 hour'
+               and id <> (select id from control.worker where name = $1 and token_id is null
+                          order by started_at desc, id desc limit 1)",
             new.name
         )
         .execute(&self.dispatch)
@@ -158,7 +163,7 @@ impl Store {
             r#"
             with before as (
                 select tasks_done, tasks_failed, restarts + 1 as restarts from control.worker
-                where name = $2 and id <> $1 order by started_at desc, id desc limit 1),
+                where name = $2 and id <> $1 and token_id is null order by started_at desc, id desc limit 1),
             entered as (
                 insert into control.worker (id, name, host, process_id, version, slots, capabilities, state,
                     tasks_done, tasks_failed, done_before, failed_before, restarts)
@@ -283,6 +288,7 @@ impl Store {
             from control.worker w
             where w.state <> 'offline'
                or not exists (select from control.worker o where o.name = w.name and o.id <> w.id
+                              and o.token_id is not distinct from w.token_id
                               and (o.state <> 'offline' or (o.started_at, o.id) > (w.started_at, w.id)))
             order by w.name, w.started_at, w.id limit $1
             "#,

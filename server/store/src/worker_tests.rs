@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
-use tamiz_core::WorkerId;
+use tamiz_core::worker_token::WorkerToken;
+use tamiz_core::{WorkerId, WorkerTokenId};
 
 use crate::attempt::{self, Begin};
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
 use crate::queue::ClaimRequest;
 use crate::worker::{Heartbeat, NewWorker, WorkerRow, WorkerState};
+use crate::worker_token::{self, Entered, NewWorkerToken};
 
 const SILENCE: Duration = Duration::from_secs(25);
 
@@ -203,6 +205,71 @@ async fn what_a_silent_worker_held_is_back_at_once_and_its_attempt_is_lost() {
             .unwrap()
             .is_empty()
     );
+    store.close().await;
+    database.drop().await;
+}
+
+async fn token(store: &Store, number: u8) -> WorkerTokenId {
+    let mut tx = store.begin_control().await.unwrap();
+    let new = NewWorkerToken {
+        name: "dmz",
+        scan_types: None,
+        expires_at: None,
+    };
+    let token = WorkerToken::from_random([number; 32]);
+    let id = worker_token::create(&mut tx, &new, &token)
+        .await
+        .unwrap()
+        .unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn names_of_a_token_are_apart_from_those_of_others() {
+    let database = Database::fresh().await;
+    let store = database.store().await;
+    let (one, other) = (token(&store, 1).await, token(&store, 2).await);
+    let (direct, _) = start(&store, "w").await;
+    let of = |id| NewWorker {
+        id,
+        name: "w",
+        host: "h",
+        process_id: 1,
+        version: "1",
+        slots: 2,
+    };
+    let (first, second) = (WorkerId::fresh(), WorkerId::fresh());
+    for (id, token, entered) in [
+        (first, one, Entered::Now { restarts: 0 }),
+        (first, one, Entered::Now { restarts: 0 }),
+        (second, one, Entered::Now { restarts: 1 }),
+        (WorkerId::fresh(), other, Entered::Now { restarts: 0 }),
+        (first, other, Entered::Foreign),
+        (direct, one, Entered::Foreign),
+    ] {
+        let answer = store.register_remote_worker(&of(id), token).await.unwrap();
+        assert_eq!(answer, entered);
+    }
+    assert_eq!(
+        start(&store, "w").await.1,
+        1,
+        "a token's starts are not counted here"
+    );
+
+    let (_, task) = tenant_with_task(&store, "acme").await;
+    let request = ClaimRequest {
+        worker: second,
+        scan_types: &[],
+        tools: &[],
+        worlds: &[],
+        slots: 1,
+        lease: Duration::from_secs(30),
+    };
+    assert_eq!(store.free_slots_of(second).await.unwrap(), 2);
+    assert_eq!(store.claim(&request).await.unwrap()[0].task, task);
+    assert_eq!(store.free_slots_of(second).await.unwrap(), 1);
+    assert_eq!(store.free_slots_of(WorkerId::fresh()).await.unwrap(), 0);
     store.close().await;
     database.drop().await;
 }

@@ -12,11 +12,31 @@ use tamiz_core::{WorkerId, WorkerTokenId};
 use crate::connect::Store;
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
+use crate::worker::NewWorker;
 
 /// A last-used time is not renewed more often than this.
 const LAST_USED_SECONDS: f64 = 60.0;
 /// Live tokens: one per network of workers, or one per machine of a large installation.
 pub const WORKER_TOKENS_MAX: i64 = 1_000;
+/// Who makes one counts them first, one after the other.
+const TURN: i64 = 0x7461_6d69_7a02;
+
+/// Living workers of one token, and of those that are gone as many.
+pub const WORKERS_PER_TOKEN_MAX: i64 = 1_000;
+
+/// How a worker was entered into the register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entered {
+    /// It is.
+    Now {
+        /// Starts of its name under its token before.
+        restarts: u32,
+    },
+    /// Another token's worker, or one with the database, has its id.
+    Foreign,
+    /// The token has [`WORKERS_PER_TOKEN_MAX`].
+    Full,
+}
 
 /// Whose request it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,21 +126,93 @@ impl Store {
         }))
     }
 
-    /// Notes that `worker`, which has just registered, belongs to `token`. `false` when it belongs to
-    /// another, or has the database.
+    /// Enters a start of a worker into the register as the token's, with the counts of the start before it
+    /// under the same token; the same start again changes nothing.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not take it.
-    pub async fn bind_worker(&self, worker: WorkerId, token: WorkerTokenId) -> Result<bool, StoreError> {
-        let bound = sqlx::query!(
-            "update control.worker set token_id = $2
-             where id = $1 and (token_id = $2 or token_id is null and state = 'initializing')",
-            worker.uuid(),
-            token.uuid()
+    pub async fn register_remote_worker(
+        &self,
+        new: &NewWorker<'_>,
+        token: WorkerTokenId,
+    ) -> Result<Entered, StoreError> {
+        self.forget_gone(new.name, token).await?;
+        let entered = sqlx::query!(
+            r#"
+            with before as (
+                select tasks_done, tasks_failed, restarts + 1 as restarts from control.worker
+                where name = $2 and id <> $1 and token_id = $7 order by started_at desc, id desc limit 1),
+            entered as (
+                insert into control.worker (id, name, host, process_id, version, slots, capabilities, state,
+                    tasks_done, tasks_failed, done_before, failed_before, restarts, token_id)
+                select $1, $2, $3, $4, $5, $6, '{}', 'initializing',
+                    coalesce(b.tasks_done, 0), coalesce(b.tasks_failed, 0), coalesce(b.tasks_done, 0),
+                    coalesce(b.tasks_failed, 0), coalesce(b.restarts, 0), $7
+                from (select 1) one left join before b on true
+                where (select count(*) from control.worker where token_id = $7 and state <> 'offline') < $8
+                on conflict (id) do nothing returning restarts)
+            select coalesce((select restarts from entered),
+                            (select restarts from control.worker where id = $1 and token_id = $7)) as restarts,
+                   exists (select from control.worker where id = $1) as "is_taken!"
+            "#,
+            new.id.uuid(),
+            new.name,
+            new.host,
+            new.process_id.cast_signed(),
+            new.version,
+            new.slots.cast_signed(),
+            token.uuid(),
+            WORKERS_PER_TOKEN_MAX
+        )
+        .fetch_one(&self.dispatch)
+        .await?;
+        Ok(match entered.restarts {
+            Some(restarts) => Entered::Now {
+                restarts: restarts.cast_unsigned(),
+            },
+            None if entered.is_taken => Entered::Foreign,
+            None => Entered::Full,
+        })
+    }
+
+    /// Starts of one name that were long gone say nothing that the newest does not; nor do many of a token.
+    async fn forget_gone(&self, name: &str, token: WorkerTokenId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "delete from control.worker
+             where token_id = $2 and state = 'offline'
+               and (name = $1 and heartbeat_at < now() - interval '1 hour'
+                    and id <> (select id from control.worker where name = $1 and token_id = $2
+                               order by started_at desc, id desc limit 1)
+                    or id in (select id from control.worker where token_id = $2 and state = 'offline'
+                              order by heartbeat_at desc offset $3))",
+            name,
+            token.uuid(),
+            WORKERS_PER_TOKEN_MAX
         )
         .execute(&self.dispatch)
         .await?;
-        Ok(bound.rows_affected() == 1)
+        Ok(())
+    }
+
+    /// How many more tickets `worker` has slots for beside the leases that it holds; none when the register
+    /// does not have it.
+    ///
+    /// Served by `ticket_lease_idx (lease_until) where state = 1`: leases are few.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be asked.
+    pub async fn free_slots_of(&self, worker: WorkerId) -> Result<u32, StoreError> {
+        let free = sqlx::query_scalar!(
+            r#"
+            select slots - (select count(*) from control.ticket
+                            where state = 1 and lease_until > now() and worker_id = $1) as "free!"
+            from control.worker where id = $1
+            "#,
+            worker.uuid()
+        )
+        .fetch_optional(&self.dispatch)
+        .await?;
+        Ok(u32::try_from(free.unwrap_or(0).max(0)).unwrap_or(u32::MAX))
     }
 }
 
@@ -133,12 +225,14 @@ pub async fn create(
     new: &NewWorkerToken<'_>,
     token: &WorkerToken,
 ) -> Result<Option<WorkerTokenId>, StoreError> {
+    tx.take_turn(TURN).await?;
     let id = WorkerTokenId::fresh();
     let made = sqlx::query!(
         r#"
         insert into control.worker_token (id, name, hash, hint, scan_types, expires_at)
         select $1, $2, $3, $4, $5, $6
-        where (select count(*) from control.worker_token where revoked_at is null) < $7
+        where (select count(*) from control.worker_token
+               where revoked_at is null and (expires_at is null or expires_at > now())) < $7
         "#,
         id.uuid(),
         new.name,

@@ -74,13 +74,14 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
     let proxies = TrustedProxies::new(&settings.trusted_proxies);
 
     let graph = Graph::new(Arc::clone(&state));
+    let draining = Draining::new(draining);
     let transport = Transport {
         engine: graph.clone(),
         per_token: rates.per_token.clone(),
         // a proxy may ask for us under a name of its own, while pages say the public one
         origins: Origins::new(&[settings.public_url.origin().ascii_serialization()]),
         times: Times::default(),
-        draining: Draining::new(draining),
+        draining: draining.clone(),
         streams: Streams::default(),
     };
     let callers = transport::routes(transport)
@@ -88,7 +89,7 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
         .merge(artifacts::routes(Arc::clone(&state)));
     let router = guard::around_callers(callers, graph, &rates.per_token)
         .merge(graphiql::routes())
-        .merge(workers::routes(Arc::clone(&state)))
+        .merge(workers::routes(Arc::clone(&state), draining))
         .merge(health::routes(state))
         .fallback(|| async {
             Refused::new(

@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use tamiz_core::TaskId;
+use tamiz_core::{Refusal, RefusalCode, TaskId};
+use tamiz_store::credential::LeaseRight;
 use tamiz_store::quota::QuotaError;
 use tamiz_store::quota::storage::{self, ReservationId, UPLOAD_SECONDS};
 use tamiz_store::{Store, TenantScope, TenantTx};
@@ -129,7 +130,7 @@ impl Drop for UploadRoom {
 /// Reserves room for an artifact of an attempt, before its bytes are put; `finish_attempt` settles it.
 ///
 /// # Errors
-/// Refused when it does not fit, and noted.
+/// Refused when it does not fit, and noted; refused when the attempt no longer may.
 pub async fn for_attempt(
     store: &Store,
     scope: &TenantScope,
@@ -139,9 +140,28 @@ pub async fn for_attempt(
 ) -> Result<(), FlowError> {
     let reserved = async {
         let mut tx = store.begin(scope).await?;
-        storage::reserve_for_attempt(&mut tx, task, attempt, bytes).await?;
+        if !storage::reserve_for_attempt(&mut tx, task, attempt, bytes).await? {
+            let message = "the attempt is over, or another one has the task";
+            return Err(Refusal::new(RefusalCode::AttemptLost, message).into());
+        }
         Ok(tx.commit().await?)
     };
     let outcome = reserved.await;
     noted(store, scope, None, outcome).await
+}
+
+/// Gives back what [`for_attempt`] reserved for bytes that were not put after all. Where that fails it goes
+/// with the attempt's end, or expires.
+pub async fn given_back(store: &Store, right: &LeaseRight, bytes: u64) {
+    let released = async {
+        let mut tx = store.begin(&right.scope).await?;
+        storage::release_of_attempt(&mut tx, right.task, right.attempt, bytes).await?;
+        tx.commit().await
+    };
+    if let Err(error) = released.await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "what an artifact reserved could not be given back"
+        );
+    }
 }

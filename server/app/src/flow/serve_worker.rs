@@ -1,4 +1,4 @@
-//! What a worker without the database asks of the queue, by its token: register, claim, keep leases.
+//! What a worker without the database may claim, by its token.
 //!
 //! A token may be held to some scan types; a worker is the token's that it registered with.
 //!
@@ -10,28 +10,11 @@ use tamiz_core::{TaskStatus, WorkerId};
 use tamiz_store::credential::LeaseRight;
 use tamiz_store::queue::{ClaimRequest, Lease};
 use tamiz_store::task::{self, Task};
-use tamiz_store::worker::NewWorker;
 use tamiz_store::worker_token::WorkerCaller;
 use tamiz_store::{Store, StoreError};
 
-use super::FlowError;
-
-/// What one worker asks for at once, whatever it says: a machine of that many cores would be large.
-const SLOTS_MAX: u32 = 1_000;
-
-/// Enters a start of a worker into the register, as the token's. `None` when another has it.
-///
-/// # Errors
-/// [`StoreError`] when the database does not take it.
-pub async fn register(
-    store: &Store,
-    caller: &WorkerCaller,
-    new: &NewWorker<'_>,
-) -> Result<Option<u32>, StoreError> {
-    let restarts = store.register_worker(new).await?;
-    let bound = store.bind_worker(new.id, caller.token).await?;
-    Ok(bound.then_some(restarts))
-}
+/// What one worker has, whatever it says: a machine of that many cores would be large.
+pub(crate) const SLOTS_MAX: u32 = 1_000;
 
 /// What the worker of `caller` may claim of the types that it asks for, where none asked for is all; `None`
 /// when that is nothing.
@@ -59,7 +42,8 @@ pub struct Room {
     pub slots: u32,
 }
 
-/// Claims for the worker; `scan_types` are those of [`allowed_types`].
+/// Claims for the worker, no more than it has slots beside what it holds; `scan_types` are those of
+/// [`allowed_types`].
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be asked.
@@ -68,24 +52,20 @@ pub async fn claim(
     room: Room,
     scan_types: Vec<String>,
     lease: Duration,
-) -> Result<Vec<Lease>, FlowError> {
-    let store = store.clone();
-    // On a task of its own: a worker that hangs up meanwhile must not leave a transaction half ended.
-    let claiming = tokio::spawn(async move {
-        let request = ClaimRequest {
-            worker: room.worker,
-            scan_types: &scan_types,
-            tools: &room.tools,
-            worlds: &room.worlds,
-            slots: room.slots.min(SLOTS_MAX),
-            lease,
-        };
-        store.claim(&request).await
-    });
-    let claimed = claiming
-        .await
-        .map_err(|error| FlowError::fault("claiming", error))?;
-    Ok(claimed?)
+) -> Result<Vec<Lease>, StoreError> {
+    let slots = room.slots.min(store.free_slots_of(room.worker).await?);
+    if slots == 0 {
+        return Ok(Vec::new());
+    }
+    let request = ClaimRequest {
+        worker: room.worker,
+        scan_types: &scan_types,
+        tools: &room.tools,
+        worlds: &room.worlds,
+        slots: slots.min(SLOTS_MAX),
+        lease,
+    };
+    store.claim(&request).await
 }
 
 /// The task of `right`, if its attempt is the one that runs.

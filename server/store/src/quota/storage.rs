@@ -83,8 +83,9 @@ pub async fn extend(tx: &mut TenantTx, id: ReservationId, more: u64) -> Result<b
     Ok(true)
 }
 
-/// Reserves `bytes` more for an attempt, before it puts them. What earlier attempts of the task left
-/// reserved goes back: they can no longer write.
+/// Reserves `bytes` more for an attempt, before it puts them; `false` when the attempt no longer may, which
+/// would leave the room taken until it expires. What earlier attempts of the task left reserved goes back:
+/// they can no longer write.
 ///
 /// # Errors
 /// [`QuotaError::Refused`] when they do not fit; give the transaction up then.
@@ -93,7 +94,20 @@ pub async fn reserve_for_attempt(
     task: TaskId,
     attempt: i32,
     bytes: u64,
-) -> Result<(), QuotaError> {
+) -> Result<bool, QuotaError> {
+    // locked, so that no end or later attempt comes between and leaves this room to nobody
+    let ours = sqlx::query!(
+        "select 1 as one from tenant.task
+         where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running' for no key update",
+        tx.tenant(),
+        task.uuid(),
+        attempt
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    if ours.is_none() {
+        return Ok(false);
+    }
     let left = give_up(tx, task, attempt - 1).await?;
     sqlx::query!(
         r#"
@@ -114,7 +128,8 @@ pub async fn reserve_for_attempt(
     if left > 0 {
         move_by(tx, 0, -left).await?;
     }
-    take(tx, bytes).await
+    take(tx, bytes).await?;
+    Ok(true)
 }
 
 /// Ends an upload's reservation in the transaction that wrote the rows: `new_bytes` were not stored before.
@@ -168,6 +183,33 @@ pub async fn release(tx: &mut TenantTx, id: ReservationId) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Gives back `bytes` of what an attempt reserved, which were not put after all. Nothing when the reservation
+/// has less by now: it ended meanwhile.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it; they go with the reservation then.
+pub async fn release_of_attempt(
+    tx: &mut TenantTx,
+    task: TaskId,
+    attempt: i32,
+    bytes: u64,
+) -> Result<(), StoreError> {
+    let released = sqlx::query!(
+        "update control.storage_reservation set bytes = bytes - $4
+         where tenant_id = $1 and task_id = $2 and attempt = $3 and bytes >= $4",
+        tx.tenant(),
+        task.uuid(),
+        attempt,
+        signed(bytes)
+    )
+    .execute(tx.connection())
+    .await?;
+    if released.rows_affected() == 1 {
+        move_by(tx, 0, -signed(bytes)).await?;
+    }
+    Ok(())
+}
+
 /// What the tenant stores now.
 ///
 /// # Errors
@@ -206,6 +248,15 @@ impl Store {
 /// Bytes were deleted.
 pub(crate) async fn freed(tx: &mut TenantTx, bytes: u64) -> Result<(), StoreError> {
     move_by(tx, -signed(bytes), 0).await
+}
+
+/// Gives back what the attempts below `before` reserved: they are lost and can no longer write.
+pub(crate) async fn give_back_before(tx: &mut TenantTx, task: TaskId, before: i32) -> Result<(), StoreError> {
+    let left = give_up(tx, task, before - 1).await?;
+    if left > 0 {
+        move_by(tx, 0, -left).await?;
+    }
+    Ok(())
 }
 
 /// Deletes the reservations of the task's attempts up to `attempt`; answers their bytes.

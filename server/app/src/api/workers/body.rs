@@ -17,8 +17,8 @@ const JSON_BYTES_MAX: usize = 1024 * 1024;
 const JSON_SECONDS_MAX: u64 = 30;
 /// A worker that sends nothing for so long is gone.
 const STALL_MAX: Duration = Duration::from_secs(30);
-/// A slower one only holds a place.
-const BYTES_PER_SECOND_MIN: u64 = 32 * 1024;
+/// A slower one only holds a place: 8 GiB take nine hours with it, a megabyte of a poor line four seconds.
+const BYTES_PER_SECOND_MIN: u64 = 256 * 1024;
 /// From when on the speed is looked at.
 const SPEED_GRACE: Duration = Duration::from_mins(1);
 

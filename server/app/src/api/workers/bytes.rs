@@ -1,5 +1,7 @@
 //! Bytes of one task: its uploads and its plugins' components out, its artifacts in.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -10,17 +12,21 @@ use tamiz_core::plugin::ComponentDigest;
 use tamiz_core::{Refusal, UploadId};
 use tamiz_store::credential::LeaseRight;
 use tamiz_store::upload::{StoredBlob, Upload};
+use tokio::time::timeout;
 
 use super::body::Pieces;
 use super::door::Holder;
 use super::task::running;
+use super::turns::{busy, detached};
 use super::{Workers, unavailable};
 use crate::api::errors::log_fault;
 use crate::api::refused::{Refused, unreached};
 use crate::blob::{BlobError, BlobKey, BlobKind};
-use crate::flow::{FlowError, reserve_storage, serve_attempt};
+use crate::flow::{FlowError, name_bytes, reserve_storage, serve_attempt};
 use crate::wire::HASH_HEADER;
 
+/// For one of the places in which artifacts are taken.
+const TURN_MAX: Duration = Duration::from_secs(30);
 /// One artifact in bytes; what a tool writes is bounded by its box, and this is the last line.
 const ARTIFACT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -106,17 +112,41 @@ pub(super) async fn artifact(
     body: Body,
 ) -> Result<Json<StoredBlob>, Refused> {
     let bytes = announced(&headers)?;
+    detached(take(workers, right, bytes, body)).await
+}
+
+async fn take(
+    workers: Workers,
+    right: LeaseRight,
+    bytes: u64,
+    body: Body,
+) -> Result<Json<StoredBlob>, Refused> {
+    let _turn = workers.inner.putting.enter(&right)?;
     running(&workers, &right).await?;
-    let closed = |_| Refused::internal(log_fault(&std::io::Error::other("the server is going down")));
-    let _turn = workers.inner.artifacts.acquire().await.map_err(closed)?;
+    let place = timeout(TURN_MAX, workers.inner.artifacts.acquire()).await;
+    let Ok(Ok(_place)) = place else {
+        return Err(busy("too many artifacts come at once: try again"));
+    };
     let store = &workers.state.store;
     reserve_storage::for_attempt(store, &right.scope, right.task, right.attempt, bytes)
         .await
         .map_err(refused)?;
-    let mut writer = workers
-        .state
-        .blobs
-        .writer(&right.scope, BlobKind::Artifact, bytes);
+    let kept = keep(&workers, &right, bytes, body).await;
+    if kept.is_err() {
+        // it comes again, and is reserved again
+        reserve_storage::given_back(store, &right, bytes).await;
+    }
+    kept
+}
+
+async fn keep(
+    workers: &Workers,
+    right: &LeaseRight,
+    bytes: u64,
+    body: Body,
+) -> Result<Json<StoredBlob>, Refused> {
+    let blobs = &workers.state.blobs;
+    let mut writer = blobs.writer(&right.scope, BlobKind::Artifact, bytes);
     let mut pieces = Pieces::of(body);
     while let Some(piece) = pieces.next().await? {
         writer.write(piece).await.map_err(unwritten)?;
@@ -127,11 +157,14 @@ pub(super) async fn artifact(
         ));
     }
     let blob = writer.finish().await.map_err(unwritten)?;
-    Ok(Json(StoredBlob {
+    let stored = StoredBlob {
         storage_path: blob.key.to_string(),
         hash: blob.key.hash(),
         size_bytes: blob.size_bytes,
-    }))
+    };
+    let noted = name_bytes::note_put(&workers.state.store, &right.scope, &stored).await;
+    noted.map_err(unavailable)?;
+    Ok(Json(stored))
 }
 
 /// Room is reserved before a byte is read, so the length must be known.

@@ -11,41 +11,42 @@
 //!
 //! Not here: what is said (`crate::wire`), and what is done about it (flow).
 
+mod bells;
 mod body;
 mod bytes;
 mod door;
 mod hand_in;
 mod queue;
+mod spools;
 mod task;
+mod turns;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
 use axum::routing::{get, post, put};
-use tamiz_core::WorkerId;
 use tamiz_store::StoreError;
 use tamiz_store::credential::LeaseKey;
-use tamiz_store::signal::{Serves, TicketBell};
+use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::Instant;
 
+use self::bells::Bells;
+use self::spools::Spools;
+use self::turns::OneEach;
 use super::refused::{Refused, unreached};
 use super::state::ApiState;
+use super::transport::Draining;
 use crate::config::QueueSettings;
 use crate::wire;
 
-/// Ends that are taken in at once: each has a spool on disk and a transaction of many rows.
+/// Ends that are stored at once: each is a transaction of many rows.
 const HAND_INS_AT_ONCE_MAX: usize = 8;
 /// Artifacts that are taken at once; each holds up to three parts of 5 MiB.
 const ARTIFACTS_AT_ONCE_MAX: usize = 16;
-/// A bell that nobody listened to for so long is taken down: its worker is gone or has another server.
-const BELL_SECONDS_MAX: u64 = 120;
 
 /// What the server says about workers without the database.
 #[derive(Debug, Clone)]
@@ -60,12 +61,17 @@ pub struct RemoteWorkers {
 struct Workers {
     state: Arc<ApiState>,
     inner: Arc<Inner>,
+    /// Whoever waits for something is answered at once when it begins.
+    draining: Draining,
 }
 
 struct Inner {
     key: OnceCell<LeaseKey>,
-    bells: Mutex<HashMap<WorkerId, (Instant, Arc<TicketBell>)>>,
+    bells: Bells,
+    spools: Arc<Spools>,
+    handing_in: OneEach,
     hand_ins: Semaphore,
+    putting: OneEach,
     artifacts: Semaphore,
 }
 
@@ -83,29 +89,47 @@ impl Workers {
             .await
             .map_err(|error| unreached(&error))
     }
+}
 
-    /// The worker's bell, which hangs here between its questions so that no wake is lost.
-    fn bell(&self, worker: WorkerId, serves: impl FnOnce() -> Serves) -> Arc<TicketBell> {
-        let mut bells = self.inner.bells.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        bells.retain(|_, (heard_at, _)| now - *heard_at < Duration::from_secs(BELL_SECONDS_MAX));
-        let hang = || (now, Arc::new(self.state.store.ticket_bell(worker, serves())));
-        let (heard_at, bell) = bells.entry(worker).or_insert_with(hang);
-        *heard_at = now;
-        Arc::clone(bell)
+/// Looks after the bells for as long as there is somebody to ring them, and first clears what a killed server
+/// left on disk.
+async fn look_after(inner: Weak<Inner>) {
+    if let Some(inner) = inner.upgrade() {
+        let spools = Arc::clone(&inner.spools);
+        let cleared = tokio::task::spawn_blocking(move || spools.folder().map(drop)).await;
+        if let Err(error) = cleared.unwrap_or_else(|error| Err(error.into())) {
+            tracing::warn!(%error, "no folder for what workers will hand in");
+        }
+    }
+    let mut ticks = tokio::time::interval(bells::SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        let Some(inner) = inner.upgrade() else {
+            return;
+        };
+        inner.bells.sweep();
     }
 }
 
 /// The routes. They bring their own door.
-pub fn routes(state: Arc<ApiState>) -> Router {
+pub fn routes(state: Arc<ApiState>, draining: Draining) -> Router {
+    let inner = Arc::new(Inner {
+        key: OnceCell::new(),
+        bells: Bells::default(),
+        spools: Arc::new(Spools::below(state.remote_workers.scratch_dir.clone())),
+        handing_in: OneEach::default(),
+        hand_ins: Semaphore::new(HAND_INS_AT_ONCE_MAX),
+        putting: OneEach::default(),
+        artifacts: Semaphore::new(ARTIFACTS_AT_ONCE_MAX),
+    });
+    // outside a runtime nothing is served
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(look_after(Arc::downgrade(&inner)));
+    }
     let workers = Workers {
         state,
-        inner: Arc::new(Inner {
-            key: OnceCell::new(),
-            bells: Mutex::default(),
-            hand_ins: Semaphore::new(HAND_INS_AT_ONCE_MAX),
-            artifacts: Semaphore::new(ARTIFACTS_AT_ONCE_MAX),
-        }),
+        inner,
+        draining,
     };
     let routes = Router::new()
         .route("/terms", get(queue::terms))

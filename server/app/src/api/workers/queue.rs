@@ -7,18 +7,20 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
 use tamiz_core::{TaskId, WorkerId};
 use tamiz_store::queue::{Claim, Held};
-use tamiz_store::signal::{Serves, Signal};
+use tamiz_store::signal::{KEPT_TO, Serves, Signal, TicketBell};
 use tamiz_store::worker::{Heartbeat, NewWorker, WorkerState};
+use tamiz_store::worker_token::{Entered, WORKERS_PER_TOKEN_MAX};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::body::Asked;
-use super::bytes::refused;
 use super::door::{Caller, ItsWorker};
+use super::turns::detached;
 use super::{Workers, unavailable};
 use crate::api::refused::Refused;
 use crate::flow;
@@ -30,6 +32,10 @@ use crate::wire::{
 
 /// A credential lives so long beyond its lease: an answer is on its way, and servers' clocks differ.
 const CREDENTIAL_GRACE: Duration = Duration::from_secs(10);
+/// What a question that waits is answered after, so that its worker hears it before it gives up.
+const WAIT_MAX: Duration = Duration::from_secs(WAIT_SECONDS_MAX - 2);
+/// What a worker says that it can do, as JSON: some dozens of tools with their versions.
+const CAPABILITIES_BYTES_MAX: u64 = 64 * 1024;
 /// Of what a worker says that it serves.
 const WORDS_MAX: usize = 1_000;
 /// Leases that one worker holds.
@@ -55,11 +61,21 @@ pub(super) async fn register(
         host: &host,
         process_id: asked.process_id,
         version: &version,
-        slots: asked.slots.clamp(1, i32::MAX.cast_unsigned()),
+        slots: asked.slots.clamp(1, serve_worker::SLOTS_MAX),
     };
-    let entered = serve_worker::register(&workers.state.store, &caller.token, &new).await;
-    let restarts = entered.map_err(unavailable)?.ok_or_else(unknown)?;
-    Ok(Json(Registered { restarts }))
+    let entered = workers
+        .state
+        .store
+        .register_remote_worker(&new, caller.token.token)
+        .await;
+    match entered.map_err(unavailable)? {
+        Entered::Now { restarts } => Ok(Json(Registered { restarts })),
+        Entered::Foreign => Err(unknown()),
+        Entered::Full => {
+            let message = format!("a token has at most {WORKERS_PER_TOKEN_MAX} living workers");
+            Err(Refused::new(StatusCode::FORBIDDEN, "TOO_MANY_WORKERS", message))
+        }
+    }
 }
 
 pub(super) async fn terms(State(workers): State<Workers>, _: Caller) -> Json<Terms> {
@@ -83,16 +99,37 @@ fn unknown() -> Refused {
 pub(super) async fn ready(
     State(workers): State<Workers>,
     ItsWorker(caller): ItsWorker,
-    Asked(asked): Asked<Ready>,
+    Asked(mut asked): Asked<Ready>,
 ) -> Result<Json<Known>, Refused> {
     if !tamiz_core::text::is_storable_json(&asked.capabilities) {
         return Err(Refused::bad_request("the capabilities hold a NUL"));
     }
+    if tamiz_core::budget::json_bytes(&asked.capabilities) > CAPABILITIES_BYTES_MAX {
+        return Err(Refused::bad_request(format!(
+            "the capabilities have more than {CAPABILITIES_BYTES_MAX} bytes"
+        )));
+    }
+    keep_to_token(&caller, &mut asked.capabilities);
     let store = &workers.state.store;
     let known = store.worker_ready(caller.worker, &asked.capabilities).await;
     Ok(Json(Known {
         known: known.map_err(unavailable)?,
     }))
+}
+
+/// A token for some types narrows what the worker says that it claims; wakes go by that.
+fn keep_to_token(caller: &Caller, capabilities: &mut Value) {
+    let words = capabilities.get(KEPT_TO).and_then(Value::as_array);
+    let words = words.into_iter().flatten().filter_map(Value::as_str);
+    let kept_to = claimed_types(caller, words.map(str::to_owned).collect());
+    if let Some(capabilities) = capabilities.as_object_mut() {
+        capabilities.insert(KEPT_TO.to_owned(), kept_to.into());
+    }
+}
+
+/// One that may claim nothing is never woken.
+fn claimed_types(caller: &Caller, asked: Vec<String>) -> Vec<String> {
+    serve_worker::allowed_types(&caller.token, asked).unwrap_or_else(|| vec![String::new()])
 }
 
 pub(super) async fn heartbeat(
@@ -110,6 +147,13 @@ pub(super) async fn heartbeat(
         failed: asked.failed,
         error: error.as_deref(),
     };
+    match state {
+        WorkerState::Draining | WorkerState::Error | WorkerState::Offline => {
+            workers.inner.bells.take_down(caller.worker);
+        }
+        _ if asked.free_slots == 0 => workers.inner.bells.is_full(caller.worker),
+        _ => {}
+    }
     let known = workers.state.store.worker_heartbeat(caller.worker, &beat).await;
     Ok(Json(Known {
         known: known.map_err(unavailable)?,
@@ -123,11 +167,24 @@ pub(super) async fn bell(
     Asked(room): Asked<Room>,
 ) -> Result<Json<Rang>, Refused> {
     check_room(&room)?;
-    let slots = room.slots;
-    let bell = workers.bell(caller.worker, || serves(&caller, room));
-    bell.room(slots);
-    let rang = timeout(Duration::from_secs(WAIT_SECONDS_MAX), bell.rings()).await;
-    Ok(Json(Rang { rang: rang.is_ok() }))
+    let (slots, worker) = (room.slots, caller.worker);
+    let make = || hang(&workers, &caller, room);
+    let bell = workers.inner.bells.listen(worker, slots, make);
+    if bell.may_have_missed {
+        return Ok(Json(Rang { rang: true }));
+    }
+    let mut draining = workers.draining.clone();
+    let rang = tokio::select! {
+        () = bell.rings() => true,
+        () = sleep(WAIT_MAX) => false,
+        () = draining.begun() => false,
+    };
+    Ok(Json(Rang { rang }))
+}
+
+fn hang(workers: &Workers, caller: &Caller, room: Room) -> TicketBell {
+    let serves = serves(caller, room);
+    workers.state.store.ticket_bell(caller.worker, serves)
 }
 
 fn check_room(room: &Room) -> Result<(), Refused> {
@@ -142,9 +199,7 @@ fn check_room(room: &Room) -> Result<(), Refused> {
 
 fn serves(caller: &Caller, room: Room) -> Serves {
     Serves {
-        // one that may claim nothing is never woken
-        scan_types: serve_worker::allowed_types(&caller.token, room.scan_types)
-            .unwrap_or_else(|| vec![String::new()]),
+        scan_types: claimed_types(caller, room.scan_types),
         tools: room.tools,
         worlds: Some(room.worlds),
     }
@@ -167,17 +222,17 @@ pub(super) async fn claim(
         worlds: room.worlds.clone(),
         slots: room.slots,
     };
-    let claimed = serve_worker::claim(&workers.state.store, wanted, scan_types, lease).await;
-    let claimed = claimed.map_err(refused)?;
+    let store = workers.state.store.clone();
+    let claiming = async move {
+        let claimed = serve_worker::claim(&store, wanted, scan_types, lease).await;
+        claimed.map_err(unavailable)
+    };
+    let claimed = detached(claiming).await?;
     let left = room
         .slots
         .saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
-    let bell = workers.bell(caller.worker, || serves(&caller, room));
-    if left == 0 {
-        bell.pass_on();
-    } else {
-        bell.room(left);
-    }
+    let make = || hang(&workers, &caller, room);
+    workers.inner.bells.claimed(caller.worker, left, make);
     let end = end_of(lease);
     let given = claimed.iter().map(|lease| {
         let claim = lease.claim();
@@ -215,9 +270,14 @@ pub(super) async fn renew(
     let is_as_it_was = held.len() == asked.held.len() && !held.iter().any(|held| held.cancel_requested);
     if asked.wait && is_as_it_was {
         let tasks = asked.held.iter().map(|claim| claim.task).collect();
-        let patience = Duration::from_secs(WAIT_SECONDS_MAX).min(workers.settings().queue.heartbeat);
-        // whether it was heard or not, what stands now is answered
-        let _ = timeout(patience, cancelled(&mut signals, &tasks)).await;
+        let patience = WAIT_MAX.min(workers.settings().queue.heartbeat);
+        let mut draining = workers.draining.clone();
+        // whatever it was, what stands now is answered
+        tokio::select! {
+            () = cancelled(&mut signals, &tasks) => {}
+            () = sleep(patience) => {}
+            () = draining.begun() => {}
+        }
         held = renewed(&workers, caller.worker, &asked.held).await?;
     }
     let (key, end) = (workers.key().await?, end_of(workers.settings().queue.lease));

@@ -16,6 +16,7 @@ use tamiz_store::worker_log::{LINES_AT_ONCE_MAX, LineLevel, NewLine, Written};
 
 use super::body::Asked;
 use super::door::Holder;
+use super::turns::detached;
 use super::{Workers, stale, unavailable};
 use crate::api::refused::Refused;
 use crate::flow::{serve_attempt, serve_worker};
@@ -26,8 +27,12 @@ pub(super) async fn begin(
     Holder(right): Holder,
 ) -> Result<Json<Begun>, Refused> {
     let attempts_max = i32::try_from(workers.settings().queue.attempts_max).unwrap_or(i32::MAX);
-    let begun = serve_attempt::begin(&workers.state.store, &right, attempts_max).await;
-    Ok(Json(match begun.map_err(unavailable)? {
+    let store = workers.state.store.clone();
+    let beginning = async move {
+        let begun = serve_attempt::begin(&store, &right, attempts_max).await;
+        begun.map_err(unavailable)
+    };
+    Ok(Json(match detached(beginning).await? {
         Begin::Run(mut task) => {
             // the worker's own configuration may say another
             let of_type = workers.settings().queue.task_timeouts.of(&task.scan_type);
@@ -45,16 +50,19 @@ pub(super) async fn report(
     Holder(right): Holder,
     Asked(asked): Asked<Report>,
 ) -> Result<Json<Ours>, Refused> {
-    let message = printable(cut(&asked.message, MESSAGE_BYTES_MAX));
-    let event = NewEvent {
-        status: TaskStatus::Running,
-        phase: asked.phase,
-        message: &message,
-        done: asked.done,
-        total: asked.total,
+    let telling = async move {
+        let message = printable(cut(&asked.message, MESSAGE_BYTES_MAX));
+        let event = NewEvent {
+            status: TaskStatus::Running,
+            phase: asked.phase,
+            message: &message,
+            done: asked.done,
+            total: asked.total,
+        };
+        let ours = serve_attempt::report(&workers.state.store, &right, &event).await;
+        ours.map_err(unavailable)
     };
-    let ours = serve_attempt::report(&workers.state.store, &right, &event).await;
-    if ours.map_err(unavailable)? {
+    if detached(telling).await? {
         Ok(Json(Ours { ours: true }))
     } else {
         Err(stale())
@@ -71,9 +79,12 @@ pub(super) async fn log(
             "at most {LINES_AT_ONCE_MAX} lines are taken at once"
         )));
     }
-    let lines: Result<Vec<_>, Refused> = asked.lines.into_iter().map(line).collect();
-    let written = serve_attempt::log(&workers.state.store, &right, &lines?).await;
-    match written.map_err(unavailable)? {
+    let lines: Vec<_> = asked.lines.into_iter().map(line).collect::<Result<_, _>>()?;
+    let writing = async move {
+        let written = serve_attempt::log(&workers.state.store, &right, &lines).await;
+        written.map_err(unavailable)
+    };
+    match detached(writing).await? {
         Written::All => Ok(Json(Logged { is_full: false })),
         Written::Full => Ok(Json(Logged { is_full: true })),
         Written::Late => Err(stale()),
