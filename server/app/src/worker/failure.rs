@@ -120,7 +120,7 @@ impl From<DeskError> for Failure {
         let doing = match &error {
             DeskError::Blob(_) => "reading or keeping bytes",
             DeskError::Store(_) | DeskError::Flow(_) => "asking the database",
-            DeskError::Remote(_) => "asking the server",
+            DeskError::Remote(_) | DeskError::Late => "asking the server",
         };
         Self::may_pass(doing, error)
     }
@@ -231,7 +231,7 @@ fn after_trouble(told: Refusal, retries: i32, backoff: &Backoff, draw: f64) -> E
     )
 }
 
-fn bad(status: TaskStatus, refusal: Refusal) -> Ending {
+pub(super) fn bad(status: TaskStatus, refusal: Refusal) -> Ending {
     let message = refusal.message.clone();
     Ending {
         status,

@@ -60,15 +60,25 @@ impl Leases {
         self.lock().keys().any(|(_, held)| *held == task)
     }
 
+    /// What is to be renewed: a stopped attempt still has to write its end.
     pub(crate) fn all(&self) -> Vec<Claim> {
-        self.lock()
-            .iter()
-            .map(|((tenant, task), entry)| Claim {
-                tenant: *tenant,
-                task: *task,
-                attempt: entry.attempt,
-            })
-            .collect()
+        self.those(|_| true)
+    }
+
+    /// What somebody may still want to stop.
+    pub(crate) fn unstopped(&self) -> Vec<Claim> {
+        self.those(|entry| entry.stop.reason().is_none())
+    }
+
+    fn those(&self, are_meant: impl Fn(&Entry) -> bool) -> Vec<Claim> {
+        let held = self.lock();
+        let meant = held.iter().filter(|(_, entry)| are_meant(entry));
+        let claims = meant.map(|((tenant, task), entry)| Claim {
+            tenant: *tenant,
+            task: *task,
+            attempt: entry.attempt,
+        });
+        claims.collect()
     }
 
     /// After a renewal of `asked`: stops what is lost or no longer wanted.
@@ -140,6 +150,8 @@ mod tests {
             },
         ];
         leases.renewed(&leases.all(), &answer, Instant::now());
+        assert_eq!(leases.unstopped(), [kept]);
+        assert_eq!(leases.all().len(), 3);
         let reasons = stops.map(|stop| stop.reason());
         assert_eq!(
             reasons,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tamiz_core::plugin::ComponentDigest;
-use tamiz_core::{PinnedTarget, ProjectId, TaskStatus, UploadId, WorkerId};
+use tamiz_core::{PinnedTarget, ProjectId, Refusal, TaskStatus, UploadId, WorkerId};
 use tamiz_host::Plugin;
 use tamiz_store::attempt::{Begin, Ending};
 use tamiz_store::event::NewEvent;
@@ -27,6 +27,7 @@ use tamiz_store::upload::{StoredBlob, Upload};
 use tamiz_store::worker::{Heartbeat, NewWorker};
 use tamiz_store::worker_log::{NewLine, Written};
 use tamiz_store::{Store, StoreError};
+use tokio::time::timeout;
 
 use super::leases::Leases;
 use crate::blob::{BlobError, BlobStore};
@@ -53,6 +54,9 @@ pub enum DeskError {
     /// The server did not.
     #[error("the server failed")]
     Remote(#[from] RemoteError),
+    /// Nobody did as long as the answer was worth something.
+    #[error("there was no answer in time")]
+    Late,
 }
 
 impl DeskError {
@@ -62,8 +66,39 @@ impl DeskError {
             Self::Store(error) | Self::Flow(FlowError::Store(error)) => error.may_pass(),
             Self::Blob(_) | Self::Flow(_) => false,
             Self::Remote(error) => error.may_pass(),
+            Self::Late => true,
         }
     }
+
+    /// What is to be waited before asking again, as far as the server said it.
+    pub(crate) fn pause(&self) -> Duration {
+        match self {
+            Self::Remote(error) => error.pause(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The server does not take this worker: its token ended, or it speaks another version.
+    pub(crate) fn is_dismissal(&self) -> bool {
+        matches!(self, Self::Remote(error) if error.is_dismissal())
+    }
+
+    /// What is wrong with what was handed in, if it will never be taken.
+    pub(crate) fn refused_hand_in(&self) -> Option<Refusal> {
+        match self {
+            Self::Flow(FlowError::Refused(refusal)) => Some(refusal.clone()),
+            Self::Remote(error) => error.refused_hand_in(),
+            _ => None,
+        }
+    }
+}
+
+/// The answer, if it comes within `limit`: a connection may be dead without anybody noticing.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    asking: impl Future<Output = Result<T, DeskError>>,
+) -> Result<T, DeskError> {
+    timeout(limit, asking).await.unwrap_or(Err(DeskError::Late))
 }
 
 /// A claimed ticket.

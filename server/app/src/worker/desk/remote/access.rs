@@ -19,6 +19,8 @@ const TOKEN_FILE_BYTES_MAX: u64 = 4096;
 #[derive(Debug, Clone)]
 pub struct Access {
     pub(super) root: String,
+    /// Nothing leaves this machine.
+    pub(super) stays_here: bool,
     pub(super) token: WorkerToken,
 }
 
@@ -54,17 +56,20 @@ impl Access {
     /// [`AccessError`] says what to do.
     pub fn new(server: &str, token: &str, insecure_http: bool) -> Result<Self, AccessError> {
         let url = Url::parse(server).map_err(|error| AccessError::Address(error.to_string()))?;
-        let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let is_bare = !has_user && url.query().is_none() && url.fragment().is_none();
         if !matches!(url.scheme(), "http" | "https") || !is_bare {
-            let why = "only http and https, without a user and parameters";
+            let why = "only http and https, without a user, parameters and a fragment";
             return Err(AccessError::Address(why.to_owned()));
         }
-        if url.scheme() == "http" && !insecure_http && !is_here(&url) {
+        let stays_here = is_here(&url);
+        if url.scheme() == "http" && !insecure_http && !stays_here {
             return Err(AccessError::Clear(url.to_string()));
         }
         let token = WorkerToken::parse(token.trim()).map_err(|_| AccessError::Token)?;
         Ok(Self {
             root: format!("{}{ROOT}", url.as_str().trim_end_matches('/')),
+            stays_here,
             token,
         })
     }
@@ -120,7 +125,9 @@ mod tests {
             "http://[::1]:1",
             "https://tamiz.example/x",
         ] {
-            assert!(access(here, false).is_ok(), "{here}");
+            let access = access(here, false).unwrap();
+            // where a proxy of the environment is not asked
+            assert_eq!(access.stays_here, !here.contains("tamiz.example"), "{here}");
         }
         for away in [
             "http://tamiz.example",
@@ -138,6 +145,7 @@ mod tests {
             "ftp://127.0.0.1",
             "https://me:pw@tamiz.example",
             "https://x/?a=b",
+            "https://x/#a",
             "",
         ] {
             assert!(matches!(access(bad, true), Err(AccessError::Address(_))), "{bad}");

@@ -41,6 +41,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A refusal.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+/// The code of a refusal in words that are not ours, which a proxy says of itself.
+const PROXY: &str = "PROXY";
+/// Its code when the body is too large for it; this one reaches the task.
+const BODY_TOO_LARGE: &str = "BODY_TOO_LARGE";
 
 /// Why the server did not answer as it should.
 #[derive(Debug, thiserror::Error)]
@@ -119,13 +123,23 @@ impl RemoteError {
 
     /// What it refused of the task itself, if it did.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refused_with(&[StatusCode::UNPROCESSABLE_ENTITY, StatusCode::PAYLOAD_TOO_LARGE])
+    }
+
+    /// The same of an attempt's end, for which a request that is wrong is ours to account for, too.
+    pub(crate) fn refused_hand_in(&self) -> Option<Refusal> {
+        self.refusal()
+            .or_else(|| self.refused_with(&[StatusCode::BAD_REQUEST]))
+    }
+
+    fn refused_with(&self, statuses: &[StatusCode]) -> Option<Refusal> {
         match self {
             Self::Refused {
-                status: StatusCode::UNPROCESSABLE_ENTITY,
+                status,
                 code,
                 message,
                 ..
-            } => Some(Refusal {
+            } if statuses.contains(status) => Some(Refusal {
                 code: code.clone().into(),
                 message: message.clone(),
                 path: Vec::new(),
@@ -135,7 +149,14 @@ impl RemoteError {
         }
     }
 
-    fn pause(&self) -> Duration {
+    /// The token is not valid any more, or the versions differ: asking again will not help.
+    pub(crate) fn is_dismissal(&self) -> bool {
+        let statuses = [StatusCode::UNAUTHORIZED, StatusCode::UPGRADE_REQUIRED];
+        matches!(self, Self::Refused { status, .. } if statuses.contains(status))
+    }
+
+    /// What is to be waited before asking again.
+    pub(crate) fn pause(&self) -> Duration {
         match self {
             Self::Refused {
                 retry_after: Some(pause),
@@ -166,7 +187,12 @@ impl Client {
     /// # Errors
     /// [`RemoteError::Unreachable`] when this machine has no certificates to trust.
     pub fn new(access: Access) -> Result<Self, RemoteError> {
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if access.stays_here {
+            // another machine's proxy would get what shall not leave this one
+            builder = builder.no_proxy();
+        }
+        let http = builder
             .user_agent(concat!("tamiz-worker/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
             .pool_idle_timeout(IDLE)
@@ -275,17 +301,8 @@ impl Client {
         let retry_after = headers.get(RETRY_AFTER);
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let body = self.body(answer, REFUSAL_BYTES_MAX).await.unwrap_or_default();
-        let (code, message) = told(&body).ok_or_else(|| RemoteError::Garbled {
-            server: self.access.to_string(),
-            why: format!("it answers {status} in words that are not ours"),
-        })?;
-        Err(RemoteError::Refused {
-            server: self.access.to_string(),
-            status,
-            code,
-            message,
-            retry_after: retry_after.map(Duration::from_secs),
-        })
+        let retry_after = retry_after.map(Duration::from_secs);
+        Err(refused(self.access.to_string(), status, retry_after, &body))
     }
 
     pub(super) async fn json<A: DeserializeOwned>(
@@ -389,6 +406,35 @@ impl Client {
     }
 }
 
+/// What an answer means that is not a good one. Some statuses mean the same whoever says them: a proxy says them
+/// in its own words, while the server behind it restarts or has too much to do.
+fn refused(server: String, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> RemoteError {
+    let is_anybodys = status.is_server_error()
+        || [
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ]
+        .contains(&status);
+    let why = format!("it answers {status} in words that are not ours");
+    let (code, message) = match told(body) {
+        Some(told) => told,
+        None if status == StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = "something before the server takes no body of this size".to_owned();
+            (BODY_TOO_LARGE.to_owned(), message)
+        }
+        None if is_anybodys => (PROXY.to_owned(), why),
+        None => return RemoteError::Garbled { server, why },
+    };
+    RemoteError::Refused {
+        server,
+        status,
+        code,
+        message,
+        retry_after,
+    }
+}
+
 /// Code and sentence of a refusal.
 fn told(body: &[u8]) -> Option<(String, String)> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
@@ -396,4 +442,52 @@ fn told(body: &[u8]) -> Option<(String, String)> {
     let code = error.pointer("/extensions/code")?.as_str()?;
     let message = tamiz_core::text::printable(error.get("message")?.as_str()?);
     Some((code.to_owned(), message.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &[u8] = br#"{"errors":[{"message":"no","extensions":{"code":"INVALID_INPUT"}}]}"#;
+    const ANOTHERS: &[u8] = b"<html>502 Bad Gateway</html>";
+
+    fn answer(status: u16, body: &[u8]) -> RemoteError {
+        let status = StatusCode::from_u16(status).unwrap();
+        refused("x".to_owned(), status, Some(Duration::from_secs(7)), body)
+    }
+
+    #[test]
+    fn a_proxys_own_words_are_judged_by_their_status() {
+        for passing in [502, 503, 504, 408, 429] {
+            let error = answer(passing, ANOTHERS);
+            assert!(error.may_pass(), "{error}");
+            assert_eq!(error.pause(), Duration::from_secs(7));
+            assert!(!error.is_dismissal() && !error.is_stale() && error.refusal().is_none());
+        }
+        for foreign in [301, 400, 401, 403, 404, 426] {
+            let error = answer(foreign, ANOTHERS);
+            assert!(matches!(error, RemoteError::Garbled { .. }), "{error}");
+            assert!(!error.may_pass());
+        }
+        let too_large = answer(413, ANOTHERS).refusal().unwrap();
+        assert_eq!(too_large.code, "BODY_TOO_LARGE");
+    }
+
+    #[test]
+    fn what_the_server_refuses_for_good_is_not_asked_again() {
+        for (status, is_the_tasks, is_the_ends) in [
+            (422, true, true),
+            (413, true, true),
+            (400, false, true),
+            (409, false, false),
+        ] {
+            let error = answer(status, OURS);
+            assert!(!error.may_pass(), "{error}");
+            assert_eq!(error.refusal().is_some(), is_the_tasks, "{error}");
+            assert_eq!(error.refused_hand_in().is_some(), is_the_ends, "{error}");
+        }
+        for status in [401, 426] {
+            assert!(answer(status, OURS).is_dismissal());
+        }
+    }
 }

@@ -19,7 +19,7 @@ use tamiz_core::WorkerId;
 use tamiz_store::queue::{Claim, ClaimRequest, Held};
 use tamiz_store::signal::Serves;
 use tamiz_store::worker::{Heartbeat, NewWorker};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{DeskError, Lease, TaskDesk};
 use crate::wire::{Beat, Claimed, Known, Rang, Ready, Register, Registered, Renew, Renewed, Room};
@@ -31,6 +31,11 @@ pub(crate) use task::RemoteTask;
 
 /// Before a question is put again that waits for something and failed: the server restarts.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// The same when the server said that it will not help.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+/// After an answer that said that something changed: what it changes here takes a moment, and until then each
+/// question would be answered at once.
+const CHANGED_PAUSE: Duration = Duration::from_millis(500);
 
 /// The credential of one lease; a renewal changes it under those who hold it.
 #[derive(Debug)]
@@ -158,6 +163,7 @@ impl Remote {
         Ears {
             remote: self.clone(),
             worker,
+            quiet_until: Instant::now(),
         }
     }
 }
@@ -199,7 +205,12 @@ async fn trouble(error: &RemoteError) {
         error = error as &dyn std::error::Error,
         "the server cannot be listened to"
     );
-    sleep(TROUBLE_PAUSE).await;
+    let least = if error.may_pass() {
+        TROUBLE_PAUSE
+    } else {
+        REFUSED_PAUSE
+    };
+    sleep(error.pause().max(least)).await;
 }
 
 /// Cancels, heard at the server.
@@ -207,12 +218,15 @@ async fn trouble(error: &RemoteError) {
 pub(crate) struct Ears {
     remote: Remote,
     worker: WorkerId,
+    quiet_until: Instant,
 }
 
 impl Ears {
     pub(super) async fn cancelled(&mut self, leases: &Leases) {
         loop {
-            let held = leases.all();
+            sleep_until(self.quiet_until).await;
+            // those that are stopped already would be answered at once, until they are given back
+            let held = leases.unstopped();
             if held.is_empty() {
                 leases.grown().await;
                 continue;
@@ -222,6 +236,7 @@ impl Ears {
                     Ok(answer) => {
                         let is_as_it_was = answer.len() == held.len() && !answer.iter().any(|held| held.cancel_requested);
                         if !is_as_it_was {
+                            self.quiet_until = Instant::now() + CHANGED_PAUSE;
                             return;
                         }
                     }
@@ -231,5 +246,62 @@ impl Ears {
                 () = leases.grown() => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::stop::{Stop, StopReason};
+    use axum::Json;
+    use axum::extract::State;
+    use axum::routing::post;
+    use serde_json::json;
+    use tamiz_core::worker_token::WorkerToken;
+    use tamiz_core::{TaskId, TenantId};
+    use tokio::time::timeout;
+
+    /// A server that has lost every lease, and counts how often it is asked.
+    async fn forgetful(asked: Arc<AtomicU32>) -> Remote {
+        let answer = |State(asked): State<Arc<AtomicU32>>| async move {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Json(json!({ "held": [] }))
+        };
+        let router = axum::Router::new()
+            .route("/worker/v1/renew", post(answer))
+            .with_state(asked);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let token = WorkerToken::from_random([1; 32]);
+        Remote::new(Client::new(Access::new(&server, token.reveal(), false).unwrap()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_over_is_not_asked_for_without_a_pause() {
+        let asked = Arc::default();
+        let mut ears = forgetful(Arc::clone(&asked)).await.ears(WorkerId::fresh());
+        let (leases, stop) = (Leases::default(), Stop::default());
+        let claim = Claim {
+            tenant: TenantId::fresh(),
+            task: TaskId::fresh(),
+            attempt: 1,
+        };
+        leases.add(claim, stop.clone());
+        ears.cancelled(&leases).await;
+        let spinning = async {
+            loop {
+                ears.cancelled(&leases).await;
+            }
+        };
+        let a_while = CHANGED_PAUSE * 3;
+        assert!(timeout(a_while, spinning).await.is_err());
+        // at the beginning, and at most after each pause; one more for the lease that was added
+        assert!(asked.load(Ordering::Relaxed) <= 5, "{asked:?}");
+
+        stop.press(StopReason::LeaseLost);
+        let before = asked.load(Ordering::Relaxed);
+        assert!(timeout(a_while, ears.cancelled(&leases)).await.is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), before);
     }
 }
