@@ -15,7 +15,8 @@ use tamiz_host::{PlanError, ScanRequest, ToolRun};
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::attempt::Begin;
 use tamiz_store::task::{Source, Task};
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::arrival::Badge;
 use super::candidates::{self, Candidates};
@@ -44,8 +45,10 @@ const DATABASE_PATIENCE: Duration = Duration::from_mins(2);
 pub(crate) const CAPTURE_KIND: &str = "capture";
 /// A pcap file without a packet. Suricata waits a minute for the first one, and fails.
 const CAPTURE_HEAD_BYTES: u64 = 24;
-/// Between two tries.
+/// Between two tries, if the server does not ask for another pause.
 const DATABASE_PAUSE: Duration = Duration::from_millis(300);
+/// The last progress is waited for before the end, but not for long: it is worth less than the end.
+const LAST_PROGRESS_MAX: Duration = Duration::from_secs(10);
 
 /// What all attempts of a worker share.
 pub(crate) struct Shop {
@@ -136,8 +139,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         Ok(scratch) => scratch,
         Err(error) => {
             drop(reporter);
-            // its end is only waited for
-            let _ = told.await;
+            last_progress(told).await;
             let nothing = AttemptYield::default();
             let ended = end(shared, desk, &of, &task, nothing, stop, Err(error.into())).await;
             note_end(shared, log, ended);
@@ -162,7 +164,7 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
         kept: AttemptYield::default(),
     };
     let outcome = steps(shared, &mut bench, &task).await;
-    // what is done needs only to be written down
+    // what is done needs only to be written down, which has a bound of its own
     drop(running_out);
     let Bench {
         reporter,
@@ -173,13 +175,20 @@ pub(crate) async fn work(shared: &Shop, lease: &Lease, stop: &Stop) {
     } = bench;
     let storing_at = Instant::now();
     drop(reporter);
-    let _ = told.await;
+    last_progress(told).await;
     let ended = end(shared, desk, &of, &task, kept, stop, outcome).await;
     phase_seconds("storing", storing_at);
     phase_seconds("whole", claimed_at);
     note_end(shared, log, ended);
     scratch.remove().await;
     let _ = logged.await;
+}
+
+/// Waits for the writing side of the reporter, so that the end is the last event.
+async fn last_progress(mut told: JoinHandle<()>) {
+    if timeout(LAST_PROGRESS_MAX, &mut told).await.is_err() {
+        told.abort();
+    }
 }
 
 /// `None` when there is nothing to do: it ended meanwhile, or the database stays away.
@@ -249,7 +258,7 @@ async fn scan_tree(
 ) -> Result<Vec<Report>, Failure> {
     let preparing_at = Instant::now();
     let archive = bench.scratch.path("upload");
-    let upload = prepare::fetch(&bench.desk, upload, &archive).await?;
+    let upload = prepare::fetch(&bench.desk, upload, &archive, &bench.stop).await?;
     let tree = bench.scratch.path(TREE);
     let limits = bench.config.archive;
     let files = prepare::unpack_tree(archive, tree.clone(), limits, bench.stop.token.clone())
@@ -262,7 +271,7 @@ async fn scan_tree(
         None => (shop.rules.clone(), None),
         Some(id) => {
             let path = bench.scratch.path("rules.yml");
-            let upload = prepare::fetch(&bench.desk, id, &path).await?;
+            let upload = prepare::fetch(&bench.desk, id, &path, &bench.stop).await?;
             prepare::check_rules(&path, &upload.file_name).await?;
             (path, Some(upload.file_name))
         }
@@ -339,7 +348,7 @@ async fn scan_target(bench: &mut Bench, task: &Task) -> Result<Vec<Report>, Fail
 async fn report(bench: &mut Bench, id: UploadId, kind: &str) -> Result<Report, Failure> {
     let preparing_at = Instant::now();
     let path = bench.scratch.path("report");
-    let upload = prepare::fetch(&bench.desk, id, &path).await?;
+    let upload = prepare::fetch(&bench.desk, id, &path, &bench.stop).await?;
     bench.kept.artifacts.push(NewArtifact {
         id: ArtifactId::fresh(),
         kind: kind.to_owned(),
@@ -401,7 +410,7 @@ where
                     error = &error as &dyn std::error::Error,
                     "the database or the server is away; trying again"
                 );
-                sleep(DATABASE_PAUSE).await;
+                sleep(error.pause().max(DATABASE_PAUSE)).await;
             }
             other => return other,
         }

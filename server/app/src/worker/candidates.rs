@@ -40,7 +40,7 @@ impl Candidates {
 
 /// What may serve `task` now; never empty.
 pub(super) async fn of_task(bench: &Bench, task: &Task) -> Result<Candidates, Failure> {
-    let Serving { plan, plugins } = bench.desk.plugins(task).await?;
+    let Serving { plan, plugins } = bench.stop.unless_stopped(bench.desk.plugins(task)).await?;
     if plugins.is_empty() && task.payload.plugins.is_empty() {
         let message = format!("no plugin serves {}", bench.scan_type);
         return Err(Failure::refused(RefusalCode::UnsupportedScanType, message));
@@ -72,11 +72,12 @@ fn none_left(plugins: &[InstalledPlugin], task: &Task) -> Failure {
 
 /// The component of `plugin`, loaded; what hinders it in the task's words.
 pub(super) async fn load(bench: &Bench, plugin: &InstalledPlugin) -> Result<Arc<Plugin>, Failure> {
-    let loaded = bench
-        .desk
-        .load(&bench.plugins, plugin.sha256, plugin.size_bytes)
-        .await;
-    loaded.map_err(|error| not_loaded(plugin, error))
+    let loading = async {
+        let (desk, plugins) = (&bench.desk, &bench.plugins);
+        let loaded = desk.load(plugins, plugin.sha256, plugin.size_bytes).await;
+        loaded.map_err(|error| not_loaded(plugin, error))
+    };
+    bench.stop.unless_stopped(loading).await
 }
 
 fn not_loaded(plugin: &InstalledPlugin, error: LoadError) -> Failure {

@@ -152,7 +152,7 @@ fn no_place(plugin: &str, of_plugin: Option<u64>, of_tenant: Option<u64>) -> Str
 
 /// The tenant's key, and the upload that was unpacked for the tool, if it was.
 async fn services(bench: &Bench) -> Result<PluginServices, Failure> {
-    let key = bench.desk.secret_key().await?;
+    let key = bench.stop.unless_stopped(bench.desk.secret_key()).await?;
     Ok(PluginServices::new(&key, Some(bench.scratch.path(TREE))))
 }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::AttemptName;
 use super::desk::TaskDesk;
 use super::failure::Failure;
+use super::stop::Stop;
 use crate::config::ArchiveSettings;
 use crate::tool::unpack::{self, UnpackError, UnpackLimits};
 
@@ -63,14 +64,19 @@ pub(crate) async fn check_rules(path: &Path, file_name: &str) -> Result<(), Fail
 }
 
 /// Copies an upload's bytes to `path`, checked against their hash.
-pub(crate) async fn fetch(desk: &TaskDesk, id: UploadId, path: &Path) -> Result<Upload, Failure> {
-    let Some(upload) = desk.upload(id).await? else {
+pub(crate) async fn fetch(
+    desk: &TaskDesk,
+    id: UploadId,
+    path: &Path,
+    stop: &Stop,
+) -> Result<Upload, Failure> {
+    let Some(upload) = stop.unless_stopped(desk.upload(id)).await? else {
         return Err(Failure::refused(
             RefusalCode::NotFound,
             format!("the upload {id} is not there any more"),
         ));
     };
-    desk.fetch(&upload, path).await?;
+    stop.unless_stopped(desk.fetch(&upload, path)).await?;
     Ok(upload)
 }
 

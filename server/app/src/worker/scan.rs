@@ -349,14 +349,12 @@ async fn keep(bench: &mut Bench, tool: &Tool, outcome: &ToolOutcome) -> Result<V
     let mut reports = Vec::new();
     for output in &outcome.outputs {
         let file_name = format!("{name}-{}.{}", output.name, extension(&output.media_type));
-        keep_file(
-            bench,
-            "report",
-            file_name.clone(),
-            &output.media_type,
-            &output.path,
-        )
-        .await?;
+        let (media_type, path) = (&output.media_type, &output.path);
+        match keep_file(bench, "report", file_name.clone(), media_type, path).await {
+            // the run is noted all the same
+            Err(Failure::Stopped) => break,
+            kept => kept?,
+        };
         reports.push(Report {
             name: file_name,
             media_type: output.media_type.clone(),
@@ -427,15 +425,12 @@ async fn keep_stream(
     if stream.bytes == 0 {
         return Ok(None);
     }
-    let id = keep_file(
-        bench,
-        kind,
-        format!("{tool}-{kind}.txt"),
-        "text/plain; charset=utf-8",
-        &stream.path,
-    )
-    .await?;
-    Ok(Some(id))
+    let (name, media_type) = (format!("{tool}-{kind}.txt"), "text/plain; charset=utf-8");
+    match keep_file(bench, kind, name, media_type, &stream.path).await {
+        // the run is noted all the same
+        Err(Failure::Stopped) => Ok(None),
+        kept => kept.map(Some),
+    }
 }
 
 /// Puts a file into the object store and notes its row.
@@ -446,7 +441,8 @@ pub(crate) async fn keep_file(
     media_type: &str,
     path: &Path,
 ) -> Result<ArtifactId, Failure> {
-    let blob = bench.desk.put_artifact(path, ARTIFACT_BYTES_MAX).await?;
+    let putting = bench.desk.put_artifact(path, ARTIFACT_BYTES_MAX);
+    let blob = bench.stop.unless_long_stopped(putting).await?;
     let id = ArtifactId::fresh();
     bench.kept.artifacts.push(NewArtifact {
         id,

@@ -12,7 +12,7 @@ use crate::tool::NetworkTarget;
 
 /// Where the tools of this task may go, and nowhere else.
 pub(crate) async fn pinned(bench: &Bench) -> Result<PinnedTarget, Failure> {
-    let Some((pinned, tenant)) = bench.desk.target().await? else {
+    let Some((pinned, tenant)) = bench.stop.unless_stopped(bench.desk.target()).await? else {
         let message = "the task's target is not there any more";
         return Err(Failure::refused(RefusalCode::NotFound, message));
     };
