@@ -194,8 +194,8 @@ async fn work(
         return Ok(());
     };
     let worker = equipment.register(platform).await?;
-    worker.run(shutdown, hurry).await;
-    Ok(())
+    let done = worker.run(shutdown, hurry).await;
+    done.map_err(|error| CliError::failed(&error))
 }
 
 /// How the worker's task ended.

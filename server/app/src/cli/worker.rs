@@ -176,15 +176,21 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     done
 }
 
-/// Runs the worker until a signal, then lets it drain.
+/// Runs the worker until a signal, then lets it drain; a worker that cannot go on ends by itself.
 pub(super) async fn until_asked_to_end(worker: Worker) -> Result<(), CliError> {
     let (shutdown, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let running = tokio::spawn(worker.run(shutdown.clone(), hurry.clone()));
-    let signal = asked_to_end().await?;
-    tracing::info!(signal, "draining");
-    shutdown.cancel();
-    let _impatient = hurry_when_asked_again(hurry);
-    running.await.map_err(|error| CliError::failed(&error))
+    let mut running = tokio::spawn(worker.run(shutdown.clone(), hurry.clone()));
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        signal = asked_to_end() => {
+            tracing::info!(signal = signal?, "draining");
+            shutdown.cancel();
+            let _impatient = hurry_when_asked_again(hurry);
+            running.await
+        }
+    };
+    let ended = ended.map_err(|error| CliError::failed(&error))?;
+    ended.map_err(|error| CliError::failed(&error))
 }
 
 /// Prints what this machine can do.

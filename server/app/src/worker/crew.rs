@@ -14,14 +14,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::attempt::{Shop, work};
-use super::desk::{DeskError, Lease};
+use super::desk::{DeskError, Lease, in_time};
 use super::leases::Leases;
 use super::stop::{Stop, StopReason};
 
 /// A stopped attempt has this long to kill its tool and write its end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Why a worker cannot start.
+/// Renewals and signs of life that fit into a lease: one that hangs on a dead connection leaves time for others.
+const TRIES_PER_LEASE: u32 = 4;
+/// A busy machine takes this long for an answer now and then.
+const TRY_MIN: Duration = Duration::from_secs(1);
+/// Before a renewal that failed is tried again, at most.
+const RENEW_AGAIN_MAX: Duration = Duration::from_secs(1);
+/// Looks per lease for those that could not be renewed.
+const LOOKS_PER_LEASE: u32 = 20;
+
+/// Why a worker cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The bundled rules could not be written, or the configured ones are not there.
@@ -42,6 +51,15 @@ pub enum WorkerError {
     /// The register did not take it.
     #[error("the worker could not register")]
     Register(#[source] DeskError),
+    /// The server does not take it any more.
+    #[error(
+        "the server does not take this worker any more, which needs a valid token (`tamiz worker token list` on the \
+         server) and the server's version: {why}"
+    )]
+    Dismissed {
+        /// What the server said.
+        why: String,
+    },
 }
 
 /// A worker that is registered and ready to run.
@@ -77,14 +95,19 @@ impl Worker {
 
     /// Works until `shutdown`, then drains: takes nothing new, gives what runs the configured grace or until
     /// `hurry`, sends the rest back to the queue.
-    pub async fn run(self, shutdown: CancellationToken, hurry: CancellationToken) {
-        let looking = AbortOnDropHandle::new(tokio::spawn(look(self.shop.clone())));
-        let keeping = AbortOnDropHandle::new(tokio::spawn(keep_leases(
-            self.shop.clone(),
-            self.leases.clone(),
-            shutdown.clone(),
-            self.slots.clone(),
-        )));
+    ///
+    /// # Errors
+    /// [`WorkerError::Dismissed`] when it ended because the server does not take it any more.
+    pub async fn run(self, shutdown: CancellationToken, hurry: CancellationToken) -> Result<(), WorkerError> {
+        let (shop, leases) = (&self.shop, &self.leases);
+        // each by itself: one that hangs does not keep the others
+        let beside = [
+            tokio::spawn(look(shop.clone())),
+            tokio::spawn(keep_leases(shop.clone(), leases.clone())),
+            tokio::spawn(stop_overdue(shop.clone(), leases.clone())),
+            tokio::spawn(give_signs(shop.clone(), shutdown.clone(), self.slots.clone())),
+        ];
+        let beside = beside.map(AbortOnDropHandle::new);
         self.claim_until(&shutdown).await;
         self.attempts.close();
         let grace = self.shop.config.shutdown_grace;
@@ -92,6 +115,7 @@ impl Worker {
             () = self.attempts.wait() => (true, ""),
             () = sleep(grace) => (false, "the grace is over"),
             () = hurry.cancelled() => (false, "it was asked to end once more"),
+            () = shop.life.dismissed() => (false, "the server does not take this worker any more"),
         };
         if !is_over {
             tracing::warn!(why, "running tasks go back to the queue");
@@ -100,13 +124,18 @@ impl Worker {
                 tracing::error!("some attempts did not stop; their leases will run out");
             }
         }
-        drop((keeping, looking));
+        drop(beside);
+        if let Some(why) = shop.life.dismissal() {
+            let why = why.to_owned();
+            return Err(WorkerError::Dismissed { why });
+        }
         if let Err(error) = beat(&self.shop, WorkerState::Offline, 0).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the worker could not sign off"
             );
         }
+        Ok(())
     }
 
     async fn claim_until(&self, shutdown: &CancellationToken) {
@@ -130,6 +159,7 @@ impl Worker {
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                () = self.shop.life.dismissed() => return,
                 () = bell.rings() => {}
                 () = self.room.notified() => {}
                 _ = poll.tick() => {}
@@ -215,27 +245,44 @@ impl Drop for Done {
     }
 }
 
-/// Renews leases in time, and at once when one of ours is to be cancelled; gives signs of life, and at once when
-/// what they say changed.
-async fn keep_leases(
-    shop: Arc<Shop>,
-    leases: Arc<Leases>,
-    shutdown: CancellationToken,
-    slots: Arc<Semaphore>,
-) {
+/// Renews leases in time, and at once when one of ours is to be cancelled.
+async fn keep_leases(shop: Arc<Shop>, leases: Arc<Leases>) {
     let mut ears = shop.desk.ears(shop.worker);
+    let queue = &shop.config.queue;
+    let mut pulse = interval(queue.heartbeat);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = pulse.tick() => {}
+            () = ears.cancelled(&leases) => {}
+        }
+        if !renew(&shop, &leases).await {
+            pulse.reset_after((queue.lease / LOOKS_PER_LEASE).min(RENEW_AGAIN_MAX));
+        }
+    }
+}
+
+/// Stops what could not be renewed, however long an answer takes.
+async fn stop_overdue(shop: Arc<Shop>, leases: Arc<Leases>) {
+    let lease = shop.config.queue.lease;
+    let mut pause = interval(lease / LOOKS_PER_LEASE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pause.tick().await;
+        leases.stop_overdue(lease);
+    }
+}
+
+/// Gives signs of life, and at once when what they say changed.
+async fn give_signs(shop: Arc<Shop>, shutdown: CancellationToken, slots: Arc<Semaphore>) {
     let mut pulse = interval(shop.config.queue.heartbeat);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_draining = false;
     loop {
         tokio::select! {
-            _ = pulse.tick() => renew(&shop, &leases).await,
+            _ = pulse.tick() => {}
             () = shutdown.cancelled(), if !is_draining => is_draining = true,
             () = shop.life.changed() => {}
-            () = ears.cancelled(&leases) => {
-                renew(&shop, &leases).await;
-                continue;
-            }
         }
         let free = slots.available_permits();
         let state = match (is_draining, free == shop.config.worker.slots) {
@@ -250,8 +297,22 @@ async fn keep_leases(
     }
 }
 
-/// A sign of life. A register that forgot this worker, which was silent for days, is told again.
+/// What one of the questions that keep a lease may take.
+fn try_max(shop: &Shop) -> Duration {
+    (shop.config.queue.lease / TRIES_PER_LEASE).max(TRY_MIN)
+}
+
 async fn beat(shop: &Shop, state: WorkerState, free_slots: usize) -> Result<(), DeskError> {
+    let told = in_time(try_max(shop), tell(shop, state, free_slots)).await;
+    if let Err(error @ DeskError::Late) = &told {
+        // it ended before it could be counted
+        shop.life.unanswered(error);
+    }
+    told
+}
+
+/// A sign of life. A register that forgot this worker, which was silent for days, is told again.
+async fn tell(shop: &Shop, state: WorkerState, free_slots: usize) -> Result<(), DeskError> {
     let (desk, worker) = (&shop.desk, shop.worker);
     if shop.life.tell(desk, worker, state, free_slots).await? {
         return Ok(());
@@ -275,21 +336,26 @@ async fn look(shop: Arc<Shop>) {
     }
 }
 
-async fn renew(shop: &Shop, leases: &Leases) {
-    let lease = shop.config.queue.lease;
+/// `false` when there was no answer.
+async fn renew(shop: &Shop, leases: &Leases) -> bool {
     let held = leases.all();
-    if !held.is_empty() {
-        // the lease counts from before the question
-        let asked_at = Instant::now();
-        match shop.desk.renew(shop.worker, &held, lease).await {
-            Ok(answer) => leases.renewed(&held, &answer, asked_at),
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "leases were not renewed"
-            ),
+    if held.is_empty() {
+        return true;
+    }
+    // the lease counts from before the question
+    let asked_at = Instant::now();
+    let renewing = shop.desk.renew(shop.worker, &held, shop.config.queue.lease);
+    match in_time(try_max(shop), renewing).await {
+        Ok(answer) => {
+            leases.renewed(&held, &answer, asked_at);
+            true
+        }
+        Err(error) => {
+            let cause = &error as &dyn std::error::Error;
+            tracing::warn!(error = cause, "leases were not renewed");
+            false
         }
     }
-    leases.stop_overdue(lease);
 }
 
 fn words(scan_types: &[ScanType]) -> Vec<String> {

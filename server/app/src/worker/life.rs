@@ -9,11 +9,12 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tamiz_core::{TaskStatus, WorkerId};
 use tamiz_store::worker::{Heartbeat, WorkerState};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::desk::{Desk, DeskError};
 use super::logbook::chain;
@@ -22,6 +23,9 @@ use crate::tool::Inventory;
 
 /// Claims or heartbeats that fail in a row before the worker says that it cannot work: one may be a hiccup.
 const FAILURES_MAX: u32 = 3;
+/// Claims and heartbeats that the server refuses in a row because of who asks, before the worker ends: while
+/// servers are exchanged one of another version may answer.
+const DISMISSALS_MAX: u32 = 5;
 /// Bytes that must fit into the scratch folder for a task to be worth beginning: less than any archive or
 /// report needs, more than what a full disk leaves over.
 const SCRATCH_BYTES_MIN: u64 = 16 * 1024 * 1024;
@@ -39,6 +43,10 @@ pub(crate) struct Life {
     /// The last answer that failed, until the register has it.
     untold: Mutex<Option<String>>,
     changed: Notify,
+    dismissals: AtomicU32,
+    /// Why it has to end, once that is certain.
+    dismissal: OnceLock<String>,
+    dismissed: CancellationToken,
 }
 
 impl Life {
@@ -57,12 +65,28 @@ impl Life {
     /// The server answered.
     pub(crate) fn answered(&self) {
         self.failures.store(0, Ordering::Relaxed);
+        self.dismissals.store(0, Ordering::Relaxed);
     }
 
     /// The server did not answer as it should.
     pub(crate) fn unanswered(&self, error: &DeskError) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        *lock(&self.untold) = Some(chain(error));
+        let words = chain(error);
+        *lock(&self.untold) = Some(words.clone());
+        if error.is_dismissal() && self.dismissals.fetch_add(1, Ordering::Relaxed) + 1 >= DISMISSALS_MAX {
+            self.dismissal.get_or_init(|| words);
+            self.dismissed.cancel();
+        }
+    }
+
+    /// Returns when the server has made plain that it does not take this worker any more.
+    pub(crate) async fn dismissed(&self) {
+        self.dismissed.cancelled().await;
+    }
+
+    /// Why it does not, if so.
+    pub(crate) fn dismissal(&self) -> Option<&str> {
+        self.dismissal.get().map(String::as_str)
     }
 
     /// Why nothing should be claimed now, if so.
@@ -173,4 +197,38 @@ fn try_scratch(scratch: &Path) -> io::Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::desk::remote::RemoteError;
+    use reqwest::StatusCode;
+
+    fn refused(status: StatusCode) -> DeskError {
+        DeskError::Remote(RemoteError::Refused {
+            server: "https://tamiz.example".to_owned(),
+            status,
+            code: "UNAUTHENTICATED".to_owned(),
+            message: "the worker's token is not valid".to_owned(),
+            retry_after: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_worker_whose_token_ended_ends_after_a_few_tries() {
+        let life = Life::default();
+        for _ in 1..DISMISSALS_MAX {
+            life.unanswered(&refused(StatusCode::UNAUTHORIZED));
+        }
+        life.answered();
+        for _ in 1..DISMISSALS_MAX {
+            life.unanswered(&refused(StatusCode::UNAUTHORIZED));
+            life.unanswered(&refused(StatusCode::BAD_GATEWAY));
+        }
+        assert_eq!(life.dismissal(), None);
+        life.unanswered(&refused(StatusCode::UPGRADE_REQUIRED));
+        life.dismissed().await;
+        assert!(life.dismissal().unwrap().contains("not valid"));
+    }
 }
