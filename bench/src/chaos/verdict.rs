@@ -90,7 +90,7 @@ const LEFT: [(&str, &str); 8] = [
         "reservations of attempts that ended",
         "select count(*) from control.storage_reservation r
          join tenant.task_attempt a on (a.tenant_id, a.task_id, a.attempt) = (r.tenant_id, r.task_id, r.attempt)
-         where a.outcome not in ('lost')",
+         where a.outcome is not null",
     ),
     (
         "dead workers that are not offline",

@@ -13,9 +13,10 @@ use tamiz_core::{PluginFault, Refusal, TaskId, TaskStatus, WorkerId};
 
 use crate::error::StoreError;
 use crate::event::{self, NewEvent};
+use crate::quota::storage;
 use crate::task::{self, Task};
 use crate::tenant_tx::TenantTx;
-use crate::{group, ticket};
+use crate::{group, ticket, usage};
 
 /// What a claimed task turned out to be.
 #[derive(Debug, Clone)]
@@ -169,22 +170,32 @@ async fn lock(tx: &mut TenantTx, id: TaskId) -> Result<Option<HeldTask>, StoreEr
     .transpose()
 }
 
-/// Closes the attempts below `before` that never ended: their worker is gone or no longer heard.
+/// Closes the attempts below `before` that never ended: their worker is gone or no longer heard. What they
+/// reserved goes back, and their time is counted until their worker was last heard, which is at most a lease
+/// too much; of a worker that the register has forgotten nothing is known.
+///
+/// Storage and usage are locked here, so it comes before groups and tickets.
 pub(crate) async fn close_lost(tx: &mut TenantTx, id: TaskId, before: i32) -> Result<(), StoreError> {
-    sqlx::query!(
+    storage::give_back_before(tx, id, before).await?;
+    let spent = sqlx::query_scalar!(
         r#"
-        update tenant.task_attempt set outcome = 'lost', finished_at = now(),
-               error_code = 'ATTEMPT_LOST',
-               error_message = 'its worker was silent for longer than its lease'
-        where tenant_id = $1 and task_id = $2 and attempt < $3 and finished_at is null
+        with lost as (
+            update tenant.task_attempt set outcome = 'lost', finished_at = now(),
+                   error_code = 'ATTEMPT_LOST',
+                   error_message = 'its worker was silent for longer than its lease'
+            where tenant_id = $1 and task_id = $2 and attempt < $3 and finished_at is null
+            returning worker_id, started_at)
+        select coalesce(sum(greatest(0, extract(epoch from least(now(), w.heartbeat_at) - lost.started_at))), 0)
+               ::double precision as "seconds!"
+        from lost join control.worker w on w.id = lost.worker_id
         "#,
         tx.tenant(),
         id.uuid(),
         before
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
-    Ok(())
+    usage::add_compute_seconds(tx, spent).await
 }
 
 /// Tells what the attempt is doing. `false` when it no longer may.

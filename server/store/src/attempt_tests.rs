@@ -13,6 +13,7 @@ use crate::attempt::{self, Begin, Ending, Fence};
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
 use crate::queue::{ClaimRequest, Lease};
+use crate::quota::storage;
 use crate::scan_result;
 use crate::task::{self, Cancellation, Redrive};
 
@@ -254,4 +255,53 @@ async fn a_task_that_is_sent_back_has_no_results_of_its_earlier_life() {
     assert_eq!(stage.cancel(&lease).await, Cancellation::Cancelled);
     assert_eq!(stage.count("tenant.scan_result").await, 0);
     stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_lost_attempt_gives_its_room_back_and_its_time_counts_however_the_task_goes_on() {
+    for is_begun_again in [true, false] {
+        let mut stage = Stage::set().await;
+        let worker = WorkerId::fresh();
+        let lease = stage.claim(worker).await;
+        stage.begin(&lease, worker).await;
+        let mut tx = stage.store.begin(&lease.scope).await.unwrap();
+        let reserved = storage::reserve_for_attempt(&mut tx, lease.task, lease.attempt, 100).await;
+        assert!(reserved.unwrap());
+        tx.commit().await.unwrap();
+        // it was last heard a minute ago, four after it began
+        stage
+            .sql(
+                "update tenant.task_attempt set started_at = now() - interval '5 minutes';
+                 insert into control.worker (id, name, host, process_id, version, slots, free_slots, capabilities,
+                     state, heartbeat_at)
+                 select worker_id, 'gone', 'host', 1, '1', 1, 0, '{}', 'offline', now() - interval '1 minute'
+                 from tenant.task_attempt",
+            )
+            .await;
+        let wish = if is_begun_again {
+            let asked = stage.cancel(&lease).await;
+            stage.lease_runs_out().await;
+            let later = stage.claim(worker).await;
+            assert!(matches!(stage.begin(&later, worker).await, Begin::Cancelled));
+            asked
+        } else {
+            stage.lease_runs_out().await;
+            stage.cancel(&lease).await
+        };
+        let expected = if is_begun_again {
+            Cancellation::Requested
+        } else {
+            Cancellation::Cancelled
+        };
+        assert_eq!(wish, expected);
+        assert_eq!(stage.count("control.storage_reservation").await, 0);
+        assert_eq!(stage.count("control.storage where reserved_bytes > 0").await, 0);
+        let four_minutes = "control.quota_usage where round(compute_seconds::numeric) = 240";
+        assert_eq!(
+            stage.count(four_minutes).await,
+            1,
+            "begun again: {is_begun_again}"
+        );
+        stage.strike().await;
+    }
 }

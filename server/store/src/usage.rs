@@ -191,6 +191,27 @@ pub async fn add_compute(tx: &mut TenantTx, task: TaskId, attempt: i32) -> Resul
     Ok(())
 }
 
+/// Adds the time of attempts that cannot write their own end.
+pub(crate) async fn add_compute_seconds(tx: &mut TenantTx, seconds: f64) -> Result<(), StoreError> {
+    if seconds <= 0.0 {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"
+        insert into control.quota_usage as u (tenant_id, window_start, window_end, source, compute_seconds)
+        select $1, w, w + interval '5 minutes', $2, $3 from control.usage_window(now()) w
+        on conflict (tenant_id, window_start, source)
+        do update set compute_seconds = u.compute_seconds + excluded.compute_seconds
+        "#,
+        tx.tenant(),
+        Source::Ends as i16,
+        seconds
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// Adds requests that were counted elsewhere: of which tenant, in which moment's window, how many. One
 /// statement, whatever their number; the rows are taken in the order of their keys.
 ///

@@ -163,16 +163,24 @@ async fn an_attempt_reserves_piece_by_piece_and_the_next_one_takes_over() {
     limit(&store, scope.tenant_id(), &[("stored-bytes", 4 * MIB)]).await;
     let reserve = async |attempt, bytes| {
         let mut tx = store.begin(&scope).await.unwrap();
-        told(storage::reserve_for_attempt(&mut tx, task, attempt, bytes).await)?;
+        let may = told(storage::reserve_for_attempt(&mut tx, task, attempt, bytes).await)?;
         tx.commit().await.unwrap();
-        Ok::<(), QuotaRefusal>(())
+        Ok::<bool, QuotaRefusal>(may)
     };
-    reserve(1, MIB).await.unwrap();
-    reserve(1, 2 * MIB).await.unwrap();
+    let runs = async |attempt: i32| {
+        let moved =
+            format!("update tenant.task set status = 'running', attempt = {attempt} where id = '{task}'");
+        as_admin(&database, &moved).await;
+    };
+    runs(1).await;
+    assert!(reserve(1, MIB).await.unwrap());
+    assert!(reserve(1, 2 * MIB).await.unwrap());
     reserve(1, 2 * MIB).await.unwrap_err();
     assert_eq!(stored(&store, &scope).await, holds(0, 3 * MIB));
-    // the worker died; the next attempt starts from nothing
-    reserve(2, 4 * MIB).await.unwrap();
+    // the worker died; the next attempt starts from nothing, and the dead one gets nothing any more
+    runs(2).await;
+    assert!(reserve(2, 4 * MIB).await.unwrap());
+    assert!(!reserve(1, MIB).await.unwrap());
     assert_eq!(stored(&store, &scope).await, holds(0, 4 * MIB));
     let mut tx = store.begin(&scope).await.unwrap();
     let mut new_bytes = 0;

@@ -44,14 +44,15 @@ pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, Store
     )
     .execute(tx.connection())
     .await?;
-    group::lock_of(tx, &[id]).await?;
+    // the ticket only where it is leased: nobody else ends the task meanwhile, whose row is locked
     if ticket::request_cancel(tx, id).await? {
         tx.will_signal_cancel(id);
         return Ok(Cancellation::Requested);
     }
-    ticket::remove_waiting(tx, id).await?;
-    // a lease that ran out leaves its attempt open
+    // a lease that ran out leaves its attempt open; storage comes before groups and tickets
     attempt::close_lost(tx, id, i32::MAX).await?;
+    group::lock_of(tx, &[id]).await?;
+    ticket::remove_waiting(tx, id).await?;
     sqlx::query!(
         "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now(), unique_key = null
          where tenant_id = $1 and id = $2",
