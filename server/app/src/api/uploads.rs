@@ -138,7 +138,7 @@ async fn upload(
         file_name: &file_name,
         media_type,
     };
-    let accepted = accept_upload(store, caller, &label, &blob, room).await;
+    let accepted = accept_upload(store, &uploads.state.blobs, caller, &label, &blob, room).await;
     let id = noted(store, caller, accepted).await?;
     metrics::counter!("tamiz_upload_bytes_total").increment(blob.size_bytes);
     let answer = Acknowledged {

@@ -1,17 +1,21 @@
 //! Acknowledges an upload whose bytes are already in the object store.
 //!
-//! The bytes come first and the row last: a crash in between leaves bytes that no row names, never a
-//! row without its bytes.
+//! The bytes come first and the row last: a crash in between leaves bytes that no row names, which are noted as
+//! such, never a row without its bytes.
+
+use std::slice::from_ref;
 
 use tamiz_core::limits::FILE_NAME_BYTES_MAX;
 use tamiz_core::text::{cut, printable};
 use tamiz_core::{ProjectId, Refusal, RefusalCode, UploadId};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::upload::{self, NewUpload, StoredBlob};
-use tamiz_store::{Store, project};
+use tamiz_store::{Store, StoreError, project};
 
+use super::name_bytes::{are_there, note_put};
 use super::reserve_storage::UploadRoom;
 use super::{FlowError, require};
+use crate::blob::BlobStore;
 
 /// What a client says about its upload.
 #[derive(Debug, Clone)]
@@ -43,6 +47,7 @@ pub async fn may_upload(store: &Store, caller: &Caller, project: ProjectId) -> R
 /// Refused when it has no bytes, the project went away meanwhile, or there is no room any more.
 pub async fn accept_upload(
     store: &Store,
+    blobs: &BlobStore,
     caller: &Caller,
     label: &UploadLabel<'_>,
     blob: &StoredBlob,
@@ -51,7 +56,27 @@ pub async fn accept_upload(
     if blob.size_bytes == 0 {
         return Err(Refusal::new(RefusalCode::UploadEmpty, "the upload has no bytes").into());
     }
+    note_put(store, &caller.scope, blob).await?;
     let id = UploadId::fresh();
+    let mut written = write(store, caller, label, blob, id, &room).await;
+    if let Err(FlowError::Store(StoreError::BeingDeleted)) = written
+        && are_there(store, blobs, &caller.scope, from_ref(blob)).await?
+    {
+        written = write(store, caller, label, blob, id, &room).await;
+    }
+    written?;
+    room.is_settled();
+    Ok(id)
+}
+
+async fn write(
+    store: &Store,
+    caller: &Caller,
+    label: &UploadLabel<'_>,
+    blob: &StoredBlob,
+    id: UploadId,
+    room: &UploadRoom,
+) -> Result<(), FlowError> {
     let mut tx = store.begin(&caller.scope).await?;
     let new = NewUpload {
         id,
@@ -66,9 +91,7 @@ pub async fn accept_upload(
             .into());
     };
     room.settle(&mut tx, new_bytes).await?;
-    tx.commit().await?;
-    room.is_settled();
-    Ok(id)
+    Ok(tx.commit().await?)
 }
 
 /// The last part of whatever path a client sent, printable and bounded.

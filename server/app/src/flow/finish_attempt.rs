@@ -6,17 +6,21 @@
 use std::path::PathBuf;
 
 use tamiz_core::summary::Summary;
-use tamiz_core::{ProjectId, TaskId, TaskStatus};
+use tamiz_core::{ProjectId, Refusal, RefusalCode, TaskId, TaskStatus};
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::attempt::{self, Ending, Fence};
 use tamiz_store::pcap_session::{self, NewPcapSession};
 use tamiz_store::quota::storage;
 use tamiz_store::tool_execution::ToolExecution;
-use tamiz_store::{Store, TenantScope, TenantTx, artifact, finding, scan_result, tool_execution, usage};
+use tamiz_store::{
+    Store, StoreError, TenantScope, TenantTx, artifact, finding, scan_result, tool_execution, usage,
+};
 use tokio::sync::mpsc;
 
 use super::FlowError;
+use super::name_bytes::are_there;
 use super::note_refusal::noted;
+use crate::blob::BlobStore;
 use crate::spool::{self, Batch};
 
 /// Batches read ahead of the database: enough to keep it busy, little enough to stay small.
@@ -62,6 +66,7 @@ pub struct AttemptOf {
 /// Writes it all or nothing; answers how the attempt ended, `None` when it no longer may write. After
 /// a commit whose answer was lost, the same call answers what that commit wrote.
 ///
+/// Where bytes of it are gone, because nobody wanted them when they were put again, the task is tried again.
 /// Where there is no room for the artifacts any more, because their reservation expired, the task fails with
 /// that refusal and nothing else.
 ///
@@ -69,17 +74,24 @@ pub struct AttemptOf {
 /// A fault of the database or of the spool; nothing was written then.
 pub async fn finish_attempt(
     store: &Store,
+    blobs: &BlobStore,
     of: &AttemptOf,
     yielded: &AttemptYield,
     ending: &Ending,
 ) -> Result<Option<TaskStatus>, FlowError> {
-    match noted(store, &of.scope, None, write(store, of, yielded, ending).await).await {
+    let mut written = write(store, of, yielded, ending).await;
+    if let Err(FlowError::Store(StoreError::BeingDeleted)) = written {
+        let stored = yielded.artifacts.iter().map(|artifact| artifact.blob.clone());
+        let stored: Vec<_> = stored.collect();
+        written = if are_there(store, blobs, &of.scope, &stored).await? {
+            write(store, of, yielded, ending).await
+        } else {
+            write(store, of, &AttemptYield::default(), &without_bytes()).await
+        };
+    }
+    match noted(store, &of.scope, None, written).await {
         Err(FlowError::Refused(refusal)) => {
-            let nothing = AttemptYield {
-                executions: Vec::new(),
-                artifacts: Vec::new(),
-                results: None,
-            };
+            let nothing = AttemptYield::default();
             let failed = Ending {
                 status: TaskStatus::Failed,
                 message: refusal.message.clone(),
@@ -91,6 +103,20 @@ pub async fn finish_attempt(
             write(store, of, &nothing, &failed).await
         }
         done => done,
+    }
+}
+
+/// The next attempt puts them again.
+fn without_bytes() -> Ending {
+    let message = "artifacts were deleted while the attempt put the same again";
+    Ending {
+        status: TaskStatus::Retrying,
+        refusal: Some(Refusal::new(RefusalCode::Internal, message)),
+        plugin_fault: None,
+        message: message.to_owned(),
+        done: None,
+        pause: None,
+        counts: true,
     }
 }
 

@@ -16,6 +16,7 @@ pub mod delete_trash;
 pub mod finish_attempt;
 pub mod fire_schedule;
 pub mod install_plugin;
+pub mod name_bytes;
 pub mod note_refusal;
 pub mod pause_queue;
 mod place_orders;

@@ -12,7 +12,7 @@ use crate::quota::storage;
 use crate::scope::TenantScope;
 use crate::task::{self, NewTask, Payload, Source, Terms};
 use crate::upload::{self, NewUpload};
-use crate::{page, project};
+use crate::{page, project, retention};
 
 async fn project_of(store: &Store, scope: &TenantScope) -> ProjectId {
     let mut tx = store.begin(scope).await.unwrap();
@@ -206,6 +206,17 @@ async fn bytes_that_come_back_while_they_are_deleted_are_taken_back_or_asked_for
     tx.commit().await.unwrap();
     store.trash_deleted(&trash).await.unwrap();
     assert!(matches!(upload().await, Err(StoreError::BeingDeleted)));
+    // who finds them there takes them back all the same
+    let mut tx = store.begin(&scope).await.unwrap();
+    let gone = retention::deleted_at(&mut tx, &bytes.storage_path).await.unwrap();
+    retention::came_back(&mut tx, &bytes.storage_path, gone.unwrap())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(upload().await.unwrap(), Some(10));
+    as_admin(&database, &format!("{forget}; {note}")).await;
+    let trash = store.trash_to_delete().await.unwrap();
+    store.trash_deleted(&trash).await.unwrap();
     // deleted, and nobody has
     let mut tx = store.begin(&scope).await.unwrap();
     storage::release(&mut tx, reservation).await.unwrap();
@@ -215,6 +226,61 @@ async fn bytes_that_come_back_while_they_are_deleted_are_taken_back_or_asked_for
         number(&database, "select count(*) from control.blob_trash").await,
         0
     );
+    store.close().await;
+    database.drop().await;
+}
+
+/// Notes bytes as put, long ago if `late`.
+async fn put(database: &Database, store: &Store, scope: &TenantScope, path: &str, late: bool) {
+    let mut tx = store.begin(scope).await.unwrap();
+    retention::note_put(&mut tx, path).await.unwrap();
+    tx.commit().await.unwrap();
+    if late {
+        let day = "update control.blob_trash set created_at = created_at - interval '25 hours'";
+        as_admin(database, day).await;
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_no_row_names_within_a_day_are_trash_and_named_ones_never_are() {
+    let database = Database::fresh().await;
+    let store = database.store().await;
+    let scope = tenant_with(&store, "acme", &[]).await;
+    let lost = blob(&scope, 50, 0).storage_path;
+    put(&database, &store, &scope, &lost, false).await;
+    assert!(store.trash_to_delete().await.unwrap().is_empty());
+    put(&database, &store, &scope, &lost, true).await;
+    // noted while the row was being written, which did not see the note
+    scanned(&store, &scope, 1).await;
+    let named = blob(&scope, 1, 0).storage_path;
+    let unseen = format!(
+        "insert into control.blob_trash (tenant_id, storage_path) values ('{}', '{named}')",
+        scope.tenant_id()
+    );
+    as_admin(&database, &unseen).await;
+    // of stored bytes there is nothing to note
+    put(
+        &database,
+        &store,
+        &scope,
+        &blob(&scope, 101, 0).storage_path,
+        true,
+    )
+    .await;
+    let mut trash = store.trash_to_delete().await.unwrap();
+    trash.sort_by(|one, other| one.storage_path.cmp(&other.storage_path));
+    let paths: Vec<&str> = trash.iter().map(|one| one.storage_path.as_str()).collect();
+    assert_eq!(paths, [named.as_str(), lost.as_str()]);
+    assert!(!store.is_still_trash(&mut trash[0]).await.unwrap());
+    let mut stopped = trash[1].clone();
+    assert!(store.is_still_trash(&mut trash[1]).await.unwrap());
+    // whoever was stopped since the mark finds that it is another's turn
+    assert!(!store.is_still_trash(&mut stopped).await.unwrap());
+    store.trash_deleted(&[stopped]).await.unwrap();
+    let going = "select count(*) from control.blob_trash where deleted_at is null";
+    assert_eq!(number(&database, going).await, 1);
+    store.trash_deleted(&trash[1..]).await.unwrap();
+    assert_eq!(number(&database, going).await, 0);
     store.close().await;
     database.drop().await;
 }

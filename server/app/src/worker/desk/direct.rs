@@ -22,8 +22,8 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{DeskError, Lease, TaskDesk};
 use crate::blob::{BlobError, BlobKey, BlobKind, BlobStore};
 use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
-use crate::flow::reserve_storage;
 use crate::flow::serve_attempt::{self, Serving};
+use crate::flow::{name_bytes, reserve_storage};
 use crate::worker::leases::Leases;
 
 /// The database and the blobs.
@@ -151,11 +151,13 @@ impl DirectTask {
         let (task, attempt) = (self.right.task, self.right.attempt);
         reserve_storage::for_attempt(&self.desk.store, scope, task, attempt, bytes).await?;
         let blob = blobs.put_file(scope, BlobKind::Artifact, path, bytes_max).await?;
-        Ok(StoredBlob {
+        let stored = StoredBlob {
             storage_path: blob.key.to_string(),
             hash: blob.key.hash(),
             size_bytes: blob.size_bytes,
-        })
+        };
+        name_bytes::note_put(&self.desk.store, scope, &stored).await?;
+        Ok(stored)
     }
 
     pub(super) async fn finish(
@@ -170,6 +172,7 @@ impl DirectTask {
             task: self.right.task,
             attempt: self.right.attempt,
         };
-        Ok(finish_attempt(&self.desk.store, &of, yielded, ending).await?)
+        let (store, blobs) = (&self.desk.store, &self.desk.blobs);
+        Ok(finish_attempt(store, blobs, &of, yielded, ending).await?)
     }
 }
