@@ -201,6 +201,7 @@ async fn claims_obey_what_plan_and_tenant_say_at_once() {
         .await
         .unwrap();
     tx.commit().await.unwrap();
+    limits::hold_plan(&store, plan::STANDARD).await.unwrap();
     limit(&store, globex, &[("tasks-running", 9), ("tasks-per-hour", 7)]).await;
     let types = serde_json::json!({ "web": 2 });
     assert_eq!(share(acme).await, (0.5, Some(4), types.clone(), Some(10_000)));

@@ -4,10 +4,10 @@ use clap::Subcommand;
 use tamiz_core::plugin::LimitSet;
 use tamiz_core::quota::QuotaSet;
 use tamiz_store::plan::{self, Plan};
-use tamiz_store::quota::limits::{of_plan, say_for_plan};
+use tamiz_store::quota::limits::{hold_plan, of_plan, say_for_plan};
 use tamiz_store::tenant;
 
-use super::operator::{away, in_transaction};
+use super::operator::{away, in_transaction, with_store};
 use super::{CliError, ConfigFlags, answer, limits, quotas};
 use crate::config::Config;
 
@@ -92,18 +92,21 @@ async fn set(config: &Config, name: String, pairs: &[String]) -> Result<(), CliE
     }
     let (of_tenants, of_plugins): (Vec<String>, Vec<String>) =
         pairs.iter().cloned().partition(|pair| quotas::is_quota(pair));
-    let shown = in_transaction(config, async |tx| {
-        let plans = plan::list(tx).await.map_err(away)?;
+    let shown = with_store(config, async |store| {
+        let mut tx = store.begin_control().await.map_err(away)?;
+        let plans = plan::list(&mut tx).await.map_err(away)?;
         let there = plans.into_iter().find(|plan| plan.name == name);
         let so_far = there.map_or(LimitSet::NONE, |plan| plan.limits);
         let plan = Plan {
             limits: limits::apply(so_far, &of_plugins)?,
             name,
         };
-        plan::put(tx, &plan).await.map_err(away)?;
-        let mut quota = of_plan(tx, &plan.name).await.map_err(away)?;
+        plan::put(&mut tx, &plan).await.map_err(away)?;
+        let mut quota = of_plan(&mut tx, &plan.name).await.map_err(away)?;
         quotas::apply(&mut quota, &of_tenants)?;
-        say_for_plan(tx, &plan.name, &quota).await.map_err(away)?;
+        say_for_plan(&mut tx, &plan.name, &quota).await.map_err(away)?;
+        tx.commit().await.map_err(away)?;
+        hold_plan(store, &plan.name).await.map_err(away)?;
         Ok(format!(
             "plan {} has limits: {}",
             plan.name,

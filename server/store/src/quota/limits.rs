@@ -1,16 +1,21 @@
 //! The rows of limits, of plans and of tenants, and what claims obey of them.
 //!
-//! Whoever changes a limit calls [`hold`] in the same transaction, which copies the limits on running and
-//! starting tasks into `control.share`; the functions here do.
+//! Whoever changes a tenant's limit calls [`hold`] in the same transaction, which copies the limits on running
+//! and starting tasks into `control.share`; the functions here do. Of a plan's it is done afterwards, by
+//! [`hold_plan`].
 
 use serde_json::{Map, Value};
 use tamiz_core::TenantId;
 use tamiz_core::quota::{EffectiveQuota, QuotaLimit, QuotaName, QuotaSet, WEIGHT_DEFAULT};
 use uuid::Uuid;
 
+use crate::connect::Store;
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
+
+/// Tenants whose shares one transaction holds: some milliseconds of their claims.
+const SHARES_AT_ONCE: usize = 20;
 
 /// The limits of the transaction's own tenant as they hold.
 ///
@@ -71,7 +76,8 @@ pub async fn of_plan(tx: &mut ControlTx, plan: &str) -> Result<QuotaSet, StoreEr
     set_of(rows.iter())
 }
 
-/// Gives a plan that is there these limits and no others.
+/// Gives a plan that is there these limits and no others. What claims obey follows by [`hold_plan`], after the
+/// commit.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -89,11 +95,25 @@ pub async fn say_for_plan(tx: &mut ControlTx, plan: &str, said: &QuotaSet) -> Re
     )
     .execute(tx.connection())
     .await?;
+    Ok(())
+}
+
+/// Tells the claims what holds for the tenants of a plan, a few in a transaction: a share that is held stops its
+/// tenant's claims. Broken off, it is to be done again.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn hold_plan(store: &Store, plan: &str) -> Result<(), StoreError> {
     let tenants = sqlx::query_scalar!("select id from control.tenant where plan = $1 order by id", plan)
-        .fetch_all(tx.connection())
+        .fetch_all(&store.control)
         .await?;
     let tenants: Vec<TenantId> = tenants.into_iter().map(TenantId::from).collect();
-    hold(tx, &tenants).await
+    for some in tenants.chunks(SHARES_AT_ONCE) {
+        let mut tx = store.begin_control().await?;
+        hold(&mut tx, some).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Gives a tenant these limits for itself and no others.
