@@ -8,13 +8,13 @@
 //! Not here: what only one worker knows, its heartbeat and its leases (see `worker`).
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use tamiz_store::{Store, StoreError, usage};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::flow::delete_trash::delete_trash;
@@ -42,6 +42,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// A month of logs is made long before it begins; whoever was down for longer misses the lines of so long.
 const WORKER_LOG_EVERY: Duration = Duration::from_mins(10);
+
+/// How late the audit log tells of the refusals that ended a flood, and a little more.
+const REFUSALS_EVERY: Duration = Duration::from_secs(10);
 
 /// A turn is at most so much late; looking costs one index entry.
 const SCHEDULES_EVERY: Duration = Duration::from_secs(2);
@@ -109,6 +112,9 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "retention", RETENTION_PAUSE, |store| async move {
             store.delete_expired_tasks().await
         }),
+        Sweep::of(store, "refusals", REFUSALS_EVERY, |store| async move {
+            store.tell_late_refusals().await
+        }),
         Sweep::of(store, "usage", RETENTION_PAUSE, |store| async move {
             usage::delete_old(&store).await
         }),
@@ -132,12 +138,7 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "old_pace", OLD_PACE_EVERY, |store| async move {
             store.forget_pace().await
         }),
-        Sweep::of(
-            store,
-            "silent_workers",
-            queue.look_pause(),
-            move |store| async move { store.bury_silent_workers(silence).await },
-        ),
+        silent_workers(store, silence, queue.look_pause()),
         Sweep::of(store, "worker_log", WORKER_LOG_EVERY, move |store| async move {
             store.keep_worker_log(keep_days).await
         }),
@@ -157,6 +158,57 @@ fn schedules(platform: &Platform) -> Sweep {
             fire_due_schedules(&platform.store, rules).await
         }
     })
+}
+
+/// Workers that went silent, once this process has heard the database for as long as they must have been: when
+/// it was away, nobody could give it a sign of life.
+fn silent_workers(store: &Store, silence: Duration, every: Duration) -> Sweep {
+    let watch = Arc::new(Mutex::new(Watch::new(silence)));
+    Sweep::of(store, "silent_workers", every, move |store| {
+        let watch = watch.clone();
+        async move {
+            let now = |answers| {
+                let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+                watch.is_long_enough(Instant::now(), answers)
+            };
+            if let Err(error) = store.ping().await {
+                now(false);
+                return Err(error);
+            }
+            if !now(true) {
+                return Ok(0);
+            }
+            let buried = store.bury_silent_workers(silence).await;
+            if buried.is_err() {
+                now(false);
+            }
+            buried
+        }
+    })
+}
+
+/// Since when the database has been answering without a gap.
+struct Watch {
+    silence: Duration,
+    /// The first and the last answer.
+    heard: Option<(Instant, Instant)>,
+}
+
+impl Watch {
+    const fn new(silence: Duration) -> Self {
+        Self { silence, heard: None }
+    }
+
+    /// A look at `now`: whether silence since then says something about who was silent. With half of it between
+    /// two answers the database may have been away, or this process stopped.
+    fn is_long_enough(&mut self, now: Instant, answers: bool) -> bool {
+        let since = match self.heard {
+            Some((since, last)) if now - last < self.silence / 2 => since,
+            _ => now,
+        };
+        self.heard = answers.then_some((since, now));
+        answers && now - since >= self.silence
+    }
 }
 
 /// Runs `sweeps`, each at its own pace, until `shutdown`. One that fails or hangs holds up no other.
@@ -232,6 +284,22 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(left.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn silence_says_nothing_until_the_database_was_heard_for_as_long() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut watch = Watch::new(10 * second);
+        let mut look = |at: u32, answers| watch.is_long_enough(start + at * second, answers);
+        assert!((0..10).all(|at| !look(at, true)));
+        assert!(look(10, true));
+        // it was away
+        assert!(!look(11, false));
+        assert!((12..22).all(|at| !look(at, true)));
+        assert!(look(22, true));
+        // this process was stopped
+        assert!(!look(27, true));
+        assert!(!look(28, true));
     }
 
     #[test]

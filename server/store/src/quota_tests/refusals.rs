@@ -57,6 +57,20 @@ async fn a_flood_of_refusals_is_a_trickle_in_the_audit_log_and_none_is_lost() {
         .await,
         42
     );
+    // the last ones of a flood, which no other follows
+    for _ in 0..3 {
+        let reached = reached("tasks-queued");
+        store.note_refusal(&scope, None, &reached).await.unwrap();
+    }
+    assert_eq!(store.tell_late_refusals().await.unwrap(), 0);
+    as_admin(
+        &database,
+        "update control.quota_refusal set audited_at = now() - interval '1 minute'",
+    )
+    .await;
+    assert_eq!(store.tell_late_refusals().await.unwrap(), 1);
+    assert_eq!(store.tell_late_refusals().await.unwrap(), 0);
+    assert_eq!(number(&database, told).await, 44);
     let by_token = format!("select count(*) from tenant.audit_log where user_id = '{token}'");
     assert_eq!(number(&database, &by_token).await, 2);
     store.close().await;
