@@ -28,6 +28,20 @@ struct Asked {
     rate: RequestRate,
 }
 
+/// Counts on their way to the database; what is left of them when it is dropped is counted again.
+struct Taken<'a> {
+    back: &'a Usage,
+    asked: Vec<Asked>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for asked in self.asked.iter().filter(|asked| asked.passed + asked.refused > 0) {
+            self.back.add(asked);
+        }
+    }
+}
+
 /// Counts, and writes them down. Clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
@@ -57,27 +71,31 @@ impl Usage {
         }
     }
 
-    /// Writes down what is counted; what cannot be written stays counted.
+    /// Writes down what is counted; what cannot be written stays counted, and so does what is not written when
+    /// this is dropped. A write whose answer was lost may be counted twice.
     ///
     /// # Errors
-    /// [`StoreError`] when the database does not take it.
+    /// The last [`StoreError`], when the database does not take some of it.
     pub async fn flush(&self, store: &Store) -> Result<(), StoreError> {
-        let taken: Vec<Asked> = std::mem::take(&mut *self.counts()).into_values().collect();
+        let mut taken = Taken {
+            back: self,
+            asked: std::mem::take(&mut *self.counts()).into_values().collect(),
+        };
         let now = Utc::now();
         let passed: Vec<_> = taken
+            .asked
             .iter()
             .filter(|asked| asked.passed > 0)
             .map(|asked| (asked.scope.tenant_id(), now, asked.passed))
             .collect();
-        if !passed.is_empty()
-            && let Err(error) = usage::add_requests(store, &passed).await
-        {
-            for asked in &taken {
-                self.add(asked);
-            }
-            return Err(error);
+        if !passed.is_empty() {
+            usage::add_requests(store, &passed).await?;
         }
-        for asked in taken.iter().filter(|asked| asked.refused > 0) {
+        for asked in &mut taken.asked {
+            asked.passed = 0;
+        }
+        let mut outcome = Ok(());
+        for asked in taken.asked.iter_mut().filter(|asked| asked.refused > 0) {
             // once a second, whatever their number: the log of audits is not a counter
             let value = asked.rate.requests_per_minute().into();
             let reached = ReachedLimit {
@@ -86,9 +104,12 @@ impl Usage {
                 used: value,
                 room_at: None,
             };
-            store.note_refusal(&asked.scope, None, &reached).await?;
+            match store.note_refusal(&asked.scope, None, &reached).await {
+                Ok(()) => asked.refused = 0,
+                Err(error) => outcome = Err(error),
+            }
         }
-        Ok(())
+        outcome
     }
 
     pub(super) fn count(&self, scope: &TenantScope, rate: RequestRate, passed: bool) {
