@@ -449,7 +449,7 @@ mod tests {
     use super::*;
 
     const OURS: &[u8] = br#"{"errors":[{"message":"no","extensions":{"code":"INVALID_INPUT"}}]}"#;
-    const ANOTHERS: &[u8] = b"<html>502 Bad Gateway</html>";
+    const FOREIGN: &[u8] = b"<html>502 Bad Gateway</html>";
 
     fn answer(status: u16, body: &[u8]) -> RemoteError {
         let status = StatusCode::from_u16(status).unwrap();
@@ -457,19 +457,19 @@ mod tests {
     }
 
     #[test]
-    fn a_proxys_own_words_are_judged_by_their_status() {
+    fn the_words_of_a_proxy_are_judged_by_their_status() {
         for passing in [502, 503, 504, 408, 429] {
-            let error = answer(passing, ANOTHERS);
+            let error = answer(passing, FOREIGN);
             assert!(error.may_pass(), "{error}");
             assert_eq!(error.pause(), Duration::from_secs(7));
             assert!(!error.is_dismissal() && !error.is_stale() && error.refusal().is_none());
         }
         for foreign in [301, 400, 401, 403, 404, 426] {
-            let error = answer(foreign, ANOTHERS);
+            let error = answer(foreign, FOREIGN);
             assert!(matches!(error, RemoteError::Garbled { .. }), "{error}");
             assert!(!error.may_pass());
         }
-        let too_large = answer(413, ANOTHERS).refusal().unwrap();
+        let too_large = answer(413, FOREIGN).refusal().unwrap();
         assert_eq!(too_large.code, "BODY_TOO_LARGE");
     }
 
