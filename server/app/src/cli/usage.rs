@@ -116,12 +116,10 @@ async fn recount(store: &Store, name: Option<&str>, repair: bool) -> Result<(), 
 
 async fn tenants(store: &Store, name: Option<&str>) -> Result<Vec<(TenantId, String)>, CliError> {
     let mut tx = store.begin_control().await.map_err(away)?;
-    match name {
-        Some(name) => Ok(vec![(tenant_named(&mut tx, name).await?, name.to_owned())]),
-        None => {
-            let all: Result<_, StoreError> = tenant::list(&mut tx).await;
-            let all = all.map_err(away)?.into_iter();
-            Ok(all.map(|tenant| (tenant.id, tenant.name)).collect())
-        }
+    if let Some(name) = name {
+        return Ok(vec![(tenant_named(&mut tx, name).await?, name.to_owned())]);
     }
+    let all: Result<_, StoreError> = tenant::list(&mut tx).await;
+    let all = all.map_err(away)?.into_iter();
+    Ok(all.map(|tenant| (tenant.id, tenant.name)).collect())
 }

@@ -21,6 +21,9 @@ pub async fn note_refusal(store: &Store, scope: &TenantScope, token: Option<Toke
 }
 
 /// The same for whatever a flow answered.
+///
+/// # Errors
+/// Those of `outcome`.
 pub async fn noted<T>(
     store: &Store,
     scope: &TenantScope,
