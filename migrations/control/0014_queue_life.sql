@@ -5,9 +5,9 @@
 
 -- The tickets of these attempts go, whatever their state: a lease may have run out without another claim. A
 -- null attempt means a ticket that nobody holds. Answers the tickets that went; stale attempts are
--- not among them. Call it last.
+-- not among them. The first row has the classes of what a limit held back until now. Call it last.
 create function control.queue_remove(p_tenants uuid[], p_tasks uuid[], p_attempts integer[])
-returns table (r_tenant uuid, r_task uuid, r_attempt integer)
+returns table (r_tenant uuid, r_task uuid, r_attempt integer, r_opened integer[])
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
     set enable_mergejoin = off as $$
 declare
@@ -19,6 +19,7 @@ declare
     ss integer[];
     rs integer[];
     hs bigint[];
+    opened integer[];
 begin
     with gone as (
         -- in the order of their keys, as everybody who locks several tickets
@@ -32,8 +33,13 @@ begin
            array_agg(null::bigint)
     into ids, ats, ts, cs, ws, ss, rs, hs from gone;
     if ids is null then return; end if;
+    if -1 = any(rs) then
+        select array_agg(distinct l.class_id) into opened from control.lane l
+        where l.tenant_id = any(ts) and l.blocked and l.waiting > 0 and not l.paused;
+    end if;
     perform control.lane_move(ts, cs, ws, ss, rs, hs);
-    return query select * from unnest(ts, ids, ats);
+    return query select x.t, x.i, x.a, case when x.n = 1 then opened end
+    from unnest(ts, ids, ats) with ordinality x(t, i, a, n);
 end $$;
 
 -- A leased ticket goes back into the queue and keeps its age. False when the attempt is stale. Call it last.
@@ -123,10 +129,15 @@ begin
     where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
     get diagnostics n = row_count;
     total := total + n;
+    -- some at a time, drawn anew each turn, so that a crowd at its limits keeps nobody out of sight for long
+    with drawn as materialized (
+        select tenant_id, class_id from control.lane where blocked and waiting > 0 order by random() limit 1000)
     update control.lane l set blocked = false,
         vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
     from (
-        select a.tenant_id, a.class_id from control.lane a left join control.share s on s.tenant_id = a.tenant_id
+        select a.tenant_id, a.class_id
+        from drawn d join control.lane a on a.tenant_id = d.tenant_id and a.class_id = d.class_id
+        left join control.share s on s.tenant_id = a.tenant_id
         where a.blocked and a.waiting > 0
           and (s.type_max ->> a.scan_type is null or (s.type_max ->> a.scan_type)::integer > (
                 select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id and o.scan_type = a.scan_type))
@@ -155,12 +166,15 @@ begin
     return total + n;
 end $$;
 
--- Holds back what waits, of a tenant (null: all) and a scan type (null: all). False when it was already.
-create function control.queue_pause(p_tenant uuid, p_scan_type text, p_reason text, p_by text) returns boolean
+-- Holds back what waits, of a tenant (null: all, which is the operator's) and a scan type (null: all). A tenant's
+-- pause and the operator's are two. False when there was this one already.
+create function control.queue_pause(p_tenant uuid, p_scan_type text, p_reason text, p_by text,
+                                    p_by_operator boolean default false) returns boolean
 language plpgsql as $$
 declare fresh boolean;
 begin
-    insert into control.pause (tenant_id, scan_type, reason, paused_by) values (p_tenant, p_scan_type, p_reason, p_by)
+    insert into control.pause (tenant_id, scan_type, reason, paused_by, by_operator)
+    values (p_tenant, p_scan_type, p_reason, p_by, p_by_operator or p_tenant is null)
     on conflict do nothing;
     fresh := found;
     perform 1 from control.lane where tenant_id = p_tenant and (p_scan_type is null or scan_type = p_scan_type)
@@ -171,12 +185,14 @@ begin
 end $$;
 
 -- Takes such a pause back; another one may still hold. False when there was none.
-create function control.queue_resume(p_tenant uuid, p_scan_type text) returns boolean
+create function control.queue_resume(p_tenant uuid, p_scan_type text, p_by_operator boolean default false)
+returns boolean
 language plpgsql as $$
 declare gone boolean;
 begin
     delete from control.pause
-    where tenant_id is not distinct from p_tenant and scan_type is not distinct from p_scan_type;
+    where tenant_id is not distinct from p_tenant and scan_type is not distinct from p_scan_type
+      and by_operator = (p_by_operator or p_tenant is null);
     gone := found;
     perform 1 from control.lane where tenant_id = p_tenant and (p_scan_type is null or scan_type = p_scan_type)
     order by class_id for update;

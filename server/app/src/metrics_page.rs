@@ -101,8 +101,9 @@ impl Fleet {
         let totals = queue_view::totals(&mut tx).await?;
         let named = self.tenants_named_max;
         let tenants = queue_view::busiest(&mut tx, i64::try_from(named).unwrap_or(i64::MAX)).await?;
+        let refused = queue_view::latest_refused(&mut tx, i64::try_from(named).unwrap_or(i64::MAX)).await?;
         drop(tx);
-        seen.queue = queue_text::lines(&totals, &tenants, named > 0);
+        seen.queue = queue_text::lines(&totals, &tenants, named > 0) + &queue_text::refusals(&refused);
         let workers = self.store.workers().await?;
         for state in WorkerState::ALL {
             let of_state = workers.iter().filter(|worker| worker.state == state).count();

@@ -1,7 +1,10 @@
 //! Pauses: what waits is held back, of everybody or of one tenant, of all scan types or of one. What runs
 //! goes on.
 //!
-//! Written by functions of the queue (`migrations/control/0005_queue.sql`), which hold back the lanes, too. They
+//! A tenant's own pause and the operator's of that tenant are two: each takes back its own only, and both may hold
+//! the same tickets. Row-level security holds the tenant to that, too.
+//!
+//! Written by functions of the queue (`migrations/control/0014_queue_life.sql`), which hold back the lanes, too. They
 //! come last in a transaction: they hold the tenant's lanes until it ends.
 
 use chrono::{DateTime, Utc};
@@ -31,6 +34,8 @@ pub struct Pause {
     pub reason: String,
     /// Who paused it.
     pub by: String,
+    /// The operator did; the tenant cannot take it back.
+    pub by_operator: bool,
     /// Since when.
     pub since: DateTime<Utc>,
 }
@@ -55,22 +60,24 @@ pub async fn pause_own(
     by: &str,
 ) -> Result<bool, StoreError> {
     let tenant = tx.tenant();
-    pause(tx.connection(), Some(tenant), scan_type, reason, by).await
+    let what = (Some(tenant), scan_type);
+    pause(tx.connection(), what, reason, by, false).await
 }
 
-/// Takes such a pause of the tenant's own back. `false` when there was none.
+/// Takes such a pause of the tenant's own back; one of the operator stays. `false` when there was none.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
 pub async fn resume_own(tx: &mut TenantTx, scan_type: Option<&ScanType>) -> Result<bool, StoreError> {
     let tenant = tx.tenant();
-    let gone = resume(tx.connection(), Some(tenant), scan_type).await?;
+    let gone = resume(tx.connection(), Some(tenant), scan_type, false).await?;
     // as many as wake everybody with room
     tx.will_signal_tickets(None, u32::MAX);
     Ok(gone)
 }
 
-/// Holds back a tenant (none: everybody) and a scan type (none: all).
+/// Holds back a tenant (none: everybody) and a scan type (none: all) for the operator. `false` when the operator
+/// does already.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -81,11 +88,11 @@ pub async fn pause_any(
     reason: &str,
     by: &str,
 ) -> Result<bool, StoreError> {
-    let tenant = tenant.map(TenantId::uuid);
-    pause(tx.connection(), tenant, scan_type, reason, by).await
+    let what = (tenant.map(TenantId::uuid), scan_type);
+    pause(tx.connection(), what, reason, by, true).await
 }
 
-/// Takes such a pause back; workers hear of it with their next poll.
+/// Takes such a pause of the operator back; one of the tenant stays. Workers hear of it with their next poll.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -94,22 +101,23 @@ pub async fn resume_any(
     tenant: Option<TenantId>,
     scan_type: Option<&ScanType>,
 ) -> Result<bool, StoreError> {
-    resume(tx.connection(), tenant.map(TenantId::uuid), scan_type).await
+    resume(tx.connection(), tenant.map(TenantId::uuid), scan_type, true).await
 }
 
 async fn pause(
     connection: &mut PgConnection,
-    tenant: Option<Uuid>,
-    scan_type: Option<&ScanType>,
+    (tenant, scan_type): (Option<Uuid>, Option<&ScanType>),
     reason: &str,
     by: &str,
+    by_operator: bool,
 ) -> Result<bool, StoreError> {
     let fresh = sqlx::query_scalar!(
-        r#"select control.queue_pause($1, $2, $3, $4) as "fresh!""#,
+        r#"select control.queue_pause($1, $2, $3, $4, $5) as "fresh!""#,
         tenant,
         scan_type.map(ScanType::as_str),
         reason,
-        by
+        by,
+        by_operator
     )
     .fetch_one(connection)
     .await?;
@@ -120,18 +128,20 @@ async fn resume(
     connection: &mut PgConnection,
     tenant: Option<Uuid>,
     scan_type: Option<&ScanType>,
+    by_operator: bool,
 ) -> Result<bool, StoreError> {
     let gone = sqlx::query_scalar!(
-        r#"select control.queue_resume($1, $2) as "gone!""#,
+        r#"select control.queue_resume($1, $2, $3) as "gone!""#,
         tenant,
-        scan_type.map(ScanType::as_str)
+        scan_type.map(ScanType::as_str),
+        by_operator
     )
     .fetch_one(connection)
     .await?;
     Ok(gone)
 }
 
-/// What holds back the tenant's tasks: its own pauses and those of everybody.
+/// What holds back the tenant's tasks: pauses of everybody, the operator's of this tenant, its own.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
@@ -139,10 +149,10 @@ pub async fn of_tenant(tx: &mut TenantTx) -> Result<Vec<Pause>, StoreError> {
     let rows = sqlx::query_as!(
         Pause,
         r#"
-        select tenant_id as "tenant?", null::text as tenant_name, scan_type, reason, paused_by as by,
+        select tenant_id as "tenant?", null::text as tenant_name, scan_type, reason, paused_by as by, by_operator,
                paused_at as since
         from control.pause where tenant_id = $1 or tenant_id is null
-        order by tenant_id nulls first, scan_type nulls first limit $2
+        order by tenant_id nulls first, by_operator desc, scan_type nulls first limit $2
         "#,
         tx.tenant(),
         PAUSES_MAX
@@ -160,10 +170,10 @@ pub async fn list(tx: &mut ControlTx) -> Result<Vec<Pause>, StoreError> {
     let rows = sqlx::query_as!(
         Pause,
         r#"
-        select p.tenant_id as "tenant?", t.name as "tenant_name?", p.scan_type, p.reason, p.paused_by as by,
+        select p.tenant_id as "tenant?", t.name as "tenant_name?", p.scan_type, p.reason, p.paused_by as by, p.by_operator,
                p.paused_at as since
         from control.pause p left join control.tenant t on t.id = p.tenant_id
-        order by p.tenant_id is not null, t.name, p.scan_type nulls first limit $1
+        order by p.tenant_id is not null, t.name, p.by_operator desc, p.scan_type nulls first limit $1
         "#,
         PAUSES_MAX
     )

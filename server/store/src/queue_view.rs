@@ -4,6 +4,8 @@
 //! counting tickets, so a look costs the same at ten tickets and at a million. A tenant sees its own
 //! ([`own`]); the rest takes the operator's transaction.
 
+mod refusals;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +17,9 @@ use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 use crate::pace::quantile_seconds;
 use crate::tenant_tx::TenantTx;
+use refusals::refusals_of;
+
+pub use refusals::{LimitRefusals, all_refusals, latest_refused, refusals};
 
 /// Rates are over the minute that runs and so many before it.
 const FULL_MINUTES: i32 = 4;
@@ -62,6 +67,8 @@ pub struct TenantQueue {
     pub running_max: Option<i32>,
     /// By scan type.
     pub rows: Vec<QueueRow>,
+    /// Which limits said no to it, by their names.
+    pub refusals: Vec<LimitRefusals>,
 }
 
 /// Something that is held back.
@@ -75,19 +82,10 @@ pub struct QueuePause {
     pub reason: String,
     /// Who did it.
     pub paused_by: String,
+    /// The operator did, not the tenant.
+    pub by_operator: bool,
     /// When.
     pub paused_at: DateTime<Utc>,
-}
-
-/// How often a limit said no.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitRefusals {
-    /// Which limit.
-    pub limit: String,
-    /// So often, since it was first counted.
-    pub count: i64,
-    /// The last time.
-    pub refused_at: DateTime<Utc>,
 }
 
 /// One tenant's own numbers.
@@ -96,27 +94,11 @@ pub struct LimitRefusals {
 /// [`StoreError`] when the database cannot be read.
 pub async fn own(tx: &mut TenantTx) -> Result<Vec<QueueRow>, StoreError> {
     let (tenant, tenants) = (tx.scope().tenant_id(), [tx.tenant()]);
-    let pauses = pauses_seen(tx.connection()).await?;
+    let pauses = pauses_seen(tx.connection(), Some(tenants[0])).await?;
     let mut rows = rows(tx.connection(), &tenants).await?;
     let mut rows = rows.remove(&tenant).unwrap_or_default();
     hold_back(&mut rows, Some(tenant), &pauses);
     Ok(rows)
-}
-
-/// Which limits said no to the tenant.
-///
-/// # Errors
-/// [`StoreError`] when the database cannot be read.
-pub async fn refusals(tx: &mut TenantTx) -> Result<Vec<LimitRefusals>, StoreError> {
-    refusals_seen(tx.connection()).await
-}
-
-/// The same over all tenants.
-///
-/// # Errors
-/// [`StoreError`] when the database cannot be read.
-pub async fn all_refusals(tx: &mut ControlTx) -> Result<Vec<LimitRefusals>, StoreError> {
-    refusals_seen(tx.connection()).await
 }
 
 /// All pauses.
@@ -124,7 +106,7 @@ pub async fn all_refusals(tx: &mut ControlTx) -> Result<Vec<LimitRefusals>, Stor
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn all_pauses(tx: &mut ControlTx) -> Result<Vec<QueuePause>, StoreError> {
-    pauses_seen(tx.connection()).await
+    pauses_seen(tx.connection(), None).await
 }
 
 /// The queue of all tenants together, by scan type.
@@ -239,6 +221,7 @@ async fn tenant_queues(tx: &mut ControlTx, ids: &[Uuid]) -> Result<Vec<TenantQue
     .await?;
     let pauses = all_pauses(tx).await?;
     let mut rows = rows(tx.connection(), ids).await?;
+    let mut refusals = refusals_of(tx.connection(), ids).await?;
     let view = |id: Uuid| {
         let tenant = TenantId::from(id);
         let mut rows = rows.remove(&tenant).unwrap_or_default();
@@ -255,6 +238,7 @@ async fn tenant_queues(tx: &mut ControlTx, ids: &[Uuid]) -> Result<Vec<TenantQue
             weight: row.weight,
             running_max: row.running_max,
             rows,
+            refusals: refusals.remove(&tenant).unwrap_or_default(),
         })
         .collect())
 }
@@ -389,9 +373,15 @@ async fn pace_of_all(tx: &mut ControlTx) -> Result<HashMap<String, Lately>, Stor
     Ok(pace)
 }
 
-async fn pauses_seen(connection: &mut PgConnection) -> Result<Vec<QueuePause>, StoreError> {
+/// Those that hold `tenant`; all if none.
+async fn pauses_seen(
+    connection: &mut PgConnection,
+    tenant: Option<Uuid>,
+) -> Result<Vec<QueuePause>, StoreError> {
     let rows = sqlx::query!(
-        "select tenant_id, scan_type, reason, paused_by, paused_at from control.pause order by paused_at limit 1000"
+        "select tenant_id, scan_type, reason, paused_by, by_operator, paused_at from control.pause
+         where $1::uuid is null or tenant_id = $1 or tenant_id is null order by paused_at limit 1000",
+        tenant
     )
     .fetch_all(connection)
     .await?;
@@ -402,26 +392,8 @@ async fn pauses_seen(connection: &mut PgConnection) -> Result<Vec<QueuePause>, S
             scan_type: row.scan_type,
             reason: row.reason,
             paused_by: row.paused_by,
+            by_operator: row.by_operator,
             paused_at: row.paused_at,
-        })
-        .collect())
-}
-
-async fn refusals_seen(connection: &mut PgConnection) -> Result<Vec<LimitRefusals>, StoreError> {
-    let rows = sqlx::query!(
-        r#"
-        select name, sum(refused_count)::bigint as "count!", max(refused_at) as "refused_at!"
-        from control.quota_refusal group by 1 order by 1 limit 1000
-        "#
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| LimitRefusals {
-            limit: row.name,
-            count: row.count,
-            refused_at: row.refused_at,
         })
         .collect())
 }

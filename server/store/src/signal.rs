@@ -11,8 +11,8 @@ mod line;
 mod wake;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
@@ -24,8 +24,8 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use line::{Heard, Line};
 pub(crate) use wake::Class;
-use wake::{Directory, Posts};
-pub use wake::{Serves, TicketBell};
+use wake::{Directory, Needs, Posts};
+pub use wake::{KEPT_TO, Serves, TicketBell};
 
 /// Signals that a slow receiver may lag behind before it is told to re-read.
 const BACKLOG: usize = 4_096;
@@ -65,7 +65,11 @@ pub enum Signal {
 pub(crate) enum News {
     /// Tickets became ready; none says their class when they are of several.
     Tickets { class: Option<Class>, count: u32 },
-    /// A worker of this process was named by another and has no room.
+    /// Tickets of the class that a limit held back may be claimed; whoever ended what held them back looks by itself.
+    Opened { class: Class },
+    /// A class that this process was asked about for the first time.
+    Unknown { class: Class },
+    /// A worker of this process was named by another and has no room, or cannot serve the class.
     Unwanted { worker: WorkerId, class: Option<Class> },
     /// A worker of this process has filled itself.
     Filled { worker: WorkerId },
@@ -101,8 +105,10 @@ pub(crate) struct Signals {
     sender: mpsc::UnboundedSender<News>,
     heard: broadcast::Sender<Signal>,
     posts: Posts,
+    /// As the directory has them.
+    classes: Arc<Mutex<HashMap<Class, Needs>>>,
     counts: Arc<Counts>,
-    tasks: Arc<std::sync::Mutex<Vec<tokio::task::AbortHandle>>>,
+    tasks: Arc<Mutex<Vec<tokio::task::AbortHandle>>>,
 }
 
 impl Signals {
@@ -114,6 +120,7 @@ impl Signals {
             sender,
             heard,
             posts: Posts::default(),
+            classes: Arc::default(),
             counts: Arc::default(),
             tasks: Arc::default(),
         };
@@ -179,6 +186,8 @@ impl Store {
 #[derive(Debug, Default)]
 struct Outbox {
     tickets: HashMap<Option<Class>, u32>,
+    opened: HashSet<Class>,
+    unknown: HashSet<Class>,
     unwanted: Vec<(WorkerId, Option<Class>)>,
     filled: Vec<WorkerId>,
     cancels: HashSet<TaskId>,
@@ -191,6 +200,12 @@ impl Outbox {
             News::Tickets { class, count } => {
                 let waiting = self.tickets.entry(class).or_default();
                 *waiting = waiting.saturating_add(count);
+            }
+            News::Opened { class } => {
+                self.opened.insert(class);
+            }
+            News::Unknown { class } => {
+                self.unknown.insert(class);
             }
             News::Unwanted { worker, class } => self.unwanted.push((worker, class)),
             News::Filled { worker } => self.filled.push(worker),
@@ -205,7 +220,16 @@ impl Outbox {
     }
 
     fn has_wakes(&self) -> bool {
-        !(self.tickets.is_empty() && self.unwanted.is_empty() && self.filled.is_empty())
+        let is_empty = self.tickets.is_empty() && self.opened.is_empty() && self.unknown.is_empty();
+        !(is_empty && self.unwanted.is_empty() && self.filled.is_empty())
+    }
+
+    /// Classes that it speaks of.
+    fn classes(&self) -> Vec<Class> {
+        let of_tickets = self.tickets.keys().filter_map(|class| *class);
+        let of_unwanted = self.unwanted.iter().filter_map(|(_, class)| *class);
+        let others = self.opened.iter().chain(&self.unknown).copied();
+        of_tickets.chain(of_unwanted).chain(others).collect()
     }
 
     /// Up to [`TASKS_MAX`] of them.
@@ -260,8 +284,13 @@ async fn choose(
 ) {
     let here = signals.posts.workers();
     let draw = |length: usize| rand::random_range(0..length);
-    let classes: Vec<Class> = outbox.tickets.keys().filter_map(|class| *class).collect();
-    directory.refresh(pool, classes.into_iter()).await;
+    if directory.refresh(pool, outbox.classes().into_iter()).await {
+        signals.learn(&directory.classes);
+    }
+    if !outbox.unknown.is_empty() {
+        outbox.unknown.clear();
+        directory.forget_age();
+    }
     for (class, count) in outbox.tickets.drain() {
         let needs = class.and_then(|class| directory.classes.get(&class));
         let left = signals.posts.wake_with_room(needs, count);
@@ -270,6 +299,16 @@ async fn choose(
         }
         if left > 0 {
             line.wakes(directory.choose(class, left, &here, draw), class, Hop::First);
+        }
+    }
+    for class in outbox.opened.drain() {
+        let needs = directory.classes.get(&class);
+        if !needs.is_some_and(|needs| signals.posts.serve(needs)) {
+            line.wakes(
+                directory.choose(Some(class), 1, &here, draw),
+                Some(class),
+                Hop::First,
+            );
         }
     }
     for (worker, class) in outbox.unwanted.drain(..) {
@@ -324,14 +363,31 @@ impl Signals {
                 self.counts.wakes.fetch_add(1, Ordering::Relaxed);
                 self.posts.wake_all();
             }
-            Heard::Wake { worker, class, hop } => match self.posts.wake(worker) {
-                Some(true) => {
-                    self.counts.wakes.fetch_add(1, Ordering::Relaxed);
+            Heard::Wake { worker, class, hop } => {
+                let needs = class.and_then(|class| self.needs(class));
+                match self.posts.wake(worker, needs.as_ref()) {
+                    Some(true) => {
+                        self.counts.wakes.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Some(false) if hop == Hop::First => self.tell(News::Unwanted { worker, class }),
+                    Some(false) => {}
+                    None => return,
                 }
-                Some(false) if hop == Hop::First => self.tell(News::Unwanted { worker, class }),
-                Some(false) | None => {}
-            },
+                if let (Some(class), None) = (class, needs) {
+                    self.tell(News::Unknown { class });
+                }
+            }
         }
+    }
+
+    fn needs(&self, class: Class) -> Option<Needs> {
+        let classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        classes.get(&class).cloned()
+    }
+
+    fn learn(&self, classes: &HashMap<Class, Needs>) {
+        let mut known = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone_from(classes);
     }
 }
 

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
-use crate::queue::{ClaimRequest, NewTickets};
-use crate::signal::{News, Serves, Signal, TicketBell};
+use crate::queue::{ClaimRequest, Lease, NewTickets};
+use crate::signal::{KEPT_TO, News, Serves, Signal, TicketBell};
 use crate::worker::NewWorker;
 
 /// Nothing here takes longer, on a busy machine either.
@@ -42,24 +42,51 @@ impl Process {
         Self { store, worker, bell }
     }
 
+    /// One that claims this type only, and said so.
+    async fn kept_to(database: &Database, name: &str, scan_type: &str) -> Self {
+        let mut process = Self::start(database, name, 1).await;
+        let (store, worker) = (&process.store, process.worker);
+        let capabilities = json!({ "tools": [], KEPT_TO: [scan_type] });
+        store.worker_ready(worker, &capabilities).await.unwrap();
+        let serves = Serves {
+            scan_types: vec![scan_type.to_owned()],
+            ..Serves::default()
+        };
+        process.bell = store.ticket_bell(worker, serves);
+        process.bell.room(1);
+        process
+    }
+
     async fn claims(&self) -> usize {
+        self.claim(&[]).await.len()
+    }
+
+    async fn lease(&self, scan_type: &str) -> Vec<Lease> {
+        self.claim(&[scan_type.to_owned()]).await
+    }
+
+    async fn claim(&self, scan_types: &[String]) -> Vec<Lease> {
         let request = ClaimRequest {
             worker: self.worker,
-            scan_types: &[],
+            scan_types,
             tools: &[],
             worlds: &[],
             slots: 1,
             lease: Duration::from_mins(1),
         };
-        self.store.claim(&request).await.unwrap().len()
+        self.store.claim(&request).await.unwrap()
     }
 }
 
 async fn enqueue(store: &Store, tenant: TenantId, count: usize) {
+    enqueue_of("web", store, tenant, count).await;
+}
+
+async fn enqueue_of(scan_type: &str, store: &Store, tenant: TenantId, count: usize) {
     let tasks: Vec<TaskId> = (0..count).map(|_| TaskId::fresh()).collect();
     let new = NewTickets {
         tenant,
-        scan_type: &ScanType::parse("web").unwrap(),
+        scan_type: &ScanType::parse(scan_type).unwrap(),
         tools: &[],
         worlds: &[],
         priority: 0,
@@ -165,6 +192,59 @@ async fn a_worker_without_room_passes_a_wake_on() {
         "it is not woken without room"
     );
     for store in [full.store, idle.store, server] {
+        store.close().await;
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_kept_to_other_types_is_not_woken_by_another_process() {
+    let database = Database::fresh().await;
+    let tenant = tenant(&database).await;
+    let mut others = Vec::new();
+    for name in ["a", "b", "c"] {
+        others.push(Process::kept_to(&database, name, "pcap").await);
+    }
+    let able = Process::kept_to(&database, "able", "web").await;
+    let server = database.store().await;
+    enqueue(&server, tenant, 1).await;
+    timeout(SOON, able.bell.rings()).await.unwrap();
+    assert_eq!(able.claims().await, 1);
+    settle(&server, &others).await;
+    for other in others {
+        assert_eq!(other.store.signal_counts().wakes, 0);
+        other.store.close().await;
+    }
+    able.store.close().await;
+    server.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_finish_that_makes_room_under_a_limit_wakes_who_can_serve_what_it_held_back() {
+    let database = Database::fresh().await;
+    let tenant = tenant(&database).await;
+    let mut admin = database.as_admin().await;
+    // the tenant's own ticket and one of these run; pcap has to wait for the second
+    sqlx::query("select control.set_share($1, 1, 2, '{}', null, null)")
+        .bind(tenant.uuid())
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    let web = Process::kept_to(&database, "web", "web").await;
+    enqueue(&web.store, tenant, 1).await;
+    let leases = web.lease("web").await;
+    let pcap = Process::kept_to(&database, "pcap", "pcap").await;
+    enqueue_of("pcap", &pcap.store, tenant, 1).await;
+    timeout(SOON, pcap.bell.rings()).await.unwrap();
+    assert!(pcap.lease("pcap").await.is_empty(), "the limit holds it back");
+    let before = pcap.store.signal_counts().wakes;
+    let done: Vec<_> = leases.iter().map(Lease::claim).collect();
+    assert_eq!(web.store.finish_tickets(&done).await.unwrap().len(), 1);
+    timeout(SOON, pcap.bell.rings()).await.unwrap();
+    assert_eq!(pcap.store.signal_counts().wakes, before + 1);
+    assert_eq!(pcap.lease("pcap").await.len(), 1);
+    for store in [pcap.store, web.store] {
         store.close().await;
     }
     database.drop().await;

@@ -134,6 +134,12 @@ impl TenantTx {
         self.signals.push(News::Tickets { class, count });
     }
 
+    /// Announced after the commit: tickets of these classes are no longer held back by a limit.
+    pub(crate) fn will_signal_opened(&mut self, classes: Vec<Class>) {
+        let news = classes.into_iter().map(|class| News::Opened { class });
+        self.signals.extend(news);
+    }
+
     /// Announced after the commit: whoever runs `task` should look whether it is still wanted.
     pub(crate) fn will_signal_cancel(&mut self, task: TaskId) {
         self.signals.push(News::Signal(Signal::Cancel { task }));

@@ -90,14 +90,15 @@ pub(crate) async fn request_cancel(tx: &mut TenantTx, task: TaskId) -> Result<bo
 
 /// The work of `attempt` is over: the ticket goes, unless a later attempt holds it by now.
 pub(crate) async fn remove(tx: &mut TenantTx, task: TaskId, attempt: i32) -> Result<(), StoreError> {
-    sqlx::query!(
-        "select r_task from control.queue_remove(array[$1::uuid], array[$2::uuid], array[$3::int])",
+    let opened = sqlx::query_scalar!(
+        "select r_opened from control.queue_remove(array[$1::uuid], array[$2::uuid], array[$3::int])",
         tx.tenant(),
         task.uuid(),
         attempt
     )
     .fetch_optional(tx.connection())
     .await?;
+    tx.will_signal_opened(opened.flatten().unwrap_or_default());
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use tamiz_store::queue_view::{QueueRow, TenantQueue};
+use tamiz_store::queue_view::{LimitRefusals, QueueRow, TenantQueue};
 
 /// The name that stands for all tenants that are not named.
 const OTHERS: &str = "(others)";
@@ -51,6 +51,25 @@ pub(super) fn lines(totals: &[QueueRow], tenants: &[TenantQueue], names_tenants:
         };
         let rows: Labelled<'_> = rows.map(|(tenant, row)| (labels(tenant, row), row)).collect();
         gauges(&mut text, "tamiz_tenant_queue", &rows);
+    }
+    text
+}
+
+/// How often which limit said no to the tenants that are named. There are no others to sum up: that sum would fall
+/// when a tenant gets its name, and a counter does not fall. `tamiz_quota_refusals_total` is of all of them.
+pub(super) fn refusals(refused: &[(String, LimitRefusals)]) -> String {
+    let mut text = String::new();
+    if !refused.is_empty() {
+        text.push_str("# TYPE tamiz_tenant_quota_refusals_total counter\n");
+    }
+    for (tenant, refusals) in refused {
+        let labels = format!("{},{}", label("tenant", tenant), label("limit", &refusals.limit));
+        put(
+            &mut text,
+            "tamiz_tenant_quota_refusals_total",
+            &labels,
+            refusals.count as f64,
+        );
     }
     text
 }
@@ -144,6 +163,7 @@ mod tests {
             weight: 1.0,
             running_max: None,
             rows: vec![row("codeaudit", 7, 1)],
+            refusals: Vec::new(),
         }];
         let text = lines(&totals, &tenants, false);
         assert!(
@@ -164,5 +184,18 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
         }
+    }
+
+    #[test]
+    fn refusals_are_told_by_tenant_and_limit() {
+        assert_eq!(refusals(&[]), "");
+        let refused = LimitRefusals {
+            limit: "tasks-running.web".to_owned(),
+            count: 3,
+            refused_at: chrono::Utc::now(),
+        };
+        let text = refusals(&[("acme".to_owned(), refused)]);
+        let line = r#"tamiz_tenant_quota_refusals_total{tenant="acme",limit="tasks-running.web"} 3"#;
+        assert_eq!(text.lines().nth(1), Some(line), "{text}");
     }
 }

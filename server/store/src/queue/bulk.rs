@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Claim;
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::signal::News;
 
 /// Tickets that are alike.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +39,13 @@ impl Store {
     /// [`StoreError`] when the database does not take them.
     pub async fn enqueue_tickets(&self, new: &NewTickets<'_>) -> Result<u64, StoreError> {
         let tasks: Vec<Uuid> = new.tasks.iter().map(|task| task.uuid()).collect();
-        let made = sqlx::query_scalar!(
+        let row = sqlx::query!(
             r#"
-            select control.queue_enqueue($1, control.class_of($2, $3, $4), $5::uuid[],
+            with c as materialized (select control.class_of($2, $3, $4) as class)
+            select c.class as "class!", control.queue_enqueue($1, c.class, $5::uuid[],
                        array_fill($6::smallint, array[cardinality($5::uuid[])]), array_fill(0, array[cardinality($5::uuid[])]),
                        array_fill($7::timestamptz, array[cardinality($5::uuid[])])) as "made!"
+            from c
             "#,
             new.tenant.uuid(),
             new.scan_type.as_str(),
@@ -54,8 +57,9 @@ impl Store {
         )
         .fetch_one(&self.dispatch)
         .await?;
-        self.signals.tickets(None, made.unsigned_abs());
-        Ok(u64::from(made.unsigned_abs()))
+        let made = row.made.unsigned_abs();
+        self.signals.tickets(Some(row.class), made);
+        Ok(u64::from(made))
     }
 
     /// Ends tickets without tasks; answers those that were still held. A stale attempt is not among them and
@@ -69,7 +73,8 @@ impl Store {
         let attempts: Vec<i32> = done.iter().map(|claim| claim.attempt).collect();
         let rows = sqlx::query!(
             r#"
-            select r_tenant as "tenant!", r_task as "task!", r_attempt as "attempt!"
+            select r_tenant as "tenant!", r_task as "task!", r_attempt as "attempt!",
+                   r_opened
             from control.queue_remove($1, $2, $3)
             "#,
             &tenants,
@@ -78,6 +83,9 @@ impl Store {
         )
         .fetch_all(&self.dispatch)
         .await?;
+        for class in rows.iter().filter_map(|row| row.r_opened.as_ref()).flatten() {
+            self.signals.tell(News::Opened { class: *class });
+        }
         Ok(rows
             .into_iter()
             .map(|row| Claim {

@@ -2,7 +2,7 @@
 //!
 //! A wake names a few workers, not all: those that said they have room and can serve the class, drawn by
 //! the power of two choices, until their room covers the tickets, and one more, so that a dead one does not
-//! swallow a ticket. Whoever is named and has no room passes the wake on once. What is known of others is
+//! swallow a ticket. Whoever is named and has no room, or cannot serve the class, passes the wake on once. What is known of others is
 //! about a second old; of workers in this process it is exact.
 
 use std::collections::HashMap;
@@ -18,10 +18,10 @@ use tokio::time::Instant;
 
 use super::{News, Signals};
 
+/// Of a worker's capabilities: the scan types that it claims, none if it claims all.
+pub const KEPT_TO: &str = "keptTo";
 /// What is known of other processes' workers is read again after this time.
 const FRESH: Duration = Duration::from_secs(1);
-/// A worker that was silent for longer is hardly alive; heartbeats come every 10 seconds or more often.
-const SILENCE_SECONDS_MAX: f64 = 30.0;
 /// Workers that one wake may name: those that fill up pass it on.
 const NAMED_MAX: usize = 64;
 /// Workers that one look into the register reads.
@@ -66,8 +66,9 @@ impl Serves {
         let word = |value: &Value| value.as_str().map(str::to_owned);
         let tools = list(&capabilities["tools"]).unwrap_or_default();
         let worlds = list(&capabilities["worlds"]);
+        let kept_to = list(&capabilities[KEPT_TO]).unwrap_or_default();
         Self {
-            scan_types: Vec::new(),
+            scan_types: kept_to.iter().filter_map(word).collect(),
             tools: tools.iter().filter_map(|tool| word(&tool["name"])).collect(),
             worlds: worlds.map(|worlds| worlds.iter().filter_map(word).collect()),
         }
@@ -100,12 +101,12 @@ pub(super) enum Choice {
 }
 
 impl Directory {
-    /// Reads it again if it is old, or does not know a class that it is asked about.
-    pub(super) async fn refresh(&mut self, pool: &PgPool, classes: impl Iterator<Item = Class>) {
+    /// Reads it again if it is old, or does not know a class that it is asked about; says whether it did.
+    pub(super) async fn refresh(&mut self, pool: &PgPool, classes: impl Iterator<Item = Class>) -> bool {
         let known = self.read_at.is_some_and(|read_at| read_at.elapsed() < FRESH);
         let mut classes = classes;
         if known && classes.all(|class| self.classes.contains_key(&class)) {
-            return;
+            return false;
         }
         match read(pool).await {
             Ok((classes, workers)) => (self.classes, self.workers) = (classes, workers),
@@ -115,6 +116,12 @@ impl Directory {
             }
         }
         self.read_at = Some(Instant::now());
+        true
+    }
+
+    /// It was read for its classes only: whoever asks for workers next reads it again.
+    pub(super) fn forget_age(&mut self) {
+        self.read_at = None;
     }
 
     /// Workers whose room covers `count` tickets of `class`, and one more; none of `but`. What is chosen
@@ -164,13 +171,12 @@ async fn read(pool: &PgPool) -> Result<(HashMap<Class, Needs>, Vec<Known>), sqlx
     let classes = sqlx::query!("select id, scan_type, tools, worlds from control.lane_class")
         .fetch_all(pool)
         .await?;
+    // how long one may be silent is the settings' matter: the sweep buries those that were for longer
     let workers = sqlx::query!(
         r#"
         select id, free_slots, capabilities from control.worker
-        where state in ('idle', 'busy') and heartbeat_at > now() - make_interval(secs => $1)
-        order by heartbeat_at desc limit $2
+        where state in ('idle', 'busy') order by heartbeat_at desc limit $1
         "#,
-        SILENCE_SECONDS_MAX,
         KNOWN_MAX
     )
     .fetch_all(pool)
@@ -230,10 +236,16 @@ impl Posts {
         left
     }
 
-    /// Wakes `worker`. `None`: it is not here; `Some(false)`: it has no room.
-    pub(super) fn wake(&self, worker: WorkerId) -> Option<bool> {
+    /// Whether one of them serves such tickets, with room or without.
+    pub(super) fn serve(&self, needs: &Needs) -> bool {
+        self.all().iter().any(|post| post.serves.can(needs))
+    }
+
+    /// Wakes `worker`. `None`: it is not here; `Some(false)`: it has no room, or cannot serve `needs`.
+    pub(super) fn wake(&self, worker: WorkerId, needs: Option<&Needs>) -> Option<bool> {
         let post = self.all().into_iter().find(|post| post.worker == worker)?;
-        let room = post.free.load(Ordering::Relaxed) > 0;
+        let able = needs.is_none_or(|needs| post.serves.can(needs));
+        let room = able && post.free.load(Ordering::Relaxed) > 0;
         if room {
             post.bell.notify_one();
         }
@@ -382,8 +394,31 @@ mod tests {
         };
         assert_eq!(posts.wake_with_room(Some(&demanding), 1), 1);
         let workers = posts.workers();
-        assert_eq!(posts.wake(workers[0]), Some(true));
-        assert_eq!(posts.wake(workers[1]), Some(false));
-        assert_eq!(posts.wake(WorkerId::fresh()), None);
+        assert_eq!(posts.wake(workers[0], None), Some(true));
+        assert_eq!(posts.wake(workers[0], Some(&Needs::default())), Some(true));
+        assert_eq!(posts.wake(workers[0], Some(&demanding)), Some(false));
+        assert_eq!(posts.wake(workers[1], None), Some(false));
+        assert_eq!(posts.wake(WorkerId::fresh(), None), None);
+        assert!(posts.serve(&Needs::default()) && !posts.serve(&demanding));
+    }
+
+    #[test]
+    fn what_a_worker_is_kept_to_is_read_from_its_registration() {
+        let web = Needs {
+            scan_type: "web".to_owned(),
+            ..Needs::default()
+        };
+        for (capabilities, can) in [
+            (serde_json::json!({}), true),
+            (serde_json::json!({ "keptTo": [] }), true),
+            (serde_json::json!({ "keptTo": ["pcap", "web"] }), true),
+            (
+                serde_json::json!({ "keptTo": ["pcap"], "scanTypes": ["web"] }),
+                false,
+            ),
+        ] {
+            let serves = Serves::of_capabilities(&capabilities);
+            assert_eq!(serves.can(&web), can, "{capabilities}");
+        }
     }
 }

@@ -15,6 +15,9 @@ use crate::harness::{App, Client, Plan, Said, checkout, order, report, text, unt
 /// From the wish to the end of what runs.
 const CANCEL_MAX: Duration = Duration::from_secs(2);
 
+/// A poll of two seconds and what a busy machine adds.
+const POLLED_MAX: Duration = Duration::from_secs(6);
+
 fn archive() -> Vec<u8> {
     report::archive([("a.py", b"1".as_slice())])
 }
@@ -261,6 +264,48 @@ async fn what_is_paused_waits_and_says_why_while_what_runs_goes_on() {
     assert_eq!(field(&acme, &waiting, "status").await["status"], "QUEUED");
     app.says(&["queue", "resume", "--scan-type", "codeaudit"]);
     acme.ends_as(&waiting, "COMPLETED").await;
+}
+
+#[tokio::test]
+async fn the_operators_pause_of_one_tenant_is_not_the_tenants_to_take_back() {
+    let (app, acme, project) = stand_in(Plan::new(), WRITE_REPORT).await;
+    let words = ["queue", "pause", "--tenant", "acme", "--reason", "abuse"];
+    app.says(&words);
+    let waiting = acme.scan(&project, "a.zip", archive()).await;
+    let admin = app.token("acme", &["--role", "admin"]);
+    let pauses = "pauses { forEverybody byOperator reason pausedBy }";
+    let left = done(&admin, "resumeQueue", "ResumeQueueInput", json!({}), pauses).await;
+    let pause = json!({ "forEverybody": false, "byOperator": true, "reason": "abuse", "pausedBy": null });
+    assert_eq!(left["pauses"], json!([pause]), "{left}");
+    let wait = field(&acme, &waiting, "status waitsFor { message }").await;
+    assert_eq!(wait["status"], "QUEUED", "{wait}");
+    assert_eq!(
+        text(&wait["waitsFor"]["message"]),
+        "the operator paused the whole queue: abuse"
+    );
+    app.says(&["queue", "resume", "--tenant", "acme"]);
+    acme.ends_as(&waiting, "COMPLETED").await;
+}
+
+#[tokio::test]
+async fn a_ticket_that_no_worker_was_told_of_is_claimed_by_the_next_poll() {
+    let plan = Plan::new().set("poll_seconds", "2s");
+    let (app, acme, project) = stand_in(plan, WRITE_REPORT).await;
+    let paused = "select control.queue_pause(id, null, '', 'test', true) from control.tenant";
+    app.sql(paused);
+    let task = acme.scan(&project, "a.zip", archive()).await;
+    assert_eq!(field(&acme, &task, "status").await["status"], "QUEUED");
+    // in the database alone: no notification goes out, and the sweep has nothing to put right
+    let resumed = "select control.queue_resume(id, null, true) from control.tenant";
+    assert_eq!(app.sql(resumed).trim(), "t");
+    let ready = Instant::now();
+    until("the claim", SOON, async || {
+        (field(&acme, &task, "status").await["status"] != "QUEUED").then_some(())
+    })
+    .await;
+    let took = ready.elapsed();
+    assert!(took < POLLED_MAX, "{took:?}");
+    acme.ends_as(&task, "COMPLETED").await;
 }
 
 #[tokio::test]

@@ -79,6 +79,8 @@ pub(crate) struct Pause {
     reason: String,
     /// Who did it: the name of a token, or of the operator's command.
     paused_by: String,
+    /// The operator did, not the tenant.
+    by_operator: bool,
     /// When it began.
     paused_at: DateTime<Utc>,
 }
@@ -90,6 +92,7 @@ impl From<QueuePause> for Pause {
             scan_type: pause.scan_type,
             reason: pause.reason,
             paused_by: pause.paused_by,
+            by_operator: pause.by_operator,
             paused_at: pause.paused_at,
         }
     }
@@ -99,7 +102,7 @@ impl From<QueuePause> for Pause {
 #[derive(Debug, Clone, SimpleObject)]
 #[graphql(name = "LimitRefusals")]
 pub(crate) struct Refusals {
-    /// Which limit.
+    /// Which limit; that of one scan type has it in its name, as in `tasks-running.web`.
     limit: String,
     /// So often.
     count: BigInt,
@@ -131,6 +134,8 @@ pub(crate) struct OfTenant {
     running_max: Option<i32>,
     /// By scan type.
     scan_types: Vec<QueueScanType>,
+    /// Which limits said no to it, and how often.
+    refusals: Vec<Refusals>,
 }
 
 impl From<TenantQueue> for OfTenant {
@@ -141,6 +146,7 @@ impl From<TenantQueue> for OfTenant {
             weight: f64::from(queue.weight),
             running_max: queue.running_max,
             scan_types: queue.rows.into_iter().map(Into::into).collect(),
+            refusals: queue.refusals.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -70,10 +70,10 @@ impl TaskWait {
 
 fn words(pause: &Pause) -> String {
     let what = pause.scan_type.as_deref().unwrap_or("the whole queue");
-    let who = if pause.tenant.is_some() {
-        "your tenant"
-    } else {
+    let who = if pause.by_operator {
         "the operator"
+    } else {
+        "your tenant"
     };
     let mut words = format!("{who} paused {what}");
     if !pause.reason.is_empty() {
@@ -90,6 +90,8 @@ pub(crate) struct QueuePause {
     scan_type: Option<String>,
     /// The operator paused it for everybody.
     for_everybody: bool,
+    /// The operator paused it, for everybody or for your tenant; you cannot take it back.
+    by_operator: bool,
     /// For people.
     reason: String,
     /// The name of the token that paused it; null when it was the operator.
@@ -100,12 +102,12 @@ pub(crate) struct QueuePause {
 
 impl From<&Pause> for QueuePause {
     fn from(pause: &Pause) -> Self {
-        let is_own = pause.tenant.is_some();
         Self {
             scan_type: pause.scan_type.clone(),
-            for_everybody: !is_own,
+            for_everybody: pause.tenant.is_none(),
+            by_operator: pause.by_operator,
             reason: pause.reason.clone(),
-            paused_by: is_own.then(|| pause.by.clone()),
+            paused_by: (!pause.by_operator).then(|| pause.by.clone()),
             since: pause.since,
         }
     }
@@ -164,6 +166,7 @@ mod tests {
             scan_type: scan_type.map(str::to_owned),
             reason: "an upgrade".to_owned(),
             by: "op".to_owned(),
+            by_operator: true,
             since: now,
         };
         let why = |status, run_at, pauses: &[Pause]| {

@@ -118,9 +118,13 @@ impl Frame {
         if let Some(rows) = size.rows.map(usize::from)
             && lines.len() > rows
         {
-            let hidden = lines.len() - rows.saturating_sub(1).max(LINES_ABOVE);
-            lines.truncate(rows.saturating_sub(1).max(LINES_ABOVE));
-            lines.push(format!("… {hidden} more"));
+            let shown = rows.saturating_sub(1);
+            let hidden = lines.len() - shown;
+            lines.truncate(shown);
+            // a screen that has no room for the table has none for this either
+            if rows > LINES_ABOVE {
+                lines.push(format!("… {hidden} more"));
+            }
         }
         let width = size.columns.map_or(usize::MAX, usize::from);
         let lines = lines
@@ -308,6 +312,7 @@ mod tests {
             name: name.to_owned(),
             weight: 1.0,
             running_max: Some(8),
+            refusals: Vec::new(),
             rows: vec![QueueRow {
                 scan_type: "codeaudit".to_owned(),
                 waiting,
@@ -342,12 +347,12 @@ mod tests {
         let line = wide.lines().find(|line| line.starts_with("b ")).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words[1..7], ["codeaudit", "9", "2", "2", "full", "2.0s"]);
-        for (columns, rows) in [(40, 7), (60, 24), (20, 5)] {
+        for (columns, rows) in [(40, 7), (60, 24), (20, 5), (20, 2), (1, 1)] {
             let text = frame.text(Size {
                 columns: Some(columns),
                 rows: Some(rows),
             });
-            assert!(text.lines().count() <= usize::from(rows.max(6)), "{text}");
+            assert!(text.lines().count() <= usize::from(rows), "{text}");
             assert!(
                 text.lines().all(|line| line.chars().count() <= columns.into()),
                 "{text}"

@@ -56,17 +56,29 @@ pub(super) async fn resume(config: &Config, held: &Held) -> Result<(), CliError>
         let (tenant, scan_type) = held.parsed(tx).await?;
         let gone = pause::resume_any(tx, tenant, scan_type.as_ref()).await;
         let left = pause::list(tx).await.map_err(away)?;
-        Ok((gone.map_err(away)?, left.len()))
+        Ok((gone.map_err(away)?, left))
     })
     .await?;
+    let left_by_the_tenant = left.iter().any(|pause| {
+        !pause.by_operator && pause.tenant_name == held.tenant && pause.scan_type == held.scan_type
+    });
+    let tenants_own = if left_by_the_tenant {
+        "; the tenant itself holds them back, too"
+    } else {
+        ""
+    };
     if !gone {
         let message = format!(
-            "{} were not paused by these words; see `tamiz queue paused`",
+            "the operator has not paused {} by these words{tenants_own}; see `tamiz queue paused`",
             held.words()
         );
         return Err(CliError::Failed(message));
     }
-    answer::print_line(&format!("{} go on; {left} pauses are left", held.words()))
+    let left = left.len();
+    answer::print_line(&format!(
+        "{} go on; {left} pauses are left{tenants_own}",
+        held.words()
+    ))
 }
 
 pub(super) async fn list(config: &Config) -> Result<(), CliError> {
@@ -80,9 +92,12 @@ pub(super) async fn list(config: &Config) -> Result<(), CliError> {
             scan_type,
             reason,
             by,
+            by_operator,
             since,
             ..
         } = pause;
+        // the name of a tenant's token may be any word
+        let by = if by_operator { by } else { format!("tenant: {by}") };
         let since = since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let all = || "(all)".to_owned();
         table.add_row([
