@@ -13,6 +13,7 @@ use tamiz_core::retry::Backoff;
 use tamiz_core::{ScanType, WorkerId};
 use tamiz_host::WORLDS;
 use tamiz_store::Store;
+use tamiz_store::signal::KEPT_TO;
 use tamiz_store::worker::{NewWorker, WorkerState};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
@@ -104,7 +105,7 @@ impl Arrival {
         let queue = &mut config.queue;
         queue.lease = Duration::from_millis(terms.lease);
         queue.heartbeat = Duration::from_millis(terms.heartbeat);
-        queue.poll = Duration::from_millis(terms.poll);
+        queue.poll = Duration::from_millis(terms.poll.max(1));
         queue.retry_base = Duration::from_millis(terms.retry_base);
         queue.retry_max = Duration::from_millis(terms.retry_max);
         queue.attempts_max = terms.attempts_max;
@@ -151,7 +152,7 @@ impl Arrival {
         let rules: PathBuf = rules::of_worker(config.worker.rules_path.as_deref(), &config.data_dir)
             .map_err(WorkerError::Rules)?;
         let workplace = open_workplace(&config.scratch_dir, self.badge.id).await?;
-        let capabilities = capabilities(&served(&plugins, &config), &inventory);
+        let capabilities = capabilities(&served(&plugins, &config), &config.worker.scan_types, &inventory);
         // an answer that is lost is one less sign of what it does
         drop(self.beating);
         let told = self.desk.ready(self.badge.id, &capabilities).await;
@@ -237,9 +238,9 @@ fn served(plugins: &Plugins, config: &Config) -> Vec<ScanType> {
     only.clone()
 }
 
-/// What the register shows of this machine: what it serves (and so can import), what of that it has tools for,
-/// which tools, and which worlds of the plugins' contract it runs.
-fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> Value {
+/// What the register shows of this machine: what it serves (and so can import), what alone it claims (none is all),
+/// what of that it has tools for, which tools, and which worlds of the plugins' contract it runs.
+fn capabilities(scan_types: &[ScanType], kept_to: &[ScanType], inventory: &Inventory) -> Value {
     let tools: Vec<_> = inventory
         .available
         .iter()
@@ -256,6 +257,6 @@ fn capabilities(scan_types: &[ScanType], inventory: &Inventory) -> Value {
         .filter(|scan_type| scans.contains(scan_type.as_str()))
         .collect();
     json!({
-        "scanTypes": scan_types, "scans": scans, "tools": tools, "missingTools": missing, "worlds": WORLDS,
+        "scanTypes": scan_types, KEPT_TO: kept_to, "scans": scans, "tools": tools, "missingTools": missing, "worlds": WORLDS,
     })
 }

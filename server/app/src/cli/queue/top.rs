@@ -86,14 +86,16 @@ pub(super) async fn run(args: &TopArgs, config: &Config) -> Result<(), CliError>
 }
 
 async fn watch(store: &Store, args: &TopArgs) -> Result<(), CliError> {
-    let _screen = if args.json { None } else { Some(Screen::open()?) };
+    let is_plain = args.json || has_no_codes();
+    let _screen = if is_plain { None } else { Some(Screen::open()?) };
     let mut tick = interval(Duration::from_secs(args.every.into()));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         let looked = look(store, args).await;
-        if args.json {
-            print(&looked?, args, None)?;
+        if is_plain {
+            let columns = (!args.json).then(|| size_of_terminal().0);
+            print(&looked?, args, columns)?;
             continue;
         }
         let (columns, rows) = size_of_terminal();
@@ -130,6 +132,11 @@ fn print(frame: &Frame, args: &TopArgs, columns: Option<u16>) -> Result<(), CliE
         return answer::print_line(&frame.json().to_string());
     }
     answer::print(&frame.text(Size { columns, rows: None }))
+}
+
+/// A terminal that prints control codes as text gets one frame below the other.
+fn has_no_codes() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 fn draw(text: &str) -> Result<(), CliError> {
