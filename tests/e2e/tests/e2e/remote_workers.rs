@@ -11,7 +11,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::wait::PATIENCE;
+use crate::harness::wait::{PATIENCE, until_blocking};
 use crate::harness::{App, Client, Plan, Workers, report, sha256, text, until};
 use stranger::{Given, Stranger, good, nothing, one_finding, refused, with_findings};
 
@@ -73,8 +73,12 @@ async fn a_token_of_workers_opens_the_queue_and_nothing_else() {
     check_revocation(&app, &stranger, &room).await;
 }
 
-/// Revoked, it opens nothing at once, and a worker says so.
+/// Revoked, it opens nothing at once, and a worker says so, also one that works already.
 async fn check_revocation(app: &App, stranger: &Stranger, room: &Value) {
+    let mut living = app.remote_worker("living", &stranger.token);
+    until_blocking("the worker is ready", PATIENCE, || {
+        living.log().contains("the worker is ready").then_some(())
+    });
     let list = app.says(&["worker", "token", "list"]);
     assert!(
         !list.contains(&stranger.token[12..]) && list.contains("a-stranger"),
@@ -97,6 +101,9 @@ async fn check_revocation(app: &App, stranger: &Stranger, room: &Value) {
         log.contains("revoked") && !log.contains(&stranger.token[12..]),
         "{log}"
     );
+    assert_eq!(living.ends(PATIENCE).code(), Some(1));
+    let log = living.log();
+    assert!(log.contains("does not take this worker any more"), "{log}");
 }
 
 #[tokio::test]
