@@ -77,6 +77,8 @@ create table control.start_count (
     starts integer not null,
     primary key (tenant_id, bucket)
 );
+-- old ones are forgotten
+create index start_count_bucket_idx on control.start_count (bucket);
 
 create table control.pause (
     -- null is everybody's

@@ -162,7 +162,6 @@ begin
           for update of a skip locked) k
     where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
     get diagnostics n = row_count;
-    delete from control.start_count where bucket < now() - interval '2 days';
     return total + n;
 end $$;
 

@@ -138,6 +138,9 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "old_pace", OLD_PACE_EVERY, |store| async move {
             store.forget_pace().await
         }),
+        Sweep::of(store, "old_starts", OLD_PACE_EVERY, |store| async move {
+            store.forget_starts().await
+        }),
         silent_workers(store, silence, queue.look_pause()),
         Sweep::of(store, "worker_log", WORKER_LOG_EVERY, move |store| async move {
             store.keep_worker_log(keep_days).await

@@ -268,6 +268,23 @@ impl Store {
         Ok(self.now_waiting(moved))
     }
 
+    /// Forgets starts that no sliding day counts any more, at most some thousand rows; answers how many.
+    ///
+    /// Served by `start_count_bucket_idx`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not take it.
+    pub async fn forget_starts(&self) -> Result<u64, StoreError> {
+        let gone = sqlx::query!(
+            "delete from control.start_count where (tenant_id, bucket) in (
+                 select tenant_id, bucket from control.start_count
+                 where bucket < now() - interval '2 days' limit 5000 for update skip locked)"
+        )
+        .execute(&self.dispatch)
+        .await?;
+        Ok(gone.rows_affected())
+    }
+
     fn now_waiting(&self, count: i32) -> u64 {
         let count = count.unsigned_abs();
         self.signals.tickets(None, count);

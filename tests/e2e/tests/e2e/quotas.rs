@@ -1,7 +1,5 @@
 //! What tenants may use: refused with the limit and the way out, counted, told to the audit log.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::stream;

@@ -231,14 +231,14 @@ async fn what_is_paused_waits_and_says_why_while_what_runs_goes_on() {
     acme.reaches(&running, "RUNNING").await;
     let pause = json!({ "scanType": "codeaudit", "reason": "an audit" });
     let pauses = "pauses { scanType forEverybody reason pausedBy }";
-    let paused = done(&acme, "pauseQueue", "PauseQueueInput", pause.clone(), pauses).await;
+    let held = done(&acme, "pauseQueue", "PauseQueueInput", pause.clone(), pauses).await;
     assert_eq!(
-        paused["errors"][0]["code"], "NOT_ALLOWED",
-        "an analyst may not: {paused}"
+        held["errors"][0]["code"], "NOT_ALLOWED",
+        "an analyst may not: {held}"
     );
     let admin = app.token("acme", &["--role", "admin"]);
-    let paused = done(&admin, "pauseQueue", "PauseQueueInput", pause, pauses).await;
-    assert_eq!(paused["pauses"][0]["reason"], "an audit", "{paused}");
+    let held = done(&admin, "pauseQueue", "PauseQueueInput", pause, pauses).await;
+    assert_eq!(held["pauses"][0]["reason"], "an audit", "{held}");
     app.says(&[
         "queue",
         "pause",
