@@ -87,6 +87,8 @@ const roles = {
   },
 };
 
-say(await roles[role]());
+const told = `${JSON.stringify(await roles[role]())}\n`;
 await queue.close();
+// a pipe takes only so much at once, and exit() drops the rest
+await new Promise((resolve) => process.stdout.write(told, resolve));
 process.exit(0);

@@ -4,7 +4,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -17,6 +16,8 @@ use crate::Outcome;
 const READY_MAX: Duration = Duration::from_mins(1);
 /// After "stop": closing connections.
 const STOP_MAX: Duration = Duration::from_secs(30);
+/// Of what a process said that is no JSON, in characters.
+const SAID_SHOWN: usize = 200;
 /// Where `scripts/bench` puts the peers and their modules.
 const PEERS: &str = ".tools/bench-peers";
 
@@ -195,7 +196,6 @@ impl Process {
     }
 
     fn read(&self, line: &str) -> Outcome<Told> {
-        let value: Value = serde_json::from_str(line).map_err(|_| format!("{} said {line}", self.name))?;
-        Ok(serde_json::from_value(value)?)
+        Ok(serde_json::from_str(line).map_err(|_| format!("{} said {line}", self.name))?)
     }
 }
