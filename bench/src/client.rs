@@ -13,6 +13,9 @@ const REQUEST_SECONDS_MAX: u64 = 120;
 /// Between two looks at a task.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
+/// Between two looks at a server that starts.
+const READY_PAUSE: Duration = Duration::from_millis(20);
+
 /// One tenant's client.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -42,9 +45,21 @@ impl Client {
         })
     }
 
-    pub(crate) async fn is_ready(&self) -> bool {
+    async fn is_ready(&self) -> bool {
         let answer = self.http.get(format!("{}/readyz", self.base)).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Waits until the server is ready, but not for ever.
+    pub(crate) async fn becomes_ready(&self, seconds_max: u64) -> Outcome<()> {
+        let deadline = Instant::now() + Duration::from_secs(seconds_max);
+        while !self.is_ready().await {
+            if Instant::now() > deadline {
+                return Err(format!("the server was not ready within {seconds_max} s").into());
+            }
+            tokio::time::sleep(READY_PAUSE).await;
+        }
+        Ok(())
     }
 
     /// The `data` of an answer without errors.

@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::stand::{Process, Stand};
+use crate::stand::{Process, Stand, psql};
 use crate::{Outcome, report};
 
 #[derive(Debug, clap::Args)]
@@ -209,13 +209,10 @@ fn look_at_rows(stand: &Stand) -> Outcome<(u64, u64)> {
     let query = "select (select count(*) from tenant.task_attempt where outcome = 'lost'),
         (select count(*) from (select 1 from tenant.finding group by task_id, fingerprint having count(*) > 1) d)
         + (select count(*) from control.ticket)";
-    let output = std::process::Command::new("psql")
-        .args(["-qXtA", "-F", " ", &stand.database_url, "-c", query])
-        .output()?;
-    let text = String::from_utf8(output.stdout)?;
+    let text = psql(&stand.database_url, query)?;
     let mut numbers = text.split_whitespace().map(str::parse);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(lost)), Some(Ok(doubled))) => Ok((lost, doubled)),
-        _ => Err(format!("psql: {}", String::from_utf8_lossy(&output.stderr)).into()),
+        _ => Err(format!("psql: {text}").into()),
     }
 }

@@ -1,10 +1,10 @@
-//! A server to measure: an embedded Postgres, `tamiz serve`, a tenant and its token.
+//! A server to measure: an embedded Postgres, `tamiz serve`, a tenant and its token. What other runs build
+//! from is here, too: the processes and what they are asked.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -13,8 +13,6 @@ use crate::client::Client;
 
 /// A debug server on a busy machine takes a while to be ready.
 const READY_SECONDS_MAX: u64 = 120;
-/// Between two looks.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// A child that is killed when its value goes, by the id we started.
 pub(crate) struct Process {
@@ -83,21 +81,8 @@ impl Stand {
     pub(crate) async fn start(settings: &[&str], serve_flags: &[&str]) -> Outcome<Self> {
         let program = program()?;
         let folder = tempfile::tempdir()?;
-        let mut postgres = Command::new(&program)
-            .args(["postgres", "--data-dir"])
-            .arg(folder.path().join("postgres"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut database_url = String::new();
-        let out = postgres.stdout.take().ok_or("no stdout")?;
-        BufReader::new(out).read_line(&mut database_url)?;
-        let database_url = database_url.trim().to_owned();
-        if database_url.is_empty() {
-            return Err("the embedded Postgres did not start; run `make setup`".into());
-        }
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let (postgres, database_url) = postgres(&program, &folder.path().join("postgres"))?;
+        let port = free_port()?;
         let mut stand = Self {
             program,
             folder,
@@ -112,7 +97,7 @@ impl Stand {
         stand.command("plan", &["set", "standard", "requests-per-minute=10000000"])?;
         stand.command("tenant", &["create", "bench"])?;
         let token = stand.command("token", &["create", "--tenant", "bench", "--name", "bench"])?;
-        stand.client = Client::new(port, token.trim().to_owned())?;
+        stand.client = Client::new(port, token)?;
         stand.serve(serve_flags).await?;
         Ok(stand)
     }
@@ -123,14 +108,7 @@ impl Stand {
         let mut args = vec!["--listen", &listen];
         args.extend(flags);
         self.server = Some(self.spawn("serve", &args)?);
-        let deadline = Instant::now() + Duration::from_secs(READY_SECONDS_MAX);
-        while !self.client.is_ready().await {
-            if Instant::now() > deadline {
-                return Err(format!("the server was not ready within {READY_SECONDS_MAX} s").into());
-            }
-            tokio::time::sleep(LOOK_PAUSE).await;
-        }
-        Ok(())
+        self.client.becomes_ready(READY_SECONDS_MAX).await
     }
 
     pub(crate) fn server(&self) -> Outcome<&Process> {
@@ -153,13 +131,9 @@ impl Stand {
         Ok(Process { child })
     }
 
-    /// Runs a short command of the program; answers its stdout.
+    /// Runs a short command of the program; answers what it printed.
     pub(crate) fn command(&self, name: &str, args: &[&str]) -> Outcome<String> {
-        let output = self.prepared(name).args(args).output()?;
-        if !output.status.success() {
-            return Err(format!("tamiz {name}: {}", String::from_utf8_lossy(&output.stderr)).into());
-        }
-        Ok(String::from_utf8(output.stdout)?)
+        said(&format!("tamiz {name}"), self.prepared(name).args(args))
     }
 
     fn prepared(&self, name: &str) -> Command {
@@ -196,4 +170,46 @@ pub(crate) fn program() -> Outcome<PathBuf> {
         )
         .into())
     }
+}
+
+/// Starts an embedded Postgres; answers when it takes connections, with its superuser's address. It ends when
+/// its standard input does.
+pub(crate) fn postgres(program: &Path, data_dir: &Path) -> Outcome<(Child, String)> {
+    let mut runner = Command::new(program)
+        .args(["postgres", "--config", "/dev/null", "--data-dir"])
+        .arg(data_dir)
+        .env_remove("DATABASE_URL")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut url = String::new();
+    let out = runner.stdout.take().ok_or("no stdout")?;
+    BufReader::new(out).read_line(&mut url)?;
+    let url = url.trim().to_owned();
+    if url.is_empty() {
+        runner.wait()?;
+        return Err("the embedded Postgres did not start; run `make setup`".into());
+    }
+    Ok((runner, url))
+}
+
+/// What statements print at that address, fields apart by spaces.
+pub(crate) fn psql(url: &str, statements: &str) -> Outcome<String> {
+    let options = ["-qXtA", "-F", " ", "-v", "ON_ERROR_STOP=1"];
+    let mut command = Command::new("psql");
+    said("psql", command.args(options).args([url, "-c", statements]))
+}
+
+/// What a short command printed; when it fails, why, behind its name.
+pub(crate) fn said(name: &str, command: &mut Command) -> Outcome<String> {
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+pub(crate) fn free_port() -> Outcome<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::field::Member;
 use super::field::{Field, members};
 use super::orders::Orders;
 use super::trouble::Done;
@@ -20,14 +19,11 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) async fn kill_each(field: &mut Field, orders: &Orders, watch: &Watch) -> Outcome<Done> {
     let mut done = Done::default();
     for (turn, member) in members().enumerate() {
-        orders.allow(TASKS / 5 * (turn + 1));
+        let placed = TASKS / 5 * (turn + 1);
+        orders.allow(placed);
         wait("tasks at work", || watch.unfinished() >= BUSY).await?;
         field.kill(member)?;
-        match member {
-            Member::Server(_) => done.servers_killed += 1,
-            Member::Worker(_) => done.workers_killed += 1,
-        }
-        let placed = TASKS / 5 * (turn + 1);
+        done.killed(member);
         wait("the end of all tasks without it", || {
             orders.acknowledged() == placed && watch.unfinished() == 0
         })

@@ -5,7 +5,6 @@
 //! ends with the value.
 
 use std::fs::OpenOptions;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +19,7 @@ use super::postgres::Postgres;
 use super::proxy::{Proxy, Upstream};
 use super::tool;
 use crate::client::Client;
-use crate::stand::{Process, program};
+use crate::stand::{Process, free_port, program, said};
 use crate::{Outcome, report};
 
 pub(crate) const SERVERS: usize = 2;
@@ -66,6 +65,7 @@ struct Post {
 
 /// The whole.
 pub(crate) struct Field {
+    // first: they go before what they are connected to
     servers: Vec<Post>,
     workers: Vec<Post>,
     clocks: Vec<Clock>,
@@ -121,13 +121,7 @@ impl Field {
         }
         for port in self.ports.clone() {
             let client = Client::new(port, String::new())?;
-            let deadline = Instant::now() + Duration::from_secs(READY_SECONDS_MAX);
-            while !client.is_ready().await {
-                if Instant::now() > deadline {
-                    return Err(format!("a server was not ready within {READY_SECONDS_MAX} s").into());
-                }
-                tokio::time::sleep(LOOK_PAUSE).await;
-            }
+            client.becomes_ready(READY_SECONDS_MAX).await?;
         }
         Ok(())
     }
@@ -259,15 +253,9 @@ impl Field {
 
     /// Runs a short command of the program, past the breaking line; answers what it printed.
     pub(crate) fn command(&self, args: &[&str]) -> Outcome<String> {
-        let output = self
-            .prepared(args)
-            .env("DATABASE_URL", &self.postgres.url)
-            .output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(format!("tamiz {}: {said}", args.join(" ")).into());
-        }
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        let mut command = self.prepared(args);
+        let name = format!("tamiz {}", args.join(" "));
+        said(&name, command.env("DATABASE_URL", &self.postgres.url))
     }
 
     fn prepared(&self, words: &[&str]) -> Command {
@@ -328,19 +316,8 @@ impl Field {
     }
 }
 
-impl Drop for Field {
-    fn drop(&mut self) {
-        self.servers.clear();
-        self.workers.clear();
-    }
-}
-
 /// All places.
 pub(crate) fn members() -> impl Iterator<Item = Member> {
     let servers = (0..SERVERS).map(Member::Server);
     servers.chain((0..WORKERS).map(Member::Worker))
-}
-
-fn free_port() -> Outcome<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

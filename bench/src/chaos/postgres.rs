@@ -1,13 +1,13 @@
 //! A Postgres of the run's own that can be restarted at once, as by `pg_ctl restart -m immediate`.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Outcome;
+use crate::stand::{postgres, psql};
 
 /// A postmaster told to end at once needs no longer, even on a busy machine.
 const END_SECONDS_MAX: u64 = 30;
@@ -25,7 +25,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Makes and starts a cluster below `data_dir`.
     pub(crate) fn start(program: &Path, data_dir: &Path) -> Outcome<Self> {
-        let (runner, url) = launch(program, data_dir)?;
+        let (runner, url) = postgres(program, data_dir)?;
         Ok(Self {
             program: program.to_owned(),
             data_dir: data_dir.to_owned(),
@@ -45,13 +45,7 @@ impl Postgres {
 
     /// What the superuser reads there, past the breaking line.
     pub(crate) fn ask(&self, statement: &str) -> Outcome<String> {
-        let output = Command::new("psql")
-            .args(["-qXtA", &self.url, "-c", statement])
-            .output()?;
-        if !output.status.success() {
-            return Err(format!("psql: {}", String::from_utf8_lossy(&output.stderr)).into());
-        }
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        psql(&self.url, statement)
     }
 
     /// Ends it without a checkpoint, as a power cut does, and starts it again: what was not flushed is gone.
@@ -69,7 +63,7 @@ impl Postgres {
             }
             std::thread::sleep(LOOK_PAUSE);
         }
-        (self.runner, self.url) = launch(&self.program, &self.data_dir)?;
+        (self.runner, self.url) = postgres(&self.program, &self.data_dir)?;
         Ok(())
     }
 
@@ -88,25 +82,4 @@ impl Drop for Postgres {
             let _ = self.runner.wait();
         }
     }
-}
-
-/// Returns when it takes connections.
-fn launch(program: &Path, data_dir: &Path) -> Outcome<(Child, String)> {
-    let mut runner = Command::new(program)
-        .args(["postgres", "--config", "/dev/null", "--data-dir"])
-        .arg(data_dir)
-        .env_remove("DATABASE_URL")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut url = String::new();
-    let out = runner.stdout.take().ok_or("no stdout")?;
-    BufReader::new(out).read_line(&mut url)?;
-    let url = url.trim().to_owned();
-    if url.is_empty() {
-        runner.wait()?;
-        return Err("the embedded Postgres did not start; run `make setup`".into());
-    }
-    Ok((runner, url))
 }

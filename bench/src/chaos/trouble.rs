@@ -45,18 +45,23 @@ pub(crate) struct Done {
     pub(crate) revived: usize,
 }
 
+impl Done {
+    pub(crate) fn killed(&mut self, member: Member) {
+        match member {
+            Member::Server(_) => self.servers_killed += 1,
+            Member::Worker(_) => self.workers_killed += 1,
+        }
+    }
+}
+
 /// The deeds in their order: three quarters of the kills are of workers.
 fn plan(kills: usize, restarts: usize, seed: u64) -> Vec<Deed> {
-    let kill = |number: usize| match number % 4 {
-        0 => Deed::Kill(Member::Server(number / 4 % SERVERS)),
-        _ => Deed::Kill(Member::Worker(number % WORKERS)),
+    let victim = |number: usize| match number % 4 {
+        0 => Member::Server(number / 4 % SERVERS),
+        _ => Member::Worker(number % WORKERS),
     };
-    let stop = |number: usize| match number % 4 {
-        0 => Deed::Stop(Member::Server(number / 4 % SERVERS)),
-        _ => Deed::Stop(Member::Worker(number % WORKERS)),
-    };
-    let mut deeds: Vec<Deed> = (0..kills).map(kill).collect();
-    deeds.extend((0..kills.div_ceil(8)).map(stop));
+    let mut deeds: Vec<Deed> = (0..kills).map(|number| Deed::Kill(victim(number))).collect();
+    deeds.extend((0..kills.div_ceil(8)).map(|number| Deed::Stop(victim(number))));
     deeds.extend((0..kills.div_ceil(20)).map(|_| Deed::CutAll));
     deeds.extend((0..kills.div_ceil(8)).map(|number| Deed::MoveClock(number % WORKERS)));
     deeds.shuffle(&mut StdRng::seed_from_u64(seed.wrapping_add(3)));
@@ -107,10 +112,7 @@ fn perform(field: &mut Field, deed: Deed, done: &mut Done) -> Outcome<()> {
         Deed::Kill(member) => {
             field.kill(member)?;
             field.start(member)?;
-            match member {
-                Member::Server(_) => done.servers_killed += 1,
-                Member::Worker(_) => done.workers_killed += 1,
-            }
+            done.killed(member);
         }
         Deed::Stop(member) => {
             debug_assert!(Duration::from_millis(STOP_MS.start) > LEASE);

@@ -1,14 +1,13 @@
 //! What a race runs on: one embedded Postgres with a database per runner, and a Redis with its defaults.
 
-use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::child;
 use crate::Outcome;
-use crate::stand::{Process, program};
+use crate::stand::{Process, free_port, postgres, program, psql, said};
 
 /// A server on a busy machine takes a while to be ready.
 const READY_MAX: Duration = Duration::from_mins(1);
@@ -33,33 +32,16 @@ impl Stage {
     pub(crate) fn set() -> Outcome<Self> {
         let program = program()?;
         let folder = tempfile::tempdir()?;
-        let mut postgres = Command::new(&program)
-            .args(["postgres", "--data-dir"])
-            .arg(folder.path().join("postgres"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut url = String::new();
-        let out = postgres.stdout.take().ok_or("no stdout")?;
-        BufReader::new(out).read_line(&mut url)?;
-        let url = url.trim().to_owned();
+        let (postgres, url) = postgres(&program, &folder.path().join("postgres"))?;
         let of = |key: &str| -> Outcome<String> {
             let parsed = reqwest::Url::parse(&url)?;
             let pair = parsed.query_pairs().find(|(name, _)| name == key);
-            Ok(pair
-                .ok_or("the embedded Postgres did not start; run `make setup`")?
-                .1
-                .into_owned())
+            Ok(pair.ok_or("Postgres has another address")?.1.into_owned())
         };
         let (host, user) = (of("host")?, of("user")?);
-        let migrated = Command::new(&program)
-            .args(["--config", "/dev/null", "migrate"])
-            .env("DATABASE_URL", &url)
-            .output()?;
-        if !migrated.status.success() {
-            return Err(String::from_utf8_lossy(&migrated.stderr).into_owned().into());
-        }
+        let mut migrate = Command::new(&program);
+        migrate.args(["--config", "/dev/null", "migrate"]);
+        said("tamiz migrate", migrate.env("DATABASE_URL", &url))?;
         Ok(Self {
             redis: start_redis(folder.path())?,
             _folder: folder,
@@ -88,24 +70,8 @@ impl Stage {
 
     /// Runs statements as the superuser; answers what they print, fields apart by spaces.
     pub(crate) fn sql(&self, database: &str, statements: &str) -> Outcome<String> {
-        let output = Command::new("psql")
-            .args([
-                "-qXtA",
-                "-F",
-                " ",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-h",
-                &self.host,
-                "-U",
-                &self.user,
-            ])
-            .args(["-d", database, "-c", statements])
-            .output()?;
-        if !output.status.success() {
-            return Err(format!("psql: {}", String::from_utf8_lossy(&output.stderr)).into());
-        }
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        let url = self.url.replacen("///tamiz?", &format!("///{database}?"), 1);
+        psql(&url, statements)
     }
 
     /// What the servers are, and that their settings are the defaults that the numbers depend on.
@@ -155,7 +121,7 @@ fn start_redis(folder: &Path) -> Outcome<Option<(u16, Process)>> {
     let Some(program) = redis_program() else {
         return Ok(None);
     };
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?;
     let child = Command::new(program)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
         .arg(folder)
