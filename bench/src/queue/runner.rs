@@ -196,6 +196,7 @@ impl Process {
     }
 
     fn read(&self, line: &str) -> Outcome<Told> {
-        Ok(serde_json::from_str(line).map_err(|_| format!("{} said {line}", self.name))?)
+        let start = || line.chars().take(SAID_SHOWN).collect::<String>();
+        Ok(serde_json::from_str(line).map_err(|_| format!("{} said {}", self.name, start()))?)
     }
 }
