@@ -15,12 +15,11 @@ use std::str::FromStr as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds, Year};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::id::{ScheduleId, TaskId};
-use crate::severity::UnknownWord;
 use crate::text;
+use crate::words::words;
 
 /// A cron expression in bytes; the longest honest one lists every minute of an hour.
 pub const EXPRESSION_BYTES_MAX: usize = 400;
@@ -145,53 +144,27 @@ pub fn task_of_turn(schedule: ScheduleId, at: DateTime<Utc>) -> TaskId {
         .into()
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident: $known:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-
-        impl $name {
-            /// The stored word.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = UnknownWord;
-
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                match text {
-                    $($word => Ok(Self::$variant),)*
-                    _ => Err(UnknownWord { word: text.to_owned(), known: $known }),
-                }
-            }
-        }
-    };
-}
-
-words!(
+words! {
     /// What a turn does when an earlier task of its schedule has not ended.
-    Overlap: "allow, forbid, replace" {
+    Overlap {
         /// Both run.
         Allow = "allow",
         /// The turn is left out.
         Forbid = "forbid",
         /// The earlier one is cancelled.
         Replace = "replace",
-    }
-);
-words!(
+    } known "allow, forbid, replace"
+}
+
+words! {
     /// What becomes of turns that nobody was there to make.
-    CatchUp: "none, one" {
+    CatchUp {
         /// They are left out.
         None = "none",
         /// One is made up for, however many there were.
         One = "one",
-    }
-);
+    } known "none, one"
+}
 
 #[cfg(test)]
 mod tests {

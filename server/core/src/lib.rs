@@ -28,6 +28,7 @@ pub mod target;
 pub mod task;
 pub mod text;
 pub mod token;
+mod words;
 pub mod worker_token;
 
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
