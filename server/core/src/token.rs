@@ -19,6 +19,8 @@ const OPERATOR_PREFIX: &str = "tmo_";
 const TENANT_CHARACTERS: usize = 22;
 const SECRET_CHARACTERS: usize = 43;
 const CHECKSUM_CHARACTERS: usize = 6;
+/// Of the secret, to recognise a token in a list.
+pub(crate) const HINT_CHARACTERS: usize = 6;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A whole token, shown once. Its `Debug` hides the secret.
@@ -44,17 +46,12 @@ impl Token {
     /// A token of `tenant` from 256 random bits.
     pub fn from_random(tenant: TenantId, bits: [u8; 32]) -> Self {
         let tenant = base62::<TENANT_CHARACTERS>(tenant.uuid().as_bytes());
-        let secret = base62::<SECRET_CHARACTERS>(&bits);
-        let body = format!("{tenant}{secret}");
-        let checksum = checksum(&body);
-        Self(format!("{PREFIX}{body}{checksum}"))
+        Self(made(PREFIX, &tenant, bits))
     }
 
     /// An operator's token from 256 random bits.
     pub fn of_operator(bits: [u8; 32]) -> Self {
-        let secret = base62::<SECRET_CHARACTERS>(&bits);
-        let checksum = checksum(&secret);
-        Self(format!("{OPERATOR_PREFIX}{secret}{checksum}"))
+        Self(made(OPERATOR_PREFIX, "", bits))
     }
 
     /// Checks shape and checksum; says nothing about whether the token is known.
@@ -62,23 +59,12 @@ impl Token {
     /// # Errors
     /// [`TokenError`] says which check failed.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let (body, tenant_characters) = match text.strip_prefix(PREFIX) {
-            Some(body) => (body, TENANT_CHARACTERS),
-            None => (text.strip_prefix(OPERATOR_PREFIX).ok_or(TokenError::Shape)?, 0),
-        };
-        let fits = body.len() == tenant_characters + SECRET_CHARACTERS + CHECKSUM_CHARACTERS
-            && body.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !fits {
-            return Err(TokenError::Shape);
+        if text.starts_with(OPERATOR_PREFIX) {
+            return Ok(Self(checked(text, OPERATOR_PREFIX, 0)?));
         }
-        let (body, sum) = body.split_at(tenant_characters + SECRET_CHARACTERS);
-        let token = Self(text.to_owned());
-        let of_somebody = token.is_operators() || token.tenant_digits().is_some();
-        if checksum(body) == sum && of_somebody {
-            Ok(token)
-        } else {
-            Err(TokenError::Checksum)
-        }
+        let token = Self(checked(text, PREFIX, TENANT_CHARACTERS)?);
+        token.tenant_digits().ok_or(TokenError::Checksum)?;
+        Ok(token)
     }
 
     /// The tenant that the token claims to be of: where to look it up, not a proof. An operator's is of none.
@@ -118,7 +104,7 @@ impl Token {
     pub fn hint(&self) -> &str {
         let tenant_characters = if self.is_operators() { 0 } else { TENANT_CHARACTERS };
         let start = PREFIX.len() + tenant_characters;
-        &self.0[start..start + 6]
+        &self.0[start..start + HINT_CHARACTERS]
     }
 }
 
@@ -128,12 +114,36 @@ impl fmt::Debug for Token {
     }
 }
 
-pub(crate) fn checksum(secret: &str) -> String {
-    base62::<CHECKSUM_CHARACTERS>(&Sha256::digest(secret.as_bytes())[..4])
+/// A token's text: its prefix, what it names, its secret of 256 random bits, its checksum.
+pub(crate) fn made(prefix: &str, named: &str, bits: [u8; 32]) -> String {
+    let secret = base62::<SECRET_CHARACTERS>(&bits);
+    let body = format!("{named}{secret}");
+    let checksum = checksum(&body);
+    format!("{prefix}{body}{checksum}")
+}
+
+/// `text` if it could be one that [`made`] made with `prefix` and a name of so many characters.
+pub(crate) fn checked(text: &str, prefix: &str, named_characters: usize) -> Result<String, TokenError> {
+    let body = text.strip_prefix(prefix).ok_or(TokenError::Shape)?;
+    let fits = body.len() == named_characters + SECRET_CHARACTERS + CHECKSUM_CHARACTERS
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !fits {
+        return Err(TokenError::Shape);
+    }
+    let (body, sum) = body.split_at(named_characters + SECRET_CHARACTERS);
+    if checksum(body) == sum {
+        Ok(text.to_owned())
+    } else {
+        Err(TokenError::Checksum)
+    }
+}
+
+fn checksum(body: &str) -> String {
+    base62::<CHECKSUM_CHARACTERS>(&Sha256::digest(body.as_bytes())[..4])
 }
 
 /// `bytes` as a number in base 62, most significant digit first, exactly `WIDTH` digits.
-pub(crate) fn base62<const WIDTH: usize>(bytes: &[u8]) -> String {
+fn base62<const WIDTH: usize>(bytes: &[u8]) -> String {
     let mut number = bytes.to_vec();
     let mut digits = vec![b'0'; WIDTH];
     for digit in digits.iter_mut().rev() {

@@ -7,12 +7,9 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::token::{TokenError, TokenHash, base62, checksum};
+use crate::token::{HINT_CHARACTERS, TokenError, TokenHash, checked, made};
 
 const PREFIX: &str = "tmw_";
-const SECRET_CHARACTERS: usize = 43;
-const CHECKSUM_CHARACTERS: usize = 6;
-const HINT_CHARACTERS: usize = 6;
 
 /// A whole token, shown once. Its `Debug` hides the secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,9 +18,7 @@ pub struct WorkerToken(String);
 impl WorkerToken {
     /// A token from 256 random bits.
     pub fn from_random(bits: [u8; 32]) -> Self {
-        let secret = base62::<SECRET_CHARACTERS>(&bits);
-        let checksum = checksum(&secret);
-        Self(format!("{PREFIX}{secret}{checksum}"))
+        Self(made(PREFIX, "", bits))
     }
 
     /// Checks shape and checksum; says nothing about whether the token is known.
@@ -31,18 +26,7 @@ impl WorkerToken {
     /// # Errors
     /// [`TokenError`] says which check failed.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let body = text.strip_prefix(PREFIX).ok_or(TokenError::Shape)?;
-        let fits = body.len() == SECRET_CHARACTERS + CHECKSUM_CHARACTERS
-            && body.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !fits {
-            return Err(TokenError::Shape);
-        }
-        let (secret, sum) = body.split_at(SECRET_CHARACTERS);
-        if checksum(secret) == sum {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(TokenError::Checksum)
-        }
+        Ok(Self(checked(text, PREFIX, 0)?))
     }
 
     /// The text to show once or to send.
