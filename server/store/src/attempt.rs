@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tamiz_core::progress::Phase;
 use tamiz_core::{PluginFault, Refusal, TaskId, TaskStatus, WorkerId};
 
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 use crate::event::{self, NewEvent};
 use crate::quota::storage;
 use crate::task::{self, Task};
@@ -160,8 +160,7 @@ async fn lock(tx: &mut TenantTx, id: TaskId) -> Result<Option<HeldTask>, StoreEr
     .await?;
     row.map(|row| {
         Ok(HeldTask {
-            status: TaskStatus::from_str(&row.status)
-                .map_err(|_| StoreError::unreadable("task status", &row.status))?,
+            status: word("task status", &row.status)?,
             attempt: row.attempt,
             retries: row.retries,
             cancel_requested: row.cancel_requested,

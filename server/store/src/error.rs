@@ -1,6 +1,8 @@
 //! What can go wrong between us and Postgres. None of it is the asker's fault, none of its text is
 //! for clients.
 
+use std::str::FromStr;
+
 /// A fault of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -58,6 +60,11 @@ impl StoreError {
             found: tamiz_core::text::cut(found, 100).to_owned(),
         }
     }
+}
+
+/// What a word of a column stands for.
+pub(crate) fn word<Word: FromStr>(what: &'static str, stored: &str) -> Result<Word, StoreError> {
+    stored.parse().map_err(|_| StoreError::unreadable(what, stored))
 }
 
 impl From<tamiz_core::budget::Spent> for StoreError {

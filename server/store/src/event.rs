@@ -4,13 +4,11 @@
 //! order of commits and a reader who has seen `n` never misses a smaller one (a plain id would lose
 //! rows under concurrency).
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use tamiz_core::progress::Phase;
 use tamiz_core::{TaskId, TaskStatus};
 
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 use crate::tenant_tx::TenantTx;
 
 /// One thing that happened.
@@ -135,10 +133,8 @@ pub async fn of_tasks(
         .map(|row| {
             let event = Event {
                 seq: row.seq,
-                status: TaskStatus::from_str(&row.status)
-                    .map_err(|_| StoreError::unreadable("event status", &row.status))?,
-                phase: Phase::from_str(&row.phase)
-                    .map_err(|_| StoreError::unreadable("event phase", &row.phase))?,
+                status: word("event status", &row.status)?,
+                phase: word("event phase", &row.phase)?,
                 message: row.message,
                 done: row.done,
                 total: row.total,

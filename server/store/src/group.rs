@@ -7,13 +7,12 @@
 //! Lock order: task rows, then the group's row, then tickets.
 
 use std::collections::HashMap;
-use std::str::FromStr as _;
 
 use chrono::{DateTime, Utc};
 use tamiz_core::{GroupId, ProjectId, TaskId, TaskStatus};
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
 
@@ -313,8 +312,7 @@ pub async fn counts(
     .await?;
     let mut counts: HashMap<GroupId, Vec<(TaskStatus, i64)>> = HashMap::new();
     for row in rows {
-        let status = TaskStatus::from_str(&row.status)
-            .map_err(|_| StoreError::unreadable("task status", &row.status))?;
+        let status = word("task status", &row.status)?;
         counts
             .entry(row.group_id.into())
             .or_default()

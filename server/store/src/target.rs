@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tamiz_core::{PinnedTarget, Profile, Target, TargetKind, TaskId};
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 use crate::tenant_tx::TenantTx;
 
 /// What one task goes to.
@@ -131,11 +131,7 @@ impl TryFrom<Row> for TaskTarget {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let kind: TargetKind = row
-            .kind
-            .parse()
-            .map_err(|_| StoreError::unreadable("target kind", &row.kind))?;
-        let target = match kind {
+        let target = match word("target kind", &row.kind)? {
             TargetKind::Url => Target::url(&row.value),
             TargetKind::Endpoint => Target::endpoint(&row.value, i64::from(row.port.unwrap_or(0))),
             TargetKind::Domain => Target::domain(&row.value),

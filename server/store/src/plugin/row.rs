@@ -13,7 +13,7 @@ use tamiz_core::{PluginId, ScanType, TenantId};
 use uuid::Uuid;
 
 use super::PLUGINS_READ_MAX;
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 
 /// A plugin that is installed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -320,8 +320,4 @@ pub(super) fn digest(bytes: &[u8]) -> Result<ComponentDigest, StoreError> {
         .try_into()
         .map_err(|_| StoreError::unreadable("digest", "another length"))?;
     Ok(bytes.into())
-}
-
-fn word<Word: std::str::FromStr>(what: &'static str, text: &str) -> Result<Word, StoreError> {
-    text.parse().map_err(|_| StoreError::unreadable(what, text))
 }

@@ -6,12 +6,12 @@
 
 use serde_json::{Map, Value};
 use tamiz_core::TenantId;
-use tamiz_core::quota::{EffectiveQuota, QuotaLimit, QuotaName, QuotaSet, WEIGHT_DEFAULT};
+use tamiz_core::quota::{EffectiveQuota, QuotaLimit, QuotaSet, WEIGHT_DEFAULT};
 use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::control_tx::ControlTx;
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 use crate::tenant_tx::TenantTx;
 
 /// Tenants whose shares one transaction holds: some milliseconds of their claims.
@@ -192,11 +192,7 @@ fn effective(rows: Vec<LimitRow>) -> Result<EffectiveQuota, StoreError> {
 fn set_of<'a>(rows: impl Iterator<Item = &'a LimitRow>) -> Result<QuotaSet, StoreError> {
     let mut set = QuotaSet::default();
     for row in rows {
-        let name: QuotaName = row
-            .name
-            .parse()
-            .map_err(|_| StoreError::unreadable("limit", &row.name))?;
-        set.say(name, Some(row.value.cast_unsigned()));
+        set.say(word("limit", &row.name)?, Some(row.value.cast_unsigned()));
     }
     Ok(set)
 }

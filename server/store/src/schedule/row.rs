@@ -1,14 +1,11 @@
 //! A schedule's columns, and the schedule that they are.
 
-use std::str::FromStr as _;
-
 use chrono::{DateTime, Utc};
 use tamiz_core::ScanType;
-use tamiz_core::cron::{CatchUp, Overlap};
 use uuid::Uuid;
 
 use super::{Plan, Schedule};
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 use crate::token::Role;
 
 pub(super) struct ScheduleRow {
@@ -41,10 +38,8 @@ impl TryFrom<ScheduleRow> for Schedule {
 
     fn try_from(row: ScheduleRow) -> Result<Self, StoreError> {
         let plan = Plan {
-            overlap: Overlap::from_str(&row.overlap)
-                .map_err(|_| StoreError::unreadable("schedule overlap", &row.overlap))?,
-            catch_up: CatchUp::from_str(&row.catch_up)
-                .map_err(|_| StoreError::unreadable("schedule catch-up", &row.catch_up))?,
+            overlap: word("schedule overlap", &row.overlap)?,
+            catch_up: word("schedule catch-up", &row.catch_up)?,
             scan_type: ScanType::parse(&row.scan_type)
                 .map_err(|_| StoreError::unreadable("schedule type", &row.scan_type))?,
             role: Role::parse(&row.role).ok_or_else(|| StoreError::unreadable("schedule role", &row.role))?,

@@ -1,15 +1,13 @@
 //! A task's columns, and the task that they are.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tamiz_core::progress::Phase;
-use tamiz_core::{PluginFault, ScanType, TaskStatus};
+use tamiz_core::{PluginFault, ScanType};
 use uuid::Uuid;
 
 use super::Task;
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 
 /// The columns of a task as they come; one shape for all reads.
 pub(crate) struct TaskRow {
@@ -45,10 +43,8 @@ impl TryFrom<TaskRow> for Task {
             project_id: row.project_id.into(),
             scan_type: ScanType::parse(&row.r#type)
                 .map_err(|_| StoreError::unreadable("task type", &row.r#type))?,
-            status: TaskStatus::from_str(&row.status)
-                .map_err(|_| StoreError::unreadable("task status", &row.status))?,
-            phase: Phase::from_str(&row.phase)
-                .map_err(|_| StoreError::unreadable("task phase", &row.phase))?,
+            status: word("task status", &row.status)?,
+            phase: word("task phase", &row.phase)?,
             payload: serde_json::from_value(row.payload)
                 .map_err(|error| StoreError::unreadable("task payload", &error.to_string()))?,
             retries: row.retries,
