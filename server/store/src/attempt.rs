@@ -72,7 +72,10 @@ pub async fn begin(
     )
     .execute(tx.connection())
     .await?;
-    close_lost(tx, id, attempt).await?;
+    // the first attempt has none before it
+    if held.attempt > 0 {
+        close_lost(tx, id, attempt).await?;
+    }
     sqlx::query!(
         "insert into tenant.task_attempt (tenant_id, task_id, attempt, worker_id, worker_host)
          values ($1, $2, $3, $4, (select w.host from control.worker w where w.id = $4))",
@@ -349,7 +352,7 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
                plugin_fault = $10,
                run_at = case when $9 then now() + make_interval(secs => $11) else run_at end
         where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running'
-        returning type
+        returning type, group_id
         "#,
         tx.tenant(),
         id.uuid(),
@@ -392,7 +395,9 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
     if retrying {
         ticket::put_back(tx, id, attempt, ending.pause.unwrap_or_default()).await?;
     } else {
-        group::leave(tx, id).await?;
+        if task.group_id.is_some() {
+            group::leave(tx, id).await?;
+        }
         ticket::remove(tx, id, attempt).await?;
         tx.will_count_end(task.r#type);
     }
