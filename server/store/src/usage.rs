@@ -269,9 +269,24 @@ pub async fn delete_old(store: &Store) -> Result<u64, StoreError> {
     Ok(deleted.rows_affected())
 }
 
+struct WindowRow {
+    window_start: DateTime<Utc>,
+    count: i64,
+}
+
+impl From<WindowRow> for Counted {
+    fn from(row: WindowRow) -> Self {
+        Self {
+            window_start: row.window_start,
+            count: row.count.cast_unsigned(),
+        }
+    }
+}
+
 /// Tasks asked for in the windows that end after `since`, oldest first.
 pub(crate) async fn tasks_since(tx: &mut TenantTx, since: DateTime<Utc>) -> Result<Vec<Counted>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        WindowRow,
         r#"
         select window_start, tasks_count as count from control.quota_usage
         where tenant_id = $1 and window_start > $2 and source = $3 and tasks_count > 0 order by window_start
@@ -282,11 +297,7 @@ pub(crate) async fn tasks_since(tx: &mut TenantTx, since: DateTime<Utc>) -> Resu
     )
     .fetch_all(tx.connection())
     .await?;
-    let counted = rows.into_iter().map(|row| Counted {
-        window_start: row.window_start,
-        count: row.count.cast_unsigned(),
-    });
-    Ok(counted.collect())
+    Ok(rows.into_iter().map(Counted::from).collect())
 }
 
 /// Tokens used in the windows that end after `since`, oldest first.
@@ -294,7 +305,8 @@ pub(crate) async fn tokens_since(
     tx: &mut TenantTx,
     since: DateTime<Utc>,
 ) -> Result<Vec<Counted>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        WindowRow,
         r#"
         select window_start, tokens_used as count from control.quota_usage
         where tenant_id = $1 and window_start > $2 and source = $3 and tokens_used > 0 order by window_start
@@ -305,55 +317,54 @@ pub(crate) async fn tokens_since(
     )
     .fetch_all(tx.connection())
     .await?;
-    let counted = rows.into_iter().map(|row| Counted {
-        window_start: row.window_start,
-        count: row.count.cast_unsigned(),
-    });
-    Ok(counted.collect())
+    Ok(rows.into_iter().map(Counted::from).collect())
 }
 
 /// Counts tasks; the tenant's meter is locked.
 pub(crate) async fn add_tasks(tx: &mut TenantTx, now: DateTime<Utc>, tasks: u32) -> Result<(), StoreError> {
-    add(tx, now, Source::Asks, [i64::from(tasks), 0, 0]).await
+    add_asked(tx, now, i64::from(tasks), 0).await
 }
 
 /// Counts tokens; the tenant's meter is locked.
 pub(crate) async fn add_tokens(tx: &mut TenantTx, now: DateTime<Utc>, tokens: u64) -> Result<(), StoreError> {
-    add(tx, now, Source::Asks, [0, tokens.cast_signed(), 0]).await
+    add_asked(tx, now, 0, tokens.cast_signed()).await
 }
 
 /// Counts bytes that were not stored before.
 pub(crate) async fn add_stored(tx: &mut TenantTx, bytes: u64) -> Result<(), StoreError> {
-    let now = sqlx::query_scalar!(r#"select now() as "now!""#)
-        .fetch_one(tx.connection())
-        .await?;
-    add(tx, now, Source::Storage, [0, 0, bytes.cast_signed()]).await
+    sqlx::query!(
+        r#"
+        insert into control.quota_usage as u (tenant_id, window_start, window_end, source, storage_bytes)
+        select $1, w, w + interval '5 minutes', $2, $3 from control.usage_window(now()) w
+        on conflict (tenant_id, window_start, source)
+        do update set storage_bytes = u.storage_bytes + excluded.storage_bytes
+        "#,
+        tx.tenant(),
+        Source::Storage as i16,
+        bytes.cast_signed()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
-/// One upsert: tasks, tokens, bytes.
-async fn add(
-    tx: &mut TenantTx,
-    now: DateTime<Utc>,
-    source: Source,
-    [tasks, tokens, bytes]: [i64; 3],
-) -> Result<(), StoreError> {
+/// What is asked for, in the window of `now`.
+async fn add_asked(tx: &mut TenantTx, now: DateTime<Utc>, tasks: i64, tokens: i64) -> Result<(), StoreError> {
     let window = Bucket::FiveMinutes.start_of(now);
     sqlx::query!(
         r#"
         insert into control.quota_usage as u
-            (tenant_id, window_start, window_end, source, tasks_count, tokens_used, storage_bytes)
-        values ($1, $2, $3, $4, $5, $6, $7)
+            (tenant_id, window_start, window_end, source, tasks_count, tokens_used)
+        values ($1, $2, $3, $4, $5, $6)
         on conflict (tenant_id, window_start, source) do update set
-            tasks_count = u.tasks_count + excluded.tasks_count, tokens_used = u.tokens_used + excluded.tokens_used,
-            storage_bytes = u.storage_bytes + excluded.storage_bytes
+            tasks_count = u.tasks_count + excluded.tasks_count, tokens_used = u.tokens_used + excluded.tokens_used
         "#,
         tx.tenant(),
         window,
         window + TimeDelta::seconds(WINDOW_SECONDS),
-        source as i16,
+        Source::Asks as i16,
         tasks,
-        tokens,
-        bytes
+        tokens
     )
     .execute(tx.connection())
     .await?;
