@@ -5,6 +5,7 @@
 //! [`hold_plan`].
 
 use serde_json::{Map, Value};
+use sqlx::postgres::PgConnection;
 use tamiz_core::TenantId;
 use tamiz_core::quota::{EffectiveQuota, QuotaLimit, QuotaSet, WEIGHT_DEFAULT};
 use uuid::Uuid;
@@ -22,19 +23,8 @@ const SHARES_AT_ONCE: usize = 20;
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn of_own_tenant(tx: &mut TenantTx) -> Result<EffectiveQuota, StoreError> {
-    let rows = sqlx::query_as!(
-        LimitRow,
-        r#"
-        select true as "own!", name as "name!", value as "value!" from control.tenant_quota where tenant_id = $1
-        union all
-        select false, q.name, q.value
-        from control.plan_quota q join control.tenant t on t.plan = q.plan where t.id = $1
-        "#,
-        tx.tenant()
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    effective(rows)
+    let tenant = tx.tenant();
+    effective(said(tx.connection(), tenant).await?)
 }
 
 /// The limits of any tenant as they hold, and with the answer which of them it has for itself.
@@ -45,6 +35,13 @@ pub async fn of_tenant(
     tx: &mut ControlTx,
     tenant: TenantId,
 ) -> Result<(EffectiveQuota, QuotaSet), StoreError> {
+    let rows = said(tx.connection(), tenant.uuid()).await?;
+    let own = set_of(rows.iter().filter(|row| row.own))?;
+    Ok((effective(rows)?, own))
+}
+
+/// What is said for a tenant: by itself, and by its plan.
+async fn said(connection: &mut PgConnection, tenant: Uuid) -> Result<Vec<LimitRow>, StoreError> {
     let rows = sqlx::query_as!(
         LimitRow,
         r#"
@@ -53,12 +50,11 @@ pub async fn of_tenant(
         select false, q.name, q.value
         from control.plan_quota q join control.tenant t on t.plan = q.plan where t.id = $1
         "#,
-        tenant.uuid()
+        tenant
     )
-    .fetch_all(tx.connection())
+    .fetch_all(connection)
     .await?;
-    let own = set_of(rows.iter().filter(|row| row.own))?;
-    Ok((effective(rows)?, own))
+    Ok(rows)
 }
 
 /// The limits that a plan says.

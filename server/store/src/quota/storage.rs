@@ -138,13 +138,7 @@ pub async fn reserve_for_attempt(
 /// [`QuotaError::Refused`] when the reservation did not cover them and they do not fit; give the transaction
 /// up then.
 pub async fn settle(tx: &mut TenantTx, id: ReservationId, new_bytes: u64) -> Result<(), QuotaError> {
-    let reserved = sqlx::query_scalar!(
-        "delete from control.storage_reservation where tenant_id = $1 and id = $2 returning bytes",
-        tx.tenant(),
-        id.0
-    )
-    .fetch_optional(tx.connection())
-    .await?;
+    let reserved = end(tx, id).await?;
     close(tx, reserved.unwrap_or(0), new_bytes).await
 }
 
@@ -170,14 +164,7 @@ pub async fn settle_attempt(
 /// # Errors
 /// [`StoreError`] when the database does not take it; the reservation expires then.
 pub async fn release(tx: &mut TenantTx, id: ReservationId) -> Result<(), StoreError> {
-    let reserved = sqlx::query_scalar!(
-        "delete from control.storage_reservation where tenant_id = $1 and id = $2 returning bytes",
-        tx.tenant(),
-        id.0
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    if let Some(bytes) = reserved {
+    if let Some(bytes) = end(tx, id).await? {
         move_by(tx, 0, -bytes).await?;
     }
     Ok(())
@@ -257,6 +244,18 @@ pub(crate) async fn give_back_before(tx: &mut TenantTx, task: TaskId, before: i3
         move_by(tx, 0, -left).await?;
     }
     Ok(())
+}
+
+/// Deletes an upload's reservation; answers its bytes, if it had not expired.
+async fn end(tx: &mut TenantTx, id: ReservationId) -> Result<Option<i64>, StoreError> {
+    let bytes = sqlx::query_scalar!(
+        "delete from control.storage_reservation where tenant_id = $1 and id = $2 returning bytes",
+        tx.tenant(),
+        id.0
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(bytes)
 }
 
 /// Deletes the reservations of the task's attempts up to `attempt`; answers their bytes.

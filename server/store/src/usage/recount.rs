@@ -6,6 +6,7 @@ use tamiz_core::TenantId;
 use super::Source;
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::quota::Meter;
 use crate::scope::TenantScope;
 
 /// A counter that is not what the rows say.
@@ -34,12 +35,7 @@ pub struct Drift {
 pub async fn recount(store: &Store, tenant: TenantId, repair: bool) -> Result<Vec<Drift>, StoreError> {
     let mut tx = store.begin(&TenantScope::of(tenant)).await?;
     // asks first, then storage: the order of all
-    sqlx::query!(
-        "select tenant_id from control.meter where tenant_id = $1 for update",
-        tx.tenant()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
+    Meter::lock(&mut tx).await?;
     let mut drifts = tasks(&mut tx, tenant, repair).await?;
     drifts.extend(storage(&mut tx, tenant, repair).await?);
     tx.commit().await?;
