@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tamiz_core::{WorkerId, text};
+use tamiz_core::{WorkerId, WorkerTokenId, text};
+use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::worker_token::{Entered, WORKERS_PER_TOKEN_MAX};
 
 /// Workers that are read at once: more than one database can serve.
 pub const WORKERS_SHOWN_MAX: i64 = 1_000;
@@ -148,43 +150,78 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database does not take it.
     pub async fn register_worker(&self, new: &NewWorker<'_>) -> Result<u32, StoreError> {
-        // starts of one name that were long gone say nothing that the newest does not
-        sqlx::query!(
-            "delete from control.worker
-             where name = $1 and token_id is null and state = 'offline'
-               and heartbeat_at < now() - interval '1 hour'
-               and id <> (select id from control.worker where name = $1 and token_id is null
-                          order by started_at desc, id desc limit 1)",
-            new.name
-        )
-        .execute(&self.dispatch)
-        .await?;
-        let restarts = sqlx::query_scalar!(
+        Ok(match self.enter_worker(new, None).await? {
+            Entered::Now { restarts } => restarts,
+            Entered::Foreign | Entered::Full => 0,
+        })
+    }
+
+    /// Enters a start of a worker of `token`, or of one with the database: each has names of its own.
+    pub(crate) async fn enter_worker(
+        &self,
+        new: &NewWorker<'_>,
+        token: Option<WorkerTokenId>,
+    ) -> Result<Entered, StoreError> {
+        let token = token.map(WorkerTokenId::uuid);
+        self.forget_gone(new.name, token).await?;
+        let entered = sqlx::query!(
             r#"
             with before as (
                 select tasks_done, tasks_failed, restarts + 1 as restarts from control.worker
-                where name = $2 and id <> $1 and token_id is null order by started_at desc, id desc limit 1),
+                where name = $2 and id <> $1 and token_id is not distinct from $7
+                order by started_at desc, id desc limit 1),
             entered as (
                 insert into control.worker (id, name, host, process_id, version, slots, capabilities, state,
-                    tasks_done, tasks_failed, done_before, failed_before, restarts)
+                    tasks_done, tasks_failed, done_before, failed_before, restarts, token_id)
                 select $1, $2, $3, $4, $5, $6, '{}', 'initializing',
                     coalesce(b.tasks_done, 0), coalesce(b.tasks_failed, 0), coalesce(b.tasks_done, 0),
-                    coalesce(b.tasks_failed, 0), coalesce(b.restarts, 0)
+                    coalesce(b.tasks_failed, 0), coalesce(b.restarts, 0), $7::uuid
                 from (select 1) one left join before b on true
+                -- of workers with the database none is counted
+                where (select count(*) from control.worker where token_id = $7 and state <> 'offline') < $8
                 on conflict (id) do nothing returning restarts)
             select coalesce((select restarts from entered),
-                            (select restarts from control.worker where id = $1), 0) as "restarts!"
+                            (select restarts from control.worker
+                             where id = $1 and token_id is not distinct from $7)) as restarts,
+                   exists (select from control.worker where id = $1) as "is_taken!"
             "#,
             new.id.uuid(),
             new.name,
             new.host,
             new.process_id.cast_signed(),
             new.version,
-            new.slots.cast_signed()
+            new.slots.cast_signed(),
+            token,
+            WORKERS_PER_TOKEN_MAX
         )
         .fetch_one(&self.dispatch)
         .await?;
-        Ok(restarts.cast_unsigned())
+        Ok(match entered.restarts {
+            Some(restarts) => Entered::Now {
+                restarts: restarts.cast_unsigned(),
+            },
+            None if entered.is_taken => Entered::Foreign,
+            None => Entered::Full,
+        })
+    }
+
+    /// Starts of one name that were long gone say nothing that the newest does not; nor do many of a token.
+    async fn forget_gone(&self, name: &str, token: Option<Uuid>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "delete from control.worker
+             where token_id is not distinct from $2 and state = 'offline'
+               and (name = $1 and heartbeat_at < now() - interval '1 hour'
+                    and id <> (select id from control.worker where name = $1 and token_id is not distinct from $2
+                               order by started_at desc, id desc limit 1)
+                    or id in (select id from control.worker where token_id = $2 and state = 'offline'
+                              order by heartbeat_at desc offset $3))",
+            name,
+            token,
+            WORKERS_PER_TOKEN_MAX
+        )
+        .execute(&self.dispatch)
+        .await?;
+        Ok(())
     }
 
     /// The worker knows what it can do and waits for work from now on. `false` when the register does not

@@ -136,62 +136,7 @@ impl Store {
         new: &NewWorker<'_>,
         token: WorkerTokenId,
     ) -> Result<Entered, StoreError> {
-        self.forget_gone(new.name, token).await?;
-        let entered = sqlx::query!(
-            r#"
-            with before as (
-                select tasks_done, tasks_failed, restarts + 1 as restarts from control.worker
-                where name = $2 and id <> $1 and token_id = $7 order by started_at desc, id desc limit 1),
-            entered as (
-                insert into control.worker (id, name, host, process_id, version, slots, capabilities, state,
-                    tasks_done, tasks_failed, done_before, failed_before, restarts, token_id)
-                select $1, $2, $3, $4, $5, $6, '{}', 'initializing',
-                    coalesce(b.tasks_done, 0), coalesce(b.tasks_failed, 0), coalesce(b.tasks_done, 0),
-                    coalesce(b.tasks_failed, 0), coalesce(b.restarts, 0), $7
-                from (select 1) one left join before b on true
-                where (select count(*) from control.worker where token_id = $7 and state <> 'offline') < $8
-                on conflict (id) do nothing returning restarts)
-            select coalesce((select restarts from entered),
-                            (select restarts from control.worker where id = $1 and token_id = $7)) as restarts,
-                   exists (select from control.worker where id = $1) as "is_taken!"
-            "#,
-            new.id.uuid(),
-            new.name,
-            new.host,
-            new.process_id.cast_signed(),
-            new.version,
-            new.slots.cast_signed(),
-            token.uuid(),
-            WORKERS_PER_TOKEN_MAX
-        )
-        .fetch_one(&self.dispatch)
-        .await?;
-        Ok(match entered.restarts {
-            Some(restarts) => Entered::Now {
-                restarts: restarts.cast_unsigned(),
-            },
-            None if entered.is_taken => Entered::Foreign,
-            None => Entered::Full,
-        })
-    }
-
-    /// Starts of one name that were long gone say nothing that the newest does not; nor do many of a token.
-    async fn forget_gone(&self, name: &str, token: WorkerTokenId) -> Result<(), StoreError> {
-        sqlx::query!(
-            "delete from control.worker
-             where token_id = $2 and state = 'offline'
-               and (name = $1 and heartbeat_at < now() - interval '1 hour'
-                    and id <> (select id from control.worker where name = $1 and token_id = $2
-                               order by started_at desc, id desc limit 1)
-                    or id in (select id from control.worker where token_id = $2 and state = 'offline'
-                              order by heartbeat_at desc offset $3))",
-            name,
-            token.uuid(),
-            WORKERS_PER_TOKEN_MAX
-        )
-        .execute(&self.dispatch)
-        .await?;
-        Ok(())
+        self.enter_worker(new, Some(token)).await
     }
 
     /// How many more tickets `worker` has slots for beside the leases that it holds; none when the register
