@@ -64,20 +64,11 @@ impl Store {
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         let pool = |role: &'static str, connections: u32| -> Result<PgPool, StoreError> {
             let options = role_options(&config.database_url, role)?;
-            Ok(PgPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
-                .idle_timeout(Duration::from_mins(5))
-                .connect_lazy_with(options))
+            Ok(pool_of(options, connections, ACQUIRE_SECONDS_MAX))
         };
         let dispatch = pool(DISPATCH_ROLE, 4)?;
-        let lazily =
-            role_options(&config.database_url, DISPATCH_ROLE)?.options([("synchronous_commit", "off")]);
-        let claims = PgPoolOptions::new()
-            .max_connections(CLAIM_CONNECTIONS)
-            .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
-            .idle_timeout(Duration::from_mins(5))
-            .connect_lazy_with(lazily);
+        let lazily = unwaited_options(&config.database_url)?;
+        let claims = pool_of(lazily, CLAIM_CONNECTIONS, ACQUIRE_SECONDS_MAX);
         let signals = Signals::start(dispatch.clone()).await?;
         Ok(Self {
             app: pool(APP_ROLE, config.connections_max)?,
@@ -114,6 +105,20 @@ impl Store {
 /// Connections that one tenant may hold of `connections`.
 fn share_of(connections: u32) -> usize {
     (connections as usize * OF_ONE_TENANT / SHARED_AMONG).max(OF_ONE_TENANT_MIN)
+}
+
+/// Connects when it is first asked.
+pub(crate) fn pool_of(options: PgConnectOptions, connections: u32, acquire_seconds: u64) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(acquire_seconds))
+        .idle_timeout(Duration::from_mins(5))
+        .connect_lazy_with(options)
+}
+
+/// The dispatcher's, whose commits do not wait for the disk.
+pub(crate) fn unwaited_options(database_url: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(role_options(database_url, DISPATCH_ROLE)?.options([("synchronous_commit", "off")]))
 }
 
 /// The same address, as `role`.

@@ -12,9 +12,8 @@ use tamiz_core::token::Token;
 use crate::connect::Store;
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
+use crate::token::LAST_USED_SECONDS;
 
-/// A last-used time is not renewed more often than this.
-const LAST_USED_SECONDS: f64 = 60.0;
 /// Who makes one counts them first, one after the other.
 const TURN: i64 = 0x7461_6d69_7a03;
 

@@ -10,11 +10,11 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::PgPool;
 use sqlx::postgres::types::PgInterval;
-use sqlx::postgres::{PgPool, PgPoolOptions};
 use tamiz_core::rate::{Granted, RequestRate};
 
-use crate::connect::{DISPATCH_ROLE, role_options};
+use crate::connect::{pool_of, unwaited_options};
 use crate::error::StoreError;
 use crate::scope::TenantScope;
 
@@ -35,13 +35,10 @@ impl RequestRates {
     /// # Errors
     /// [`StoreError::Address`] for a malformed URL.
     pub fn open(database_url: &str) -> Result<Self, StoreError> {
-        let options = role_options(database_url, DISPATCH_ROLE)?.options([("synchronous_commit", "off")]);
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
-            .idle_timeout(Duration::from_mins(5))
-            .connect_lazy_with(options);
-        Ok(Self { pool })
+        let options = unwaited_options(database_url)?;
+        Ok(Self {
+            pool: pool_of(options, CONNECTIONS_MAX, ACQUIRE_SECONDS_MAX),
+        })
     }
 
     /// Takes up to `asked` requests of the tenant. Served by the primary key.

@@ -16,7 +16,7 @@ use crate::tenant_tx::TenantTx;
 
 /// A last-used time is not renewed more often than this: a write per request would cost more than
 /// the request.
-const LAST_USED_SECONDS: f64 = 60.0;
+pub(crate) const LAST_USED_SECONDS: f64 = 60.0;
 
 /// What the bearer of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

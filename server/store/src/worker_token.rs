@@ -12,10 +12,9 @@ use tamiz_core::{WorkerId, WorkerTokenId};
 use crate::connect::Store;
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
+use crate::token::LAST_USED_SECONDS;
 use crate::worker::NewWorker;
 
-/// A last-used time is not renewed more often than this.
-const LAST_USED_SECONDS: f64 = 60.0;
 /// Live tokens: one per network of workers, or one per machine of a large installation.
 pub const WORKER_TOKENS_MAX: i64 = 1_000;
 /// Who makes one counts them first, one after the other.
