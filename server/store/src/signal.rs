@@ -238,7 +238,9 @@ impl Outbox {
             return self.tasks.drain().collect();
         }
         let taken: Vec<_> = self.tasks.iter().take(TASKS_MAX).copied().collect();
-        self.tasks.retain(|task| !taken.contains(task));
+        for task in &taken {
+            self.tasks.remove(task);
+        }
         taken
     }
 }
