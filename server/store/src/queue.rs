@@ -320,18 +320,4 @@ impl Store {
             })
             .collect())
     }
-
-    /// Tickets waiting and leased, for the metrics; from the lanes' counters.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database cannot be asked.
-    pub async fn queue_depth(&self) -> Result<(i64, i64), StoreError> {
-        let row = sqlx::query!(
-            r#"select coalesce(sum(waiting + scheduled), 0) as "waiting!", coalesce(sum(running), 0) as "leased!"
-               from control.lane"#
-        )
-        .fetch_one(&self.dispatch)
-        .await?;
-        Ok((row.waiting, row.leased))
-    }
 }

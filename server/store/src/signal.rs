@@ -87,8 +87,9 @@ struct Counts {
 }
 
 /// What went over the line of one process since it started.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SignalCounts {
+pub(crate) struct SignalCounts {
     /// Statements that notified.
     pub statements: u64,
     /// Notifications in them.
@@ -171,7 +172,8 @@ impl Store {
     }
 
     /// What went over the line of this process since it started.
-    pub fn signal_counts(&self) -> SignalCounts {
+    #[cfg(test)]
+    pub(crate) fn signal_counts(&self) -> SignalCounts {
         let counts = &self.signals.counts;
         SignalCounts {
             statements: counts.statements.load(Ordering::Relaxed),

@@ -22,10 +22,11 @@ pub(crate) async fn enqueue_all(tx: &mut TenantTx, tasks: &[&Task]) -> Result<()
     type Class<'a> = (&'a str, Vec<String>, Vec<String>);
     let mut classes: BTreeMap<Class<'_>, Vec<&Task>> = BTreeMap::new();
     for task in tasks {
-        let mut tools = task.payload.tools.clone();
-        tools.sort();
-        tools.dedup();
-        let class = (task.scan_type.as_str(), tools, task.payload.worlds());
+        let class = (
+            task.scan_type.as_str(),
+            class_words(&task.payload.tools),
+            task.payload.worlds(),
+        );
         classes.entry(class).or_default().push(task);
     }
     let mut lanes: BTreeMap<i32, Vec<&Task>> = BTreeMap::new();
@@ -61,6 +62,14 @@ pub(crate) async fn enqueue_all(tx: &mut TenantTx, tasks: &[&Task]) -> Result<()
         tx.will_signal_tickets(Some(class), u32::try_from(ready).unwrap_or(u32::MAX));
     }
     Ok(())
+}
+
+/// Words of a class, as it is named by them: each once and in order.
+pub(crate) fn class_words(words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    words.sort();
+    words.dedup();
+    words
 }
 
 /// Takes back a ticket that nobody holds.

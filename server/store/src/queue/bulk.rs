@@ -1,8 +1,8 @@
-//! Many tickets at a time, without tasks.
+//! Many tickets at a time, without tasks, and how many there are.
 //!
 //! A real task makes and ends its ticket in its tenant's own transaction (see [`crate::task`] and
 //! [`crate::attempt`]), so that the two never disagree. These are for tickets that have no task: benchmarks
-//! and the tests of the queue itself.
+//! and the tests of the queue itself. What operators and tenants see is [`crate::queue_view`].
 
 use chrono::{DateTime, Utc};
 use tamiz_core::{ScanType, TaskId, TenantId};
@@ -12,6 +12,7 @@ use super::Claim;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::signal::News;
+use crate::ticket::class_words;
 
 /// Tickets that are alike.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +50,8 @@ impl Store {
             "#,
             new.tenant.uuid(),
             new.scan_type.as_str(),
-            &sorted(new.tools),
-            &sorted(new.worlds),
+            &class_words(new.tools),
+            &class_words(new.worlds),
             &tasks,
             new.priority,
             new.run_at
@@ -95,12 +96,18 @@ impl Store {
             })
             .collect())
     }
-}
 
-/// As classes are named by.
-fn sorted(words: &[String]) -> Vec<String> {
-    let mut words = words.to_vec();
-    words.sort();
-    words.dedup();
-    words
+    /// Tickets waiting and leased, of all tenants; from the lanes' counters.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be asked.
+    pub async fn queue_depth(&self) -> Result<(i64, i64), StoreError> {
+        let row = sqlx::query!(
+            r#"select coalesce(sum(waiting + scheduled), 0) as "waiting!", coalesce(sum(running), 0) as "leased!"
+               from control.lane"#
+        )
+        .fetch_one(&self.dispatch)
+        .await?;
+        Ok((row.waiting, row.leased))
+    }
 }

@@ -31,10 +31,8 @@ impl Meter {
     }
 
     /// The same at another time than the database's.
-    ///
-    /// # Errors
-    /// As [`Meter::lock`].
-    pub async fn lock_at(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<Self, StoreError> {
+    #[cfg(test)]
+    pub(crate) async fn lock_at(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<Self, StoreError> {
         lock(tx).await?;
         Ok(Self { now })
     }
