@@ -1,13 +1,11 @@
 //! What people want of a task that is there: to stop it, or to have it tried again.
 
-use std::str::FromStr;
-
 use tamiz_core::progress::Phase;
 use tamiz_core::{TaskId, TaskStatus};
 use uuid::Uuid;
 
-use super::{Task, by_ids, get};
-use crate::error::StoreError;
+use super::{Task, by_ids};
+use crate::error::{StoreError, word};
 use crate::event::{self, NewEvent};
 use crate::tenant_tx::TenantTx;
 use crate::{attempt, group, pcap_session, scan_result, ticket};
@@ -94,13 +92,8 @@ pub async fn retry(tx: &mut TenantTx, id: TaskId) -> Result<Redrive, StoreError>
     if !status.may_be_retried() {
         return Ok(Redrive::Refused(status));
     }
-    put_back(tx, id).await?;
-    group::come_back(tx, &[id]).await?;
-    let Some(task) = get(tx, id).await? else {
-        return Ok(Redrive::Absent);
-    };
-    ticket::enqueue_all(tx, &[&task]).await?;
-    Ok(Redrive::Queued(Box::new(task)))
+    let task = send_back(tx, &[id]).await?.pop();
+    Ok(task.map_or(Redrive::Absent, |task| Redrive::Queued(Box::new(task))))
 }
 
 /// The same for many; those that are gone or in another state by now are left out. Answers which went back.
@@ -122,14 +115,20 @@ pub async fn retry_all(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<TaskId>,
             back.push(row.id.into());
         }
     }
-    for id in &back {
+    send_back(tx, &back).await?;
+    Ok(back)
+}
+
+/// Locked tasks that may go; tickets come last. Answers them as they wait.
+async fn send_back(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, StoreError> {
+    for id in ids {
         put_back(tx, *id).await?;
     }
-    group::come_back(tx, &back).await?;
-    let tasks = by_ids(tx, &back).await?;
-    let tasks: Vec<&Task> = tasks.iter().collect();
-    ticket::enqueue_all(tx, &tasks).await?;
-    Ok(back)
+    group::come_back(tx, ids).await?;
+    let tasks = by_ids(tx, ids).await?;
+    let waiting: Vec<&Task> = tasks.iter().collect();
+    ticket::enqueue_all(tx, &waiting).await?;
+    Ok(tasks)
 }
 
 /// The task as it was before its first attempt, but for its number, its events and what is on record of its
@@ -164,6 +163,6 @@ async fn locked_status(tx: &mut TenantTx, id: TaskId) -> Result<Option<TaskStatu
     word.as_deref().map(status_of).transpose()
 }
 
-fn status_of(word: &str) -> Result<TaskStatus, StoreError> {
-    TaskStatus::from_str(word).map_err(|_| StoreError::unreadable("task status", word))
+fn status_of(stored: &str) -> Result<TaskStatus, StoreError> {
+    word("task status", stored)
 }
