@@ -1,5 +1,9 @@
 //! Keyset pages: a stretch of an ordered list, and whether more follows.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
 use tamiz_core::limits::PAGE_ROWS_MAX;
 
 /// How many rows, 1 to [`PAGE_ROWS_MAX`].
@@ -42,5 +46,37 @@ impl<Row> Page<Row> {
         let has_next = rows.len() > limit.get() as usize;
         rows.truncate(limit.get() as usize);
         Self { rows, has_next }
+    }
+
+    /// From rows of many parents, those of each read with [`PageLimit::probe`]; a parent without rows is left out.
+    pub(crate) fn of_each<Parent: Eq + Hash>(
+        rows: impl IntoIterator<Item = (Parent, Row)>,
+        limit: PageLimit,
+    ) -> HashMap<Parent, Self> {
+        let mut of_parent: HashMap<Parent, Vec<Row>> = HashMap::new();
+        for (parent, row) in rows {
+            of_parent.entry(parent).or_default().push(row);
+        }
+        of_parent
+            .into_iter()
+            .map(|(parent, rows)| (parent, Self::of(rows, limit)))
+            .collect()
+    }
+
+    /// The same rows, for several holders.
+    pub fn shared(self) -> Page<Arc<Row>> {
+        Page {
+            rows: self.rows.into_iter().map(Arc::new).collect(),
+            has_next: self.has_next,
+        }
+    }
+}
+
+impl<Row> Default for Page<Row> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            has_next: false,
+        }
     }
 }

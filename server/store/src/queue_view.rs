@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 use crate::pace::quantile_seconds;
+use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
 use refusals::refusals_of;
 
@@ -170,23 +171,27 @@ async fn oldest_of_all(tx: &mut ControlTx) -> Result<HashMap<String, f64>, Store
         .collect())
 }
 
-/// The tenants after `after`, by id, at most `limit`, those too that have nothing in the queue.
+/// One page of tenants, by id, those too that have nothing in the queue.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn tenants(
     tx: &mut ControlTx,
     after: Option<TenantId>,
-    limit: i64,
-) -> Result<Vec<TenantQueue>, StoreError> {
+    limit: PageLimit,
+) -> Result<Page<TenantQueue>, StoreError> {
     let ids = sqlx::query_scalar!(
         "select id from control.tenant where $1::uuid is null or id > $1 order by id limit $2",
         after.map(TenantId::uuid),
-        limit
+        limit.probe()
     )
     .fetch_all(tx.connection())
     .await?;
-    tenant_queues(tx, &ids).await
+    let ids = Page::of(ids, limit);
+    Ok(Page {
+        rows: tenant_queues(tx, &ids.rows).await?,
+        has_next: ids.has_next,
+    })
 }
 
 /// The tenants with most waiting tickets, at most `limit`; then those with most running ones. None that has

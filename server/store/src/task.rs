@@ -291,15 +291,12 @@ pub async fn pages_of_projects(
     )
     .fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_task).await?;
-    let mut pages: HashMap<ProjectId, Vec<Task>> = HashMap::new();
-    for row in rows {
-        let task = Task::try_from(row)?;
-        pages.entry(task.project_id).or_default().push(task);
-    }
-    Ok(pages
+    let tasks = rows
         .into_iter()
-        .map(|(project, tasks)| (project, Page::of(tasks, limit)))
-        .collect())
+        .map(Task::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    let tasks = tasks.into_iter().map(|task| (task.project_id, task));
+    Ok(Page::of_each(tasks, limit))
 }
 
 /// How many tasks each project has under `filter`; a project without any is left out.

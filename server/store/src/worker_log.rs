@@ -7,6 +7,7 @@
 //! A log is worth less than the work: a batch is not waited for on disk, and a crash of Postgres may lose the
 //! last moment of it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -219,7 +220,7 @@ pub async fn of_tasks(
     attempt: Option<i32>,
     after: i32,
     limit: PageLimit,
-) -> Result<Vec<(TaskId, Page<LogLine>)>, StoreError> {
+) -> Result<HashMap<TaskId, Page<LogLine>>, StoreError> {
     let ids: Vec<Uuid> = tasks.iter().map(|id| id.uuid()).collect();
     let allowance = tx.allowance();
     let rows = sqlx::query!(
@@ -242,9 +243,8 @@ pub async fn of_tasks(
     let rows = allowance
         .collect(rows, |row| size_of::<LogLine>() as u64 + row.message.len() as u64)
         .await?;
-    let mut of_task: Vec<(TaskId, Vec<LogLine>)> = Vec::new();
+    let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
-        let task = TaskId::from(row.task_id);
         let line = LogLine {
             seq: row.seq,
             attempt: row.attempt,
@@ -254,15 +254,9 @@ pub async fn of_tasks(
             message: row.message,
             created_at: row.created_at,
         };
-        match of_task.last_mut().filter(|(last, _)| *last == task) {
-            Some((_, lines)) => lines.push(line),
-            None => of_task.push((task, vec![line])),
-        }
+        lines.push((TaskId::from(row.task_id), line));
     }
-    Ok(of_task
-        .into_iter()
-        .map(|(task, lines)| (task, Page::of(lines, limit)))
-        .collect())
+    Ok(Page::of_each(lines, limit))
 }
 
 /// How many lines each of these tasks has, of one attempt if said. Tasks without any are left out.

@@ -66,8 +66,8 @@ async fn read(
         .await
         .unwrap();
     pages
-        .pop()
-        .map_or((Vec::new(), false), |(_, page)| (page.rows, page.has_next))
+        .remove(&task)
+        .map_or((Vec::new(), false), |page| (page.rows, page.has_next))
 }
 
 async fn expire(store: &Store) {

@@ -82,14 +82,8 @@ pub async fn pages_of(
     let allowance = tx.allowance();
     let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_finding).await?;
-    let mut pages: HashMap<Uuid, Vec<FindingRow>> = HashMap::new();
-    for row in rows {
-        pages.entry(parents.of(&row)).or_default().push(row);
-    }
-    Ok(pages
-        .into_iter()
-        .map(|(parent, rows)| (parent, Page::of(rows, limit)))
-        .collect())
+    let rows = rows.into_iter().map(|row| (parents.of(&row), row));
+    Ok(Page::of_each(rows, limit))
 }
 
 /// How many findings each parent has under `filter`; a parent without any is left out.

@@ -109,12 +109,8 @@ pub async fn occurrence_pages_of(
     )
     .fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_occurrence).await?;
-    let mut pages: HashMap<FindingId, Vec<OccurrenceRow>> = HashMap::new();
-    for row in rows {
-        pages.entry(row.finding_id.into()).or_default().push(row);
-    }
-    let page = |(finding, rows)| (finding, Page::of(rows, limit));
-    Ok(pages.into_iter().map(page).collect())
+    let rows = rows.into_iter().map(|row| (row.finding_id.into(), row));
+    Ok(Page::of_each(rows, limit))
 }
 
 /// How many occurrences each finding has; a finding without any is left out.

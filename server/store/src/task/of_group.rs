@@ -47,15 +47,10 @@ pub async fn pages_of_groups(
     )
     .fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_task).await?;
-    let mut pages: HashMap<GroupId, Vec<Task>> = HashMap::new();
-    for row in rows {
-        let task = Task::try_from(row)?;
-        if let Some(group) = task.group {
-            pages.entry(group).or_default().push(task);
-        }
-    }
-    Ok(pages
+    let tasks = rows
         .into_iter()
-        .map(|(group, tasks)| (group, Page::of(tasks, limit)))
-        .collect())
+        .map(Task::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    let tasks = tasks.into_iter().filter_map(|task| Some((task.group?, task)));
+    Ok(Page::of_each(tasks, limit))
 }

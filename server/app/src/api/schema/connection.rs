@@ -9,7 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tamiz_core::{Refusal, RefusalCode};
-use tamiz_store::page::PageLimit;
+use tamiz_store::page::{Page, PageLimit};
 
 use super::session::Session;
 use crate::api::cost::PAGE_ROWS_DEFAULT;
@@ -36,11 +36,24 @@ pub(crate) struct PageInfo {
 #[derive(Debug, Clone)]
 pub(super) struct Listed<Node> {
     pub(super) rows: Vec<(String, Node)>,
-    pub(super) has_next: bool,
-    pub(super) has_previous: bool,
+    has_next: bool,
+    has_previous: bool,
 }
 
 impl<Node> Listed<Node> {
+    /// The rows of `page`; `listed` makes cursor and node of each.
+    pub(super) fn of<Row>(
+        page: Page<Row>,
+        has_previous: bool,
+        listed: impl FnMut(Row) -> (String, Node),
+    ) -> Self {
+        Self {
+            rows: page.rows.into_iter().map(listed).collect(),
+            has_next: page.has_next,
+            has_previous,
+        }
+    }
+
     pub(super) fn page_info(&self) -> PageInfo {
         PageInfo {
             has_next_page: self.has_next,
@@ -84,6 +97,20 @@ pub(super) fn decode<Key: DeserializeOwned>(order: &str, text: &str) -> Result<K
     }
 }
 
+/// The number in the cursor of a row that is numbered within its `parent`. Numbers alone would fit any parent.
+pub(super) fn decode_number<Parent: DeserializeOwned + PartialEq>(
+    order: &str,
+    parent: &Parent,
+    text: &str,
+) -> Result<i32, Refusal> {
+    let (of, number): (Parent, i32) = decode(order, text)?;
+    if of == *parent {
+        Ok(number)
+    } else {
+        Err(bad_cursor())
+    }
+}
+
 /// The cursor is not one of ours.
 pub(super) fn bad_cursor() -> Refusal {
     Refusal::new(
@@ -122,13 +149,13 @@ pub(super) fn limit_of(rows_max: usize, first: Option<i32>) -> Result<PageLimit,
     })
 }
 
-/// Declares `$connection` and `$edge` over `$node`; `$counted` says how `totalCount` is found.
+/// Declares `$connection` and `$edge` over `$node`; `$counted` says how `totalCount` is found, where there is one.
 macro_rules! connection {
-    ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident, $counted:ty) => {
+    ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident $(, $counted:ty)?) => {
         $(#[$doc])*
         pub(crate) struct $connection {
             pub(super) listed: super::connection::Listed<$node>,
-            pub(super) counted: $counted,
+            $(pub(super) counted: $counted,)?
         }
 
         /// A row with its place in the list.
@@ -162,10 +189,13 @@ macro_rules! connection {
                 self.listed.page_info()
             }
 
-            /// Rows of all pages under the same filter.
-            async fn total_count(&self, context: &async_graphql::Context<'_>) -> Result<i64, ApiError> {
-                self.counted.count(Session::of(context)?).await
-            }
+            $(
+                /// Rows of all pages under the same filter.
+                async fn total_count(&self, context: &async_graphql::Context<'_>) -> Result<i64, ApiError> {
+                    let counted: &$counted = &self.counted;
+                    counted.count(Session::of(context)?).await
+                }
+            )?
         }
     };
 }

@@ -114,23 +114,10 @@ impl FindingConnection {
             .finding_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
-        let page = page.unwrap_or_else(|| {
-            Arc::new(Page {
-                rows: Vec::new(),
-                has_next: false,
-            })
-        });
-        let rows = page
-            .rows
-            .iter()
-            .map(|row| (encode(order.label(), Key::from(&**row)), Finding(Arc::clone(row))))
-            .collect();
+        let page = Arc::unwrap_or_clone(page.unwrap_or_default());
+        let listed = |row: Arc<FindingRow>| (encode(order.label(), Key::from(&*row)), Finding(row));
         Ok(Self {
-            listed: Listed {
-                rows,
-                has_next: page.has_next,
-                has_previous,
-            },
+            listed: Listed::of(page, has_previous, listed),
             counted: FindingsCountKey { owner, filter },
         })
     }
@@ -182,7 +169,7 @@ async fn pages(
                 owner: Owner::Tenant,
                 question: question.clone(),
             };
-            pages.insert(key, Arc::new(shared(page)));
+            pages.insert(key, Arc::new(page.shared()));
         }
         for parents in parents(&owners).into_iter().filter(|parents| !is_empty(parents)) {
             let (asked, whose) = (question.clone(), parents.clone());
@@ -204,18 +191,11 @@ async fn pages(
                     owner: owner_of(&parents, id),
                     question: question.clone(),
                 };
-                (key, Arc::new(shared(page)))
+                (key, Arc::new(page.shared()))
             }));
         }
     }
     Ok(pages)
-}
-
-fn shared(page: Page<FindingRow>) -> FindingPage {
-    Page {
-        rows: page.rows.into_iter().map(Arc::new).collect(),
-        has_next: page.has_next,
-    }
 }
 
 impl FindingsCountKey {

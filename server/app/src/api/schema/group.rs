@@ -7,7 +7,7 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use tamiz_core::{GroupId, ProjectId, TaskId};
 use tamiz_store::group;
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::PageLimit;
 use tamiz_store::task;
 use uuid::Uuid;
 
@@ -143,14 +143,9 @@ impl TaskGroupConnection {
         let page = session
             .read(|tx| Box::pin(group::page(tx, project, after, limit)))
             .await?;
-        let rows = page.rows.into_iter();
-        let rows = rows.map(|row| (encode(ORDER, row.id), TaskGroup(Arc::new(row))));
+        let listed = |row: group::Group| (encode(ORDER, row.id), TaskGroup(Arc::new(row)));
         Ok(Self {
-            listed: Listed {
-                rows: rows.collect(),
-                has_next: page.has_next,
-                has_previous: after.is_some(),
-            },
+            listed: Listed::of(page, after.is_some(), listed),
             counted: GroupsCount(project),
         })
     }
@@ -174,11 +169,8 @@ pub(super) async fn pages(
             .read(|tx| Box::pin(async move { task::pages_of_groups(tx, &groups, after, limit).await }))
             .await?;
         pages.extend(found.into_iter().map(|(group, page)| {
-            let page = Page {
-                rows: page.rows.into_iter().map(Arc::new).collect(),
-                has_next: page.has_next,
-            };
-            (GroupPageKey { group, after, limit }, Arc::new(page))
+            let key = GroupPageKey { group, after, limit };
+            (key, Arc::new(page.shared()))
         }));
     }
     Ok(pages)

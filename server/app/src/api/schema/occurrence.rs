@@ -10,7 +10,7 @@ use tamiz_store::finding::{self, OccurrenceRow};
 use tamiz_store::page::{Page, PageLimit};
 
 use super::answer_bytes::paid;
-use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::connection::{Listed, connection, decode_number, encode, limit};
 use super::session::Session;
 use super::task_page::by;
 use crate::api::errors::ApiError;
@@ -54,9 +54,6 @@ impl Occurrence {
     }
 }
 
-/// What a cursor holds: the finding and the ordinal of a row. Ordinals alone would fit any finding.
-type Key = (FindingId, i32);
-
 /// One page of one finding's occurrences.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct OccurrencePageKey {
@@ -95,30 +92,22 @@ impl OccurrenceConnection {
         first: Option<i32>,
         after: Option<&str>,
     ) -> Result<Self, ApiError> {
-        let after: Option<Key> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        if after.is_some_and(|(of, _)| of != finding) {
-            return Err(bad_cursor().into());
-        }
+        let after = after
+            .map(|cursor| decode_number(ORDER, &finding, cursor))
+            .transpose()?;
         let key = OccurrencePageKey {
             finding,
-            after: after.map_or(0, |(_, ordinal)| ordinal),
+            after: after.unwrap_or(0),
             limit: limit(session, first)?,
         };
         let page = session
             .occurrence_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
-        let (rows, has_next) = page.map_or_else(Default::default, |page| (page.rows.clone(), page.has_next));
-        let listed = |row: Arc<OccurrenceRow>| {
-            let key: Key = (finding, row.ordinal);
-            (encode(ORDER, key), Occurrence(row))
-        };
+        let page = Arc::unwrap_or_clone(page.unwrap_or_default());
+        let listed = |row: Arc<OccurrenceRow>| (encode(ORDER, (finding, row.ordinal)), Occurrence(row));
         Ok(Self {
-            listed: Listed {
-                rows: rows.into_iter().map(listed).collect(),
-                has_next,
-                has_previous: after.is_some(),
-            },
+            listed: Listed::of(page, after.is_some(), listed),
             counted: OccurrencesCount(finding),
         })
     }
@@ -141,9 +130,7 @@ async fn pages(
                 after,
                 limit,
             };
-            let rows = page.rows.into_iter().map(Arc::new).collect();
-            let has_next = page.has_next;
-            (key, Arc::new(Page { rows, has_next }))
+            (key, Arc::new(page.shared()))
         }));
     }
     Ok(pages)

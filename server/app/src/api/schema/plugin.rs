@@ -278,17 +278,9 @@ impl PluginConnection {
         let page = session
             .read(|tx| Box::pin(async move { plugin::visible(tx, &wanted, after, limit).await }))
             .await?;
-        let rows = page
-            .rows
-            .into_iter()
-            .map(|row| (encode(ORDER, row.id), Plugin(Arc::new(row))))
-            .collect();
+        let listed = |row: InstalledPlugin| (encode(ORDER, row.id), Plugin(Arc::new(row)));
         Ok(Self {
-            listed: Listed {
-                rows,
-                has_next: page.has_next,
-                has_previous: after.is_some(),
-            },
+            listed: Listed::of(page, after.is_some(), listed),
             counted: PluginsCount(filter),
         })
     }

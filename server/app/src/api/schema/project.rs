@@ -116,17 +116,9 @@ impl ProjectConnection {
         let page = session
             .read(|tx| Box::pin(async move { project::page(tx, wanted.as_deref(), after, limit).await }))
             .await?;
-        let rows = page
-            .rows
-            .into_iter()
-            .map(|row| (encode(ORDER, row.id), Project(Arc::new(row))))
-            .collect();
+        let listed = |row: project::Project| (encode(ORDER, row.id), Project(Arc::new(row)));
         Ok(Self {
-            listed: Listed {
-                rows,
-                has_next: page.has_next,
-                has_previous: after.is_some(),
-            },
+            listed: Listed::of(page, after.is_some(), listed),
             counted: ProjectsCount(name),
         })
     }

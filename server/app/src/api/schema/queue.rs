@@ -9,7 +9,7 @@ use tamiz_store::StoreError;
 use tamiz_store::queue_view::{self, LimitRefusals, QueuePause, QueueRow, TenantQueue};
 use uuid::Uuid;
 
-use super::connection::{Listed, PageInfo, decode, encode, limit_of};
+use super::connection::{Listed, connection, decode, encode, limit_of};
 use super::principal::{Asker, OperatorSession};
 use super::words::BigInt;
 use crate::api::errors::ApiError;
@@ -151,25 +151,10 @@ impl From<TenantQueue> for OfTenant {
     }
 }
 
-/// A row with its place in the list.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct TenantQueueEdge {
-    /// To continue after this row.
-    cursor: String,
-    /// The row.
-    node: OfTenant,
-}
-
-/// A page of tenants.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct TenantQueueConnection {
-    /// Rows with their cursors.
-    edges: Vec<TenantQueueEdge>,
-    /// Rows.
-    nodes: Vec<OfTenant>,
-    /// Whether and where more follows.
-    page_info: PageInfo,
-}
+connection!(
+    /// A page of tenants.
+    TenantQueueConnection, TenantQueueEdge, OfTenant
+);
 
 /// What waits and runs. An operator's token sees all tenants together, a tenant's its own.
 #[Object]
@@ -234,28 +219,10 @@ impl TenantQueueConnection {
         let limit = limit_of(session.state.settings.graphql_page_max, first)?;
         let after: Option<TenantId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
         let mut tx = session.begin().await?;
-        // one more says whether there is a next page
-        let mut rows = known(queue_view::tenants(&mut tx, after, i64::from(limit.get()) + 1).await)?;
-        let has_next = rows.len() > limit.get() as usize;
-        rows.truncate(limit.get() as usize);
-        let rows = rows
-            .into_iter()
-            .map(|row| (encode(ORDER, row.tenant), OfTenant::from(row)));
-        let listed = Listed {
-            rows: rows.collect(),
-            has_next,
-            has_previous: after.is_some(),
-        };
-        let page_info = listed.page_info();
-        let edges: Vec<_> = listed
-            .rows
-            .into_iter()
-            .map(|(cursor, node)| TenantQueueEdge { cursor, node })
-            .collect();
+        let page = known(queue_view::tenants(&mut tx, after, limit).await)?;
+        let listed = |row: TenantQueue| (encode(ORDER, row.tenant), OfTenant::from(row));
         Ok(Self {
-            nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
-            edges,
-            page_info,
+            listed: Listed::of(page, after.is_some(), listed),
         })
     }
 }

@@ -212,14 +212,9 @@ impl ScheduleConnection {
         let page = session
             .read(|tx| Box::pin(schedule::page(tx, after, limit)))
             .await?;
-        let rows = page.rows.into_iter();
-        let rows = rows.map(|row| (encode(ORDER, row.id), Schedule(Arc::new(row))));
+        let listed = |row: schedule::Schedule| (encode(ORDER, row.id), Schedule(Arc::new(row)));
         Ok(Self {
-            listed: Listed {
-                rows: rows.collect(),
-                has_next: page.has_next,
-                has_previous: after.is_some(),
-            },
+            listed: Listed::of(page, after.is_some(), listed),
             counted: SchedulesCount,
         })
     }

@@ -11,7 +11,7 @@ use tamiz_store::worker_log::{self, LineLevel};
 use uuid::Uuid;
 
 use super::answer_bytes::paid;
-use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::connection::{Listed, connection, decode_number, encode, limit};
 use super::session::Session;
 use super::task_page::by;
 use crate::api::errors::ApiError;
@@ -77,9 +77,6 @@ impl TaskLogLine {
     }
 }
 
-/// What a cursor holds: the task and the number of a line.
-type Key = (TaskId, i32);
-
 /// One page of one task's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct LogPageKey {
@@ -133,31 +130,23 @@ impl TaskLogConnection {
         after: Option<&str>,
         attempt: Option<i32>,
     ) -> Result<Self, ApiError> {
-        let after: Option<Key> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        if after.is_some_and(|(of, _)| of != task) {
-            return Err(bad_cursor().into());
-        }
+        let after = after
+            .map(|cursor| decode_number(ORDER, &task, cursor))
+            .transpose()?;
         let key = LogPageKey {
             task,
             attempt,
-            after: after.map_or(0, |(_, seq)| seq),
+            after: after.unwrap_or(0),
             limit: limit(session, first)?,
         };
         let page = session
             .log_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
-        let (lines, has_next) = page.map_or_else(Default::default, |page| (page.rows.clone(), page.has_next));
-        let listed = |line: Arc<worker_log::LogLine>| {
-            let key: Key = (task, line.seq);
-            (encode(ORDER, key), TaskLogLine(line))
-        };
+        let page = Arc::unwrap_or_clone(page.unwrap_or_default());
+        let listed = |line: Arc<worker_log::LogLine>| (encode(ORDER, (task, line.seq)), TaskLogLine(line));
         Ok(Self {
-            listed: Listed {
-                rows: lines.into_iter().map(listed).collect(),
-                has_next,
-                has_previous: after.is_some(),
-            },
+            listed: Listed::of(page, after.is_some(), listed),
             counted: LogCount { task, attempt },
         })
     }
@@ -179,9 +168,7 @@ async fn pages(
                 after,
                 limit,
             };
-            let rows = page.rows.into_iter().map(Arc::new).collect();
-            let has_next = page.has_next;
-            (key, Arc::new(Page { rows, has_next }))
+            (key, Arc::new(page.shared()))
         }));
     }
     Ok(pages)

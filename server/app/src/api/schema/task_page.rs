@@ -139,7 +139,7 @@ impl TaskConnection {
         let page = session
             .read(|tx| Box::pin(async move { task::page(tx, &wanted, after, limit).await }))
             .await?;
-        Ok(Self::listed(&shared(page), after, TasksCount::All(filter)))
+        Ok(Self::listed(page.shared(), after, TasksCount::All(filter)))
     }
 
     pub(super) async fn of_project(
@@ -170,13 +170,8 @@ impl TaskConnection {
             .task_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
-        let none = || {
-            Arc::new(Page {
-                rows: Vec::new(),
-                has_next: false,
-            })
-        };
-        Ok(Self::listed(&page.unwrap_or_else(none), after, counted))
+        let page = Arc::unwrap_or_clone(page.unwrap_or_default());
+        Ok(Self::listed(page, after, counted))
     }
 
     /// `total` is what the group counted.
@@ -195,31 +190,13 @@ impl TaskConnection {
                 group::pages(session, keys).await
             })
             .await?;
-        let none = || {
-            Arc::new(Page {
-                rows: Vec::new(),
-                has_next: false,
-            })
-        };
-        Ok(Self::listed(
-            &page.unwrap_or_else(none),
-            after,
-            TasksCount::Known(total),
-        ))
+        let page = Arc::unwrap_or_clone(page.unwrap_or_default());
+        Ok(Self::listed(page, after, TasksCount::Known(total)))
     }
 
-    fn listed(page: &TaskPage, after: Option<TaskId>, counted: TasksCount) -> Self {
-        let rows = page
-            .rows
-            .iter()
-            .map(|row| (encode(ORDER, row.id), Task(Arc::clone(row))))
-            .collect();
+    fn listed(page: TaskPage, after: Option<TaskId>, counted: TasksCount) -> Self {
         Self {
-            listed: Listed {
-                rows,
-                has_next: page.has_next,
-                has_previous: after.is_some(),
-            },
+            listed: Listed::of(page, after.is_some(), |row| (encode(ORDER, row.id), Task(row))),
             counted,
         }
     }
@@ -247,18 +224,11 @@ async fn pages(
                     after,
                     limit,
                 },
-                Arc::new(shared(page)),
+                Arc::new(page.shared()),
             )
         }));
     }
     Ok(pages)
-}
-
-fn shared(page: Page<task::Task>) -> TaskPage {
-    Page {
-        rows: page.rows.into_iter().map(Arc::new).collect(),
-        has_next: page.has_next,
-    }
 }
 
 /// Groups keys by what they ask: one statement per distinct question of the query's text.

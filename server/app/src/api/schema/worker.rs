@@ -3,6 +3,7 @@
 use async_graphql::{Context, Enum, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tamiz_store::page::Page;
 use tamiz_store::worker::{self, WorkerRow};
 use uuid::Uuid;
 
@@ -175,15 +176,9 @@ impl WorkerConnection {
         rows.sort_by_key(key);
         rows.retain(|row| after.as_ref().is_none_or(|after| key(row) > *after));
         let has_next = rows.len() > limit;
-        let listed = Listed {
-            rows: rows
-                .into_iter()
-                .take(limit)
-                .map(|row| (encode(ORDER, key(&row)), Worker::from(row)))
-                .collect(),
-            has_next,
-            has_previous: after.is_some(),
-        };
+        rows.truncate(limit);
+        let listed = |row: WorkerRow| (encode(ORDER, key(&row)), Worker::from(row));
+        let listed = Listed::of(Page { rows, has_next }, after.is_some(), listed);
         let page_info = listed.page_info();
         let edges: Vec<_> = listed
             .rows
