@@ -20,6 +20,7 @@ const ORDER: &str = "log";
 
 /// How much a line of a log matters.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "LineLevel")]
 pub(crate) enum LogLineLevel {
     /// A step.
     Info,
@@ -27,16 +28,6 @@ pub(crate) enum LogLineLevel {
     Warn,
     /// Something failed.
     Error,
-}
-
-impl From<LineLevel> for LogLineLevel {
-    fn from(level: LineLevel) -> Self {
-        match level {
-            LineLevel::Info => Self::Info,
-            LineLevel::Warn => Self::Warn,
-            LineLevel::Error => Self::Error,
-        }
-    }
 }
 
 /// A line that a worker said while it worked on a task.

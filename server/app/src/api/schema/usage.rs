@@ -15,6 +15,7 @@ use crate::api::errors::ApiError;
 
 /// How much time one window of usage holds; all begin in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Bucket")]
 pub(crate) enum UsageBucket {
     /// As it is counted.
     FiveMinutes,
@@ -22,16 +23,6 @@ pub(crate) enum UsageBucket {
     Hour,
     /// A day.
     Day,
-}
-
-impl From<UsageBucket> for Bucket {
-    fn from(bucket: UsageBucket) -> Self {
-        match bucket {
-            UsageBucket::FiveMinutes => Self::FiveMinutes,
-            UsageBucket::Hour => Self::Hour,
-            UsageBucket::Day => Self::Day,
-        }
-    }
 }
 
 /// What was used in a stretch of time.

@@ -16,6 +16,7 @@ const ORDER: &str = "workers";
 
 /// What a worker is doing.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "worker::WorkerState")]
 pub(crate) enum WorkerState {
     /// Loads plugins and tries tools.
     Initializing,
@@ -29,19 +30,6 @@ pub(crate) enum WorkerState {
     Error,
     /// Gone.
     Offline,
-}
-
-impl From<worker::WorkerState> for WorkerState {
-    fn from(state: worker::WorkerState) -> Self {
-        match state {
-            worker::WorkerState::Initializing => Self::Initializing,
-            worker::WorkerState::Idle => Self::Idle,
-            worker::WorkerState::Busy => Self::Busy,
-            worker::WorkerState::Draining => Self::Draining,
-            worker::WorkerState::Error => Self::Error,
-            worker::WorkerState::Offline => Self::Offline,
-        }
-    }
 }
 
 /// A tool that a worker has.
