@@ -6,8 +6,10 @@ use async_graphql::{Enum, Object, SimpleObject};
 use chrono::{DateTime, TimeDelta, Utc};
 use tamiz_core::quota::ReachedLimit;
 use tamiz_core::{Refusal, RefusalCode};
-use tamiz_store::quota::{limits, storage};
+use tamiz_store::quota::limits;
+use tamiz_store::quota::storage::{self, Stored};
 use tamiz_store::usage::{self, BUCKETS_MAX, Bucket, Used};
+use tokio::sync::OnceCell;
 
 use super::session::Session;
 use super::words::BigInt;
@@ -83,6 +85,8 @@ impl From<ReachedLimit> for QuotaRefusal {
 pub(crate) struct Usage {
     session: Arc<Session>,
     windows: Vec<UsageWindow>,
+    /// Read once, whichever of its numbers are asked for.
+    stored: OnceCell<Stored>,
 }
 
 impl Usage {
@@ -104,7 +108,13 @@ impl Usage {
         Ok(Self {
             session: Arc::clone(session),
             windows: windows.collect(),
+            stored: OnceCell::new(),
         })
+    }
+
+    async fn stored(&self) -> Result<&Stored, ApiError> {
+        let read = || self.session.read(|tx| Box::pin(storage::of_own_tenant(tx)));
+        self.stored.get_or_try_init(read).await
     }
 }
 
@@ -118,20 +128,12 @@ impl Usage {
 
     /// Bytes of all uploads and artifacts now, equal ones once.
     async fn stored_bytes(&self) -> Result<BigInt, ApiError> {
-        let stored = self
-            .session
-            .read(|tx| Box::pin(storage::of_own_tenant(tx)))
-            .await?;
-        Ok(stored.stored_bytes.into())
+        Ok(self.stored().await?.stored_bytes.into())
     }
 
     /// Bytes that are reserved for uploads and artifacts on their way.
     async fn reserved_bytes(&self) -> Result<BigInt, ApiError> {
-        let stored = self
-            .session
-            .read(|tx| Box::pin(storage::of_own_tenant(tx)))
-            .await?;
-        Ok(stored.reserved_bytes.into())
+        Ok(self.stored().await?.reserved_bytes.into())
     }
 
     /// The limits that hold, by name.
