@@ -255,10 +255,7 @@ impl Mutation {
                 priority: input.priority,
                 terms: OrderTerms {
                     run_at: input.run_at,
-                    // out of range, and the flow says so
-                    timeout_seconds: input
-                        .timeout_seconds
-                        .map(|seconds| u32::try_from(seconds).unwrap_or(0)),
+                    timeout_seconds: input.timeout_seconds.map(whole_seconds),
                     group: input.group_id.map(Into::into),
                     schedule: None,
                     unique: input.unique,
@@ -365,6 +362,19 @@ pub(super) struct Asked {
     pub(super) terms: OrderTerms,
 }
 
+/// What is out of range is 0, and the flow says so.
+pub(super) fn whole_seconds(seconds: i32) -> u32 {
+    u32::try_from(seconds).unwrap_or(0)
+}
+
+/// What orders are judged by.
+pub(super) fn rules(session: &Session) -> Rules<'_> {
+    Rules {
+        plugins: &session.state.plugins,
+        targets: &session.state.targets,
+    }
+}
+
 /// An upload, a report or a target, one of them.
 pub(super) fn subject(
     upload: Option<Uuid>,
@@ -406,11 +416,7 @@ pub(super) async fn queued(
 ) -> Result<Started, FlowError> {
     // who may not write is told so before anything about the input
     require(&session.caller, Role::Analyst)?;
-    let rules = Rules {
-        plugins: &session.state.plugins,
-        targets: &session.state.targets,
-    };
-    start_scan(session.store(), rules, &session.caller, order?).await
+    start_scan(session.store(), rules(session), &session.caller, order?).await
 }
 
 pub(super) fn shared(task: task::Task) -> Task {

@@ -11,9 +11,8 @@ use tamiz_store::token::Role;
 use uuid::Uuid;
 
 use super::group::TaskGroup;
-use super::mutation::{UserError, payload, refused, rested, shared};
+use super::mutation::{UserError, payload, refused, rested, rules, shared};
 use super::schedule::Schedule;
-use super::session::Session;
 use super::task::Task;
 use super::waiting::QueuePause;
 use crate::api::errors::ApiError;
@@ -21,7 +20,6 @@ use crate::flow::cancel_tasks::cancel_tasks;
 use crate::flow::pause_queue::{pause_queue, resume_queue};
 use crate::flow::redrive::{preview, redrive_tasks};
 use crate::flow::schedule::{create_schedule, delete_schedule, set_schedule_paused, update_schedule};
-use crate::flow::start_scan::Rules;
 use crate::flow::task_group::{GroupOrder, close_task_group, create_task_group};
 use crate::flow::{FlowError, require};
 
@@ -321,12 +319,5 @@ fn held_back(done: Result<Vec<Pause>, FlowError>) -> Result<(Vec<QueuePause>, Ve
     match done {
         Ok(pauses) => Ok((pauses.iter().map(QueuePause::from).collect(), Vec::new())),
         Err(error) => Ok((Vec::new(), vec![refused(error)?])),
-    }
-}
-
-fn rules(session: &Session) -> Rules<'_> {
-    Rules {
-        plugins: &session.state.plugins,
-        targets: &session.state.targets,
     }
 }

@@ -6,7 +6,7 @@ use tamiz_core::Refusal;
 use tamiz_core::cron::{CatchUp, Overlap};
 use uuid::Uuid;
 
-use crate::api::schema::mutation::{Asked, order, subject};
+use crate::api::schema::mutation::{Asked, order, subject, whole_seconds};
 use crate::api::schema::schedule::{ScheduleCatchUp, ScheduleOverlap};
 use crate::api::schema::target::TargetInput;
 use crate::api::schema::task_page::TaskFilter;
@@ -153,7 +153,7 @@ pub(crate) struct CancelTasksInput {
 
 fn terms(timeout_seconds: Option<i32>) -> OrderTerms {
     OrderTerms {
-        timeout_seconds: timeout_seconds.map(|seconds| u32::try_from(seconds).unwrap_or(0)),
+        timeout_seconds: timeout_seconds.map(whole_seconds),
         ..OrderTerms::default()
     }
 }
