@@ -64,13 +64,9 @@ impl Events {
             last: after,
             waiting: VecDeque::new(),
         };
-        Ok(stream::unfold(Some(watch), |watch| async move {
-            let mut watch = watch?;
-            match watch.next().await {
-                Ok(Some(event)) => Some((Ok(event), Some(watch))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
+        Ok(stream::try_unfold(watch, |mut watch| async move {
+            let next = watch.next().await;
+            next.map(|next| next.map(|event| (event, watch)))
         }))
     }
 
@@ -93,13 +89,9 @@ impl Events {
             id,
             told: None,
         };
-        Ok(stream::unfold(Some(watch), |watch| async move {
-            let mut watch = watch?;
-            match watch.next().await {
-                Ok(Some(group)) => Some((Ok(group), Some(watch))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
+        Ok(stream::try_unfold(watch, |mut watch| async move {
+            let next = watch.next().await;
+            next.map(|next| next.map(|group| (group, watch)))
         }))
     }
 }
