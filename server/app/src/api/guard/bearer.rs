@@ -149,11 +149,14 @@ fn token_of(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
 /// # Errors
 /// A sentence for people that does not repeat the value.
 pub fn parse_bearer(value: &str) -> Result<Token, String> {
-    let (scheme, token) = value.trim().split_once(' ').ok_or(MISSING)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(MISSING.to_owned());
-    }
-    Token::parse(token.trim()).map_err(|error| error.to_string())
+    let token = after_scheme(value).ok_or(MISSING)?;
+    Token::parse(token).map_err(|error| error.to_string())
+}
+
+/// What stands after `Bearer`.
+pub fn after_scheme(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Whether this is the head of a websocket handshake.

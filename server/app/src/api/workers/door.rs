@@ -12,6 +12,7 @@ use tamiz_store::credential::LeaseRight;
 use tamiz_store::worker_token::WorkerCaller;
 
 use super::{Workers, unavailable};
+use crate::api::guard::bearer::after_scheme;
 use crate::api::refused::Refused;
 use crate::wire::{PROTOCOL, PROTOCOL_HEADER, PROTOCOL_MISMATCH, WORKER_HEADER, WORKER_UNKNOWN};
 
@@ -96,8 +97,5 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
     let (Some(value), None) = (value, values.next()) else {
         return Err(Refused::unauthorized(MISSING));
     };
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(Refused::unauthorized(MISSING)),
-    }
+    after_scheme(value).ok_or_else(|| Refused::unauthorized(MISSING))
 }
