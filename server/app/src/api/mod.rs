@@ -29,6 +29,7 @@ pub mod uploads;
 pub mod workers;
 
 pub mod errors;
+mod pieces;
 pub mod refused;
 
 use std::sync::Arc;

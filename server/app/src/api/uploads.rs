@@ -6,16 +6,15 @@
 //! for a body that announces none; room in the tenant's storage is reserved alike.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use futures_util::StreamExt as _;
 use serde::Serialize;
 use tamiz_core::quota::{QuotaLimit, ReachedLimit};
 use tamiz_core::{ProjectId, Refusal, RefusalCode, TenantId, UploadId};
@@ -27,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::errors::log_fault;
+use super::pieces::Pieces;
 use super::refused::{Refused, unreached};
 use super::schema::TenantCaller;
 use super::state::ApiState;
@@ -42,13 +42,9 @@ const UPLOADS_AT_ONCE_MAX: usize = 12;
 const UPLOADS_OF_ONE_TENANT_MAX: usize = 3;
 /// How long an upload waits for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(30);
-/// A client that sends nothing for this long is gone.
-const STALL_MAX: Duration = Duration::from_secs(30);
 /// A client slower than this only holds a place: the largest upload of 512 MiB may take four and a
 /// half hours.
 const BYTES_PER_SECOND_MIN: u64 = 32 * 1024;
-/// From when on the speed is looked at.
-const SPEED_GRACE: Duration = Duration::from_mins(1);
 /// What the body is when its sender does not say.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
@@ -124,7 +120,8 @@ async fn upload(
         .writer(&caller.scope, BlobKind::Upload, bytes_max);
     let room = UploadRoom::reserve(store, &caller.scope, announced.unwrap_or(0)).await;
     let mut room = noted(store, caller, room).await?;
-    let received = receive(body.into_data_stream(), writer, &mut room).await;
+    let pieces = Pieces::of(body, BYTES_PER_SECOND_MIN);
+    let received = receive(pieces, writer, &mut room).await;
     let blob = match received {
         Ok(blob) => blob,
         Err(Unreceived::Refused(refused)) => {
@@ -164,27 +161,16 @@ impl From<Refused> for Unreceived {
 }
 
 async fn receive(
-    mut chunks: BodyDataStream,
+    mut pieces: Pieces,
     mut writer: BlobWriter,
     room: &mut UploadRoom,
 ) -> Result<StoredBlob, Unreceived> {
-    let stalled = || {
-        let message = format!("nothing came for {} s, or far too slowly", STALL_MAX.as_secs());
-        Refused::new(StatusCode::REQUEST_TIMEOUT, "UPLOAD_STALLED", message)
-    };
-    let started = Instant::now();
-    while let Some(chunk) = timeout(STALL_MAX, chunks.next()).await.map_err(|_| stalled())? {
-        let chunk =
-            chunk.map_err(|_| Refused::bad_request("the body ended too early: nothing was stored"))?;
-        let total = writer.size_bytes() + chunk.len() as u64;
+    while let Some(piece) = pieces.next().await? {
+        let total = writer.size_bytes() + piece.len() as u64;
         if total <= writer.bytes_max() {
             room.cover(total).await.map_err(Unreceived::NoRoom)?;
         }
-        writer.write(chunk).await.map_err(unwritten)?;
-        let elapsed = started.elapsed();
-        if elapsed > SPEED_GRACE && writer.size_bytes() < elapsed.as_secs() * BYTES_PER_SECOND_MIN {
-            return Err(stalled().into());
-        }
+        writer.write(piece).await.map_err(unwritten)?;
     }
     if writer.size_bytes() == 0 {
         return Err(empty().into());

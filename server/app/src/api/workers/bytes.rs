@@ -14,12 +14,13 @@ use tamiz_store::credential::LeaseRight;
 use tamiz_store::upload::{StoredBlob, Upload};
 use tokio::time::timeout;
 
-use super::body::Pieces;
+use super::body::BYTES_PER_SECOND_MIN;
 use super::door::Holder;
 use super::task::running;
 use super::turns::{busy, detached};
 use super::{Workers, unavailable};
 use crate::api::errors::log_fault;
+use crate::api::pieces::Pieces;
 use crate::api::refused::{Refused, unreached};
 use crate::blob::{BlobError, BlobKey, BlobKind};
 use crate::flow::{FlowError, name_bytes, reserve_storage, serve_attempt};
@@ -147,7 +148,7 @@ async fn keep(
 ) -> Result<Json<StoredBlob>, Refused> {
     let blobs = &workers.state.blobs;
     let mut writer = blobs.writer(&right.scope, BlobKind::Artifact, bytes);
-    let mut pieces = Pieces::of(body);
+    let mut pieces = Pieces::of(body, BYTES_PER_SECOND_MIN);
     while let Some(piece) = pieces.next().await? {
         writer.write(piece).await.map_err(unwritten)?;
     }

@@ -16,13 +16,14 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use super::body::{Pieces, parse};
+use super::body::{BYTES_PER_SECOND_MIN, parse};
 use super::bytes::refused;
 use super::door::Holder;
 use super::spools::Part;
 use super::turns::{busy, detached};
 use super::{Workers, stale, unavailable};
 use crate::api::errors::log_fault;
+use crate::api::pieces::Pieces;
 use crate::api::refused::Refused;
 use crate::flow::take_in::{Standing, standing, take_in};
 use crate::wire::{Ended, HandIn};
@@ -45,7 +46,7 @@ pub(super) async fn finish(
 
 async fn take(workers: Workers, right: LeaseRight, body: Body) -> Result<Json<Ended>, Refused> {
     let _turn = workers.inner.handing_in.enter(&right)?;
-    let mut pieces = Pieces::of(body);
+    let mut pieces = Pieces::of(body, BYTES_PER_SECOND_MIN);
     let (store, blobs) = (&workers.state.store, &workers.state.blobs);
     match standing(store, &right).await.map_err(unavailable)? {
         Standing::Runs(_) => {}
