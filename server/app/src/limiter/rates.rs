@@ -4,7 +4,7 @@
 //! Postgres meanwhile, which every server reaches anyway. A tenant gets at most one burst more at each
 //! change of place, because the other place has not seen its last requests.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tamiz_core::rate::{Granted, RequestRate};
@@ -57,30 +57,25 @@ impl Rates {
         self.postgres.take(scope, rate, asked).await
     }
 
-    fn redis_is_due(&self) -> bool {
-        let away = self
-            .redis_away_until
+    fn away_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.redis_away_until
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        away.is_none_or(|until| Instant::now() >= until)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn redis_is_due(&self) -> bool {
+        self.away_until().is_none_or(|until| Instant::now() >= until)
     }
 
     fn redis_answered(&self) {
-        let mut away = self
-            .redis_away_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if away.take().is_some() {
+        if self.away_until().take().is_some() {
             tracing::info!("requests are counted in Redis again");
         }
     }
 
     fn redis_failed(&self, error: &redis::RedisError) {
         metrics::counter!("tamiz_redis_failures_total").increment(1);
-        let mut away = self
-            .redis_away_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut away = self.away_until();
         if away.is_none() {
             let error = error as &dyn std::error::Error;
             tracing::warn!(
