@@ -99,9 +99,9 @@ impl Fleet {
     async fn ask(&self, seen: &mut Seen) -> Result<(), StoreError> {
         let mut tx = self.store.begin_control().await?;
         let totals = queue_view::totals(&mut tx).await?;
-        let named = self.tenants_named_max;
-        let tenants = queue_view::busiest(&mut tx, i64::try_from(named).unwrap_or(i64::MAX)).await?;
-        let refused = queue_view::latest_refused(&mut tx, i64::try_from(named).unwrap_or(i64::MAX)).await?;
+        let named = i64::try_from(self.tenants_named_max).unwrap_or(i64::MAX);
+        let tenants = queue_view::busiest(&mut tx, named).await?;
+        let refused = queue_view::latest_refused(&mut tx, named).await?;
         drop(tx);
         seen.queue = queue_text::lines(&totals, &tenants, named > 0) + &queue_text::refusals(&refused);
         let workers = self.store.workers().await?;

@@ -75,26 +75,23 @@ pub(super) fn refusals(refused: &[(String, LimitRefusals)]) -> String {
 }
 
 fn gauges(text: &mut String, name: &str, rows: &Labelled<'_>) {
-    type Value = fn(&QueueRow) -> Option<f64>;
-    let values: [(&str, Value); 6] = [
-        ("waiting", |row| Some(row.waiting as f64)),
-        ("scheduled", |row| Some(row.scheduled as f64)),
-        ("running", |row| Some(row.running as f64)),
+    let values: [(&str, fn(&QueueRow) -> f64); 6] = [
+        ("waiting", |row| row.waiting as f64),
+        ("scheduled", |row| row.scheduled as f64),
+        ("running", |row| row.running as f64),
         // nothing waits, so it waits for no time
         ("oldest_wait_seconds", |row| {
-            Some(row.oldest_wait_seconds.unwrap_or(0.0))
+            row.oldest_wait_seconds.unwrap_or(0.0)
         }),
-        ("ended_per_minute", |row| Some(row.ended_per_minute)),
-        ("paused", |row| Some(f64::from(u8::from(row.paused)))),
+        ("ended_per_minute", |row| row.ended_per_minute),
+        ("paused", |row| f64::from(u8::from(row.paused))),
     ];
     for (what, value) in values {
         let name = format!("{name}_{what}");
         // writing to a string does not fail
         let _ = writeln!(text, "# TYPE {name} gauge");
         for (labels, row) in rows {
-            if let Some(value) = value(row) {
-                put(text, &name, labels, value);
-            }
+            put(text, &name, labels, value(row));
         }
     }
 }
