@@ -15,6 +15,7 @@ mod names;
 pub mod oci;
 pub mod platform;
 pub mod plugins;
+mod scratch;
 mod services;
 pub mod spool;
 pub mod target;

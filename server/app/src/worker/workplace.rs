@@ -1,10 +1,8 @@
 //! A worker's own folder below the scratch folder; what dead workers left there goes first.
 //!
-//! A worker that is killed removes nothing. So each holds a lock on its folder, which the system
-//! releases however the worker ends, and whoever comes next removes the folders that nobody holds.
 //! Workers of one machine may share a scratch folder.
 //!
-//! Not here: the folders of attempts (`prepare`).
+//! Not here: how it is held (`crate::scratch`), and the folders of attempts (`prepare`).
 
 use std::fs::{self, File};
 use std::io;
@@ -12,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tamiz_core::WorkerId;
+
+use crate::scratch::{hold, remove_unheld};
 
 /// The folder; removed with its value if it is empty, by the next worker otherwise.
 pub(super) struct Workplace {
@@ -25,29 +25,9 @@ impl Workplace {
     ///
     /// Blocks: large trees may have been left.
     pub(super) fn open(root: &Path, worker: WorkerId) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
-        // nobody sees the folder before it is locked
-        let all = File::open(root)?;
-        all.lock()?;
         let folder = root.join(worker.to_string());
-        fs::create_dir(&folder)?;
-        let lock = File::open(&folder)?;
-        lock.lock()?;
-        let dead: Vec<(PathBuf, File)> = fs::read_dir(root)?
-            .flatten()
-            .filter_map(|entry| {
-                let path = entry.path();
-                let held = File::open(&path).ok()?;
-                (path.is_dir() && held.try_lock().is_ok()).then_some((path, held))
-            })
-            .collect();
-        drop(all);
-        for (path, _held) in dead {
-            tracing::info!(folder = %path.display(), "removing what a dead worker left");
-            if let Err(error) = fs::remove_dir_all(&path) {
-                tracing::warn!(folder = %path.display(), %error, "it could not be removed");
-            }
-        }
+        let (_, lock) = hold(root, || fs::create_dir(&folder).map(|()| &folder))?;
+        remove_unheld(root)?;
         Ok(Self {
             root: root.to_owned(),
             folder,
@@ -63,12 +43,7 @@ impl Workplace {
         if self.folder.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(&self.root)?;
-        let all = File::open(&self.root)?;
-        all.lock()?;
-        fs::create_dir(&self.folder)?;
-        let lock = File::open(&self.folder)?;
-        lock.lock()?;
+        let (_, lock) = hold(&self.root, || fs::create_dir(&self.folder).map(|()| &self.folder))?;
         // no code panics while it holds the lock
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
         Ok(())

@@ -1,16 +1,17 @@
 //! Where spools lie that are handed in, until they are stored.
 //!
-//! The server has one folder below the scratch folder for as long as it lives, locked as workers' folders are:
-//! whoever starts there, worker or server, removes the folders that nobody holds. Each hand-in has a folder in
-//! it, and all together have a bound.
+//! The server has one folder below the scratch folder for as long as it lives, held as workers' folders are
+//! (`crate::scratch`). Each hand-in has a folder in it, and all together have a bound.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
+
+use crate::scratch::{hold, remove_unheld};
 
 /// Spools on disk, of all hand-ins together: four of the largest.
 const BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
@@ -30,28 +31,10 @@ struct Own {
 impl Own {
     /// Blocks: large trees may have been left.
     fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
-        // nobody sees the folder before it is locked
-        let all = File::open(root)?;
-        all.lock()?;
-        let folder = tempfile::Builder::new().prefix("hand-ins-").tempdir_in(root)?;
-        let lock = File::open(folder.path())?;
-        lock.lock()?;
-        let dead: Vec<(PathBuf, File)> = fs::read_dir(root)?
-            .flatten()
-            .filter_map(|entry| {
-                let path = entry.path();
-                let held = File::open(&path).ok()?;
-                (path.is_dir() && held.try_lock().is_ok()).then_some((path, held))
-            })
-            .collect();
-        drop(all);
-        for (path, _held) in dead {
-            tracing::info!(folder = %path.display(), "removing what a dead process left");
-            if let Err(error) = fs::remove_dir_all(&path) {
-                tracing::warn!(folder = %path.display(), %error, "it could not be removed");
-            }
-        }
+        let (folder, lock) = hold(root, || {
+            tempfile::Builder::new().prefix("hand-ins-").tempdir_in(root)
+        })?;
+        remove_unheld(root)?;
         Ok(Self { folder, _lock: lock })
     }
 }
@@ -113,6 +96,8 @@ impl Drop for Part {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
