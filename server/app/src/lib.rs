@@ -5,6 +5,7 @@
 pub mod api;
 pub mod author;
 pub mod blob;
+mod causes;
 pub mod cli;
 pub mod config;
 pub mod embedded;

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+pub(super) use crate::causes::chain;
 use crate::config::ConfigError;
 
 /// What the exit codes mean, as `--help` says it.
@@ -66,21 +67,6 @@ impl CliError {
             CliError::Interrupted => 130,
         })
     }
-}
-
-/// An error and its causes, `what: why: why`, without a cause that only repeats its parent.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Desk, DeskError};
-use super::logbook::chain;
 use super::workplace::Workplace;
+use crate::causes::chain;
 use crate::tool::Inventory;
 
 /// Claims or heartbeats that fail in a row before the worker says that it cannot work: one may be a hiccup.

@@ -167,18 +167,6 @@ async fn hand_in(desk: &TaskDesk, waiting: &mut Vec<Said>) -> bool {
     goes_on
 }
 
-/// An error and what it comes from, in one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // writing to a string cannot fail
-        let _ = write!(words, ": {cause}");
-        source = cause.source();
-    }
-    words
-}
-
 /// A command line as a person would type it, without what only the caller may know.
 pub(crate) fn command_line(program: &str, args: &[String]) -> String {
     let mut line = program.to_owned();
@@ -261,12 +249,5 @@ mod tests {
             command_line("nuclei", &args),
             r"nuclei --auth-token *** -o 'a b' --password=*** 'it'\''s' ''"
         );
-    }
-
-    #[test]
-    fn an_error_is_told_with_its_causes() {
-        let cause = std::io::Error::other("no space left");
-        let error = crate::worker::WorkerError::Rules(cause);
-        assert_eq!(chain(&error), "the rules are not there: no space left");
     }
 }
