@@ -35,6 +35,7 @@ use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
 use tamiz_core::TenantId;
 use tamiz_core::plugin::ComponentDigest;
 use tamiz_store::TenantScope;
+use tamiz_store::upload::StoredBlob;
 use tokio::io::AsyncReadExt;
 use url::Url;
 
@@ -214,6 +215,17 @@ pub struct Blob {
     pub key: BlobKey,
     /// its length
     pub size_bytes: u64,
+}
+
+impl Blob {
+    /// As a row names it.
+    pub fn stored(&self) -> StoredBlob {
+        StoredBlob {
+            storage_path: self.key.to_string(),
+            hash: self.key.hash(),
+            size_bytes: self.size_bytes,
+        }
+    }
 }
 
 /// The place where blobs lie. Cheap to clone.

@@ -12,7 +12,6 @@ use tamiz_core::token::Token;
 use tamiz_core::{ArtifactId, ProjectId, TaskId};
 use tamiz_store::artifact::{self, NewArtifact};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::upload::StoredBlob;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -215,11 +214,7 @@ async fn stored_artifact(door: &Door, caller: &Caller, task: TaskId, bytes: &'st
         kind: "report".into(),
         name: "bericht ü.html".into(),
         media_type: "text/html".into(),
-        blob: StoredBlob {
-            storage_path: blob.key.to_string(),
-            hash: blob.key.hash(),
-            size_bytes: blob.size_bytes,
-        },
+        blob: blob.stored(),
     };
     let mut tx = state.store.begin(&caller.scope).await.unwrap();
     artifact::create(&mut tx, task, &new).await.unwrap();

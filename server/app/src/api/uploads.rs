@@ -176,11 +176,7 @@ async fn receive(
         return Err(empty().into());
     }
     let blob = writer.finish().await.map_err(unwritten)?;
-    Ok(StoredBlob {
-        storage_path: blob.key.to_string(),
-        hash: blob.key.hash(),
-        size_bytes: blob.size_bytes,
-    })
+    Ok(blob.stored())
 }
 
 /// `project` and `fileName` of the query string.

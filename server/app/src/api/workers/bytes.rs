@@ -158,11 +158,7 @@ async fn keep(
         ));
     }
     let blob = writer.finish().await.map_err(unwritten)?;
-    let stored = StoredBlob {
-        storage_path: blob.key.to_string(),
-        hash: blob.key.hash(),
-        size_bytes: blob.size_bytes,
-    };
+    let stored = blob.stored();
     let noted = name_bytes::note_put(&workers.state.store, &right.scope, &stored).await;
     noted.map_err(unavailable)?;
     Ok(Json(stored))

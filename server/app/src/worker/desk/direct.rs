@@ -151,11 +151,7 @@ impl DirectTask {
         let (task, attempt) = (self.right.task, self.right.attempt);
         reserve_storage::for_attempt(&self.desk.store, scope, task, attempt, bytes).await?;
         let blob = blobs.put_file(scope, BlobKind::Artifact, path, bytes_max).await?;
-        let stored = StoredBlob {
-            storage_path: blob.key.to_string(),
-            hash: blob.key.hash(),
-            size_bytes: blob.size_bytes,
-        };
+        let stored = blob.stored();
         name_bytes::note_put(&self.desk.store, scope, &stored).await?;
         Ok(stored)
     }
