@@ -6,15 +6,14 @@
 use std::path::PathBuf;
 
 use tamiz_core::summary::Summary;
-use tamiz_core::{ProjectId, Refusal, RefusalCode, TaskId, TaskStatus};
+use tamiz_core::{ProjectId, Refusal, RefusalCode, TaskStatus};
 use tamiz_store::artifact::NewArtifact;
 use tamiz_store::attempt::{self, Ending, Fence};
+use tamiz_store::credential::LeaseRight;
 use tamiz_store::pcap_session::{self, NewPcapSession};
 use tamiz_store::quota::storage;
 use tamiz_store::tool_execution::ToolExecution;
-use tamiz_store::{
-    Store, StoreError, TenantScope, TenantTx, artifact, finding, scan_result, tool_execution, usage,
-};
+use tamiz_store::{Store, StoreError, TenantTx, artifact, finding, scan_result, tool_execution, usage};
 use tokio::sync::mpsc;
 
 use super::FlowError;
@@ -50,19 +49,6 @@ pub struct AttemptResults {
     pub session: Option<NewPcapSession>,
 }
 
-/// Whose attempt it is.
-#[derive(Debug, Clone, Copy)]
-pub struct AttemptOf {
-    /// The tenant.
-    pub scope: TenantScope,
-    /// Where the task belongs.
-    pub project: ProjectId,
-    /// The task.
-    pub task: TaskId,
-    /// The fencing token.
-    pub attempt: i32,
-}
-
 /// Writes it all or nothing; answers how the attempt ended, `None` when it no longer may write. After
 /// a commit whose answer was lost, the same call answers what that commit wrote.
 ///
@@ -75,21 +61,22 @@ pub struct AttemptOf {
 pub async fn finish_attempt(
     store: &Store,
     blobs: &BlobStore,
-    of: &AttemptOf,
+    right: &LeaseRight,
+    project: ProjectId,
     yielded: &AttemptYield,
     ending: &Ending,
 ) -> Result<Option<TaskStatus>, FlowError> {
-    let mut written = write(store, of, yielded, ending).await;
+    let mut written = write(store, right, project, yielded, ending).await;
     if let Err(FlowError::Store(StoreError::BeingDeleted)) = written {
         let stored = yielded.artifacts.iter().map(|artifact| artifact.blob.clone());
         let stored: Vec<_> = stored.collect();
-        written = if are_there(store, blobs, &of.scope, &stored).await? {
-            write(store, of, yielded, ending).await
+        written = if are_there(store, blobs, &right.scope, &stored).await? {
+            write(store, right, project, yielded, ending).await
         } else {
-            write(store, of, &AttemptYield::default(), &without_bytes()).await
+            write(store, right, project, &AttemptYield::default(), &without_bytes()).await
         };
     }
-    match noted(store, &of.scope, None, written).await {
+    match noted(store, &right.scope, None, written).await {
         Err(FlowError::Refused(refusal)) => {
             let nothing = AttemptYield::default();
             let failed = Ending {
@@ -100,7 +87,7 @@ pub async fn finish_attempt(
                 pause: None,
                 ..ending.clone()
             };
-            write(store, of, &nothing, &failed).await
+            write(store, right, project, &nothing, &failed).await
         }
         done => done,
     }
@@ -122,12 +109,13 @@ fn without_bytes() -> Ending {
 
 async fn write(
     store: &Store,
-    of: &AttemptOf,
+    right: &LeaseRight,
+    project: ProjectId,
     yielded: &AttemptYield,
     ending: &Ending,
 ) -> Result<Option<TaskStatus>, FlowError> {
-    let mut tx = store.begin(&of.scope).await?;
-    match attempt::fence(&mut tx, of.task, of.attempt).await? {
+    let mut tx = store.begin(&right.scope).await?;
+    match attempt::fence(&mut tx, right.task, right.attempt).await? {
         Fence::Open => {}
         Fence::Ended(status) => return Ok(Some(status)),
         Fence::Closed => return Ok(None),
@@ -141,7 +129,7 @@ async fn write(
                 occurrences,
             } = batch.map_err(|error| FlowError::fault("reading the findings back", error))?;
             if !findings.is_empty() {
-                stored.0 += finding::insert(&mut tx, of.project, of.task, findings).await?;
+                stored.0 += finding::insert(&mut tx, project, right.task, findings).await?;
             }
             if !occurrences.is_empty() {
                 stored.1 += finding::insert_occurrences(&mut tx, &occurrences).await?;
@@ -150,16 +138,22 @@ async fn write(
         check_stored(stored, &results.summary)?;
     }
     // after the findings, because it locks the tenant's storage
-    keep(&mut tx, of, yielded).await?;
+    keep(&mut tx, right, yielded).await?;
     if let Some(results) = &yielded.results {
-        scan_result::create(&mut tx, of.task, &results.summary, results.report_path.as_deref()).await?;
+        scan_result::create(
+            &mut tx,
+            right.task,
+            &results.summary,
+            results.report_path.as_deref(),
+        )
+        .await?;
         if let Some(session) = &results.session {
-            pcap_session::create(&mut tx, of.task, session).await?;
+            pcap_session::create(&mut tx, right.task, session).await?;
         }
     }
     // before the ticket, which is locked last
-    usage::add_compute(&mut tx, of.task, of.attempt).await?;
-    let Some(ended) = attempt::end(&mut tx, of.task, of.attempt, ending).await? else {
+    usage::add_compute(&mut tx, right.task, right.attempt).await?;
+    let Some(ended) = attempt::end(&mut tx, right.task, right.attempt, ending).await? else {
         return Ok(None);
     };
     tx.commit().await?;
@@ -167,18 +161,18 @@ async fn write(
 }
 
 /// Artifacts, runs, and the end of what was reserved for them.
-async fn keep(tx: &mut TenantTx, of: &AttemptOf, yielded: &AttemptYield) -> Result<(), FlowError> {
+async fn keep(tx: &mut TenantTx, right: &LeaseRight, yielded: &AttemptYield) -> Result<(), FlowError> {
     // in the order of their keys: of two attempts with the same bytes none waits for the other and back
     let mut artifacts: Vec<&NewArtifact> = yielded.artifacts.iter().collect();
     artifacts.sort_by(|one, other| one.blob.storage_path.cmp(&other.blob.storage_path));
     let mut new_bytes = 0;
     for new in artifacts {
-        new_bytes += artifact::create(tx, of.task, new).await?;
+        new_bytes += artifact::create(tx, right.task, new).await?;
     }
     for run in &yielded.executions {
         tool_execution::create(tx, run).await?;
     }
-    Ok(storage::settle_attempt(tx, of.task, of.attempt, new_bytes).await?)
+    Ok(storage::settle_attempt(tx, right.task, right.attempt, new_bytes).await?)
 }
 
 /// All that the totals speak of must be there.

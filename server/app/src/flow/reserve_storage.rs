@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use tamiz_core::{Refusal, RefusalCode, TaskId};
+use tamiz_core::{Refusal, RefusalCode};
 use tamiz_store::credential::LeaseRight;
 use tamiz_store::quota::QuotaError;
 use tamiz_store::quota::storage::{self, ReservationId, UPLOAD_SECONDS};
@@ -131,23 +131,17 @@ impl Drop for UploadRoom {
 ///
 /// # Errors
 /// Refused when it does not fit, and noted; refused when the attempt no longer may.
-pub async fn for_attempt(
-    store: &Store,
-    scope: &TenantScope,
-    task: TaskId,
-    attempt: i32,
-    bytes: u64,
-) -> Result<(), FlowError> {
+pub async fn for_attempt(store: &Store, right: &LeaseRight, bytes: u64) -> Result<(), FlowError> {
     let reserved = async {
-        let mut tx = store.begin(scope).await?;
-        if !storage::reserve_for_attempt(&mut tx, task, attempt, bytes).await? {
+        let mut tx = store.begin(&right.scope).await?;
+        if !storage::reserve_for_attempt(&mut tx, right.task, right.attempt, bytes).await? {
             let message = "the attempt is over, or another one has the task";
             return Err(Refusal::new(RefusalCode::AttemptLost, message).into());
         }
         Ok(tx.commit().await?)
     };
     let outcome = reserved.await;
-    noted(store, scope, None, outcome).await
+    noted(store, &right.scope, None, outcome).await
 }
 
 /// Gives back what [`for_attempt`] reserved for bytes that were not put after all. Where that fails it goes

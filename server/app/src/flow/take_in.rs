@@ -22,7 +22,7 @@ use tamiz_store::tool_execution::ToolExecution;
 use tamiz_store::{Store, StoreError};
 
 use super::FlowError;
-use super::finish_attempt::{AttemptOf, AttemptResults, AttemptYield, finish_attempt};
+use super::finish_attempt::{AttemptResults, AttemptYield, finish_attempt};
 use super::serve_attempt;
 use crate::blob::{BlobKey, BlobKind, BlobStore};
 use crate::spool;
@@ -75,18 +75,12 @@ pub(crate) async fn take_in(
         None => None,
         Some(results) => Some(checked(results, spool, &artifacts).await?),
     };
-    let of = AttemptOf {
-        scope: right.scope,
-        project: task.project_id,
-        task: right.task,
-        attempt: right.attempt,
-    };
     let yielded = AttemptYield {
         executions,
         artifacts,
         results,
     };
-    finish_attempt(store, blobs, &of, &yielded, &ending).await
+    finish_attempt(store, blobs, right, task.project_id, &yielded, &ending).await
 }
 
 /// Whether the attempt may still end, or did.

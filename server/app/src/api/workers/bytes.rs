@@ -129,7 +129,7 @@ async fn take(
         return Err(busy("too many artifacts come at once: try again"));
     };
     let store = &workers.state.store;
-    reserve_storage::for_attempt(store, &right.scope, right.task, right.attempt, bytes)
+    reserve_storage::for_attempt(store, &right, bytes)
         .await
         .map_err(refused)?;
     let kept = keep(&workers, &right, bytes, body).await;

@@ -21,7 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{DeskError, Lease, TaskDesk};
 use crate::blob::{BlobError, BlobKey, BlobKind, BlobStore};
-use crate::flow::finish_attempt::{AttemptOf, AttemptYield, finish_attempt};
+use crate::flow::finish_attempt::{AttemptYield, finish_attempt};
 use crate::flow::serve_attempt::{self, Serving};
 use crate::flow::{name_bytes, reserve_storage};
 use crate::worker::leases::Leases;
@@ -148,8 +148,7 @@ impl DirectTask {
     pub(super) async fn put_artifact(&self, path: &Path, bytes_max: u64) -> Result<StoredBlob, DeskError> {
         let (blobs, scope) = (&self.desk.blobs, &self.right.scope);
         let bytes = tokio::fs::metadata(path).await.map_or(0, |found| found.len());
-        let (task, attempt) = (self.right.task, self.right.attempt);
-        reserve_storage::for_attempt(&self.desk.store, scope, task, attempt, bytes).await?;
+        reserve_storage::for_attempt(&self.desk.store, &self.right, bytes).await?;
         let blob = blobs.put_file(scope, BlobKind::Artifact, path, bytes_max).await?;
         let stored = blob.stored();
         name_bytes::note_put(&self.desk.store, scope, &stored).await?;
@@ -162,13 +161,7 @@ impl DirectTask {
         yielded: &AttemptYield,
         ending: &Ending,
     ) -> Result<Option<TaskStatus>, DeskError> {
-        let of = AttemptOf {
-            scope: self.right.scope,
-            project,
-            task: self.right.task,
-            attempt: self.right.attempt,
-        };
         let (store, blobs) = (&self.desk.store, &self.desk.blobs);
-        Ok(finish_attempt(store, blobs, &of, yielded, ending).await?)
+        Ok(finish_attempt(store, blobs, &self.right, project, yielded, ending).await?)
     }
 }
