@@ -9,7 +9,6 @@ use tamiz_store::attempt::Ending;
 
 use super::desk::DeskError;
 use super::stop::StopReason;
-use crate::flow::FlowError;
 use crate::plugins::fault::fault;
 
 /// Why an attempt has no full result.
@@ -109,12 +108,7 @@ impl Failure {
 
 impl From<DeskError> for Failure {
     fn from(error: DeskError) -> Self {
-        if let DeskError::Flow(FlowError::Refused(refusal)) = error {
-            return Self::Refused(refusal);
-        }
-        if let DeskError::Remote(error) = &error
-            && let Some(refusal) = error.refusal()
-        {
+        if let Some(refusal) = error.refusal() {
             return Self::Refused(refusal);
         }
         let doing = match &error {

@@ -83,12 +83,20 @@ impl DeskError {
         matches!(self, Self::Remote(error) if error.is_dismissal())
     }
 
+    /// What was refused of the task itself, if it was.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Flow(FlowError::Refused(refusal)) => Some(refusal.clone()),
+            Self::Remote(error) => error.refusal(),
+            _ => None,
+        }
+    }
+
     /// What is wrong with what was handed in, if it will never be taken.
     pub(crate) fn refused_hand_in(&self) -> Option<Refusal> {
         match self {
-            Self::Flow(FlowError::Refused(refusal)) => Some(refusal.clone()),
             Self::Remote(error) => error.refused_hand_in(),
-            _ => None,
+            other => other.refusal(),
         }
     }
 }

@@ -13,6 +13,7 @@ use tamiz_core::{Refusal, WorkerId};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Credential;
 use super::access::Access;
 use crate::wire::{
     PROTOCOL, PROTOCOL_HEADER, STALE_ATTEMPT, Terms, WAIT_SECONDS_MAX, WORKER_HEADER, WORKER_UNKNOWN,
@@ -171,7 +172,8 @@ impl RemoteError {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum As<'a> {
     Worker(WorkerId),
-    Holder(&'a str),
+    /// By what the credential is when the question is put.
+    Holder(&'a Credential),
 }
 
 /// A server and how it is asked. Clones share connections.
@@ -213,8 +215,7 @@ impl Client {
     /// [`RemoteError`].
     pub(crate) async fn terms(&self) -> Result<Terms, RemoteError> {
         let nobody = As::Worker(WorkerId::fresh());
-        let once = || self.json(self.get(nobody, "terms"), ASK_SECONDS_MAX);
-        self.patiently(once).await
+        self.patiently(|| self.read(nobody, "terms")).await
     }
 
     /// Puts a question once.
@@ -275,7 +276,7 @@ impl Client {
             As::Worker(worker) => request
                 .bearer_auth(self.access.token.reveal())
                 .header(WORKER_HEADER, worker.to_string()),
-            As::Holder(credential) => request.bearer_auth(credential),
+            As::Holder(credential) => request.bearer_auth(credential.get()),
         }
     }
 

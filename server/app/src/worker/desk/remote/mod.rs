@@ -81,7 +81,7 @@ impl Remote {
 
     pub(super) async fn ready(&self, worker: WorkerId, capabilities: &Value) -> Result<bool, DeskError> {
         let capabilities = capabilities.clone();
-        self.is_known(self.client.ask(worker, "ready", &Ready { capabilities }).await)
+        is_known(self.client.ask(worker, "ready", &Ready { capabilities }).await)
     }
 
     pub(super) async fn heartbeat(&self, worker: WorkerId, beat: &Heartbeat<'_>) -> Result<bool, DeskError> {
@@ -92,17 +92,7 @@ impl Remote {
             failed: beat.failed,
             error: beat.error.map(str::to_owned),
         };
-        self.is_known(self.client.ask(worker, "heartbeat", &asked).await)
-    }
-
-    /// A worker that the register forgot is told so like one that belongs to another token.
-    #[expect(clippy::unused_self, reason = "reads as what it is about")]
-    fn is_known(&self, answer: Result<Known, RemoteError>) -> Result<bool, DeskError> {
-        match answer {
-            Ok(answer) => Ok(answer.known),
-            Err(error) if error.is_worker_unknown() => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        is_known(self.client.ask(worker, "heartbeat", &asked).await)
     }
 
     pub(super) async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Lease>, DeskError> {
@@ -165,6 +155,15 @@ impl Remote {
             worker,
             quiet_until: Instant::now(),
         }
+    }
+}
+
+/// A worker that the register forgot is told so like one that belongs to another token.
+fn is_known(answer: Result<Known, RemoteError>) -> Result<bool, DeskError> {
+    match answer {
+        Ok(answer) => Ok(answer.known),
+        Err(error) if error.is_worker_unknown() => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

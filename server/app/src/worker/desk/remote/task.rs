@@ -46,13 +46,16 @@ impl RemoteTask {
         Self { client, credential }
     }
 
+    fn holder(&self) -> As<'_> {
+        As::Holder(&self.credential)
+    }
+
     async fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
         path: &str,
         question: &Q,
     ) -> Result<A, RemoteError> {
-        let credential = self.credential.get();
-        self.client.ask_as(As::Holder(&credential), path, question).await
+        self.client.ask_as(self.holder(), path, question).await
     }
 
     /// For what changes nothing.
@@ -143,10 +146,9 @@ impl RemoteTask {
     }
 
     async fn fetch_into(&self, path: &str, into: &Path, told: (u64, [u8; 32])) -> Result<(), RemoteError> {
-        let once = || async {
-            let credential = self.credential.get();
-            let request = self.client.get(As::Holder(&credential), path);
-            self.client.fetch(request, into, told).await
+        let once = || {
+            self.client
+                .fetch(self.client.get(self.holder(), path), into, told)
         };
         self.client.patiently(once).await
     }
@@ -158,10 +160,7 @@ impl RemoteTask {
 
     pub(crate) async fn upload(&self, id: UploadId) -> Result<Option<Upload>, DeskError> {
         let path = format!("uploads/{id}");
-        let once = || async {
-            let credential = self.credential.get();
-            self.client.read(As::Holder(&credential), &path).await
-        };
+        let once = || self.client.read(self.holder(), &path);
         match self.client.patiently(once).await {
             Ok(upload) => Ok(Some(upload)),
             Err(error) if error.is_absent() => Ok(None),
@@ -189,8 +188,7 @@ impl RemoteTask {
             return Err(crate::blob::BlobError::TooLarge { bytes_max }.into());
         }
         let once = || async {
-            let credential = self.credential.get();
-            let request = self.client.put_request(As::Holder(&credential), "artifacts");
+            let request = self.client.put_request(self.holder(), "artifacts");
             let body = Body::wrap_stream(pieces(path).await?);
             let stored: StoredBlob = self.client.put(request, size_bytes, body).await?;
             if (stored.size_bytes, stored.hash) != (size_bytes, hash) {
@@ -228,8 +226,7 @@ impl RemoteTask {
         let mut line =
             serde_json::to_vec(&handed_in).map_err(|error| RemoteError::from(io::Error::from(error)))?;
         line.push(b'\n');
-        let credential = self.credential.get();
-        let request = self.client.post(As::Holder(&credential), "finish");
+        let request = self.client.post(self.holder(), "finish");
         let length = line.len() as u64 + size_bytes;
         let head = stream::iter([io::Result::Ok(Bytes::from(line))]);
         let body = match spool {
