@@ -6,7 +6,7 @@ use tamiz_store::page::PageLimit;
 use tamiz_store::task::{self, Cancellation, TaskFilter};
 use tamiz_store::token::{Caller, Role};
 
-use super::{FlowError, require};
+use super::{FlowError, require, within};
 
 /// Tasks that one request may stop: its answer comes within seconds.
 pub const TASKS_MAX: u32 = 1_000;
@@ -31,9 +31,7 @@ pub async fn cancel_tasks(
             .at(&["input", "filter", "status"])
             .into());
     }
-    if !(1..=TASKS_MAX).contains(&first) {
-        return Err(Refusal::invalid("first", format_args!("must be 1 to {TASKS_MAX}, is {first}")).into());
-    }
+    within("first", first, 1..=TASKS_MAX)?;
     if dry_run {
         let mut tx = store.begin(&caller.scope).await?;
         let count = task::count(&mut tx, filter).await?;

@@ -31,6 +31,9 @@ pub mod start_scan;
 pub(crate) mod take_in;
 pub mod task_group;
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
 use tamiz_core::{Refusal, RefusalCode};
 use tamiz_store::StoreError;
 use tamiz_store::quota::QuotaError;
@@ -109,6 +112,20 @@ pub(crate) fn label<'a>(field: &str, text: &'a str, characters_max: usize) -> Re
         return Err(Refusal::invalid(field, "must not have control characters"));
     }
     Ok(text)
+}
+
+/// Refuses a number outside of `range`.
+pub(crate) fn within<Number: PartialOrd + Display>(
+    field: &str,
+    number: Number,
+    range: RangeInclusive<Number>,
+) -> Result<(), Refusal> {
+    if range.contains(&number) {
+        return Ok(());
+    }
+    let (least, most) = range.into_inner();
+    let rule = format_args!("must be {least} to {most}, is {number}");
+    Err(Refusal::invalid(field, rule))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use tamiz_store::task::{self, Task, TaskFilter};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::{Store, TenantScope};
 
-use super::{FlowError, require};
+use super::{FlowError, require, within};
 
 /// Tasks of one transaction: it holds their rows and the tenant's lanes for some tens of milliseconds.
 const BATCH: u32 = 100;
@@ -78,9 +78,7 @@ pub async fn redrive_tasks(
     first: u32,
 ) -> Result<Redriven, FlowError> {
     require(caller, Role::Analyst)?;
-    if !(1..=TASKS_MAX).contains(&first) {
-        return Err(Refusal::invalid("first", format_args!("must be 1 to {TASKS_MAX}, is {first}")).into());
-    }
+    within("first", first, 1..=TASKS_MAX)?;
     let mut back = Vec::new();
     while back.len() < first as usize {
         let wanted = (first - back.len() as u32).min(BATCH);

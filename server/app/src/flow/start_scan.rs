@@ -17,7 +17,7 @@ use tamiz_store::{Store, TenantScope, plan};
 
 use super::place_orders::{CheckedOrder, place_order};
 use super::plan_turn::plan_turn;
-use super::{FlowError, require};
+use super::{FlowError, require, within};
 use crate::config::{TASK_TIMEOUT_SECONDS_MAX, TargetSettings};
 use crate::plugins::{Plugins, measures, remembered};
 use crate::target::pin;
@@ -128,12 +128,7 @@ pub(super) async fn checked(
 /// What can be said without asking anybody; puts the profile where the plugin looks for it.
 fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
     let scan_type = ScanType::parse(&order.scan_type).map_err(|error| Refusal::invalid("scanType", error))?;
-    if !(0..=PRIORITY_MAX).contains(&order.priority) {
-        return Err(Refusal::invalid(
-            "priority",
-            format_args!("must be 0 to {PRIORITY_MAX}, is {}", order.priority),
-        ));
-    }
+    within("priority", order.priority, 0..=PRIORITY_MAX)?;
     check_terms(&order.terms)?;
     if order.rules.is_some() && matches!(order.subject, Subject::Target(_)) {
         return Err(Refusal::invalid(
@@ -156,10 +151,7 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
 
 fn check_terms(terms: &OrderTerms) -> Result<(), Refusal> {
     let seconds = u64::from(terms.timeout_seconds.unwrap_or(1));
-    if !(1..=TASK_TIMEOUT_SECONDS_MAX).contains(&seconds) {
-        let rule = format_args!("must be 1 to {TASK_TIMEOUT_SECONDS_MAX}, is {seconds}");
-        return Err(Refusal::invalid("timeoutSeconds", rule));
-    }
+    within("timeoutSeconds", seconds, 1..=TASK_TIMEOUT_SECONDS_MAX)?;
     let latest = Utc::now() + TimeDelta::days(RUN_AT_DAYS_MAX);
     if terms.run_at.is_some_and(|run_at| run_at > latest) {
         let rule = format_args!("must be within {RUN_AT_DAYS_MAX} days");
