@@ -97,7 +97,7 @@ pub(super) async fn place_order(tx: &mut TenantTx, order: &CheckedOrder) -> Resu
 pub(super) async fn place_orders(
     tx: &mut TenantTx,
     orders: &[CheckedOrder],
-) -> Result<Vec<Task>, (usize, FlowError)> {
+) -> Result<(), (usize, FlowError)> {
     let highest = orders.iter().map(|order| order.priority).max().unwrap_or(0);
     let asked = ask_tasks(tx, u32::try_from(orders.len()).unwrap_or(u32::MAX), highest).await;
     asked.map_err(|error| (0, error.into()))?;
@@ -117,8 +117,7 @@ pub(super) async fn place_orders(
     // tickets hold the tenant's lanes, so nothing is asked for after them
     let new: Vec<&Task> = tasks.iter().collect();
     let queued = task::enqueue(tx, &new).await;
-    queued.map_err(|error| (0, error.into()))?;
-    Ok(tasks)
+    queued.map_err(|error| (0, error.into()))
 }
 
 /// An order that is repeated finds its task; another order of the same id is refused.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tamiz_core::cron::{CatchUp, Cron, Overlap};
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
-use tamiz_core::{Profile, ProjectId, Refusal, RefusalCode, ScheduleId, Target, UploadId};
+use tamiz_core::{Profile, ProjectId, Refusal, RefusalCode, ScheduleId, UploadId};
 use tamiz_store::schedule::{self, Plan, SCHEDULES_MAX, Saved, Schedule};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::{Store, TenantTx, project};
@@ -35,8 +35,8 @@ pub struct ScheduleOrder {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub struct StoredOrder {
-    /// What it is of.
-    pub subject: StoredSubject,
+    /// What it is of; a target's addresses are looked up anew with each turn.
+    pub subject: Subject,
     /// Rules instead of the bundled ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<UploadId>,
@@ -52,27 +52,10 @@ pub struct StoredOrder {
     pub timeout_seconds: Option<u32>,
 }
 
-/// A subject, as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StoredSubject {
-    /// An archive or a capture.
-    Upload(UploadId),
-    /// A finished report.
-    Report(UploadId),
-    /// Something in the network; its addresses are looked up anew with each turn.
-    Target(Target),
-}
-
 impl StoredOrder {
     fn of(order: &ScanOrder) -> Self {
-        let subject = match &order.subject {
-            Subject::Upload(id) => StoredSubject::Upload(*id),
-            Subject::Report(id) => StoredSubject::Report(*id),
-            Subject::Target(target) => StoredSubject::Target(target.clone()),
-        };
         Self {
-            subject,
+            subject: order.subject.clone(),
             rules: order.rules,
             options: order.options.clone(),
             profile: order.profile,
@@ -87,11 +70,7 @@ impl StoredOrder {
             id: None,
             project,
             scan_type: scan_type.to_owned(),
-            subject: match self.subject {
-                StoredSubject::Upload(id) => Subject::Upload(id),
-                StoredSubject::Report(id) => Subject::Report(id),
-                StoredSubject::Target(target) => Subject::Target(target),
-            },
+            subject: self.subject,
             rules: self.rules,
             options: self.options,
             profile: self.profile,

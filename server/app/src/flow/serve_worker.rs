@@ -13,6 +13,8 @@ use tamiz_store::task::{self, Task};
 use tamiz_store::worker_token::WorkerCaller;
 use tamiz_store::{Store, StoreError};
 
+use crate::wire::Room;
+
 /// What one worker has, whatever it says: a machine of that many cores would be large.
 pub(crate) const SLOTS_MAX: u32 = 1_000;
 
@@ -29,37 +31,24 @@ pub fn allowed_types(caller: &WorkerCaller, asked: Vec<String>) -> Option<Vec<St
     (!both.is_empty()).then_some(both)
 }
 
-/// What a worker can take, without its types, which [`allowed_types`] said.
-#[derive(Debug)]
-pub struct Room {
-    /// Who.
-    pub worker: WorkerId,
-    /// Tools that it has.
-    pub tools: Vec<String>,
-    /// Versions of the plugin contract that it runs.
-    pub worlds: Vec<String>,
-    /// How many tickets.
-    pub slots: u32,
-}
-
-/// Claims for the worker, no more than it has slots beside what it holds; `scan_types` are those of
+/// Claims for the worker, no more than it has slots beside what it holds; the types of its room are those of
 /// [`allowed_types`].
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be asked.
-pub async fn claim(
+pub(crate) async fn claim(
     store: &Store,
-    room: Room,
-    scan_types: Vec<String>,
+    worker: WorkerId,
+    room: &Room,
     lease: Duration,
 ) -> Result<Vec<Lease>, StoreError> {
-    let slots = room.slots.min(store.free_slots_of(room.worker).await?);
+    let slots = room.slots.min(store.free_slots_of(worker).await?);
     if slots == 0 {
         return Ok(Vec::new());
     }
     let request = ClaimRequest {
-        worker: room.worker,
-        scan_types: &scan_types,
+        worker,
+        scan_types: &room.scan_types,
         tools: &room.tools,
         worlds: &room.worlds,
         slots: slots.min(SLOTS_MAX),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX};
 use tamiz_core::plugin::LimitSet;
@@ -27,8 +28,9 @@ pub use super::place_orders::{OrderTerms, Started};
 /// A task further in the future is a mistake, or a schedule.
 const RUN_AT_DAYS_MAX: i64 = 366;
 
-/// What a scan is of.
-#[derive(Debug, Clone)]
+/// What a scan is of; schedules store it so.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// An upload: an archive or a capture, whichever the scan type takes.
     Upload(UploadId),

@@ -211,20 +211,16 @@ pub(super) async fn claim(
     Asked(room): Asked<Room>,
 ) -> Result<Json<Claimed>, Refused> {
     check_room(&room)?;
-    let Some(scan_types) = serve_worker::allowed_types(&caller.token, room.scan_types.clone()) else {
+    let mut wanted = room.clone();
+    let Some(scan_types) = serve_worker::allowed_types(&caller.token, wanted.scan_types) else {
         return Ok(Json(Claimed { leases: Vec::new() }));
     };
+    wanted.scan_types = scan_types;
     let lease = workers.settings().queue.lease;
     let key = workers.key().await?;
-    let wanted = serve_worker::Room {
-        worker: caller.worker,
-        tools: room.tools.clone(),
-        worlds: room.worlds.clone(),
-        slots: room.slots,
-    };
-    let store = workers.state.store.clone();
+    let (store, worker) = (workers.state.store.clone(), caller.worker);
     let claiming = async move {
-        let claimed = serve_worker::claim(&store, wanted, scan_types, lease).await;
+        let claimed = serve_worker::claim(&store, worker, &wanted, lease).await;
         claimed.map_err(unavailable)
     };
     let claimed = detached(claiming).await?;
