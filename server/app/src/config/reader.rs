@@ -374,9 +374,12 @@ fn socket(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// The parts between commas.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
 fn listed<T: FromStr<Err = String>>(text: &str) -> Result<Vec<T>, String> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts.map(str::parse).collect()
+    parts(text).map(str::parse).collect()
 }
 
 /// It names a file of its own, and stands in tables.
@@ -391,8 +394,7 @@ fn worker_name(text: &str) -> Result<String, String> {
 }
 
 fn scan_types(text: &str) -> Result<Vec<ScanType>, String> {
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    let parsed: Result<Vec<ScanType>, _> = words.map(ScanType::parse).collect();
+    let parsed: Result<Vec<ScanType>, _> = parts(text).map(ScanType::parse).collect();
     parsed.map_err(|_| "scan types such as web,ssl".to_owned())
 }
 

@@ -75,7 +75,8 @@ pub(super) fn refusals(refused: &[(String, LimitRefusals)]) -> String {
 }
 
 fn gauges(text: &mut String, name: &str, rows: &Labelled<'_>) {
-    let values: [(&str, fn(&QueueRow) -> f64); 6] = [
+    type Value = fn(&QueueRow) -> f64;
+    let values: [(&str, Value); 6] = [
         ("waiting", |row| row.waiting as f64),
         ("scheduled", |row| row.scheduled as f64),
         ("running", |row| row.running as f64),
