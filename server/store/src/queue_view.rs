@@ -8,7 +8,6 @@ mod refusals;
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 use tamiz_core::TenantId;
 use uuid::Uuid;
@@ -17,6 +16,7 @@ use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 use crate::pace::quantile_seconds;
 use crate::page::{Page, PageLimit};
+use crate::pause::{self, Pause};
 use crate::tenant_tx::TenantTx;
 use refusals::refusals_of;
 
@@ -72,42 +72,35 @@ pub struct TenantQueue {
     pub refusals: Vec<LimitRefusals>,
 }
 
-/// Something that is held back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuePause {
-    /// Whose; none is everybody's.
-    pub tenant: Option<TenantId>,
-    /// Of which type; none is all.
-    pub scan_type: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// Who did it.
-    pub paused_by: String,
-    /// The operator did, not the tenant.
-    pub by_operator: bool,
-    /// When.
-    pub paused_at: DateTime<Utc>,
-}
-
 /// One tenant's own numbers.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn own(tx: &mut TenantTx) -> Result<Vec<QueueRow>, StoreError> {
-    let (tenant, tenants) = (tx.scope().tenant_id(), [tx.tenant()]);
-    let pauses = pauses_seen(tx.connection(), Some(tenants[0])).await?;
-    let mut rows = rows(tx.connection(), &tenants).await?;
-    let mut rows = rows.remove(&tenant).unwrap_or_default();
+    let pauses = pause::of_tenant(tx).await?;
+    let tenant = tx.tenant();
+    let mut rows = rows(tx.connection(), &[tenant]).await?;
+    let mut rows = rows.remove(&tenant.into()).unwrap_or_default();
     hold_back(&mut rows, Some(tenant), &pauses);
     Ok(rows)
 }
 
-/// All pauses.
+/// All pauses, the oldest first, without the tenants' names.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn all_pauses(tx: &mut ControlTx) -> Result<Vec<QueuePause>, StoreError> {
-    pauses_seen(tx.connection(), None).await
+pub async fn all_pauses(tx: &mut ControlTx) -> Result<Vec<Pause>, StoreError> {
+    let rows = sqlx::query_as!(
+        Pause,
+        r#"
+        select tenant_id as "tenant?", null::text as tenant_name, scan_type, reason, paused_by as by, by_operator,
+               paused_at as since
+        from control.pause order by paused_at limit 1000
+        "#
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
 }
 
 /// The queue of all tenants together, by scan type.
@@ -227,25 +220,20 @@ async fn tenant_queues(tx: &mut ControlTx, ids: &[Uuid]) -> Result<Vec<TenantQue
     let pauses = all_pauses(tx).await?;
     let mut rows = rows(tx.connection(), ids).await?;
     let mut refusals = refusals_of(tx.connection(), ids).await?;
-    let view = |id: Uuid| {
-        let tenant = TenantId::from(id);
+    let view = tenants.into_iter().map(|row| {
+        let tenant = TenantId::from(row.id);
         let mut rows = rows.remove(&tenant).unwrap_or_default();
-        hold_back(&mut rows, Some(tenant), &pauses);
-        (tenant, rows)
-    };
-    let ids: Vec<_> = tenants.iter().map(|row| row.id).map(view).collect();
-    Ok(tenants
-        .into_iter()
-        .zip(ids)
-        .map(|(row, (tenant, rows))| TenantQueue {
+        hold_back(&mut rows, Some(row.id), &pauses);
+        TenantQueue {
             tenant,
             name: row.name,
             weight: row.weight,
             running_max: row.running_max,
             rows,
             refusals: refusals.remove(&tenant).unwrap_or_default(),
-        })
-        .collect())
+        }
+    });
+    Ok(view.collect())
 }
 
 /// Rows by tenant and scan type. Served by the key of `lane`, `ticket_waiting_idx` and the key of `queue_pace`.
@@ -378,33 +366,8 @@ async fn pace_of_all(tx: &mut ControlTx) -> Result<HashMap<String, Lately>, Stor
     Ok(pace)
 }
 
-/// Those that hold `tenant`; all if none.
-async fn pauses_seen(
-    connection: &mut PgConnection,
-    tenant: Option<Uuid>,
-) -> Result<Vec<QueuePause>, StoreError> {
-    let rows = sqlx::query!(
-        "select tenant_id, scan_type, reason, paused_by, by_operator, paused_at from control.pause
-         where $1::uuid is null or tenant_id = $1 or tenant_id is null order by paused_at limit 1000",
-        tenant
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| QueuePause {
-            tenant: row.tenant_id.map(TenantId::from),
-            scan_type: row.scan_type,
-            reason: row.reason,
-            paused_by: row.paused_by,
-            by_operator: row.by_operator,
-            paused_at: row.paused_at,
-        })
-        .collect())
-}
-
 /// Marks the rows that a pause of `tenant` (none: of everybody) covers.
-fn hold_back(rows: &mut [QueueRow], tenant: Option<TenantId>, pauses: &[QueuePause]) {
+fn hold_back(rows: &mut [QueueRow], tenant: Option<Uuid>, pauses: &[Pause]) {
     for row in rows {
         row.paused = pauses.iter().any(|pause| {
             let its = pause.tenant.is_none() || (tenant.is_some() && pause.tenant == tenant);

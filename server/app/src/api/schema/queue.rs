@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use tamiz_core::TenantId;
-use tamiz_store::StoreError;
-use tamiz_store::queue_view::{self, LimitRefusals, QueuePause, QueueRow, TenantQueue};
+use tamiz_store::queue_view::{self, LimitRefusals, QueueRow, TenantQueue};
+use tamiz_store::{StoreError, pause};
 use uuid::Uuid;
 
 use super::connection::{Listed, connection, decode, encode, limit_of};
@@ -85,15 +85,15 @@ pub(crate) struct Pause {
     paused_at: DateTime<Utc>,
 }
 
-impl From<QueuePause> for Pause {
-    fn from(pause: QueuePause) -> Self {
+impl From<pause::Pause> for Pause {
+    fn from(pause: pause::Pause) -> Self {
         Self {
-            tenant_id: pause.tenant.map(TenantId::uuid),
+            tenant_id: pause.tenant,
             scan_type: pause.scan_type,
             reason: pause.reason,
-            paused_by: pause.paused_by,
+            paused_by: pause.by,
             by_operator: pause.by_operator,
-            paused_at: pause.paused_at,
+            paused_at: pause.since,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tamiz_core::text::printable;
-use tamiz_store::queue_view::{QueuePause, QueueRow, TenantQueue};
+use tamiz_store::pause::Pause;
+use tamiz_store::queue_view::{QueueRow, TenantQueue};
 use tamiz_store::worker::{WorkerRow, WorkerState};
 
 use super::top::Sort;
@@ -57,7 +58,7 @@ pub(super) struct Frame {
     at: DateTime<Utc>,
     totals: Vec<QueueRow>,
     tenants: Vec<TenantQueue>,
-    pauses: Vec<QueuePause>,
+    pauses: Vec<Pause>,
     fleet: Fleet,
 }
 
@@ -65,7 +66,7 @@ impl Frame {
     pub(super) fn of(
         totals: Vec<QueueRow>,
         mut tenants: Vec<TenantQueue>,
-        pauses: Vec<QueuePause>,
+        pauses: Vec<Pause>,
         workers: &[WorkerRow],
         sort: Sort,
     ) -> Self {
@@ -142,10 +143,10 @@ impl Frame {
         if self.pauses.is_empty() {
             return "nothing is paused".to_owned();
         }
-        let words = |pause: &QueuePause| {
+        let words = |pause: &Pause| {
             let whose = pause
                 .tenant
-                .map_or_else(|| "everybody".to_owned(), |id| self.name_of(id));
+                .map_or_else(|| "everybody".to_owned(), |id| self.name_of(id.into()));
             let what = pause.scan_type.as_deref().unwrap_or("all");
             format!("{whose} {what}")
         };
@@ -182,7 +183,7 @@ impl Frame {
         let pauses = self.pauses.iter().map(|pause| {
             json!({
                 "tenantId": pause.tenant, "scanType": pause.scan_type, "reason": pause.reason,
-                "pausedAt": pause.paused_at,
+                "pausedAt": pause.since,
             })
         });
         let fleet = &self.fleet;
