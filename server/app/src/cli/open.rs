@@ -52,14 +52,7 @@ pub(super) async fn with_plugins(
     store: Store,
     blobs: BlobStore,
 ) -> Result<Platform, CliError> {
-    let settings = config.clone();
-    let loading = move || {
-        let host = host(&settings)?;
-        Ok::<_, CliError>((folder(&settings, &host)?, host))
-    };
-    let (plugins, host) = tokio::task::spawn_blocking(loading)
-        .await
-        .map_err(|error| CliError::failed(&error))??;
+    let (plugins, host) = loaded(&config).await?;
     if plugins.plugins().len() == 0 {
         let folder = config.plugin.dir.display();
         tracing::warn!(%folder, "no plugin is there: nothing can be scanned; run `make plugins` or set plugin_dir");
@@ -74,15 +67,20 @@ pub(super) async fn with_plugins(
 
 /// What a worker without the database runs plugins with; those that its folder does not have come with tasks.
 pub(super) async fn plugins_alone(config: &Arc<Config>) -> Result<Plugins, CliError> {
-    let settings = config.clone();
+    let (plugins, host) = loaded(config).await?;
+    Ok(Plugins::new(host, plugins, None, config.plugin.clone()))
+}
+
+/// The plugins of the configured folder and what runs them, off the runtime's threads.
+async fn loaded(config: &Arc<Config>) -> Result<(Registry, Host), CliError> {
+    let config = config.clone();
     let loading = move || {
-        let host = host(&settings)?;
-        Ok::<_, CliError>((folder(&settings, &host)?, host))
+        let host = host(&config)?;
+        Ok((folder(&config, &host)?, host))
     };
-    let (folder, host) = tokio::task::spawn_blocking(loading)
+    tokio::task::spawn_blocking(loading)
         .await
-        .map_err(|error| CliError::failed(&error))??;
-    Ok(Plugins::new(host, folder, None, config.plugin.clone()))
+        .map_err(|error| CliError::failed(&error))?
 }
 
 /// The plugin host of this process.
