@@ -1,7 +1,7 @@
 //! What the operator's commands have in common: the database, opened for one command, and tenants by name.
 
 use tamiz_core::TenantId;
-use tamiz_store::{ControlTx, Store, StoreError, tenant};
+use tamiz_store::{ControlTx, Store, StoreError, TenantScope, tenant};
 
 use super::database::Database;
 use super::{CliError, open, start_logs};
@@ -58,9 +58,20 @@ pub(super) fn away(error: StoreError) -> CliError {
 /// [`CliError::Failed`] when there is none.
 pub(super) async fn tenant_named(tx: &mut ControlTx, name: &str) -> Result<TenantId, CliError> {
     let id = tenant::by_name(tx, name).await.map_err(away)?;
-    id.ok_or_else(|| {
-        CliError::Failed(format!(
-            "there is no tenant named {name}; see `tamiz tenant list`"
-        ))
-    })
+    id.ok_or_else(|| no_tenant_named(name))
+}
+
+/// The right to the rows of the tenant of that name.
+///
+/// # Errors
+/// As [`tenant_named`].
+pub(super) async fn scope_named(tx: &mut ControlTx, name: &str) -> Result<TenantScope, CliError> {
+    let scope = tenant::scope(tx, name).await.map_err(away)?;
+    scope.ok_or_else(|| no_tenant_named(name))
+}
+
+fn no_tenant_named(name: &str) -> CliError {
+    CliError::Failed(format!(
+        "there is no tenant named {name}; see `tamiz tenant list`"
+    ))
 }

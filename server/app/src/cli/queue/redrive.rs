@@ -3,11 +3,10 @@
 use clap::Args;
 use tamiz_core::text::printable;
 use tamiz_core::{ScanType, TaskStatus};
-use tamiz_store::TenantScope;
 use tamiz_store::task::{Task, TaskFilter};
-use tamiz_store::tenant;
+use tamiz_store::{Store, TenantScope};
 
-use crate::cli::operator::{away, with_store};
+use crate::cli::operator::{away, scope_named, with_store};
 use crate::cli::{CliError, answer};
 use crate::config::Config;
 use crate::flow::FlowError;
@@ -49,14 +48,8 @@ pub(super) async fn run(config: &Config, args: &RedriveArgs) -> Result<(), CliEr
     };
     with_store(config, async |store| {
         let mut tx = store.begin_control().await.map_err(away)?;
-        let scope = tenant::scope(&mut tx, &args.tenant).await.map_err(away)?;
+        let scope = scope_named(&mut tx, &args.tenant).await?;
         tx.commit().await.map_err(away)?;
-        let scope = scope.ok_or_else(|| {
-            let name = &args.tenant;
-            CliError::Failed(format!(
-                "there is no tenant named {name}; see `tamiz tenant list`"
-            ))
-        })?;
         if args.dry_run {
             let preview = preview_of(store, &scope, &filter).await.map_err(ended)?;
             return show(preview.count, &preview.sample);
@@ -80,7 +73,7 @@ fn show(count: i64, sample: &[Task]) -> Result<(), CliError> {
 }
 
 async fn redrive(
-    store: &tamiz_store::Store,
+    store: &Store,
     scope: &TenantScope,
     filter: &TaskFilter,
     first: u32,
