@@ -23,6 +23,14 @@ pub(super) fn print_line(line: &str) -> Result<(), CliError> {
     print(&format!("{line}\n"))
 }
 
+/// A table without lines, under this head.
+pub(super) fn table<const COLUMNS: usize>(head: [&str; COLUMNS]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(head);
+    table
+}
+
 fn print_to(output: &mut impl Write, text: &str) -> Result<(), CliError> {
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -1,6 +1,5 @@
 //! `tamiz operator`: tokens of operators, which open the queue and the workers over HTTP.
 
-use chrono::Utc;
 use clap::Subcommand;
 use tamiz_core::TokenId;
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
@@ -8,7 +7,7 @@ use tamiz_core::token::Token;
 use tamiz_store::operator_token;
 
 use super::operator::{away, in_transaction};
-use super::token::end_of;
+use super::token::{end_of, last_used, state};
 use super::{CliError, ConfigFlags, answer};
 use crate::config::Config;
 use crate::flow;
@@ -86,25 +85,14 @@ async fn create(config: &Config, name: &str, expires_in: Option<&str>) -> Result
 
 async fn list(config: &Config) -> Result<(), CliError> {
     let tokens = in_transaction(config, async |tx| operator_token::list(tx).await.map_err(away)).await?;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["ID", "NAME", "SECRET", "STATE", "LAST USED"]);
-    let now = Utc::now();
-    let minute = "%Y-%m-%d %H:%M";
+    let mut table = answer::table(["ID", "NAME", "SECRET", "STATE", "LAST USED"]);
     for token in tokens {
-        let state = match (token.revoked_at, token.expires_at) {
-            (Some(_), _) => "revoked".to_owned(),
-            (None, Some(end)) if end <= now => "expired".to_owned(),
-            (None, Some(end)) => format!("until {}", end.format(minute)),
-            (None, None) => "live".to_owned(),
-        };
-        let used = token.last_used_at.map(|at| at.format(minute).to_string());
         table.add_row([
             token.id.to_string(),
             token.name,
             format!("{}…", token.hint),
-            state,
-            used.unwrap_or_else(|| "never".to_owned()),
+            state(token.revoked_at, token.expires_at),
+            last_used(token.last_used_at),
         ]);
     }
     answer::print_line(&table.to_string())

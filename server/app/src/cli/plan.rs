@@ -56,9 +56,7 @@ async fn list(config: &Config) -> Result<(), CliError> {
         Ok((plans, tenant::list(tx).await.map_err(away)?))
     })
     .await?;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["NAME", "TENANTS", "LIMITS"]);
+    let mut table = answer::table(["NAME", "TENANTS", "LIMITS"]);
     for (plan, quota) in plans {
         let count = tenants.iter().filter(|tenant| tenant.plan == plan.name).count();
         let limits = show(&quota, &plan.limits);

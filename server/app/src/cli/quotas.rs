@@ -2,7 +2,7 @@
 
 use tamiz_core::quota::{EffectiveQuota, QuotaName, QuotaSet};
 
-use super::CliError;
+use super::{CliError, answer};
 use crate::config::{parse_count, parse_size, show_size};
 
 /// What takes a limit away again.
@@ -79,9 +79,7 @@ pub(super) fn show(set: &QuotaSet) -> String {
 
 /// What holds for a tenant, with where each came from, as a table.
 pub(super) fn table(holds: &EffectiveQuota) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["LIMIT", "VALUE", "FROM"]);
+    let mut table = answer::table(["LIMIT", "VALUE", "FROM"]);
     for (name, value, origin) in holds.all() {
         let value = show_value(name, value);
         table.add_row([name.to_string(), value, origin.as_str().to_owned()]);

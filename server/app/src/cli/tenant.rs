@@ -138,9 +138,7 @@ async fn assign(tx: &mut ControlTx, tenant: TenantId, plan: &str) -> Result<(), 
 async fn list(store: &Store) -> Result<(), CliError> {
     let mut tx = store.begin_control().await.map_err(away)?;
     let tenants = tenant::list(&mut tx).await.map_err(away)?;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["ID", "NAME", "PLAN", "CREATED"]);
+    let mut table = answer::table(["ID", "NAME", "PLAN", "CREATED"]);
     for tenant in tenants {
         let created = tenant.created_at.format("%Y-%m-%d %H:%M").to_string();
         table.add_row([tenant.id.to_string(), tenant.name, tenant.plan, created]);

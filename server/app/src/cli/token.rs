@@ -14,6 +14,9 @@ use super::{CliError, ConfigFlags, answer, open, start_logs};
 use crate::config::{Config, parse_duration};
 use crate::flow;
 
+/// How exactly lists tell a time.
+const MINUTE: &str = "%Y-%m-%d %H:%M";
+
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
@@ -136,6 +139,21 @@ pub(super) fn end_of(expires_in: &str) -> Result<DateTime<Utc>, CliError> {
         .ok_or_else(|| CliError::Usage(format!("--expires-in {expires_in}: too far away")))
 }
 
+/// Whether a token lives, as lists say it.
+pub(super) fn state(revoked_at: Option<DateTime<Utc>>, expires_at: Option<DateTime<Utc>>) -> String {
+    match (revoked_at, expires_at) {
+        (Some(_), _) => "revoked".to_owned(),
+        (None, Some(end)) if end <= Utc::now() => "expired".to_owned(),
+        (None, Some(end)) => format!("until {}", end.format(MINUTE)),
+        (None, None) => "live".to_owned(),
+    }
+}
+
+/// When a token was last used, as lists say it.
+pub(super) fn last_used(at: Option<DateTime<Utc>>) -> String {
+    at.map_or_else(|| "never".to_owned(), |at| at.format(MINUTE).to_string())
+}
+
 async fn list(store: &Store, tenant: Option<&str>) -> Result<(), CliError> {
     let mut tx = store.begin_control().await.map_err(failed)?;
     let tenant = match tenant {
@@ -143,28 +161,16 @@ async fn list(store: &Store, tenant: Option<&str>) -> Result<(), CliError> {
         None => None,
     };
     let tokens = token::list(&mut tx, tenant).await.map_err(failed)?;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["ID", "TENANT", "NAME", "ROLE", "SECRET", "STATE", "LAST USED"]);
-    let now = Utc::now();
+    let mut table = answer::table(["ID", "TENANT", "NAME", "ROLE", "SECRET", "STATE", "LAST USED"]);
     for token in tokens {
-        let state = match (token.revoked_at, token.expires_at) {
-            (Some(_), _) => "revoked".to_owned(),
-            (None, Some(end)) if end <= now => "expired".to_owned(),
-            (None, Some(end)) => format!("until {}", end.format("%Y-%m-%d %H:%M")),
-            (None, None) => "live".to_owned(),
-        };
-        let used = token
-            .last_used_at
-            .map(|at| at.format("%Y-%m-%d %H:%M").to_string());
         table.add_row([
             token.id.to_string(),
             token.tenant_name,
             token.name,
             token.role.as_str().to_owned(),
             format!("{}…", token.hint),
-            state,
-            used.unwrap_or_else(|| "never".to_owned()),
+            state(token.revoked_at, token.expires_at),
+            last_used(token.last_used_at),
         ]);
     }
     answer::print_line(&table.to_string())

@@ -1,16 +1,14 @@
 //! `tamiz worker token`: tokens of workers without the database, made, listed and revoked by the operator.
 
-use chrono::Utc;
 use clap::Subcommand;
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
 use tamiz_core::worker_token::WorkerToken;
 use tamiz_core::{ScanType, WorkerTokenId};
 use tamiz_store::worker_token::{self, NewWorkerToken};
-use tamiz_store::{Store, StoreError};
 
-use super::database::Database;
-use super::token::end_of;
-use super::{CliError, ConfigFlags, answer, open, start_logs};
+use super::operator::{away, in_transaction};
+use super::token::{end_of, last_used, state};
+use super::{CliError, ConfigFlags, answer};
 use crate::config::Config;
 use crate::flow;
 
@@ -52,34 +50,19 @@ Examples:
 
 pub(super) async fn run(command: WorkerTokenCommand, flags: ConfigFlags) -> Result<(), CliError> {
     let config = flags.load(Vec::new())?.config;
-    start_logs(&config.log);
-    let database = Database::shared(&config).await?;
-    let done = with_store(&command, &config, &database.url).await;
-    database.close(config.shutdown_grace).await;
-    done
-}
-
-async fn with_store(command: &WorkerTokenCommand, config: &Config, url: &str) -> Result<(), CliError> {
-    let store = open::store(config, url).await?;
-    let done = match command {
+    match command {
         WorkerTokenCommand::Create {
             name,
             scan_types,
             expires_in,
-        } => create(&store, name, scan_types, expires_in.as_deref()).await,
-        WorkerTokenCommand::List => list(&store).await,
-        WorkerTokenCommand::Revoke { id } => revoke(&store, id).await,
-    };
-    store.close().await;
-    done
-}
-
-fn failed(error: StoreError) -> CliError {
-    CliError::unavailable(&error)
+        } => create(&config, &name, &scan_types, expires_in.as_deref()).await,
+        WorkerTokenCommand::List => list(&config).await,
+        WorkerTokenCommand::Revoke { id } => revoke(&config, &id).await,
+    }
 }
 
 async fn create(
-    store: &Store,
+    config: &Config,
     name: &str,
     scan_types: &[String],
     expires_in: Option<&str>,
@@ -95,35 +78,21 @@ async fn create(
         scan_types: (!scan_types.is_empty()).then_some(scan_types),
         expires_at: expires_in.map(end_of).transpose()?,
     };
-    let mut tx = store.begin_control().await.map_err(failed)?;
-    let Some(id) = worker_token::create(&mut tx, &new, &token)
-        .await
-        .map_err(failed)?
-    else {
-        return Err(CliError::Failed(
-            "there are too many workers' tokens: revoke some first".to_owned(),
-        ));
-    };
-    tx.commit().await.map_err(failed)?;
+    let id = in_transaction(config, async |tx| {
+        let made = worker_token::create(tx, &new, &token).await.map_err(away)?;
+        made.ok_or_else(|| {
+            CliError::Failed("there are too many workers' tokens: revoke some first".to_owned())
+        })
+    })
+    .await?;
     eprintln!("created worker token {id}; it is shown only now:");
     answer::print_line(token.reveal())
 }
 
-async fn list(store: &Store) -> Result<(), CliError> {
-    let mut tx = store.begin_control().await.map_err(failed)?;
-    let tokens = worker_token::list(&mut tx).await.map_err(failed)?;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["ID", "NAME", "SCANS", "SECRET", "STATE", "LAST USED"]);
-    let (now, minute) = (Utc::now(), "%Y-%m-%d %H:%M");
+async fn list(config: &Config) -> Result<(), CliError> {
+    let tokens = in_transaction(config, async |tx| worker_token::list(tx).await.map_err(away)).await?;
+    let mut table = answer::table(["ID", "NAME", "SCANS", "SECRET", "STATE", "LAST USED"]);
     for token in tokens {
-        let state = match (token.revoked_at, token.expires_at) {
-            (Some(_), _) => "revoked".to_owned(),
-            (None, Some(end)) if end <= now => "expired".to_owned(),
-            (None, Some(end)) => format!("until {}", end.format(minute)),
-            (None, None) => "live".to_owned(),
-        };
-        let used = token.last_used_at.map(|at| at.format(minute).to_string());
         table.add_row([
             token.id.to_string(),
             token.name,
@@ -131,25 +100,27 @@ async fn list(store: &Store) -> Result<(), CliError> {
                 .scan_types
                 .map_or_else(|| "all".to_owned(), |types| types.join(",")),
             format!("{}…", token.hint),
-            state,
-            used.unwrap_or_else(|| "never".to_owned()),
+            state(token.revoked_at, token.expires_at),
+            last_used(token.last_used_at),
         ]);
     }
     answer::print_line(&table.to_string())
 }
 
-async fn revoke(store: &Store, id: &str) -> Result<(), CliError> {
+async fn revoke(config: &Config, id: &str) -> Result<(), CliError> {
     let id: WorkerTokenId = id.parse().map_err(|_| {
         CliError::Usage(format!(
             "{id} is no token id; `tamiz worker token list` shows them"
         ))
     })?;
-    let mut tx = store.begin_control().await.map_err(failed)?;
-    if !worker_token::revoke(&mut tx, id).await.map_err(failed)? {
+    let revoked = in_transaction(config, async |tx| {
+        worker_token::revoke(tx, id).await.map_err(away)
+    })
+    .await?;
+    if !revoked {
         return Err(CliError::Failed(format!(
             "there is no live worker token with the id {id}"
         )));
     }
-    tx.commit().await.map_err(failed)?;
     answer::print_line(&format!("revoked worker token {id}"))
 }

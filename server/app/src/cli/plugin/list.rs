@@ -59,9 +59,7 @@ pub(super) async fn run(args: ListArgs, config: &Config) -> Result<(), CliError>
 }
 
 fn table(listed: &Listed, with_retired: bool) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header([
+    let mut table = answer::table([
         "NAME",
         "VERSION",
         "SCAN TYPE",
@@ -142,9 +140,7 @@ fn dash(words: Vec<String>) -> String {
 
 fn of_folder(config: &Config) -> Result<(), CliError> {
     let registry = open::plugins(config)?;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["NAME", "VERSION", "SCAN TYPE", "FORMATS", "SHA-256"]);
+    let mut table = answer::table(["NAME", "VERSION", "SCAN TYPE", "FORMATS", "SHA-256"]);
     for plugin in registry.plugins() {
         let about = plugin.description();
         table.add_row([

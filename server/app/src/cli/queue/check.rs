@@ -53,9 +53,7 @@ pub(super) async fn run(args: &CheckArgs, config: &Config) -> Result<(), CliErro
 }
 
 fn table(drift: &[Drift], names: &HashMap<TenantId, String>) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["TENANT", "SCANS", "COUNTER", "SAYS", "TICKETS"]);
+    let mut table = answer::table(["TENANT", "SCANS", "COUNTER", "SAYS", "TICKETS"]);
     let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     for row in drift {
         let name = names.get(&row.tenant).cloned();
