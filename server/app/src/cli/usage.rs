@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use clap::Subcommand;
 use tamiz_core::TenantId;
 use tamiz_store::usage::{self, Bucket, Used};
-use tamiz_store::{Store, StoreError, tenant};
+use tamiz_store::{Store, tenant};
 
 use super::operator::{away, tenant_named, with_store};
 use super::{CliError, ConfigFlags, answer};
@@ -60,9 +60,7 @@ async fn show(store: &Store, name: &str, days: Option<u16>) -> Result<(), CliErr
     let used = usage::of_tenant(&mut tx, id, from, now, bucket)
         .await
         .map_err(away)?;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["FROM", "REQUESTS", "TASKS", "TOKENS", "NEW BYTES", "COMPUTE"]);
+    let mut table = answer::table(["FROM", "REQUESTS", "TASKS", "TOKENS", "NEW BYTES", "COMPUTE"]);
     let mut total = Used::default();
     for (start, used) in used {
         total = total.plus(used);
@@ -89,12 +87,11 @@ fn cells(used: Used) -> [String; 5] {
 async fn recount(store: &Store, name: Option<&str>, repair: bool) -> Result<(), CliError> {
     let tenants = tenants(store, name).await?;
     let mut drifts = Vec::new();
-    for (id, _) in &tenants {
-        drifts.extend(usage::recount(store, *id, repair).await.map_err(away)?);
+    for (id, name) in &tenants {
+        let of_tenant = usage::recount(store, *id, repair).await.map_err(away)?;
+        drifts.extend(of_tenant.into_iter().map(|drift| (name, drift)));
     }
-    for drift in &drifts {
-        let tenant = tenants.iter().find(|(id, _)| *id == drift.tenant);
-        let tenant = tenant.map_or("?", |(_, name)| name);
+    for (tenant, drift) in &drifts {
         let when = drift.window_start.map_or_else(String::new, |start| {
             format!(" of the window {}", start.format("%Y-%m-%dT%H:%MZ"))
         });
@@ -119,7 +116,6 @@ async fn tenants(store: &Store, name: Option<&str>) -> Result<Vec<(TenantId, Str
     if let Some(name) = name {
         return Ok(vec![(tenant_named(&mut tx, name).await?, name.to_owned())]);
     }
-    let all: Result<_, StoreError> = tenant::list(&mut tx).await;
-    let all = all.map_err(away)?.into_iter();
-    Ok(all.map(|tenant| (tenant.id, tenant.name)).collect())
+    let all = tenant::list(&mut tx).await.map_err(away)?;
+    Ok(all.into_iter().map(|tenant| (tenant.id, tenant.name)).collect())
 }

@@ -24,14 +24,10 @@ impl Held {
     }
 
     fn words(&self) -> String {
-        words(self.tenant.as_deref(), self.scan_type.as_deref())
+        let what = self.scan_type.as_deref().unwrap_or("all scan types");
+        let whose = self.tenant.as_deref().unwrap_or("all tenants");
+        format!("{what} of {whose}")
     }
-}
-
-fn words(tenant: Option<&str>, scan_type: Option<&str>) -> String {
-    let what = scan_type.unwrap_or("all scan types");
-    let whose = tenant.unwrap_or("all tenants");
-    format!("{what} of {whose}")
 }
 
 pub(super) async fn pause(config: &Config, held: &Held, reason: &str) -> Result<(), CliError> {
@@ -83,9 +79,7 @@ pub(super) async fn resume(config: &Config, held: &Held) -> Result<(), CliError>
 
 pub(super) async fn list(config: &Config) -> Result<(), CliError> {
     let pauses = in_transaction(config, async |tx| pause::list(tx).await.map_err(away)).await?;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["TENANT", "SCAN TYPE", "SINCE", "BY", "REASON"]);
+    let mut table = answer::table(["TENANT", "SCAN TYPE", "SINCE", "BY", "REASON"]);
     for pause in pauses {
         let Pause {
             tenant_name,
