@@ -1,21 +1,24 @@
 //! What an attempt needs while it runs: its beginning, its events, the rows that its task names.
 //!
-//! Each is one short transaction of the task's tenant, for whoever holds the right to the attempt: a worker
-//! with the database asks here itself, for one without the API does.
+//! Each but the wait for a cancel is one short transaction of the task's tenant, for whoever holds the right to the
+//! attempt: a worker with the database asks here itself, for one without the API does.
 //!
 //! Not here: its end (`finish_attempt`), and bytes.
 
 use tamiz_core::plugin::LimitSet;
-use tamiz_core::{PinnedTarget, PluginId, UploadId};
+use tamiz_core::{PinnedTarget, PluginId, TaskId, UploadId};
 use tamiz_store::attempt::{self, Begin};
 use tamiz_store::credential::LeaseRight;
 use tamiz_store::event::NewEvent;
 use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::secret_key::{self, SECRET_KEY_BYTES};
+use tamiz_store::signal::Signal;
 use tamiz_store::task::Task;
 use tamiz_store::upload::{self, Upload};
 use tamiz_store::worker_log::{NewLine, Written};
 use tamiz_store::{Store, StoreError, plan, target, tenant, worker_log};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 /// Begins the attempt; again is no mistake.
 ///
@@ -48,6 +51,18 @@ pub async fn log(store: &Store, right: &LeaseRight, lines: &[NewLine]) -> Result
     let written = worker_log::append(&mut tx, right, lines).await?;
     tx.commit().await?;
     Ok(written)
+}
+
+/// Returns when a task that `is_meant` knows is to be cancelled, or may be.
+pub(crate) async fn cancelled(signals: &mut Receiver<Signal>, is_meant: impl Fn(TaskId) -> bool) {
+    loop {
+        match signals.recv().await {
+            Ok(Signal::Cancel { task }) if is_meant(task) => return,
+            Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }
 
 /// What may serve a task.

@@ -11,11 +11,9 @@ use serde_json::Value;
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
 use tamiz_core::{TaskId, WorkerId};
 use tamiz_store::queue::{Claim, Held};
-use tamiz_store::signal::{KEPT_TO, Serves, Signal, TicketBell};
+use tamiz_store::signal::{KEPT_TO, Serves, TicketBell};
 use tamiz_store::worker::{Heartbeat, NewWorker, WorkerState};
 use tamiz_store::worker_token::{Entered, WORKERS_PER_TOKEN_MAX};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 
 use super::body::Asked;
@@ -24,7 +22,7 @@ use super::turns::detached;
 use super::{Workers, unavailable};
 use crate::api::refused::Refused;
 use crate::flow;
-use crate::flow::serve_worker;
+use crate::flow::{serve_attempt, serve_worker};
 use crate::wire::{
     Beat, Claimed, Given, Known, Rang, Ready, Register, Registered, Renew, Renewed, Room, Stands, Terms,
     WAIT_SECONDS_MAX, WORKER_UNKNOWN,
@@ -265,12 +263,12 @@ pub(super) async fn renew(
     let mut held = renewed(&workers, caller.worker, &asked.held).await?;
     let is_as_it_was = held.len() == asked.held.len() && !held.iter().any(|held| held.cancel_requested);
     if asked.wait && is_as_it_was {
-        let tasks = asked.held.iter().map(|claim| claim.task).collect();
+        let tasks: HashSet<TaskId> = asked.held.iter().map(|claim| claim.task).collect();
         let patience = WAIT_MAX.min(workers.settings().queue.heartbeat);
         let mut draining = workers.draining.clone();
         // whatever it was, what stands now is answered
         tokio::select! {
-            () = cancelled(&mut signals, &tasks) => {}
+            () = serve_attempt::cancelled(&mut signals, |task| tasks.contains(&task)) => {}
             () = sleep(patience) => {}
             () = draining.begun() => {}
         }
@@ -291,15 +289,4 @@ async fn renewed(workers: &Workers, worker: WorkerId, held: &[Claim]) -> Result<
     let lease = workers.settings().queue.lease;
     let stands = workers.state.store.renew(worker, held, lease).await;
     stands.map_err(unavailable)
-}
-
-async fn cancelled(signals: &mut Receiver<Signal>, tasks: &HashSet<TaskId>) {
-    loop {
-        match signals.recv().await {
-            Ok(Signal::Cancel { task }) if tasks.contains(&task) => return,
-            Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }

@@ -17,7 +17,6 @@ use tamiz_store::upload::{StoredBlob, Upload};
 use tamiz_store::worker::{Heartbeat, NewWorker};
 use tamiz_store::worker_log::{NewLine, Written};
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::{DeskError, Lease, TaskDesk};
 use crate::blob::{BlobError, BlobKey, BlobKind, BlobStore};
@@ -89,14 +88,7 @@ pub(crate) struct Ears(Receiver<Signal>);
 
 impl Ears {
     pub(super) async fn cancelled(&mut self, leases: &Leases) {
-        loop {
-            match self.0.recv().await {
-                Ok(Signal::Cancel { task }) if leases.holds(task) => return,
-                Ok(Signal::Gap) | Err(RecvError::Lagged(_)) => return,
-                Ok(_) => {}
-                Err(RecvError::Closed) => std::future::pending().await,
-            }
-        }
+        serve_attempt::cancelled(&mut self.0, |task| leases.holds(task)).await;
     }
 }
 
