@@ -162,7 +162,7 @@ async fn a_target_is_judged_again_before_each_tool() {
     })
     .await;
     app.sql("update tenant.webscan_target set addresses = '{10.0.0.1}'");
-    std::fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     let failed = acme.ends_as(&task, "FAILED").await;
     assert!(
         ["TARGET_FORBIDDEN", "TARGET_UNRESOLVED"].contains(&text(&failed["error"]["code"]).as_str()),

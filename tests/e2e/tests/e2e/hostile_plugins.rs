@@ -180,9 +180,7 @@ async fn a_good_task_does_not_wait_for_a_looping_neighbour() {
 #[tokio::test]
 async fn a_plan_with_a_shell_is_refused_before_anything_is_queued() {
     let (_app, acme, project) = hostile().await;
-    let archive = acme
-        .upload(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
-        .await;
+    let archive = acme.upload(&project, "src.zip", report::one_file()).await;
     let refused = acme.mutate("startScan", order(&project, &archive)).await;
     assert!(refused["task"].is_null(), "{refused:#}");
     assert_eq!(refused["errors"][0]["code"], "PLUGIN_FAILED", "{refused:#}");

@@ -265,7 +265,7 @@ async fn a_task_waits_for_a_worker_that_has_its_tool() {
     let app = App::start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let archive = report::archive([("a.py", b"1".as_slice())]);
+    let archive = report::one_file();
     let task = acme.scan(&project, "src.zip", archive).await;
     let import = acme.import(&project, "report.json", report::semgrep(1)).await;
     acme.ends_as(&import, "COMPLETED").await;

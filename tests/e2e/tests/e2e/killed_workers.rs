@@ -83,7 +83,7 @@ async fn a_worker_killed_while_preparing_loses_its_task_to_another(workers: Work
     let task = acme.scan(&project, "src.zip", report::large_archive(9_000)).await;
     let mut first = app.worker("first");
     kill_in("PREPARING", &acme, &task, &mut first).await;
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     let _second = app.worker("second");
     check_end(&app, &acme, &task, 10).await;
     app.leaves_no_scratch().await;
@@ -178,7 +178,7 @@ async fn a_worker_asked_to_end_finishes_what_it_has(workers: Workers) {
     fs::write(install(app.folder()).join("report.json"), report::semgrep(10)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let archive = report::archive([("a.py", b"1".as_slice())]);
+    let archive = report::one_file();
     let task = acme.scan(&project, "src.zip", archive.clone()).await;
     let mut worker = app.worker("first");
     let mut events = acme.events(&task, 0).await;
@@ -189,7 +189,7 @@ async fn a_worker_asked_to_end_finishes_what_it_has(workers: Workers) {
     })
     .await;
     let later = acme.scan(&project, "src.zip", archive).await;
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     assert!(worker.ends(PATIENCE).success());
     let done = acme.ends_as(&task, "COMPLETED").await;
     assert_eq!(done["attempt"], 1);
@@ -212,9 +212,7 @@ async fn a_worker_without_grace_sends_its_task_back_and_no_attempt_is_lost(worke
     fs::write(install(app.folder()).join("report.json"), report::semgrep(10)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme
-        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
-        .await;
+    let task = acme.scan(&project, "src.zip", report::one_file()).await;
     let mut worker = app.worker("first");
     let mut events = acme.events(&task, 0).await;
     while events.event().await.expect("it is not over")["phase"] != "SCANNING" {}
@@ -226,7 +224,7 @@ async fn a_worker_without_grace_sends_its_task_back_and_no_attempt_is_lost(worke
         (&json!("RETRYING"), &json!(0)),
         "{waiting:#}"
     );
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     let _second = app.worker("second");
     let done = acme.ends_as(&task, "COMPLETED").await;
     let said: BTreeSet<String> = acme

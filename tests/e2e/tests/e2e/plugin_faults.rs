@@ -174,7 +174,7 @@ async fn a_plan_has_the_limits_of_its_plugin_and_its_violations_are_counted() {
     let project = acme.project("shop").await;
     install(&app, &[]);
     app.says(&["plugin", "limit", "hostile", "deadline-seconds=1"]);
-    let archive = report::archive([("a.py", b"1".as_slice())]);
+    let archive = report::one_file();
     let upload = acme.upload(&project, "src.zip", archive).await;
     let mut input = order(&project, &upload);
     input["scanType"] = json!(ODDITIES);

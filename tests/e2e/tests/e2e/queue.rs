@@ -6,24 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::process::running_with;
-use crate::harness::tool::{Script, Tools, WAIT_FOR_GO, install};
+use crate::harness::tool::{WAIT_FOR_GO, install, stand_in};
 use crate::harness::wait::SOON;
-use crate::harness::{App, Client, Plan, Workers, order, report, text, until, with_both_kinds_of_workers};
+use crate::harness::{App, Plan, Workers, order, report, text, until, with_both_kinds_of_workers};
 
 /// From the wish to the end of the tool's last process.
 const CANCEL_MAX: Duration = Duration::from_secs(2);
-
-fn archive() -> Vec<u8> {
-    report::archive([("a.py", b"1".as_slice())])
-}
-
-async fn stand_in(plan: Plan, body: &str) -> (App, Client, String) {
-    let app = plan.tools(Tools::Script(Script::new(body))).start().await;
-    fs::write(install(app.folder()).join("report.json"), report::semgrep(4)).unwrap();
-    let acme = app.tenant("acme");
-    let project = acme.project("shop").await;
-    (app, acme, project)
-}
 
 with_both_kinds_of_workers! {
     a_waiting_task_is_cancelled_at_once_and_may_be_sent_back,
@@ -36,8 +24,8 @@ with_both_kinds_of_workers! {
 
 async fn a_waiting_task_is_cancelled_at_once_and_may_be_sent_back(workers: Workers) {
     let (app, acme, project) = stand_in(Plan::new().workers(workers).without_worker(), WAIT_FOR_GO).await;
-    fs::write(install(app.folder()).join("go"), "").unwrap();
-    let task = acme.scan(&project, "src.zip", archive()).await;
+    app.go();
+    let task = acme.scan(&project, "src.zip", report::one_file()).await;
     let cancelled = acme.mutate("cancelTask", json!({ "taskId": task })).await;
     assert_eq!(cancelled["task"]["status"], "CANCELLED", "{cancelled}");
     let again = acme.mutate("cancelTask", json!({ "taskId": task })).await;
@@ -74,7 +62,7 @@ async fn a_running_task_is_cancelled_within_two_seconds_with_its_tool(workers: W
         &format!("setsid sleep {marker} & exec sleep {marker}"),
     )
     .await;
-    let task = acme.scan(&project, "src.zip", archive()).await;
+    let task = acme.scan(&project, "src.zip", report::one_file()).await;
     let asleep = format!("sleep {marker}");
     until("both processes of the tool", SOON, async || {
         (running_with(&asleep)
@@ -130,7 +118,7 @@ async fn a_failed_task_that_is_sent_back_replaces_what_it_left(workers: Workers)
     .await;
     let full = report::semgrep(20);
     fs::write(install(app.folder()).join("report.json"), &full[..full.len() / 2]).unwrap();
-    let task = acme.scan(&project, "src.zip", archive()).await;
+    let task = acme.scan(&project, "src.zip", report::one_file()).await;
     let failed = acme.ends_as(&task, "FAILED").await;
     assert_eq!(failed["error"]["code"], "REPORT_TRUNCATED", "{failed:#}");
     let readable = failed["findings"]["totalCount"].as_u64().unwrap();
@@ -155,7 +143,7 @@ async fn a_failed_task_that_is_sent_back_replaces_what_it_left(workers: Workers)
 async fn a_task_that_keeps_dying_becomes_a_dead_letter_and_can_be_revived(workers: Workers) {
     let body = "[ -e \"$install/go\" ] || kill -SEGV $$\ncat \"$install/report.json\" > /out/report";
     let (app, acme, project) = stand_in(Plan::new().workers(workers).set("max_attempts", 2), body).await;
-    let task = acme.scan(&project, "src.zip", archive()).await;
+    let task = acme.scan(&project, "src.zip", report::one_file()).await;
     let dead = acme.ends_as(&task, "DEAD_LETTER").await;
     assert_eq!(
         (&dead["error"]["code"], &dead["attempt"]),
@@ -173,7 +161,7 @@ async fn a_task_that_keeps_dying_becomes_a_dead_letter_and_can_be_revived(worker
         "{runs:#?}"
     );
 
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     acme.mutate("retryTask", json!({ "taskId": task })).await;
     let done = acme.ends_as(&task, "COMPLETED").await;
     assert_eq!(

@@ -54,10 +54,7 @@ async fn two_servers_hold_one_limit_in_redis() {
 
 /// Where `scripts/setup-redis` finds or puts it.
 fn redis_program() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = std::env::split_paths(&path).map(|folder| folder.join("redis-server"));
-    let unpacked = checkout::checkout().join(".tools/redis/redis-server");
-    let found = installed.chain([unpacked]).find(|program| program.is_file());
+    let found = checkout::program("redis-server", ".tools/redis/redis-server");
     found.expect("no redis-server: run scripts/setup-redis, which finds or unpacks one")
 }
 

@@ -104,9 +104,7 @@ async fn what_was_acknowledged_survives_a_killed_server() {
     acme.ends_as(&finished, "COMPLETED").await;
     let before = (acme.task(&finished).await, acme.findings(&finished).await);
     let upload = acme.upload(&project, "later.json", report::semgrep(9)).await;
-    let running = acme
-        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
-        .await;
+    let running = acme.scan(&project, "src.zip", report::one_file()).await;
     let watcher = Watcher::of_scanning(&acme, &running).await;
 
     app.server().kill();
@@ -123,7 +121,7 @@ async fn what_was_acknowledged_survives_a_killed_server() {
     let later = text(&later["task"]["id"]);
     acme.ends_as(&later, "COMPLETED").await;
     assert_eq!(acme.findings(&later).await.len(), 9);
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     watcher.sees_the_end(&acme, &running).await;
     assert_eq!(acme.findings(&running).await.len(), 50);
 }
@@ -137,12 +135,10 @@ async fn a_task_and_its_watcher_outlive_lost_connections() {
     fs::write(install(app.folder()).join("report.json"), report::semgrep(50)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme
-        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
-        .await;
+    let task = acme.scan(&project, "src.zip", report::one_file()).await;
     let watcher = Watcher::of_scanning(&acme, &task).await;
     app.database().cut_connections();
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     watcher.sees_the_end(&acme, &task).await;
     assert_eq!(acme.findings(&task).await.len(), 50);
 }

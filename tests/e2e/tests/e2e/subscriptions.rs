@@ -18,14 +18,8 @@ async fn waiting_task() -> (App, Client, String) {
     fs::write(install(app.folder()).join("report.json"), report::semgrep(300)).unwrap();
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
-    let task = acme
-        .scan(&project, "src.zip", report::archive([("a.py", b"1".as_slice())]))
-        .await;
+    let task = acme.scan(&project, "src.zip", report::one_file()).await;
     (app, acme, task)
-}
-
-fn go(app: &App) {
-    fs::write(install(app.folder()).join("go"), "").unwrap();
 }
 
 fn sequence(events: &[Value]) -> Vec<i64> {
@@ -54,7 +48,7 @@ async fn a_websocket_that_reconnects_misses_nothing_and_sees_nothing_twice() {
         seen.push(socket.event().await.expect("it is not over"));
     }
     drop(socket);
-    go(&app);
+    app.go();
     // a line that breaks after every single event
     while !seen.last().is_some_and(|event| event["phase"] == "DONE") {
         let mut socket = acme.socket().await;
@@ -75,7 +69,7 @@ async fn an_event_stream_that_reconnects_misses_nothing_and_sees_nothing_twice()
         seen.push(stream.event().await.expect("it is not over"));
     }
     drop(stream);
-    go(&app);
+    app.go();
     while !seen.last().is_some_and(|event| event["phase"] == "DONE") {
         let mut stream = acme.events(&task, last_of(&seen)).await;
         seen.push(stream.event().await.expect("it is not over"));
@@ -94,7 +88,7 @@ async fn every_subscription_of_one_socket_hears_everything() {
             .await;
         heard.insert(name, Vec::new());
     }
-    go(&app);
+    app.go();
     let mut open = heard.len();
     while open > 0 {
         match socket.next_of_any().await {

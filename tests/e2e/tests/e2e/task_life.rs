@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::stream::EventStream;
-use crate::harness::tool::{Script, Tools, WAIT_FOR_GO, WRITE_REPORT, install};
+use crate::harness::tool::{WAIT_FOR_GO, WRITE_REPORT, stand_in};
 use crate::harness::wait::{PATIENCE, SOON};
-use crate::harness::{App, Client, Plan, Said, checkout, order, report, text, until};
+use crate::harness::{Client, Plan, Said, checkout, order, report, text, until};
 
 /// From the wish to the end of what runs.
 const CANCEL_MAX: Duration = Duration::from_secs(2);
@@ -18,34 +18,15 @@ const CANCEL_MAX: Duration = Duration::from_secs(2);
 /// A poll of two seconds and what a busy machine adds.
 const POLLED_MAX: Duration = Duration::from_secs(6);
 
-fn archive() -> Vec<u8> {
-    report::archive([("a.py", b"1".as_slice())])
-}
-
-/// A server whose semgrep is this script, with a report to write.
-async fn stand_in(plan: Plan, body: &str) -> (App, Client, String) {
-    let app = plan.tools(Tools::Script(Script::new(body))).start().await;
-    fs::write(install(app.folder()).join("report.json"), report::semgrep(2)).unwrap();
-    let acme = app.tenant("acme");
-    let project = acme.project("shop").await;
-    (app, acme, project)
-}
-
-/// Any mutation's payload, with what is selected of it.
-async fn done(client: &Client, name: &str, input: &str, value: Value, selection: &str) -> Value {
-    let document = format!(
-        "mutation($input: {input}!) {{ {name}(input: $input) {{ {selection} errors {{ code message path }} }} }}"
-    );
-    client.data(&document, json!({ "input": value })).await[name].take()
-}
-
 async fn start(client: &Client, project: &str, upload: &str, more: Value) -> Value {
     let mut input = order(project, upload);
     for (name, value) in more.as_object().unwrap() {
         input[name] = value.clone();
     }
     let selection = "existing task { id status runAt timeoutSeconds waitsFor { reason message until } }";
-    done(client, "startScan", "StartScanInput", input, selection).await
+    client
+        .mutate_for("startScan", "StartScanInput", input, selection)
+        .await
 }
 
 async fn field(client: &Client, task: &str, selection: &str) -> Value {
@@ -87,7 +68,7 @@ async fn a_running_conversion_is_interrupted_within_two_seconds() {
 async fn an_attempt_has_its_time_for_tools_and_conversion_together() {
     let plan = Plan::new().set("task_timeouts", "codeaudit=1s,web=2h");
     let (_app, acme, project) = stand_in(plan, "exec sleep 600").await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     let own = start(&acme, &project, &upload, json!({ "timeoutSeconds": 2 })).await;
     assert_eq!(own["task"]["timeoutSeconds"], 2, "{own}");
     let by_type = start(&acme, &project, &upload, json!({})).await;
@@ -110,7 +91,7 @@ async fn an_attempt_has_its_time_for_tools_and_conversion_together() {
 #[tokio::test]
 async fn a_task_of_later_waits_for_its_time() {
     let (app, acme, project) = stand_in(Plan::new(), WRITE_REPORT).await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     let soon = chrono::Utc::now() + chrono::TimeDelta::seconds(4);
     let later = start(&acme, &project, &upload, json!({ "runAt": soon.to_rfc3339() })).await;
     assert_eq!(later["task"]["waitsFor"]["reason"], "TIME", "{later}");
@@ -133,9 +114,9 @@ async fn a_task_of_later_waits_for_its_time() {
 #[tokio::test]
 async fn equal_unique_orders_are_one_task_while_it_waits() {
     let (app, acme, project) = stand_in(Plan::new().without_worker(), WRITE_REPORT).await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     // the same bytes under another name
-    let copy = acme.upload(&project, "copy.zip", archive()).await;
+    let copy = acme.upload(&project, "copy.zip", report::one_file()).await;
     let unique = json!({ "unique": true });
     let orders =
         [&upload, &copy, &upload, &copy].map(|upload| start(&acme, &project, upload, unique.clone()));
@@ -171,17 +152,12 @@ const GROUP: &str =
 #[tokio::test]
 async fn a_group_finishes_with_its_last_task_and_says_so_once() {
     let (app, acme, project) = stand_in(Plan::new(), WAIT_FOR_GO).await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     let task = json!({ "scanType": "codeaudit", "uploadId": upload });
     let mut input = json!({ "projectId": project, "name": "nightly", "tasks": [task, task] });
-    let made = done(
-        &acme,
-        "createTaskGroup",
-        "CreateTaskGroupInput",
-        input.clone(),
-        GROUP,
-    )
-    .await;
+    let made = acme
+        .mutate_for("createTaskGroup", "CreateTaskGroupInput", input.clone(), GROUP)
+        .await;
     let group = &made["group"];
     assert_eq!(
         (&group["status"], &group["unfinished"]),
@@ -194,13 +170,15 @@ async fn a_group_finishes_with_its_last_task_and_says_so_once() {
     let changes = "subscription($id: UUID!) { taskGroupChanges(groupId: $id) { status unfinished } }";
     let mut changes = EventStream::open(&acme, changes, json!({ "id": id })).await;
     let close = json!({ "groupId": id });
-    let closed = done(&acme, "closeTaskGroup", "CloseTaskGroupInput", close, GROUP).await;
+    let closed = acme
+        .mutate_for("closeTaskGroup", "CloseTaskGroupInput", close, GROUP)
+        .await;
     assert_eq!(closed["group"]["status"], "RUNNING", "{closed:#}");
     let late = start(&acme, &project, &upload, json!({ "groupId": id })).await;
     assert_eq!(late["errors"][0]["code"], "WRONG_STATE", "{late}");
     acme.mutate("cancelTask", json!({ "taskId": added["task"]["id"] }))
         .await;
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     let mut told = Vec::new();
     while let Said::Next(payload) = changes.next().await {
         told.push(payload["data"]["taskGroupChanges"].clone());
@@ -214,7 +192,9 @@ async fn a_group_finishes_with_its_last_task_and_says_so_once() {
 
     // one that is refused takes all with it
     input["tasks"][1]["scanType"] = json!("nothing-like-it");
-    let refused = done(&acme, "createTaskGroup", "CreateTaskGroupInput", input, GROUP).await;
+    let refused = acme
+        .mutate_for("createTaskGroup", "CreateTaskGroupInput", input, GROUP)
+        .await;
     let path = json!(["input", "tasks", "1", "scanType"]);
     assert_eq!(
         (&refused["group"], &refused["errors"][0]["path"]),
@@ -227,17 +207,21 @@ async fn a_group_finishes_with_its_last_task_and_says_so_once() {
 #[tokio::test]
 async fn what_is_paused_waits_and_says_why_while_what_runs_goes_on() {
     let (app, acme, project) = stand_in(Plan::new(), WAIT_FOR_GO).await;
-    let running = acme.scan(&project, "a.zip", archive()).await;
+    let running = acme.scan(&project, "a.zip", report::one_file()).await;
     acme.reaches(&running, "RUNNING").await;
     let pause = json!({ "scanType": "codeaudit", "reason": "an audit" });
     let pauses = "pauses { scanType forEverybody reason pausedBy }";
-    let held = done(&acme, "pauseQueue", "PauseQueueInput", pause.clone(), pauses).await;
+    let held = acme
+        .mutate_for("pauseQueue", "PauseQueueInput", pause.clone(), pauses)
+        .await;
     assert_eq!(
         held["errors"][0]["code"], "NOT_ALLOWED",
         "an analyst may not: {held}"
     );
     let admin = app.token("acme", &["--role", "admin"]);
-    let held = done(&admin, "pauseQueue", "PauseQueueInput", pause, pauses).await;
+    let held = admin
+        .mutate_for("pauseQueue", "PauseQueueInput", pause, pauses)
+        .await;
     assert_eq!(held["pauses"][0]["reason"], "an audit", "{held}");
     app.says(&[
         "queue",
@@ -249,17 +233,19 @@ async fn what_is_paused_waits_and_says_why_while_what_runs_goes_on() {
     ]);
     assert!(app.says(&["queue", "paused"]).contains("the disk is full"));
 
-    let waiting = acme.scan(&project, "b.zip", archive()).await;
+    let waiting = acme.scan(&project, "b.zip", report::one_file()).await;
     let wait = field(&acme, &waiting, "waitsFor { reason message }").await;
     assert_eq!(wait["waitsFor"]["reason"], "PAUSE", "{wait}");
     assert_eq!(
         text(&wait["waitsFor"]["message"]),
         "the operator paused codeaudit: the disk is full"
     );
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     acme.ends_as(&running, "COMPLETED").await;
     let resume = json!({ "scanType": "codeaudit" });
-    let left = done(&admin, "resumeQueue", "ResumeQueueInput", resume, pauses).await;
+    let left = admin
+        .mutate_for("resumeQueue", "ResumeQueueInput", resume, pauses)
+        .await;
     assert_eq!(left["pauses"][0]["forEverybody"], true, "{left}");
     assert_eq!(field(&acme, &waiting, "status").await["status"], "QUEUED");
     app.says(&["queue", "resume", "--scan-type", "codeaudit"]);
@@ -271,10 +257,12 @@ async fn the_operators_pause_of_one_tenant_is_not_the_tenants_to_take_back() {
     let (app, acme, project) = stand_in(Plan::new(), WRITE_REPORT).await;
     let words = ["queue", "pause", "--tenant", "acme", "--reason", "abuse"];
     app.says(&words);
-    let waiting = acme.scan(&project, "a.zip", archive()).await;
+    let waiting = acme.scan(&project, "a.zip", report::one_file()).await;
     let admin = app.token("acme", &["--role", "admin"]);
     let pauses = "pauses { forEverybody byOperator reason pausedBy }";
-    let left = done(&admin, "resumeQueue", "ResumeQueueInput", json!({}), pauses).await;
+    let left = admin
+        .mutate_for("resumeQueue", "ResumeQueueInput", json!({}), pauses)
+        .await;
     let pause = json!({ "forEverybody": false, "byOperator": true, "reason": "abuse", "pausedBy": null });
     assert_eq!(left["pauses"], json!([pause]), "{left}");
     let wait = field(&acme, &waiting, "status waitsFor { message }").await;
@@ -293,7 +281,7 @@ async fn a_ticket_that_no_worker_was_told_of_is_claimed_by_the_next_poll() {
     let (app, acme, project) = stand_in(plan, WRITE_REPORT).await;
     let paused = "select control.queue_pause(id, null, '', 'test', true) from control.tenant";
     app.sql(paused);
-    let task = acme.scan(&project, "a.zip", archive()).await;
+    let task = acme.scan(&project, "a.zip", report::one_file()).await;
     assert_eq!(field(&acme, &task, "status").await["status"], "QUEUED");
     // in the database alone: no notification goes out, and the sweep has nothing to put right
     let resumed = "select control.queue_resume(id, null, true) from control.tenant";
@@ -314,7 +302,7 @@ async fn dead_letters_keep_their_history_and_go_back_by_command_and_by_query() {
     let (app, acme, project) = stand_in(Plan::new().set("max_attempts", 2), body).await;
     let mut tasks = Vec::new();
     for _ in 0..3 {
-        tasks.push(acme.scan(&project, "src.zip", archive()).await);
+        tasks.push(acme.scan(&project, "src.zip", report::one_file()).await);
     }
     for task in &tasks {
         acme.ends_as(task, "DEAD_LETTER").await;
@@ -343,18 +331,24 @@ async fn dead_letters_keep_their_history_and_go_back_by_command_and_by_query() {
 
     let select = "count sample { id }";
     let dry = json!({ "filter": { "status": "DEAD_LETTER" }, "dryRun": true });
-    let preview = done(&acme, "redriveTasks", "RedriveTasksInput", dry, select).await;
+    let preview = acme
+        .mutate_for("redriveTasks", "RedriveTasksInput", dry, select)
+        .await;
     assert_eq!(
         (&preview["count"], preview["sample"].as_array().unwrap().len()),
         (&json!(3), 3),
         "{preview}"
     );
     let all = json!({ "filter": {} });
-    let refused = done(&acme, "redriveTasks", "RedriveTasksInput", all, select).await;
+    let refused = acme
+        .mutate_for("redriveTasks", "RedriveTasksInput", all, select)
+        .await;
     assert_eq!(refused["errors"][0]["code"], "INVALID_INPUT", "{refused}");
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     let one = json!({ "filter": { "status": "DEAD_LETTER", "scanType": "codeaudit" }, "first": 1 });
-    let back = done(&acme, "redriveTasks", "RedriveTasksInput", one, select).await;
+    let back = acme
+        .mutate_for("redriveTasks", "RedriveTasksInput", one, select)
+        .await;
     assert_eq!(
         (&back["count"], &back["sample"][0]["id"]),
         (&json!(1), &json!(tasks[2])),
@@ -372,7 +366,7 @@ async fn dead_letters_keep_their_history_and_go_back_by_command_and_by_query() {
 #[tokio::test]
 async fn many_tasks_are_cancelled_at_once() {
     let (_app, acme, project) = stand_in(Plan::new(), "exec sleep 600").await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     let mut tasks = Vec::new();
     for _ in 0..5 {
         let order = start(&acme, &project, &upload, json!({})).await;
@@ -382,7 +376,9 @@ async fn many_tasks_are_cancelled_at_once() {
     acme.reaches(&tasks[1], "RUNNING").await;
     for (status, count) in [("QUEUED", 3), ("RUNNING", 2)] {
         let filter = json!({ "filter": { "status": status } });
-        let stopped = done(&acme, "cancelTasks", "CancelTasksInput", filter, "count").await;
+        let stopped = acme
+            .mutate_for("cancelTasks", "CancelTasksInput", filter, "count")
+            .await;
         assert_eq!(stopped["count"], count, "{status}: {stopped}");
     }
     let ends = until("the end of all", PATIENCE, async || {

@@ -58,18 +58,13 @@ impl App {
         command.args(["worker", "--name", name]).args(flags);
         Process::spawn(&mut command, &self.folder().join(format!("{name}.log")))
     }
-
-    fn go(&self) {
-        fs::write(install(self.folder()).join("go"), "").unwrap();
-    }
 }
 
 /// A task whose tool waits for [`App::go`].
 async fn held_scan(app: &App, acme: &Client) -> String {
     fs::write(install(app.folder()).join("report.json"), report::semgrep(10)).unwrap();
     let project = acme.project("shop").await;
-    let archive = report::archive([("a.py", b"1".as_slice())]);
-    acme.scan(&project, "src.zip", archive).await
+    acme.scan(&project, "src.zip", report::one_file()).await
 }
 
 async fn scanning(acme: &Client, task: &str) {

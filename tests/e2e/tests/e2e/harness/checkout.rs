@@ -59,6 +59,15 @@ pub(crate) fn plugin_cache() -> PathBuf {
     target().join("test-plugin-cache")
 }
 
+/// A program that a script of the set-up finds on the `PATH` or unpacks into this file of the checkout.
+pub(crate) fn program(name: &str, unpacked: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(name))
+        .chain([checkout().join(unpacked)])
+        .find(|path| path.is_file())
+}
+
 fn needed(path: PathBuf) -> PathBuf {
     assert!(path.exists(), "{} is missing: run `make test`", path.display());
     path

@@ -112,8 +112,13 @@ impl Client {
         } else {
             "task { id status } "
         };
+        self.mutate_for(name, &kind, input, made).await
+    }
+
+    /// The same of any mutation: with the type of its input, and what is selected of the payload.
+    pub(crate) async fn mutate_for(&self, name: &str, kind: &str, input: Value, selection: &str) -> Value {
         let document = format!(
-            "mutation($input: {kind}!) {{ {name}(input: $input) {{ {made} errors {{ code message path }} }} }}"
+            "mutation($input: {kind}!) {{ {name}(input: $input) {{ {selection} errors {{ code message path }} }} }}"
         );
         self.data(&document, json!({ "input": input })).await[name].take()
     }

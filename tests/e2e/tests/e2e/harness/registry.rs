@@ -73,13 +73,8 @@ impl OciRegistry {
 
 /// Where `scripts/setup-registry` finds or puts it.
 fn program() -> PathBuf {
-    let unpacked = checkout::checkout().join(".tools/docker-registry/usr/bin/docker-registry");
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&folders)
-        .map(|folder| folder.join("docker-registry"))
-        .chain([unpacked])
-        .find(|path| path.is_file());
-    found.expect(
+    let unpacked = ".tools/docker-registry/usr/bin/docker-registry";
+    checkout::program("docker-registry", unpacked).expect(
         "docker-registry is missing: run scripts/setup-registry (Debian: apt install docker-registry)",
     )
 }

@@ -50,6 +50,11 @@ pub(crate) fn archive<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) 
     zip.finish().expect("a zip").into_inner()
 }
 
+/// A zip of one file, for tools that do not look into it.
+pub(crate) fn one_file() -> Vec<u8> {
+    archive([("a.py", b"1".as_slice())])
+}
+
 /// A zip whose unpacking takes a while: many files.
 pub(crate) fn large_archive(files: usize) -> Vec<u8> {
     let names: Vec<String> = (0..files)

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::app::{App, Plan};
+use super::client::Client;
+use super::report;
+
 /// Scans with the real semgrep that run at once: each keeps both cores of a small machine busy.
 static SEMGREP_TURNS: Semaphore = Semaphore::const_new(1);
 
@@ -153,6 +157,22 @@ impl Script {
 /// The folder that the script sees as `$install`.
 pub(crate) fn install(folder: &Path) -> PathBuf {
     folder.join("stand-in")
+}
+
+/// A server whose semgrep is this script, with a report of four findings to write; a tenant of it and a project.
+pub(crate) async fn stand_in(plan: Plan, body: &str) -> (App, Client, String) {
+    let app = plan.tools(Tools::Script(Script::new(body))).start().await;
+    fs::write(install(app.folder()).join("report.json"), report::semgrep(4)).expect("a report");
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    (app, acme, project)
+}
+
+impl App {
+    /// Lets scripts go on that wait as [`WAIT_FOR_GO`] does.
+    pub(crate) fn go(&self) {
+        fs::write(install(self.folder()).join("go"), "").expect("a file");
+    }
 }
 
 impl Tools {

@@ -149,7 +149,7 @@ async fn plans_that_never_end_keep_only_their_own_orders_waiting() {
         .await;
     let (acme, other) = (app.tenant("acme"), app.tenant("other"));
     let (project, shop) = (acme.project("shop").await, other.project("shop").await);
-    let archive = report::archive([("a.py", b"1".as_slice())]);
+    let archive = report::one_file();
     let upload = acme.upload(&project, "src.zip", archive).await;
     let mut orders = JoinSet::new();
     for _ in 0..ENDLESS_PLANS {

@@ -51,7 +51,7 @@ impl World {
     pub(super) async fn new() -> Self {
         let plan = Plan::new().set("worker_slots", 1);
         let app = plan.tools(Tools::Script(Script::new(SCRIPT))).start().await;
-        fs::write(install(app.folder()).join("go"), "").unwrap();
+        app.go();
         let other = stock(&app, OTHER_WORD).await;
         let acme = stock(&app, WORD).await;
         // acme also has a task that runs and one that waits
@@ -116,7 +116,7 @@ impl World {
 
     /// Lets acme's tasks end, so that the test leaves nothing behind.
     pub(super) async fn end(&self) {
-        fs::write(install(self.app.folder()).join("go"), "").unwrap();
+        self.app.go();
         for task in &self.acme.own.ids[&Kind::Task] {
             self.acme.client.ended(task).await;
         }
@@ -282,22 +282,24 @@ async fn stock(app: &App, word: &str) -> Client {
 async fn group_and_schedule(client: &Client, project: &str, upload: &str, word: &str) {
     let task = json!({ "scanType": "codeaudit", "uploadId": upload });
     let group = json!({ "projectId": project, "name": word, "tasks": [task] });
-    let document = "mutation($input: CreateTaskGroupInput!) { createTaskGroup(input: $input) {
-        group { tasks { nodes { id } } } errors { message } } }";
-    let made = client.data(document, json!({ "input": group })).await;
-    let task = &made["createTaskGroup"]["group"]["tasks"]["nodes"][0]["id"];
+    let tasks = "group { tasks { nodes { id } } }";
+    let made = client
+        .mutate_for("createTaskGroup", "CreateTaskGroupInput", group, tasks)
+        .await;
+    let task = &made["group"]["tasks"]["nodes"][0]["id"];
     client.ends_as(&text(task), "COMPLETED").await;
     let schedule = json!({
         "projectId": project, "name": word, "cron": "0 0 29 2 *", "scanType": "codeaudit", "uploadId": upload,
     });
-    let document = "mutation($input: ScheduleInput!) { createSchedule(input: $input) {
-        schedule { id } errors { message } } }";
-    let made = client.data(document, json!({ "input": schedule })).await;
-    assert_eq!(made["createSchedule"]["errors"], json!([]));
+    let made = client
+        .mutate_for("createSchedule", "ScheduleInput", schedule, "schedule { id }")
+        .await;
+    assert_eq!(made["errors"], json!([]));
     let pause = json!({ "scanType": "pcap", "reason": word });
-    let document = "mutation($input: PauseQueueInput!) { pauseQueue(input: $input) { errors { message } } }";
-    let paused = client.data(document, json!({ "input": pause })).await;
-    assert_eq!(paused["pauseQueue"]["errors"], json!([]));
+    let paused = client
+        .mutate_for("pauseQueue", "PauseQueueInput", pause, "")
+        .await;
+    assert_eq!(paused["errors"], json!([]));
 }
 
 /// Lets a plugin of its own serve the tenant: the first-party one with a section that names its owner, which

@@ -1,13 +1,10 @@
 //! Schedules through the front door. Turns are made due by setting the clock of their row back.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
-use super::{archive, done, stand_in};
-use crate::harness::tool::{WAIT_FOR_GO, WRITE_REPORT, install};
+use crate::harness::tool::{WAIT_FOR_GO, WRITE_REPORT, stand_in};
 use crate::harness::wait::PATIENCE;
-use crate::harness::{App, Client, Plan, text, until};
+use crate::harness::{App, Client, Plan, report, text, until};
 
 const SCHEDULE: &str = "schedule { id name nextRuns(first: 2) role failures skipped pausedAt
     lastError { code message } lastTask { id status } order }";
@@ -20,7 +17,8 @@ async fn made(acme: &Client, project: &str, upload: &str, more: Value) -> Value 
     for (name, value) in more.as_object().unwrap() {
         input[name] = value.clone();
     }
-    done(acme, "createSchedule", "ScheduleInput", input, SCHEDULE).await
+    acme.mutate_for("createSchedule", "ScheduleInput", input, SCHEDULE)
+        .await
 }
 
 async fn read(acme: &Client, id: &str) -> Value {
@@ -53,7 +51,7 @@ fn tasks(app: &App) -> String {
 #[tokio::test]
 async fn a_schedule_asks_for_one_task_after_a_year_of_downtime_and_leaves_out_what_overlaps() {
     let (app, acme, project) = stand_in(Plan::new(), WAIT_FOR_GO).await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     let answer = made(&acme, &project, &upload, json!({})).await;
     let schedule = &answer["schedule"];
     assert_eq!(schedule["nextRuns"].as_array().unwrap().len(), 2, "{answer:#}");
@@ -76,22 +74,21 @@ async fn a_schedule_asks_for_one_task_after_a_year_of_downtime_and_leaves_out_wh
         (tasks(&app).as_str(), &read(&acme, &id).await["skipped"]),
         ("1", &json!(1))
     );
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     acme.ends_as(&task, "COMPLETED").await;
 
     let pause = json!({ "scheduleId": id });
-    let paused = done(&acme, "pauseSchedule", "ScheduleIdInput", pause.clone(), SCHEDULE).await;
+    let paused = acme
+        .mutate_for("pauseSchedule", "ScheduleIdInput", pause.clone(), SCHEDULE)
+        .await;
     assert_eq!(paused["schedule"]["nextRuns"], json!([]), "{paused:#}");
-    let on = done(
-        &acme,
-        "resumeSchedule",
-        "ScheduleIdInput",
-        pause.clone(),
-        SCHEDULE,
-    )
-    .await;
+    let on = acme
+        .mutate_for("resumeSchedule", "ScheduleIdInput", pause.clone(), SCHEDULE)
+        .await;
     assert!(on["schedule"]["pausedAt"].is_null(), "{on:#}");
-    let gone = done(&acme, "deleteSchedule", "ScheduleIdInput", pause, "scheduleId").await;
+    let gone = acme
+        .mutate_for("deleteSchedule", "ScheduleIdInput", pause, "scheduleId")
+        .await;
     assert_eq!(gone["scheduleId"], json!(id));
     assert!(read(&acme, &id).await.is_null());
 }
@@ -99,7 +96,7 @@ async fn a_schedule_asks_for_one_task_after_a_year_of_downtime_and_leaves_out_wh
 #[tokio::test]
 async fn a_turn_replaces_what_an_earlier_one_left_running() {
     let (app, acme, project) = stand_in(Plan::new(), WAIT_FOR_GO).await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     let answer = made(&acme, &project, &upload, json!({ "overlap": "REPLACE" })).await;
     let id = text(&answer["schedule"]["id"]);
     due(&app);
@@ -110,21 +107,23 @@ async fn a_turn_replaces_what_an_earlier_one_left_running() {
     let change = json!({ "scheduleId": id, "schedule": {
         "projectId": project, "name": "nightly", "cron": "30 2 * * *", "scanType": "codeaudit",
         "uploadId": upload, "overlap": "REPLACE" } });
-    let changed = done(&acme, "updateSchedule", "UpdateScheduleInput", change, SCHEDULE).await;
+    let changed = acme
+        .mutate_for("updateSchedule", "UpdateScheduleInput", change, SCHEDULE)
+        .await;
     assert_eq!(changed["errors"], json!([]));
     due(&app);
     turned(&app).await;
     acme.ends_as(&first, "CANCELLED").await;
     let second = text(&read(&acme, &id).await["lastTask"]["id"]);
     assert_ne!(first, second);
-    fs::write(install(app.folder()).join("go"), "").unwrap();
+    app.go();
     acme.ends_as(&second, "COMPLETED").await;
 }
 
 #[tokio::test]
 async fn what_a_turn_is_refused_for_stands_on_the_schedule_and_it_goes_on() {
     let (app, acme, project) = stand_in(Plan::new(), WRITE_REPORT).await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     for (more, path) in [
         (json!({ "cron": "0 3 * *" }), "cron"),
         (json!({ "cron": "0 0 30 2 *" }), "cron"),
@@ -164,7 +163,7 @@ async fn what_a_turn_is_refused_for_stands_on_the_schedule_and_it_goes_on() {
 #[tokio::test]
 async fn a_schedule_makes_no_task_after_its_token_was_revoked_until_another_changes_it() {
     let (app, acme, project) = stand_in(Plan::new(), WRITE_REPORT).await;
-    let upload = acme.upload(&project, "src.zip", archive()).await;
+    let upload = acme.upload(&project, "src.zip", report::one_file()).await;
     let id = text(&made(&acme, &project, &upload, json!({})).await["schedule"]["id"]);
     let other = app.token("acme", &["--role", "analyst"]);
     app.sql(
@@ -179,7 +178,9 @@ async fn a_schedule_makes_no_task_after_its_token_was_revoked_until_another_chan
     let change = json!({ "scheduleId": id, "schedule": {
         "projectId": project, "name": "nightly", "cron": "30 2 * * *", "scanType": "codeaudit",
         "uploadId": upload } });
-    let changed = done(&other, "updateSchedule", "UpdateScheduleInput", change, SCHEDULE).await;
+    let changed = other
+        .mutate_for("updateSchedule", "UpdateScheduleInput", change, SCHEDULE)
+        .await;
     assert_eq!(changed["errors"], json!([]));
     due(&app);
     turned(&app).await;
