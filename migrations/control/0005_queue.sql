@@ -70,11 +70,14 @@ create index lane_ready_idx on control.lane (class_id, vt, tenant_id) where read
 create index lane_blocked_idx on control.lane (tenant_id) where blocked;
 create index lane_paused_idx on control.lane (tenant_id) where paused;
 
--- First attempts begun, for tenants that have a limit of them; 5 minutes each.
+-- First attempts begun, for tenants that have a limit of them; 5 minutes each. The running total makes a sliding
+-- sum two looks into the key, however many rows there are: the last total less what came before the first of them.
 create table control.start_count (
     tenant_id uuid not null,
     bucket timestamptz not null,
     starts integer not null,
+    -- of this row and all that the tenant had before it
+    total bigint not null,
     primary key (tenant_id, bucket)
 );
 -- old ones are forgotten
@@ -132,6 +135,18 @@ alter table control.ticket
 create index ticket_waiting_idx on control.ticket (tenant_id, class_id, rank, task_id) where state = 0;
 create index ticket_due_idx on control.ticket (run_at) where state = 2;
 
+-- Opens what a limit of these tenants held back. A lane that somebody is at is opened by the tick.
+create function control.lanes_open(p_tenants uuid[]) returns void
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off as $$
+begin
+    update control.lane l set blocked = false,
+        vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
+    from (select tenant_id, class_id from control.lane where tenant_id = any(p_tenants) and blocked
+          for update skip locked) k
+    where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
+end $$;
+
 -- Moves counters. A head is the smallest rank that came to wait. Lanes are locked by key; of a tenant that
 -- has more of them, those that a limit held back are opened under its share.
 create function control.lane_move(p_tenants uuid[], p_classes integer[], p_waiting integer[], p_scheduled integer[],
@@ -140,47 +155,30 @@ language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = o
     set enable_mergejoin = off as $$
 declare crowded uuid[];
 begin
-    if array_length(p_tenants, 1) = 1 then
-        update control.lane l
-        set waiting = l.waiting + p_waiting[1], scheduled = l.scheduled + p_scheduled[1],
-            running = l.running + p_running[1],
-            head_rank = case when p_heads[1] is null then l.head_rank
-                             when l.waiting = 0 or p_heads[1] < l.head_rank then p_heads[1] else l.head_rank end,
-            vt = case when (l.blocked and p_running[1] < 0) or (l.waiting = 0 and p_waiting[1] > 0)
-                      then greatest(l.vt, (select clock - 0.01 from control.lane_class where id = p_classes[1]))
-                      else l.vt end,
-            blocked = l.blocked and p_running[1] >= 0
-        where l.tenant_id = p_tenants[1] and l.class_id = p_classes[1];
-    else
-        with d as materialized (
-            select t, c, sum(w)::int as w, sum(s)::int as s, sum(r)::int as r, min(h) as h
-            from unnest(p_tenants, p_classes, p_waiting, p_scheduled, p_running, p_heads) x(t, c, w, s, r, h)
-            group by t, c),
-        k as materialized (
-            select l.tenant_id, l.class_id from control.lane l join d on l.tenant_id = d.t and l.class_id = d.c
-            order by 1, 2 for update of l)
-        update control.lane l
-        set waiting = l.waiting + d.w, scheduled = l.scheduled + d.s, running = l.running + d.r,
-            head_rank = case when d.h is null then l.head_rank
-                             when l.waiting = 0 or d.h < l.head_rank then d.h else l.head_rank end,
-            vt = case when (l.blocked and d.r < 0) or (l.waiting = 0 and d.w > 0)
-                      then greatest(l.vt, (select clock - 0.01 from control.lane_class where id = d.c))
-                      else l.vt end,
-            blocked = l.blocked and d.r >= 0
-        from d join k on k.tenant_id = d.t and k.class_id = d.c
-        where l.tenant_id = d.t and l.class_id = d.c;
-    end if;
+    with d as materialized (
+        select t, c, sum(w)::int as w, sum(s)::int as s, sum(r)::int as r, min(h) as h
+        from unnest(p_tenants, p_classes, p_waiting, p_scheduled, p_running, p_heads) x(t, c, w, s, r, h)
+        group by t, c),
+    k as materialized (
+        select l.tenant_id, l.class_id from control.lane l join d on l.tenant_id = d.t and l.class_id = d.c
+        order by 1, 2 for update of l)
+    update control.lane l
+    set waiting = l.waiting + d.w, scheduled = l.scheduled + d.s, running = l.running + d.r,
+        head_rank = case when d.h is null then l.head_rank
+                         when l.waiting = 0 or d.h < l.head_rank then d.h else l.head_rank end,
+        vt = case when (l.blocked and d.r < 0) or (l.waiting = 0 and d.w > 0)
+                  then greatest(l.vt, (select clock - 0.01 from control.lane_class where id = d.c))
+                  else l.vt end,
+        blocked = l.blocked and d.r >= 0
+    from d join k on k.tenant_id = d.t and k.class_id = d.c
+    where l.tenant_id = d.t and l.class_id = d.c;
     select array_agg(distinct l.tenant_id) into crowded
     from unnest(p_tenants, p_classes, p_running) x(t, c, r)
     join control.lane l on l.tenant_id = x.t and l.class_id <> x.c
     where x.r < 0 and (l.waiting > 0 or l.blocked);
     if crowded is not null then
         perform 1 from control.share where tenant_id = any(crowded) order by tenant_id for update;
-        update control.lane l set blocked = false,
-            vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
-        from (select tenant_id, class_id from control.lane where tenant_id = any(crowded) and blocked
-              for update skip locked) k
-        where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
+        perform control.lanes_open(crowded);
     end if;
 end $$;
 
@@ -284,14 +282,14 @@ declare
     one_c integer;
 begin
     if p_slots < 1 then return; end if;
-    select array_agg(c.id), array_agg(c.clock), array_agg(c.floor), array_agg(c.base), min(c.clock_at)
-    into classes, clocks, floors, bases, clocked_at from control.lane_class c
+    select array_agg(c.id), array_agg(c.clock), array_agg(c.floor), array_agg(c.base), min(c.clock_at),
+           (select max(base) from control.lane_class)
+    into classes, clocks, floors, bases, clocked_at, now_ from control.lane_class c
     where (cardinality(p_types) = 0 or c.scan_type = any(p_types))
       and (c.tools = '{}' or c.tools && p_tools) and c.worlds <@ p_worlds
       and not exists (select from control.pause p
                       where p.tenant_id is null and (p.scan_type is null or p.scan_type = c.scan_type));
     if classes is null then return; end if;
-    select max(base) into now_ from control.lane_class;
 
     if p_patiently then
         -- Others claim from all lanes that are ready: wait for the first of them, named by its key, while nothing else
@@ -347,19 +345,26 @@ begin
     room as materialized (
         select x.t as tenant_id, coalesce(s.weight, 1) as weight, s.type_max,
                least(s.running_max - (select sum(l.running) from lanes l where l.tenant_id = s.tenant_id),
-                     s.starts_hour_max - (select coalesce(sum(b.starts), 0) from control.start_count b
-                                          where s.starts_hour_max is not null and b.tenant_id = s.tenant_id
-                                            and b.bucket > now() - interval '65 minutes'),
-                     s.starts_day_max - (select coalesce(sum(b.starts), 0) from control.start_count b
-                                         where s.starts_day_max is not null and b.tenant_id = s.tenant_id
-                                           and b.bucket > now() - interval '1445 minutes'),
+                     s.starts_hour_max - coalesce(b.total - (
+                         select f.total - f.starts from control.start_count f
+                         where f.tenant_id = s.tenant_id and f.bucket > now() - interval '65 minutes'
+                         order by f.bucket limit 1), 0),
+                     s.starts_day_max - coalesce(b.total - (
+                         select f.total - f.starts from control.start_count f
+                         where f.tenant_id = s.tenant_id and f.bucket > now() - interval '1445 minutes'
+                         order by f.bucket limit 1), 0),
                      1000000)::integer as tenant_room,
                greatest(1, p_slots / array_length(tenants, 1)) as turn,
-               s.starts_hour_max is not null or s.starts_day_max is not null as counted
+               s.starts_hour_max is not null or s.starts_day_max is not null as counted, b.bucket as counted_at,
+               coalesce(b.total, 0) as counted_before
         -- one without a share has no limits
-        from unnest(tenants) x(t) left join control.share s on s.tenant_id = x.t),
+        from unnest(tenants) x(t)
+        left join control.share s on s.tenant_id = x.t
+        left join lateral (select c.bucket, c.total from control.start_count c
+                           where (s.starts_hour_max is not null or s.starts_day_max is not null)
+                             and c.tenant_id = s.tenant_id order by c.bucket desc limit 1) b on true),
     mine as materialized (
-        select l.tenant_id, l.class_id, l.scan_type, l.head_rank, r.weight, r.tenant_room, r.turn, r.counted,
+        select l.tenant_id, l.class_id, l.scan_type, l.head_rank, r.weight, r.tenant_room, r.turn,
                coalesce((r.type_max ->> l.scan_type)::integer
                             - (select sum(o.running) from lanes o
                                where o.tenant_id = l.tenant_id and o.scan_type = l.scan_type),
@@ -387,12 +392,11 @@ begin
         select g.tenant_id, g.class_id, count(*)::int as n, array_agg(g.task_id) as ids from got g group by 1, 2),
     per_tenant as materialized (
         select m.tenant_id, count(g.task_id)::int as n, count(*) filter (where g.attempt = 0)::int as starts,
-               m.counted,
                -- All lanes of a tenant pay the same, so that they stay side by side. The jitter spreads tenants
                -- along the clock. One whose tickets were out of reach steps back a little, too: others follow.
                greatest(count(g.task_id), 0.1) * (0.9 + 0.2 * random()) / m.weight as price
-        from (select distinct tenant_id, counted, weight from mine) m left join got g on g.tenant_id = m.tenant_id
-        group by m.tenant_id, m.counted, m.weight),
+        from (select distinct tenant_id, weight from mine) m left join got g on g.tenant_id = m.tenant_id
+        group by m.tenant_id, m.weight),
     moved as (
         update control.lane l
         set waiting = l.waiting - coalesce(d.n, 0), running = l.running + coalesce(d.n, 0),
@@ -421,10 +425,13 @@ begin
         from others o join per_tenant p on p.tenant_id = o.tenant_id
         where l.tenant_id = o.tenant_id and l.class_id = o.class_id and p.n > 0),
     counted as (
-        insert into control.start_count as b (tenant_id, bucket, starts)
-        select p.tenant_id, date_bin('5 minutes', clock_timestamp(), '2000-01-01'), p.starts from per_tenant p
-        where p.counted and p.starts > 0
-        on conflict (tenant_id, bucket) do update set starts = b.starts + excluded.starts)
+        insert into control.start_count as b (tenant_id, bucket, starts, total)
+        -- never before the last row, should the clock be set back
+        select p.tenant_id, greatest(date_bin('5 minutes', clock_timestamp(), '2000-01-01'), r.counted_at), p.starts,
+               r.counted_before + p.starts
+        from per_tenant p join room r on r.tenant_id = p.tenant_id where r.counted and p.starts > 0
+        on conflict (tenant_id, bucket) do update set starts = b.starts + excluded.starts,
+            total = b.total + excluded.starts)
     select t.tenant_id, t.task_id, t.attempt, t.scan_type, t.ready_at from taken t
     union all
     select null, null, null, null, null from moved m having sum(m.n) = 0;

@@ -61,56 +61,53 @@ begin
     return true;
 end $$;
 
--- Tickets whose lease ran out wait again; any process may ask at any time. Answers how many.
-create function control.queue_expire(p_limit integer) returns integer
+-- These tickets, locked by the caller in the order that suits it, wait from now on; they were leased (1) or
+-- scheduled (2), all alike. Answers how many.
+create function control.tickets_wait(p_tenants uuid[], p_tasks uuid[], p_from integer) returns integer
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
     set enable_mergejoin = off as $$
 declare
     ts uuid[];
     cs integer[];
-    ones integer[];
-    zeros integer[];
-    minus integer[];
     hs bigint[];
+    one integer[];
 begin
-    with late as materialized (
-        select tenant_id, task_id from control.ticket where state = 1 and lease_until < clock_timestamp()
-        order by lease_until limit p_limit for update skip locked),
-    back as (
+    with back as (
         update control.ticket t set state = 0, worker_id = null, lease_until = null
-        from late where t.tenant_id = late.tenant_id and t.task_id = late.task_id
+        from unnest(p_tenants, p_tasks) x(tenant_id, task_id)
+        where t.tenant_id = x.tenant_id and t.task_id = x.task_id
         returning t.tenant_id, t.class_id, t.rank)
-    select array_agg(tenant_id), array_agg(class_id), array_agg(1), array_agg(0), array_agg(-1), array_agg(rank)
-    into ts, cs, ones, zeros, minus, hs from back;
+    select array_agg(tenant_id), array_agg(class_id), array_agg(rank), array_agg(1) into ts, cs, hs, one from back;
     if ts is null then return 0; end if;
-    perform control.lane_move(ts, cs, ones, zeros, minus, hs);
+    perform control.lane_move(ts, cs, one, array(select -(p_from = 2)::int from unnest(one)),
+                              array(select -(p_from = 1)::int from unnest(one)), hs);
     return cardinality(ts);
+end $$;
+
+-- Tickets whose lease ran out wait again; any process may ask at any time. Answers how many.
+create function control.queue_expire(p_limit integer) returns integer
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
+declare
+    ts uuid[];
+    ids uuid[];
+begin
+    select array_agg(tenant_id), array_agg(task_id) into ts, ids
+    from (select tenant_id, task_id from control.ticket where state = 1 and lease_until < clock_timestamp()
+          order by lease_until limit p_limit for update skip locked) late;
+    return control.tickets_wait(ts, ids, 1);
 end $$;
 
 -- Scheduled tickets whose time has come wait from now on; any process may ask. Answers how many.
 create function control.queue_promote(p_limit integer) returns integer
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
-    set enable_mergejoin = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off as $$
 declare
     ts uuid[];
-    cs integer[];
-    ones integer[];
-    zeros integer[];
-    minus integer[];
-    hs bigint[];
+    ids uuid[];
 begin
-    with due as materialized (
-        select tenant_id, task_id from control.ticket where state = 2 and run_at <= clock_timestamp()
-        order by run_at limit p_limit for update skip locked),
-    up as (
-        update control.ticket t set state = 0
-        from due where t.tenant_id = due.tenant_id and t.task_id = due.task_id
-        returning t.tenant_id, t.class_id, t.rank)
-    select array_agg(tenant_id), array_agg(class_id), array_agg(1), array_agg(0), array_agg(-1), array_agg(rank)
-    into ts, cs, ones, zeros, minus, hs from up;
-    if ts is null then return 0; end if;
-    perform control.lane_move(ts, cs, ones, minus, zeros, hs);
-    return cardinality(ts);
+    select array_agg(tenant_id), array_agg(task_id) into ts, ids
+    from (select tenant_id, task_id from control.ticket where state = 2 and run_at <= clock_timestamp()
+          order by run_at limit p_limit for update skip locked) due;
+    return control.tickets_wait(ts, ids, 2);
 end $$;
 
 -- What a crash, a race or an old snapshot may have left: lanes behind the clock, lanes held back by a limit that
@@ -138,17 +135,19 @@ begin
         select a.tenant_id, a.class_id
         from drawn d join control.lane a on a.tenant_id = d.tenant_id and a.class_id = d.class_id
         left join control.share s on s.tenant_id = a.tenant_id
+        left join lateral (select c.total from control.start_count c where c.tenant_id = a.tenant_id
+                           order by c.bucket desc limit 1) b on true
         where a.blocked and a.waiting > 0
           and (s.type_max ->> a.scan_type is null or (s.type_max ->> a.scan_type)::integer > (
                 select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id and o.scan_type = a.scan_type))
           and (s.running_max is null or s.running_max > (
                 select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id))
-          and (s.starts_hour_max is null or s.starts_hour_max > (
-                select coalesce(sum(b.starts), 0) from control.start_count b
-                where b.tenant_id = a.tenant_id and b.bucket > now() - interval '65 minutes'))
-          and (s.starts_day_max is null or s.starts_day_max > (
-                select coalesce(sum(b.starts), 0) from control.start_count b
-                where b.tenant_id = a.tenant_id and b.bucket > now() - interval '1445 minutes'))
+          and (s.starts_hour_max is null or s.starts_hour_max > coalesce(b.total - (
+                select f.total - f.starts from control.start_count f
+                where f.tenant_id = a.tenant_id and f.bucket > now() - interval '65 minutes' order by f.bucket limit 1), 0))
+          and (s.starts_day_max is null or s.starts_day_max > coalesce(b.total - (
+                select f.total - f.starts from control.start_count f
+                where f.tenant_id = a.tenant_id and f.bucket > now() - interval '1445 minutes' order by f.bucket limit 1), 0))
         for update of a skip locked) k
     where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
     get diagnostics n = row_count;
@@ -214,11 +213,7 @@ begin
     on conflict (tenant_id) do update set weight = excluded.weight, running_max = excluded.running_max,
         type_max = excluded.type_max, starts_hour_max = excluded.starts_hour_max,
         starts_day_max = excluded.starts_day_max;
-    -- a lane that somebody is at is opened by the tick
-    update control.lane l set blocked = false,
-        vt = greatest(l.vt, (select clock - 0.01 from control.lane_class where id = l.class_id))
-    from (select tenant_id, class_id from control.lane where tenant_id = p_tenant and blocked for update skip locked) k
-    where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
+    perform control.lanes_open(array[p_tenant]);
 end $$;
 
 -- Lanes whose counters are not the counts of their tickets; with p_repair they are counted anew. Reads all tickets.
