@@ -2,7 +2,7 @@
 //! standard input, works until it is through or reads "stop", and tells what it did in one line of JSON.
 //!
 //! It uses the store as the server and its workers do: claims with all limits, fenced finishes, the bell that
-//! wakes it. Tickets have no task behind them, as the peers' no-op jobs have nothing.
+//! wakes it. Tickets have no task behind them, as the peers' no-op jobs have nothing, unless `whole` says so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,14 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tamiz_core::{ScanType, TaskId, TenantId, WorkerId};
-use tamiz_store::queue::{Claim, ClaimRequest, NewTickets};
+use tamiz_store::queue::{Claim, ClaimRequest, Lease, NewTickets};
 use tamiz_store::signal::Serves;
 use tamiz_store::{Store, StoreConfig};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
+use super::whole::{self, Projects};
 use crate::Outcome;
 
 /// A worker that nobody woke looks by itself, as the server's `poll_seconds` has it.
@@ -27,6 +28,9 @@ const UPKEEP_PAUSE: Duration = Duration::from_millis(500);
 /// How often the parent hears how far it is.
 const TELL_PAUSE: Duration = Duration::from_millis(20);
 const LEASE: Duration = Duration::from_secs(30);
+/// Tickets end in batches; whole tasks end each on its own.
+const CONNECTIONS: u32 = 4;
+const CONNECTIONS_WHOLE: u32 = 10;
 /// The name of all tickets' scan type.
 pub(crate) const SCAN_TYPE: &str = "noop";
 /// Tenants are numbered from here, so that the bench can name them without asking.
@@ -56,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) loops: u32,
     /// Whether to tell when each ticket was started.
     pub(crate) times: bool,
+    /// Whether tickets have tasks behind them (see `whole`).
+    pub(crate) whole: bool,
     /// What a peer's batching mode is, for peers.
     pub(crate) batching: bool,
 }
@@ -91,12 +97,24 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
     let options: Options = serde_json::from_str(&args.options)?;
     let store = Store::open(&StoreConfig {
         database_url: options.url.clone(),
-        connections_max: 4,
+        connections_max: if options.whole {
+            CONNECTIONS_WHOLE
+        } else {
+            CONNECTIONS
+        },
     })
     .await?;
+    let scan_type = ScanType::parse(SCAN_TYPE).map_err(|error| error.to_string())?;
+    let projects = if options.whole && args.role != "work" {
+        let name = format!("from {}", options.first);
+        Some(Projects::make(&store, options.tenants, &name, &scan_type).await?)
+    } else {
+        None
+    };
     let child = Child {
         store,
-        scan_type: ScanType::parse(SCAN_TYPE).map_err(|error| error.to_string())?,
+        scan_type,
+        projects,
         options,
         ears: Mutex::new(BufReader::new(tokio::io::stdin()).lines()),
     };
@@ -114,6 +132,8 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
 struct Child {
     store: Store,
     scan_type: ScanType,
+    /// Where whole tasks go.
+    projects: Option<Projects>,
     options: Options,
     ears: Mutex<Lines<BufReader<Stdin>>>,
 }
@@ -145,6 +165,9 @@ impl Child {
 
     async fn make(&self, tenant_number: u64, first: u64, count: u64) -> Outcome<()> {
         let tasks: Vec<TaskId> = (first..first + count).map(task).collect();
+        if let Some(projects) = &self.projects {
+            return projects.ask(&self.store, tenant_number, &tasks).await;
+        }
         let new = NewTickets {
             tenant: tenant(tenant_number),
             scan_type: &self.scan_type,
@@ -255,7 +278,7 @@ impl Child {
         }
     }
 
-    async fn claim(&self, worker: WorkerId, slots: u32) -> Outcome<Vec<Claim>> {
+    async fn claim(&self, worker: WorkerId, slots: u32) -> Outcome<Vec<Lease>> {
         let request = ClaimRequest {
             worker,
             scan_types: &[],
@@ -264,8 +287,19 @@ impl Child {
             slots,
             lease: LEASE,
         };
-        let leases = self.store.claim(&request).await?;
-        Ok(leases.iter().map(tamiz_store::queue::Lease::claim).collect())
+        Ok(self.store.claim(&request).await?)
+    }
+
+    async fn finish(&self, worker: WorkerId, leases: Vec<Lease>) -> Outcome<()> {
+        if self.options.whole {
+            return whole::work_off(&self.store, worker, leases).await;
+        }
+        let claims: Vec<Claim> = leases.iter().map(Lease::claim).collect();
+        if self.store.finish_tickets(&claims).await?.len() == claims.len() {
+            Ok(())
+        } else {
+            Err("a lease of a live worker was lost".into())
+        }
     }
 
     async fn claim_and_finish(
@@ -279,9 +313,10 @@ impl Child {
         while !*stopped.borrow() {
             bell.room(slots);
             let asked = Instant::now();
-            let claims = self.claim(worker, slots).await?;
+            let leases = self.claim(worker, slots).await?;
             let now = microseconds();
-            if claims.is_empty() {
+            let count = leases.len() as u32;
+            if count == 0 {
                 tokio::select! {
                     () = bell.rings() => {}
                     () = tokio::time::sleep(POLL) => {}
@@ -293,14 +328,11 @@ impl Child {
                 all.push(asked.elapsed().as_secs_f64() * 1000.0);
             }
             if let (true, Ok(mut all)) = (self.options.times, tally.times.lock()) {
-                all.extend(claims.iter().map(|claim| (seq_of(claim.task), now)));
+                all.extend(leases.iter().map(|lease| (seq_of(lease.task), now)));
             }
-            bell.room(slots - (claims.len() as u32).min(slots));
-            let finished = self.store.finish_tickets(&claims).await?;
-            if finished.len() != claims.len() {
-                return Err("a lease of a live worker was lost".into());
-            }
-            tally.done.fetch_add(claims.len() as u64, Ordering::Relaxed);
+            bell.room(slots - count.min(slots));
+            self.finish(worker, leases).await?;
+            tally.done.fetch_add(u64::from(count), Ordering::Relaxed);
             tally.last_us.fetch_max(microseconds(), Ordering::Relaxed);
         }
         Ok(())
@@ -314,8 +346,8 @@ impl Child {
         let mut times = Vec::new();
         for number in 0..self.options.count {
             for _ in 0..=number % 5 {
-                let claims = self.claim(worker, self.options.slots).await?;
-                self.store.finish_tickets(&claims).await?;
+                let leases = self.claim(worker, self.options.slots).await?;
+                self.finish(worker, leases).await?;
             }
             let newcomer = tenant(self.options.tenants + number);
             self.make(self.options.tenants + number, self.options.first + number, 1)
@@ -327,10 +359,11 @@ impl Child {
                 if rounds > 1_000 {
                     return Err("a tenant's only ticket was not claimed in 1,000 rounds".into());
                 }
-                let claims = self.claim(worker, self.options.slots).await?;
+                let leases = self.claim(worker, self.options.slots).await?;
                 let took = asked.elapsed();
-                self.store.finish_tickets(&claims).await?;
-                if claims.iter().any(|claim| claim.tenant == newcomer) {
+                let came = leases.iter().any(|lease| lease.scope.tenant_id() == newcomer);
+                self.finish(worker, leases).await?;
+                if came {
                     times.push((rounds, took.as_micros() as u64));
                     break;
                 }

@@ -139,9 +139,13 @@ pub(crate) async fn latency(
     worker.say("go").await?;
     tokio::time::sleep(IDLE).await;
     producer.say("go").await?;
-    let committed = producer.end(Duration::from_secs(seconds) + ENQUEUE_MAX).await?;
+    // the worker's words are heard all the while: a full pipe would stop it
+    let patience = Duration::from_secs(seconds);
     let mut workers = [worker];
-    wait_for(&mut workers, per_second * seconds, LAST_TICKET_MAX).await?;
+    let (committed, ()) = tokio::try_join!(
+        producer.end(patience + ENQUEUE_MAX),
+        wait_for(&mut workers, per_second * seconds, patience + LAST_TICKET_MAX)
+    )?;
     let [worker] = workers;
     let started: HashMap<u64, u64> = worker.stop().await?.times.into_iter().collect();
     let mut waits: Vec<f64> = committed

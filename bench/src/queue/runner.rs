@@ -29,6 +29,7 @@ pub(crate) struct Runner {
     peer: Option<&'static str>,
     database: &'static str,
     batching: bool,
+    whole: bool,
     slots: u32,
     loops: u32,
 }
@@ -40,6 +41,7 @@ impl Runner {
             peer: None,
             database: "tamiz",
             batching: false,
+            whole: false,
             slots,
             loops,
         }
@@ -56,9 +58,23 @@ impl Runner {
             peer: Some(peer),
             database,
             batching,
+            whole: false,
             slots: super::SLOTS,
             loops: 1,
         }
+    }
+
+    /// The same with a task behind each ticket.
+    pub(crate) fn with_tasks(self, name: &'static str) -> Self {
+        Self {
+            name,
+            whole: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.whole
     }
 
     pub(crate) fn is_peer(&self) -> bool {
@@ -83,6 +99,7 @@ impl Runner {
             slots: self.slots,
             loops: self.loops,
             batching: self.batching,
+            whole: self.whole,
             ..options
         };
         let text = serde_json::to_string(&options)?;

@@ -26,7 +26,7 @@ pub(crate) async fn run(runners: &[Runner], stage: &Stage, size: Size) -> Outcom
         "  {:<38}{:>11}{:>11}{:>13}{:>13}{:>8}",
         "", "waiting", "drained/s", "claim p50 ms", "claim p99 ms", "ratio"
     );
-    for runner in runners {
+    for runner in runners.iter().filter(|runner| !runner.has_tasks()) {
         let mut first = None;
         let backlogs = if runner.is_peer() {
             &size.backlogs[..2]
