@@ -31,6 +31,8 @@ const LEASE: Duration = Duration::from_secs(30);
 /// Tickets end in batches; whole tasks end each on its own.
 const CONNECTIONS: u32 = 4;
 const CONNECTIONS_WHOLE: u32 = 10;
+/// A server goes on after it answered; what it tells workers last is told by then.
+const LINGER: Duration = Duration::from_millis(100);
 /// The name of all tickets' scan type.
 pub(crate) const SCAN_TYPE: &str = "noop";
 /// Tenants are numbered from here, so that the bench can name them without asking.
@@ -236,6 +238,7 @@ impl Child {
         while let Some(call) = calls.join_next().await {
             times.push(call??);
         }
+        tokio::time::sleep(LINGER).await;
         Ok(json!({ "times": times }))
     }
 
