@@ -53,9 +53,30 @@ impl Pieces {
         let Some(piece) = piece else {
             return Ok(None);
         };
-        let piece =
-            piece.map_err(|_| Refused::bad_request("the body ended too early: nothing was stored"))?;
+        let piece = piece.map_err(|_| Refused::cut_short())?;
         self.bytes += piece.len() as u64;
         Ok(Some(piece))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use axum::response::IntoResponse as _;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_is_cut_may_be_sent_again() {
+        let sent = [
+            Ok(Bytes::from_static(b"half")),
+            Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+        ];
+        let mut pieces = Pieces::of(Body::from_stream(stream::iter(sent)), 0);
+        assert_eq!(pieces.next().await.ok().flatten().as_deref(), Some(&b"half"[..]));
+        let refused = pieces.next().await.unwrap_err();
+        assert_eq!(refused.into_response().status(), StatusCode::REQUEST_TIMEOUT);
     }
 }

@@ -65,6 +65,13 @@ impl Refused {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
+    /// 408: the line broke before the body was through. The same may be sent again, so it is not the request
+    /// that is wrong.
+    pub fn cut_short() -> Self {
+        let message = "the body ended too early, and nothing was stored: send it again";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "BODY_CUT", message)
+    }
+
     /// 405, naming what is allowed.
     pub fn method(allowed: &'static str) -> Self {
         let mut refused = Self::new(

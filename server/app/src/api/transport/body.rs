@@ -155,7 +155,7 @@ async fn read_bounded(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refuse
     let mut bytes = Vec::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Refused::bad_request("the body ended too early"))?;
+        let chunk = chunk.map_err(|_| Refused::cut_short())?;
         if bytes.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }

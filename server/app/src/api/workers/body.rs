@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::api::pieces::stalled;
+use crate::api::pieces::{Pieces, stalled};
 use crate::api::refused::Refused;
 
 /// A question of a worker: the longest names a thousand leases.
@@ -25,14 +25,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Asked<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
         let patience = Duration::from_secs(JSON_SECONDS_MAX);
-        let body = timeout(patience, to_bytes(request.into_body(), JSON_BYTES_MAX))
+        let body = timeout(patience, whole(request.into_body()))
             .await
-            .map_err(|_| stalled())?
-            .map_err(|_| {
-                Refused::bad_request(format!("the body has more than {JSON_BYTES_MAX} bytes or is cut"))
-            })?;
+            .map_err(|_| stalled())??;
         parse(&body).map(Self)
     }
+}
+
+async fn whole(body: Body) -> Result<Vec<u8>, Refused> {
+    let (mut pieces, mut whole) = (Pieces::of(body, 0), Vec::new());
+    while let Some(piece) = pieces.next().await? {
+        if whole.len() + piece.len() > JSON_BYTES_MAX {
+            let message = format!("the body has more than {JSON_BYTES_MAX} bytes");
+            return Err(Refused::bad_request(message));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
 }
 
 /// JSON of a worker; what is wrong with it is told.
