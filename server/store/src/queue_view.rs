@@ -4,6 +4,7 @@
 //! counting tickets, so a look costs the same at ten tickets and at a million. A tenant sees its own
 //! ([`own`]); the rest takes the operator's transaction.
 
+mod reached;
 mod refusals;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::pause::{self, Pause};
 use crate::tenant_tx::TenantTx;
 use refusals::refusals_of;
 
+pub use reached::{Reached, StartsMax, reached};
 pub use refusals::{LimitRefusals, all_refusals, latest_refused, refusals};
 
 /// Rates are over the minute that runs and so many before it.

@@ -1,5 +1,6 @@
 //! Limits against Postgres, with many at once.
 
+mod reached;
 mod refusals;
 mod retention;
 mod storage;

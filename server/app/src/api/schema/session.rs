@@ -22,6 +22,7 @@ use tamiz_store::pcap_session::{self, PcapSession};
 use tamiz_store::plan;
 use tamiz_store::plugin::{self, InstalledPlugin};
 use tamiz_store::project::{self, Project};
+use tamiz_store::queue_view::{self, Reached};
 use tamiz_store::scan_result::{self, ScanResult};
 use tamiz_store::schedule::{self, Schedule};
 use tamiz_store::target::{self, TaskTarget};
@@ -71,6 +72,7 @@ pub(super) struct Session {
     schedules: Batch<ScheduleId, Arc<Schedule>>,
     /// What holds back the caller's tasks is one list.
     pauses: Batch<(), Arc<Vec<Pause>>>,
+    limits_reached: Batch<(), Arc<Reached>>,
     /// The caller has one plan.
     plan_limits: Batch<(), LimitSet>,
     pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
@@ -109,6 +111,7 @@ impl Session {
             group_counts_of: Batch::default(),
             schedules: Batch::default(),
             pauses: Batch::default(),
+            limits_reached: Batch::default(),
             plan_limits: Batch::default(),
             finding_pages: Batch::default(),
             finding_counts: Batch::default(),
@@ -152,6 +155,23 @@ impl Session {
         })?;
         *slot = Some(transaction);
         Ok(answer)
+    }
+
+    /// Asks one question that is not the transaction's. That is ended first, so that no request holds two
+    /// connections; the next question opens another.
+    async fn read_apart<'s, T>(
+        &'s self,
+        question: impl FnOnce(&'s Store) -> BoxFuture<'s, Result<T, StoreError>> + Send,
+    ) -> Result<T, ApiError> {
+        let mut slot = self.transaction.lock().await;
+        if let Some(transaction) = slot.take() {
+            // it only read; a failed end rolls back, which is the same
+            let _ = transaction.commit().await;
+        }
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        question(self.store())
+            .await
+            .map_err(|error| ApiError::of_store(&error))
     }
 
     async fn begin(&self) -> Result<TenantTx, ApiError> {
@@ -207,6 +227,7 @@ impl Session {
         self.group_counts_of.clear();
         self.schedules.clear();
         self.pauses.clear();
+        self.limits_reached.clear();
         self.plan_limits.clear();
         self.finding_pages.clear();
         self.finding_counts.clear();
@@ -289,6 +310,21 @@ impl Session {
             Ok(HashMap::from([((), Arc::new(pauses))]))
         };
         Ok(self.pauses.load((), fetch).await?.unwrap_or_default())
+    }
+
+    /// At which limits the caller's waiting tasks are.
+    pub(super) async fn limits_reached(&self) -> Result<Arc<Reached>, ApiError> {
+        let fetch = async |_: Vec<()>| {
+            let mut reached = self.read(|tx| Box::pin(queue_view::reached(tx))).await?;
+            if let Some(max) = reached.starts_in_question() {
+                let scope = self.caller.scope;
+                let starts =
+                    self.read_apart(|store| Box::pin(async move { store.starts_reached(&scope, max).await }));
+                reached.tell_starts(starts.await?);
+            }
+            Ok(HashMap::from([((), Arc::new(reached))]))
+        };
+        Ok(self.limits_reached.load((), fetch).await?.unwrap_or_default())
     }
 
     /// What the caller's plan says about plugins.

@@ -179,8 +179,15 @@ impl Task {
 
     /// Why it waits; null when it does not.
     async fn waits_for(&self, context: &Context<'_>) -> Result<Option<TaskWait>, ApiError> {
-        let pauses = Session::of(context)?.pauses().await?;
-        Ok(TaskWait::of(&self.0, &pauses, Utc::now()))
+        let session = Session::of(context)?;
+        let pauses = session.pauses().await?;
+        let wait = TaskWait::of(&self.0, &pauses, Utc::now());
+        if !wait.as_ref().is_some_and(TaskWait::is_for_its_turn) {
+            return Ok(wait);
+        }
+        let reached = session.limits_reached().await?;
+        let limit = reached.of(&self.0.scan_type).cloned();
+        Ok(limit.map(TaskWait::for_limit).or(wait))
     }
 
     /// Its findings.

@@ -1,10 +1,14 @@
 //! The schema against a database of its own: what is read, written, refused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::{Request, Variables};
 use serde_json::{Value, json};
-use tamiz_core::Severity;
+use tamiz_core::quota::{QuotaLimit, QuotaSet};
+use tamiz_core::{Severity, WorkerId};
+use tamiz_store::queue::ClaimRequest;
+use tamiz_store::quota::limits;
 
 use super::answer_bytes::only_refusal;
 use super::*;
@@ -113,6 +117,56 @@ async fn a_page_of_plugins_costs_the_same_however_many_there_are() {
         assert_eq!(page["totalCount"], 12);
         assert_eq!(page["nodes"][0]["limits"]["memoryBytes"], 64 << 20);
         assert_eq!(statements, 3, "the page, its count, the plan");
+    }
+    platform.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_tasks_says_which_limit_holds_them_back_for_three_statements_more() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let project = platform.project(&acme).await;
+    for _ in 0..4 {
+        platform.task(&acme, project).await;
+    }
+    let store = &platform.state.store;
+    let mut control = store.begin_control().await.unwrap();
+    let mut said = QuotaSet::default();
+    said.say(QuotaLimit::TasksPerHour.into(), Some(1));
+    let tenant = acme.scope.tenant_id();
+    limits::say_for_tenant(&mut control, tenant, &said).await.unwrap();
+    control.commit().await.unwrap();
+    let request = ClaimRequest {
+        worker: WorkerId::fresh(),
+        scan_types: &[],
+        tools: &[],
+        worlds: &[],
+        slots: 4,
+        lease: Duration::from_mins(10),
+    };
+    assert_eq!(store.claim(&request).await.unwrap().len(), 1);
+    let query = "query($n: Int) { tasks(first: $n) { nodes {
+        waitsFor { reason message until limit { name value used } } project { name } } } }";
+    for rows in [2, 4] {
+        let (answer, statements) = ask(&platform, &acme, query, json!({ "n": rows })).await;
+        let nodes = answer["data"]["tasks"]["nodes"].as_array().unwrap();
+        assert_eq!(nodes.len(), rows);
+        for node in nodes {
+            let wait = &node["waitsFor"];
+            assert_eq!(wait["reason"], "LIMIT", "{answer}");
+            assert_eq!(
+                wait["limit"],
+                json!({ "name": "tasks-per-hour", "value": 1, "used": 1 })
+            );
+            assert!(
+                wait["until"].is_string() && node["project"]["name"].is_string(),
+                "{answer}"
+            );
+        }
+        assert!(
+            statements <= 5,
+            "tasks, projects, pauses, what runs, starts: {statements}"
+        );
     }
     platform.end().await;
 }

@@ -3,8 +3,11 @@
 use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, Utc};
 use tamiz_core::TaskStatus;
+use tamiz_core::quota::ReachedLimit;
 use tamiz_store::pause::Pause;
 use tamiz_store::task::Task;
+
+use super::usage::QuotaRefusal;
 
 /// Why a task waits.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub(crate) enum WaitReason {
     Time,
     /// The queue is paused: by the tenant or by the operator, for its scan type or for all.
     Pause,
+    /// The tenant is at one of its limits on running or starting tasks.
+    Limit,
     /// For its turn, and for a worker that has room and what it needs.
     Turn,
 }
@@ -26,6 +31,8 @@ pub(crate) struct TaskWait {
     message: String,
     /// Until when at least; null when nobody knows.
     until: Option<DateTime<Utc>>,
+    /// The limit that is reached, when it is for one.
+    limit: Option<QuotaRefusal>,
 }
 
 impl TaskWait {
@@ -40,6 +47,7 @@ impl TaskWait {
                 reason: WaitReason::Pause,
                 message: words(pause),
                 until: run_at,
+                limit: None,
             });
         }
         if let Some(run_at) = run_at {
@@ -52,6 +60,7 @@ impl TaskWait {
                 reason: WaitReason::Time,
                 message: message.to_owned(),
                 until: Some(run_at),
+                limit: None,
             });
         }
         let tools = &task.payload.tools;
@@ -64,7 +73,26 @@ impl TaskWait {
             reason: WaitReason::Turn,
             message,
             until: None,
+            limit: None,
         })
+    }
+
+    /// Whether only its turn is missing: then a limit of the tenant may be why it does not come.
+    pub(super) fn is_for_its_turn(&self) -> bool {
+        self.reason == WaitReason::Turn
+    }
+
+    /// The same with the limit that holds it back.
+    pub(super) fn for_limit(limit: ReachedLimit) -> Self {
+        let ReachedLimit {
+            name, value, used, ..
+        } = &limit;
+        Self {
+            reason: WaitReason::Limit,
+            message: format!("your tenant's limit {name} is {value}; {used} are used"),
+            until: limit.room_at,
+            limit: Some(limit.into()),
+        }
     }
 }
 
@@ -154,6 +182,23 @@ mod tests {
             group: None,
             schedule: None,
         }
+    }
+
+    #[test]
+    fn a_limit_that_holds_a_task_back_is_told_with_what_is_used() {
+        let until = Some(DateTime::UNIX_EPOCH);
+        let wait = TaskWait::for_limit(ReachedLimit {
+            name: "tasks-per-hour".to_owned(),
+            value: 2,
+            used: 3,
+            room_at: until,
+        });
+        assert_eq!((wait.reason, wait.until), (WaitReason::Limit, until));
+        assert_eq!(
+            wait.message,
+            "your tenant's limit tasks-per-hour is 2; 3 are used"
+        );
+        assert!(wait.limit.is_some());
     }
 
     #[test]
