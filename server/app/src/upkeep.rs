@@ -49,6 +49,13 @@ const REFUSALS_EVERY: Duration = Duration::from_secs(10);
 /// A turn is at most so much late; looking costs one index entry.
 const SCHEDULES_EVERY: Duration = Duration::from_secs(2);
 
+/// A batch that was dropped.
+#[derive(Debug, thiserror::Error)]
+#[error("a batch was tried for {} seconds and did not end", .time_max.as_secs_f64())]
+struct Hung {
+    time_max: Duration,
+}
+
 type Failure = Box<dyn Error + Send + Sync>;
 /// Moves a bounded batch of rows and answers how many.
 type Work = Arc<dyn Fn() -> BoxFuture<'static, Result<u64, Failure>> + Send + Sync>;
@@ -228,7 +235,7 @@ async fn repeat(sweep: &Sweep) {
     let name = sweep.name;
     loop {
         sleep(jittered(sweep.every.max(PAUSE_MIN))).await;
-        match once(sweep).await {
+        match once(sweep, BATCH_TIME_MAX).await {
             Ok(0) => {}
             Ok(moved) => {
                 metrics::counter!("tamiz_upkeep_rows_total", "sweep" => name).increment(moved);
@@ -246,10 +253,11 @@ async fn repeat(sweep: &Sweep) {
     }
 }
 
-async fn once(sweep: &Sweep) -> Result<u64, Failure> {
+async fn once(sweep: &Sweep, time_max: Duration) -> Result<u64, Failure> {
     let mut moved = 0;
     for _ in 0..BATCHES_MAX {
-        match timeout(BATCH_TIME_MAX, (sweep.work)()).await?? {
+        let turn = timeout(time_max, (sweep.work)()).await;
+        match turn.map_err(|_| Hung { time_max })?? {
             0 => break,
             more => moved += more,
         }
@@ -287,6 +295,20 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(left.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_hangs_fails_and_says_for_how_long_it_was_tried() {
+        let hanging = Sweep::new(
+            "hanging",
+            Duration::ZERO,
+            std::future::pending::<Result<u64, Failure>>,
+        );
+        let failure = once(&hanging, Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "a batch was tried for 0.02 seconds and did not end"
+        );
     }
 
     #[test]
