@@ -7,11 +7,29 @@ use std::io::{self, ErrorKind, Write};
 
 use super::CliError;
 
-/// Prints `text`, which ends its own lines.
+/// Who reads what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Has it.
+    There,
+    /// Has seen enough: what goes on printing for as long as somebody reads ends now.
+    Gone,
+}
+
+/// Prints `text`, which ends its own lines, and nothing more of its kind comes: a command may still fail by what it
+/// found, whether or not somebody reads it.
 ///
 /// # Errors
 /// When standard output cannot be written, unless its reader has gone.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
+    print_on(text).map(drop)
+}
+
+/// Prints a piece of what has no end.
+///
+/// # Errors
+/// As [`print`].
+pub(super) fn print_on(text: &str) -> Result<Reader, CliError> {
     print_to(&mut io::stdout().lock(), text)
 }
 
@@ -31,10 +49,11 @@ pub(super) fn table<const COLUMNS: usize>(head: [&str; COLUMNS]) -> comfy_table:
     table
 }
 
-fn print_to(output: &mut impl Write, text: &str) -> Result<(), CliError> {
+fn print_to(output: &mut impl Write, text: &str) -> Result<Reader, CliError> {
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| CliError::Failed(format!("cannot write the answer: {error}"))),
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(CliError::Failed(format!("cannot write the answer: {error}"))),
     }
 }
 
@@ -56,7 +75,9 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_is_no_error_and_a_full_disk_is() {
-        assert!(print_to(&mut Closed(ErrorKind::BrokenPipe), "x").is_ok());
+        let gone = print_to(&mut Closed(ErrorKind::BrokenPipe), "x");
+        assert_eq!(gone.unwrap(), Reader::Gone);
+        assert_eq!(print_to(&mut Vec::new(), "x").unwrap(), Reader::There);
         assert!(matches!(
             print_to(&mut Closed(ErrorKind::StorageFull), "x"),
             Err(CliError::Failed(_))

@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::harness::report;
 use crate::harness::tool::{Script, Tools, WRITE_REPORT, install, semgrep_turn};
+use crate::harness::wait::{LOOK_PAUSE, SOON};
 use crate::harness::{App, Client, Plan, checkout, text};
 use crate::whole_road::{expected_places, vulnshop};
 
@@ -180,6 +182,19 @@ fn the_committed_schema_is_what_the_program_prints() {
     );
 }
 
+/// It comes by itself; what goes on is killed and fails the test.
+fn end_of(mut child: Child) -> Output {
+    let deadline = Instant::now() + SOON;
+    while child.try_wait().expect("our child").is_none() {
+        if Instant::now() > deadline {
+            child.kill().expect("our child");
+            panic!("the command goes on");
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    }
+    child.wait_with_output().expect("ended")
+}
+
 #[tokio::test]
 async fn a_command_whose_reader_has_seen_enough_ends_quietly() {
     let app = App::start().await;
@@ -189,6 +204,8 @@ async fn a_command_whose_reader_has_seen_enough_ends_quietly() {
         &["plugin", "list"],
         &["tenant", "list"],
         &["worker", "--check"],
+        // it goes on as long as somebody reads
+        &["queue", "top", "--json"],
         &["--help"],
     ] {
         let mut command = app.tamiz();
@@ -199,7 +216,7 @@ async fn a_command_whose_reader_has_seen_enough_ends_quietly() {
             .spawn()
             .expect("runs");
         drop(child.stdout.take());
-        let ended = child.wait_with_output().expect("ends");
+        let ended = end_of(child);
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(!said.contains("panicked"), "{words:?}: {said}");
         // A worker without tools fails, and says so.

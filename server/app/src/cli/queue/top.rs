@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use tamiz_store::{Store, StoreError, queue_view};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::super::answer::Reader;
 use super::super::operator::with_store;
 use super::super::{CliError, answer, asked_to_end};
 use super::frame::{Frame, Size};
@@ -74,7 +75,7 @@ pub(super) async fn run(args: &TopArgs, config: &Config) -> Result<(), CliError>
         if args.once || !(is_terminal || args.json) {
             let frame = look(store, args).await?;
             let size = is_terminal.then(|| size_of_terminal().0);
-            return print(&frame, args, size);
+            return answer::print(&printed(&frame, args, size));
         }
         let watching = watch(store, args);
         tokio::select! {
@@ -95,8 +96,10 @@ async fn watch(store: &Store, args: &TopArgs) -> Result<(), CliError> {
         let looked = look(store, args).await;
         if is_plain {
             let columns = (!args.json).then(|| size_of_terminal().0);
-            print(&looked?, args, columns)?;
-            continue;
+            match answer::print_on(&printed(&looked?, args, columns))? {
+                Reader::There => continue,
+                Reader::Gone => return Ok(()),
+            }
         }
         let (columns, rows) = size_of_terminal();
         let text = match looked {
@@ -127,11 +130,12 @@ async fn read(store: &Store, args: &TopArgs) -> Result<Frame, StoreError> {
     Ok(Frame::of(totals, tenants, pauses, &workers, args.sort))
 }
 
-fn print(frame: &Frame, args: &TopArgs, columns: Option<u16>) -> Result<(), CliError> {
+/// A frame below the one before it.
+fn printed(frame: &Frame, args: &TopArgs, columns: Option<u16>) -> String {
     if args.json {
-        return answer::print_line(&frame.json().to_string());
+        return format!("{}\n", frame.json());
     }
-    answer::print(&frame.text(Size { columns, rows: None }))
+    frame.text(Size { columns, rows: None })
 }
 
 /// A terminal that prints control codes as text gets one frame below the other.
