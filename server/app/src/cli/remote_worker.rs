@@ -36,6 +36,16 @@ pub(super) struct ServerFlags {
 }
 
 impl ServerFlags {
+    /// Which of them were said.
+    pub(super) fn said(&self) -> [(&'static str, bool); 4] {
+        [
+            ("--server", self.server.is_some()),
+            ("--token", self.token.is_some()),
+            ("--token-file", self.token_file.is_some()),
+            ("--insecure-http", self.insecure_http),
+        ]
+    }
+
     /// The server, if one was named.
     pub(super) fn client(&self) -> Result<Option<Client>, CliError> {
         let Some(server) = &self.server else {

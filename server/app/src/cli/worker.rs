@@ -31,9 +31,7 @@ const WATCHERS_MAX: usize = 32;
 
 /// Run a worker in a process of its own
 #[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "\
+#[command(after_help = "\
 Needs the database and the blob store of the server, or with --server and --token that server alone. SIGTERM lets running tasks end first, a second one does not
 wait for them.
 
@@ -42,8 +40,7 @@ Examples:
   TAMIZ_WORKER_TOKEN=tmw_… tamiz worker --server https://tamiz.example
   tamiz worker --slots 4 --metrics-listen 127.0.0.1:8601
   tamiz worker --name scanner-1 --scan-types web,ssl
-  tamiz worker --check"
-)]
+  tamiz worker --check")]
 pub struct WorkerArgs {
     #[command(subcommand)]
     command: Option<WorkerCommand>,
@@ -81,6 +78,26 @@ Examples:
 }
 
 impl WorkerArgs {
+    /// A flag of the worker itself that was said, though what comes after it is no worker.
+    ///
+    /// clap could refuse them, but then refuses the flags that every command takes along with them.
+    fn out_of_place(&self) -> Option<CliError> {
+        self.command.as_ref()?;
+        let of_worker = [
+            ("--name", self.name.is_some()),
+            ("--scan-types", self.scan_types.is_some()),
+            ("--slots", self.slots.is_some()),
+            ("--check", self.check),
+            ("--metrics-listen", self.metrics_listen.is_some()),
+        ];
+        let mut all = of_worker.into_iter().chain(self.server.said());
+        let (flag, _) = all.find(|(_, is_said)| *is_said)?;
+        Some(CliError::Usage(format!(
+            "{flag} before a command of `tamiz worker` is for a worker that starts: leave it out, or say it after \
+             the command if it is the command's own"
+        )))
+    }
+
     /// What the flags say about the configuration.
     pub fn flags(&self) -> Vec<Flag> {
         let of_worker = [
@@ -100,6 +117,9 @@ impl WorkerArgs {
 }
 
 pub(super) async fn run(args: WorkerArgs, flags: ConfigFlags) -> Result<(), CliError> {
+    if let Some(mistake) = args.out_of_place() {
+        return Err(mistake);
+    }
     match args.command {
         Some(WorkerCommand::List) => return workers::list(flags).await,
         Some(WorkerCommand::Token(command)) => return worker_token::run(command, flags).await,
@@ -332,8 +352,53 @@ impl Equipment {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
     use crate::tool::MissingTool;
+
+    /// The command line of a worker, with the flags that every command takes.
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: ConfigFlags,
+        #[command(flatten)]
+        args: WorkerArgs,
+    }
+
+    #[test]
+    fn flags_of_every_command_stand_before_a_command_of_workers_or_after_it() {
+        for words in [
+            ["--data-dir", "x", "token", "create", "--name", "rack"],
+            ["token", "--data-dir", "x", "create", "--name", "rack"],
+            ["token", "create", "--data-dir", "x", "--name", "rack"],
+            ["token", "create", "--name", "rack", "--data-dir", "x"],
+        ] {
+            let line = Line::try_parse_from([&["worker"][..], &words].concat()).unwrap();
+            assert_eq!(line.flags.data_dir.as_deref(), Some("x"), "{words:?}");
+            assert!(line.args.out_of_place().is_none(), "{words:?}");
+            assert!(
+                matches!(&line.args.command, Some(WorkerCommand::Token(WorkerTokenCommand::Create { name, .. })) if name == "rack"),
+                "{words:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn flags_of_a_worker_that_starts_are_refused_by_name_before_a_command() {
+        for (words, flag) in [
+            (&["--name", "x", "token", "create", "--name", "y"][..], "--name"),
+            (&["--check", "list"], "--check"),
+            (&["--server", "http://127.0.0.1:1", "list"], "--server"),
+        ] {
+            let line = Line::try_parse_from([&["worker"][..], words].concat()).unwrap();
+            let refused = line.args.out_of_place().unwrap();
+            assert!(matches!(refused, CliError::Usage(_)));
+            assert!(refused.to_string().starts_with(flag), "{refused}");
+        }
+        let line = Line::try_parse_from(["worker", "--name", "x", "--slots", "2"]).unwrap();
+        assert!(line.args.out_of_place().is_none());
+    }
 
     #[test]
     fn what_is_missing_is_told_with_what_to_do_and_what_cannot_be_scanned() {
