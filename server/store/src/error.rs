@@ -1,7 +1,10 @@
 //! What can go wrong between us and Postgres. None of it is the asker's fault, none of its text is
 //! for clients.
 
+use std::io::ErrorKind;
 use std::str::FromStr;
+
+use sqlx::migrate::MigrateError;
 
 /// A fault of the store.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +40,7 @@ pub enum StoreError {
     Address(String),
     /// The schema could not be brought up to date.
     #[error("the migrations did not run")]
-    Migration(#[source] sqlx::migrate::MigrateError),
+    Migration(#[source] MigrateError),
     /// A role is missing or cannot log in.
     #[error("the role {role} cannot be used: {why}")]
     Role {
@@ -52,6 +55,18 @@ impl StoreError {
     /// Trying the same again may help.
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy | Self::BeingDeleted)
+    }
+
+    /// Postgres is not there for the moment: nobody listens, it starts or ends, or it cut the connection. A wrong
+    /// password or database is none of these, nor is what only other requests are in the way of.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable(error)
+            | Self::Migration(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                is_outage(error)
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn unreadable(what: &'static str, found: &str) -> Self {
@@ -99,6 +114,29 @@ fn passes(error: &sqlx::Error) -> bool {
             ["08", "53", "57P", "40"]
                 .iter()
                 .any(|class| code.starts_with(class))
+        }),
+        _ => false,
+    }
+}
+
+/// A socket file goes away with its Postgres. The codes: `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`,
+/// and `too_many_connections`, which those of a killed process cause until they are noticed.
+pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof
+                | ErrorKind::NotFound
+                | ErrorKind::TimedOut
+        ),
+        // a pool asks again by itself while nobody listens
+        sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            code.starts_with("08") || ["57P01", "57P02", "57P03", "53300"].contains(&code.as_ref())
         }),
         _ => false,
     }

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use crate::connect::{
     APP_ROLE, CONTROL_ROLE, DISPATCH_ROLE, OWNER_ROLE, admin_options, role_options, role_password,
 };
-use crate::error::StoreError;
+use crate::error::{StoreError, is_outage};
 
 static CONTROL: Migrator = sqlx::migrate!("../../migrations/control");
 static TENANT: Migrator = sqlx::migrate!("../../migrations/tenant");
@@ -97,9 +97,14 @@ async fn set_password(
         return Ok(());
     };
     for _ in 0..ROLE_RETRIES_MAX {
-        if let Ok(trial) = role_options(database_url, role)?.connect().await {
-            trial.close().await?;
-            return Ok(());
+        match role_options(database_url, role)?.connect().await {
+            Ok(trial) => {
+                trial.close().await?;
+                return Ok(());
+            }
+            // no password helps against that
+            Err(error) if is_outage(&error) => return Err(error.into()),
+            Err(_) => {}
         }
         // the password is hex digits of our own making
         let alter = format!("alter role {role} password '{password}'");

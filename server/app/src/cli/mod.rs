@@ -17,6 +17,7 @@ pub mod migrate;
 mod open;
 mod operator;
 pub mod operator_token;
+mod outage;
 pub mod plan;
 pub mod plugin;
 pub mod postgres;

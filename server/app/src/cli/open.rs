@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tamiz_host::{Host, HostConfig, Registry};
-use tamiz_store::{Store, StoreConfig};
+use tamiz_store::{Store, StoreConfig, StoreError};
 
 use super::CliError;
+use super::outage::outwait;
 use crate::blob::BlobStore;
 use crate::config::{Config, LOADS_AT_ONCE, PLANS_AT_ONCE};
 use crate::platform::Platform;
@@ -19,18 +20,20 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// The store, with the schema brought up to date if configured.
 pub(super) async fn store(config: &Config, database_url: &str) -> Result<Store, CliError> {
+    opened(config, database_url)
+        .await
+        .map_err(|error| CliError::unavailable(&error))
+}
+
+async fn opened(config: &Config, database_url: &str) -> Result<Store, StoreError> {
     if config.migrate_on_start {
-        tamiz_store::migrate::run(database_url)
-            .await
-            .map_err(|error| CliError::unavailable(&error))?;
+        tamiz_store::migrate::run(database_url).await?;
     }
     let store = StoreConfig {
         database_url: database_url.to_owned(),
         connections_max: CONNECTIONS_MAX,
     };
-    Store::open(&store)
-        .await
-        .map_err(|error| CliError::unavailable(&error))
+    Store::open(&store).await
 }
 
 /// Everything that serving or working needs.
@@ -39,9 +42,10 @@ pub(super) async fn platform(config: Arc<Config>, database_url: &str) -> Result<
     with_plugins(config, store, blobs).await
 }
 
-/// The store and the blobs, which take no time to open.
+/// The store and the blobs, which take no time to open unless Postgres restarts just now.
 pub(super) async fn seams(config: &Config, database_url: &str) -> Result<(Store, BlobStore), CliError> {
-    let store = store(config, database_url).await?;
+    let store = outwait(StoreError::is_outage, || opened(config, database_url)).await;
+    let store = store.map_err(|error| CliError::unavailable(&error))?;
     let blobs = BlobStore::open(&config.blob_url).await;
     Ok((store, blobs.map_err(|error| CliError::unavailable(&error))?))
 }

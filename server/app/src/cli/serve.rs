@@ -13,12 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::flags::flag;
+use super::outage::outwait;
 use super::worker::Equipment;
 use super::{CliError, ConfigFlags, asked_to_end, hurry_when_asked_again, open, start_logs};
 use crate::api::listen::{self, Limits};
 use crate::api::workers::RemoteWorkers;
 use crate::api::{self, ApiState};
 use crate::config::{Config, Flag};
+use crate::flow::FlowError;
 use crate::flow::bundle_plugins::bundle_plugins;
 use crate::limiter::{Limiter, Rates, RedisRates};
 use crate::metrics_page::MetricsPage;
@@ -93,9 +95,10 @@ async fn serve(
     let equipment = in_process.then(|| Equipment::of(config)).transpose()?;
     let platform = open::platform(config.clone(), &database.url).await?;
     let (store, blobs) = (&platform.store, &platform.blobs);
-    bundle_plugins(store, blobs, platform.plugins.folder())
-        .await
-        .map_err(|error| CliError::unavailable(&error))?;
+    let is_outage = |error: &FlowError| matches!(error, FlowError::Store(error) if error.is_outage());
+    let bundling = || bundle_plugins(store, blobs, platform.plugins.folder());
+    let bundled = outwait(is_outage, bundling).await;
+    bundled.map_err(|error| CliError::unavailable(&error))?;
     let address = listener.local_addr().map_err(|error| CliError::failed(&error))?;
     let (draining, drained) = watch::channel(false);
     let limiter = limiter(config, &database.url)?;

@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tamiz_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::flags::flag;
+use super::outage::outwait;
 use super::remote_worker::{self, ServerFlags};
 use super::worker_token::{self, WorkerTokenCommand};
 use super::{CliError, ConfigFlags, answer, asked_to_end, hurry_when_asked_again, open, start_logs, workers};
 use crate::api::health;
 use crate::api::listen::{self, Limits};
+use crate::blob::BlobStore;
 use crate::config::{Config, Flag};
 use crate::metrics_page::MetricsPage;
 use crate::platform::Platform;
@@ -24,7 +27,7 @@ use crate::plugins::Plugins;
 use crate::telemetry;
 use crate::tool::{Catalogue, Inventory, ToolFolders, rules};
 use crate::upkeep;
-use crate::worker::{Arrival, Worker};
+use crate::worker::{Arrival, Worker, WorkerError};
 
 /// Connections to a worker's health and metrics: a scraper or two, and somebody who looks.
 const WATCHERS_MAX: usize = 32;
@@ -177,8 +180,7 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     let equipment = Equipment::of(config)?;
     let (store, blobs) = open::seams(config, database_url).await?;
     // announced before what takes long
-    let arrival = Arrival::of_seams(&store, &blobs, config.clone()).await;
-    let arrival = arrival.map_err(|error| CliError::failed(&error))?;
+    let arrival = announced(&store, &blobs, config).await?;
     let platform = match open::with_plugins(config.clone(), store, blobs).await {
         Ok(platform) => platform,
         Err(error) => {
@@ -194,6 +196,13 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     upkeep.await.map_err(|error| CliError::failed(&error))?;
     platform.store.close().await;
     done
+}
+
+/// A worker that the register has.
+async fn announced(store: &Store, blobs: &BlobStore, config: &Arc<Config>) -> Result<Arrival, CliError> {
+    let announcing = || Arrival::of_seams(store, blobs, config.clone());
+    let arrival = outwait(WorkerError::is_outage, announcing).await;
+    arrival.map_err(|error| CliError::failed(&error))
 }
 
 /// Runs the worker until a signal, then lets it drain; a worker that cannot go on ends by itself.
@@ -324,8 +333,7 @@ impl Equipment {
 
     /// A worker with the tools that this machine has.
     pub(super) async fn register(self, platform: Platform) -> Result<Worker, CliError> {
-        let arrival = Arrival::of_seams(&platform.store, &platform.blobs, platform.config.clone()).await;
-        let arrival = arrival.map_err(|error| CliError::failed(&error))?;
+        let arrival = announced(&platform.store, &platform.blobs, &platform.config).await?;
         self.arrive(arrival, platform.plugins).await
     }
 

@@ -62,6 +62,13 @@ pub enum WorkerError {
     },
 }
 
+impl WorkerError {
+    /// The database, which it has itself, is not there for the moment.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Register(DeskError::Store(error)) if error.is_outage())
+    }
+}
+
 /// A worker that is registered and ready to run.
 pub struct Worker {
     shop: Arc<Shop>,
