@@ -11,10 +11,12 @@
 //!
 //! Not here: who may say what (api), and what is done about it (flow).
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tamiz_core::plugin::LimitSet;
 use tamiz_core::progress::Phase;
+use tamiz_core::quota::ReachedLimit;
 use tamiz_core::summary::Summary;
 use tamiz_core::{PinnedTarget, TaskStatus};
 use tamiz_store::artifact::NewArtifact;
@@ -44,6 +46,38 @@ pub(crate) const STALE_ATTEMPT: &str = "STALE_ATTEMPT";
 pub(crate) const PROTOCOL_MISMATCH: &str = "PROTOCOL_MISMATCH";
 /// The code of a worker that the register does not have under this token.
 pub(crate) const WORKER_UNKNOWN: &str = "WORKER_UNKNOWN";
+
+/// A tenant's limit that is reached, as the `limit` of a refusal; clients of HTTP read the same.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ToldLimit {
+    name: String,
+    value: u64,
+    used: u64,
+    room_at: Option<DateTime<Utc>>,
+}
+
+impl From<ReachedLimit> for ToldLimit {
+    fn from(limit: ReachedLimit) -> Self {
+        Self {
+            name: limit.name,
+            value: limit.value,
+            used: limit.used,
+            room_at: limit.room_at,
+        }
+    }
+}
+
+impl From<ToldLimit> for ReachedLimit {
+    fn from(told: ToldLimit) -> Self {
+        Self {
+            name: told.name,
+            value: told.value,
+            used: told.used,
+            room_at: told.room_at,
+        }
+    }
+}
 
 /// A worker has started.
 #[derive(Debug, Serialize, Deserialize)]

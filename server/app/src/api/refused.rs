@@ -17,6 +17,7 @@ use tamiz_store::StoreError;
 use uuid::Uuid;
 
 use super::errors::{log_fault, too_many_at_once};
+use crate::wire::ToldLimit;
 
 /// JSON in UTF-8.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -150,11 +151,9 @@ impl Refused {
     pub fn from_refusal(status: StatusCode, refusal: Refusal) -> Self {
         let mut refused = Self::new(status, refusal.code.into_owned(), refusal.message);
         if let Some(limit) = refusal.limit {
-            let details = json!({
-                "name": limit.name, "value": limit.value, "used": limit.used, "roomAt": limit.room_at,
-            });
-            refused = refused.detail("limit", details);
-            if let Some(room_at) = limit.room_at {
+            let room_at = limit.room_at;
+            refused = refused.detail("limit", json!(ToldLimit::from(*limit)));
+            if let Some(room_at) = room_at {
                 let wait = HeaderValue::from(seconds_until(room_at));
                 refused.0.headers.insert(RETRY_AFTER, wait);
             }

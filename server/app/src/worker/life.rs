@@ -204,13 +204,18 @@ mod tests {
     use super::*;
     use crate::worker::desk::remote::RemoteError;
     use reqwest::StatusCode;
+    use tamiz_core::Refusal;
 
     fn refused(status: StatusCode) -> DeskError {
         DeskError::Remote(RemoteError::Refused {
             server: "https://tamiz.example".to_owned(),
             status,
-            code: "UNAUTHENTICATED".to_owned(),
-            message: "the worker's token is not valid".to_owned(),
+            refusal: Box::new(Refusal {
+                code: "UNAUTHENTICATED".into(),
+                message: "the worker's token is not valid".to_owned(),
+                path: Vec::new(),
+                limit: None,
+            }),
             retry_after: None,
         })
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::tool::{Script, Tools};
 use crate::harness::wait::{SOON, until};
-use crate::harness::{App, Client, Plan, order, report, text};
+use crate::harness::{App, Client, Plan, Workers, order, report, text, with_both_kinds_of_workers};
 
 const IMPORT: &str = "mutation($input: ImportReportInput!) { importReport(input: $input) {
     task { id } existing errors { code message path limit { name value used roomAt } } } }";
@@ -179,10 +179,18 @@ async fn uploads_at_once_do_not_overrun_the_storage_together_and_leave_nothing_r
     assert_eq!(app.sql(refusals), "t");
 }
 
-#[tokio::test]
-async fn artifacts_without_room_fail_their_task_and_others_are_counted_with_the_time_they_took() {
+with_both_kinds_of_workers! {
+    artifacts_without_room_fail_their_task_and_others_are_counted_with_the_time_they_took,
+}
+
+async fn artifacts_without_room_fail_their_task_and_others_are_counted_with_the_time_they_took(
+    workers: Workers,
+) {
     let empty = "sleep 1; echo '{\"results\":[],\"errors\":[],\"version\":\"1\",\"paths\":{}}' > /out/report";
-    let app = Plan::new().tools(Tools::Script(Script::new(empty))).start().await;
+    let plan = Plan::new()
+        .workers(workers)
+        .tools(Tools::Script(Script::new(empty)));
+    let app = plan.start().await;
     let acme = app.tenant("acme");
     let project = acme.project("shop").await;
     let archive = report::archive([("a.py", b"pass".as_slice())]);
@@ -209,7 +217,10 @@ async fn artifacts_without_room_fail_their_task_and_others_are_counted_with_the_
             json!({ "id": task }),
         )
         .await;
-    assert_eq!(failed["task"]["error"]["code"], "QUOTA_EXCEEDED", "{failed}");
+    let error = &failed["task"]["error"];
+    assert_eq!(error["code"], "QUOTA_EXCEEDED", "{failed}");
+    let limit = format!("the limit stored-bytes is {}; ", now.0);
+    assert!(text(&error["message"]).contains(&limit), "{failed}");
     assert_eq!(failed["task"]["artifacts"], json!([]));
     assert_eq!(stored(&acme).await, now);
     assert_eq!(

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Credential;
 use super::access::Access;
+use super::refused::refused;
 use crate::wire::{
     PROTOCOL, PROTOCOL_HEADER, STALE_ATTEMPT, Terms, WAIT_SECONDS_MAX, WORKER_HEADER, WORKER_UNKNOWN,
 };
@@ -42,10 +43,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A refusal.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
-/// The code of a refusal in words that are not ours, which a proxy says of itself.
-const PROXY: &str = "PROXY";
-/// Its code when the body is too large for it; this one reaches the task.
-const BODY_TOO_LARGE: &str = "BODY_TOO_LARGE";
 
 /// Why the server did not answer as it should.
 #[derive(Debug, thiserror::Error)]
@@ -66,16 +63,14 @@ pub enum RemoteError {
         server: String,
     },
     /// It said no.
-    #[error("{server} refuses: {message} ({code}, {status})")]
+    #[error("{server} refuses: {refusal} ({code}, {status})", code = .refusal.code)]
     Refused {
         /// Its address.
         server: String,
         /// Of HTTP.
         status: StatusCode,
-        /// A stable word.
-        code: String,
-        /// For people.
-        message: String,
+        /// In its words.
+        refusal: Box<Refusal>,
         /// What it asked to wait.
         retry_after: Option<Duration>,
     },
@@ -110,12 +105,12 @@ impl RemoteError {
 
     /// The attempt is not the task's any more, or its lease was not renewed in time.
     pub(super) fn is_stale(&self) -> bool {
-        matches!(self, Self::Refused { status, code, .. }
-            if code == STALE_ATTEMPT || *status == StatusCode::UNAUTHORIZED)
+        matches!(self, Self::Refused { status, refusal, .. }
+            if refusal.code == STALE_ATTEMPT || *status == StatusCode::UNAUTHORIZED)
     }
 
     pub(super) fn is_worker_unknown(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == WORKER_UNKNOWN)
+        matches!(self, Self::Refused { refusal, .. } if refusal.code == WORKER_UNKNOWN)
     }
 
     pub(super) fn is_absent(&self) -> bool {
@@ -135,17 +130,7 @@ impl RemoteError {
 
     fn refused_with(&self, statuses: &[StatusCode]) -> Option<Refusal> {
         match self {
-            Self::Refused {
-                status,
-                code,
-                message,
-                ..
-            } if statuses.contains(status) => Some(Refusal {
-                code: code.clone().into(),
-                message: message.clone(),
-                path: Vec::new(),
-                limit: None,
-            }),
+            Self::Refused { status, refusal, .. } if statuses.contains(status) => Some((**refusal).clone()),
             _ => None,
         }
     }
@@ -404,91 +389,5 @@ impl Client {
 
     pub(super) fn put_request(&self, who: As<'_>, path: &str) -> RequestBuilder {
         self.shown(who, self.http.put(self.address(path)))
-    }
-}
-
-/// What an answer means that is not a good one. Some statuses mean the same whoever says them: a proxy says them
-/// in its own words, while the server behind it restarts or has too much to do.
-fn refused(server: String, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> RemoteError {
-    let is_anybodys = status.is_server_error()
-        || [
-            StatusCode::REQUEST_TIMEOUT,
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::PAYLOAD_TOO_LARGE,
-        ]
-        .contains(&status);
-    let why = format!("it answers {status} in words that are not ours");
-    let (code, message) = match told(body) {
-        Some(told) => told,
-        None if status == StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = "something before the server takes no body of this size".to_owned();
-            (BODY_TOO_LARGE.to_owned(), message)
-        }
-        None if is_anybodys => (PROXY.to_owned(), why),
-        None => return RemoteError::Garbled { server, why },
-    };
-    RemoteError::Refused {
-        server,
-        status,
-        code,
-        message,
-        retry_after,
-    }
-}
-
-/// Code and sentence of a refusal.
-fn told(body: &[u8]) -> Option<(String, String)> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let error = body.pointer("/errors/0")?;
-    let code = error.pointer("/extensions/code")?.as_str()?;
-    let message = tamiz_core::text::printable(error.get("message")?.as_str()?);
-    Some((code.to_owned(), message.into_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OURS: &[u8] = br#"{"errors":[{"message":"no","extensions":{"code":"INVALID_INPUT"}}]}"#;
-    const FOREIGN: &[u8] = b"<html>502 Bad Gateway</html>";
-
-    fn answer(status: u16, body: &[u8]) -> RemoteError {
-        let status = StatusCode::from_u16(status).unwrap();
-        refused("x".to_owned(), status, Some(Duration::from_secs(7)), body)
-    }
-
-    #[test]
-    fn the_words_of_a_proxy_are_judged_by_their_status() {
-        for passing in [502, 503, 504, 408, 429] {
-            let error = answer(passing, FOREIGN);
-            assert!(error.may_pass(), "{error}");
-            assert_eq!(error.pause(), Duration::from_secs(7));
-            assert!(!error.is_dismissal() && !error.is_stale() && error.refusal().is_none());
-        }
-        for foreign in [301, 400, 401, 403, 404, 426] {
-            let error = answer(foreign, FOREIGN);
-            assert!(matches!(error, RemoteError::Garbled { .. }), "{error}");
-            assert!(!error.may_pass());
-        }
-        let too_large = answer(413, FOREIGN).refusal().unwrap();
-        assert_eq!(too_large.code, "BODY_TOO_LARGE");
-    }
-
-    #[test]
-    fn what_the_server_refuses_for_good_is_not_asked_again() {
-        for (status, is_the_tasks, is_the_ends) in [
-            (422, true, true),
-            (413, true, true),
-            (400, false, true),
-            (409, false, false),
-        ] {
-            let error = answer(status, OURS);
-            assert!(!error.may_pass(), "{error}");
-            assert_eq!(error.refusal().is_some(), is_the_tasks, "{error}");
-            assert_eq!(error.refused_hand_in().is_some(), is_the_ends, "{error}");
-        }
-        for status in [401, 426] {
-            assert!(answer(status, OURS).is_dismissal());
-        }
     }
 }

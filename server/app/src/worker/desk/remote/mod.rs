@@ -7,6 +7,7 @@
 
 mod access;
 mod client;
+mod refused;
 mod task;
 
 use std::collections::HashMap;
