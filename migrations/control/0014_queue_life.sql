@@ -8,8 +8,8 @@
 -- not among them. The first row has the classes of what a limit held back until now. Call it last.
 create function control.queue_remove(p_tenants uuid[], p_tasks uuid[], p_attempts integer[])
 returns table (r_tenant uuid, r_task uuid, r_attempt integer, r_opened integer[])
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
-    set enable_mergejoin = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_indexscan = off
+    set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     ids uuid[];
     ats integer[];
@@ -42,6 +42,25 @@ begin
     from unnest(ts, ids, ats) with ordinality x(t, i, a, n);
 end $$;
 
+-- The leases that the worker still has run on. What is missing in the answer is lost.
+create function control.queue_renew(p_worker uuid, p_tenants uuid[], p_tasks uuid[], p_attempts integer[],
+                                    p_lease interval)
+returns table (r_tenant uuid, r_task uuid, r_attempt integer, r_cancel_requested boolean)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_indexscan = off
+    set enable_hashjoin = off set enable_mergejoin = off as $$
+begin
+    return query
+    with held as materialized (
+        select t.tenant_id, t.task_id from control.ticket t
+        join unnest(p_tenants, p_tasks, p_attempts) h(tenant_id, task_id, attempt)
+            on t.tenant_id = h.tenant_id and t.task_id = h.task_id and t.attempt = h.attempt
+        where t.worker_id = p_worker and t.state + 0 = 1
+        order by t.tenant_id, t.task_id for update of t)
+    update control.ticket t set lease_until = now() + p_lease
+    from held where t.tenant_id = held.tenant_id and t.task_id = held.task_id
+    returning t.tenant_id, t.task_id, t.attempt, t.cancel_requested;
+end $$;
+
 -- A leased ticket goes back into the queue and keeps its age. False when the attempt is stale. Call it last.
 create function control.queue_put_back(p_tenant uuid, p_task uuid, p_attempt integer, p_pause interval) returns boolean
 language plpgsql as $$
@@ -64,8 +83,8 @@ end $$;
 -- These tickets, locked by the caller in the order that suits it, wait from now on; they were leased (1) or
 -- scheduled (2), all alike. Answers how many.
 create function control.tickets_wait(p_tenants uuid[], p_tasks uuid[], p_from integer) returns integer
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off
-    set enable_mergejoin = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_indexscan = off
+    set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     ts uuid[];
     cs integer[];

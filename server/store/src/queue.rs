@@ -193,21 +193,15 @@ impl Store {
         let attempts: Vec<i32> = held.iter().map(|claim| claim.attempt).collect();
         let rows = sqlx::query!(
             r#"
-            with held as materialized (
-                select t.tenant_id, t.task_id from control.ticket t
-                join unnest($5::uuid[], $2::uuid[], $3::int[]) h(tenant_id, task_id, attempt)
-                    on t.tenant_id = h.tenant_id and t.task_id = h.task_id and t.attempt = h.attempt
-                where t.worker_id = $1 and t.state + 0 = 1
-                order by t.tenant_id, t.task_id for update of t)
-            update control.ticket t set lease_until = now() + make_interval(secs => $4)
-            from held where t.tenant_id = held.tenant_id and t.task_id = held.task_id
-            returning t.tenant_id, t.task_id, t.attempt, t.cancel_requested
+            select r_tenant as "tenant!", r_task as "task!", r_attempt as "attempt!",
+                   r_cancel_requested as "cancel_requested!"
+            from control.queue_renew($1, $2, $3, $4, make_interval(secs => $5))
             "#,
             worker.uuid(),
+            &tenants,
             &tasks,
             &attempts,
-            lease.as_secs_f64(),
-            &tenants
+            lease.as_secs_f64()
         )
         .fetch_all(&self.dispatch)
         .await?;
@@ -215,8 +209,8 @@ impl Store {
             .into_iter()
             .map(|row| Held {
                 claim: Claim {
-                    tenant: row.tenant_id.into(),
-                    task: row.task_id.into(),
+                    tenant: row.tenant.into(),
+                    task: row.task.into(),
                     attempt: row.attempt,
                 },
                 cancel_requested: row.cancel_requested,

@@ -1,5 +1,6 @@
 //! Which tickets a worker is given.
 
+mod cost;
 mod fairness;
 mod field;
 mod order;
