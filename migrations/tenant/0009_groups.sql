@@ -45,4 +45,5 @@ alter table tenant.task_group force row level security;
 create policy own_rows on tenant.task_group to tamiz_app
     using (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid)
     with check (tenant_id = nullif(current_setting('tamiz.tenant_id', true), '')::uuid);
-grant select, insert, update on tenant.task_group to tamiz_app;
+-- deleting is retention's, once a group has no task left
+grant select, insert, update, delete on tenant.task_group to tamiz_app;

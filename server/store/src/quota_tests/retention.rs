@@ -140,6 +140,34 @@ async fn what_ended_long_enough_ago_goes_with_its_bytes_and_nothing_else_does() 
 }
 
 #[tokio::test]
+async fn a_finished_group_goes_with_its_last_task_and_an_open_one_stays() {
+    let database = Database::fresh().await;
+    let store = database.store().await;
+    let acme = tenant_with(&store, "acme", &[("retention-days", 30)]).await;
+    let (task, _) = scanned(&store, &acme, 1).await;
+    let groups = "insert into tenant.task_group (tenant_id, id, project_id, name, closed_at, finished_at)
+        select p.tenant_id, gen_random_uuid(), p.id, g.name, g.at, g.at
+        from tenant.project p, (values ('used', now() - interval '40 days'), ('old', now() - interval '31 days'),
+            ('young', now() - interval '29 days'), ('open', null)) g(name, at)";
+    as_admin(&database, groups).await;
+    let join = format!(
+        "update tenant.task set group_id = (select id from tenant.task_group where name = 'used') where id = '{task}'"
+    );
+    as_admin(&database, &join).await;
+    ended(&database, task, 29).await;
+    let left = "select count(*) from tenant.task_group";
+    while store.delete_expired_tasks().await.unwrap() > 0 {}
+    assert_eq!(number(&database, left).await, 3);
+    ended(&database, task, 31).await;
+    while store.delete_expired_tasks().await.unwrap() > 0 {}
+    assert_eq!(number(&database, left).await, 2);
+    let kept = "select count(*) from tenant.task_group where name in ('young', 'open')";
+    assert_eq!(number(&database, kept).await, 2);
+    store.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
 async fn an_upload_stays_while_a_task_wants_it() {
     let database = Database::fresh().await;
     let store = database.store().await;

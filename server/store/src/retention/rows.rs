@@ -15,6 +15,8 @@ const TASKS_AT_ONCE: i64 = 20;
 const FINDINGS_AT_ONCE: i64 = 5_000;
 /// Uploads of one transaction.
 const UPLOADS_AT_ONCE: i64 = 100;
+/// Groups of one transaction; one is a single small row.
+const GROUPS_AT_ONCE: i64 = 1_000;
 
 /// Deletes what ended more than `days` ago, up to [`ROWS_AT_ONCE`] rows; answers how many went.
 pub(super) async fn delete(store: &Store, scope: &TenantScope, days: i32) -> Result<u64, StoreError> {
@@ -23,7 +25,10 @@ pub(super) async fn delete(store: &Store, scope: &TenantScope, days: i32) -> Res
         let mut tx = store.begin(scope).await?;
         let tasks = ended(&mut tx, days).await?;
         let gone = if tasks.is_empty() {
-            uploads(&mut tx, days).await?
+            match uploads(&mut tx, days).await? {
+                0 => groups(&mut tx, days).await?,
+                some => some,
+            }
         } else {
             match findings(&mut tx, &tasks).await? {
                 0 => whole(&mut tx, &tasks).await?,
@@ -161,6 +166,26 @@ async fn uploads(tx: &mut TenantTx, days: i32) -> Result<u64, StoreError> {
     .await?;
     forget_blobs(tx, &paths).await?;
     Ok(paths.len() as u64)
+}
+
+/// Finished groups whose tasks have all gone. They take no more tasks, so none comes meanwhile. Served by the key of
+/// groups and `task_of_group_idx`.
+async fn groups(tx: &mut TenantTx, days: i32) -> Result<u64, StoreError> {
+    let gone = sqlx::query!(
+        r#"
+        delete from tenant.task_group d where d.tenant_id = $1 and d.id in (
+            select g.id from tenant.task_group g
+            where g.tenant_id = $1 and g.finished_at < now() - make_interval(days => $2)
+              and not exists (select from tenant.task t where t.tenant_id = $1 and t.group_id = g.id)
+            order by g.id limit $3 for update skip locked)
+        "#,
+        tx.tenant(),
+        days,
+        GROUPS_AT_ONCE
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(gone.rows_affected())
 }
 
 /// Blobs that nothing refers to any more become trash, and their bytes are free.
