@@ -54,7 +54,8 @@ impl World {
         app.go();
         let other = stock(&app, OTHER_WORD).await;
         let acme = stock(&app, WORD).await;
-        // acme also has a task that runs and one that waits
+        // acme also has a task that runs and one that waits for its limit
+        app.says(&["tenant", "limit", WORD, "tasks-running=1"]);
         fs::remove_file(install(app.folder()).join("go")).unwrap();
         let project = acme.project(&format!("{WORD} at work")).await;
         let running = acme.scan(&project, &format!("{WORD}-3.zip"), archive(WORD)).await;
