@@ -94,6 +94,7 @@ impl Store {
 
     /// Waits until every connection is given back and closed.
     pub async fn close(&self) {
+        self.signals.flush().await;
         self.signals.stop();
         self.app.close().await;
         self.control.close().await;

@@ -8,11 +8,14 @@ use sqlx::{Postgres, Transaction};
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::signal::Signals;
 
 /// Cross-tenant work of the operator. Dropped without [`ControlTx::commit`], it rolls back.
 #[derive(Debug)]
 pub struct ControlTx {
     transaction: Transaction<'static, Postgres>,
+    signals: Signals,
+    wakes_workers: bool,
 }
 
 impl Store {
@@ -23,6 +26,8 @@ impl Store {
     pub async fn begin_control(&self) -> Result<ControlTx, StoreError> {
         Ok(ControlTx {
             transaction: self.control.begin().await?,
+            signals: self.signals.clone(),
+            wakes_workers: false,
         })
     }
 }
@@ -33,7 +38,17 @@ impl ControlTx {
     /// # Errors
     /// Whatever the commit meets.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await?;
+        if self.wakes_workers {
+            // as many as wake everybody with room
+            self.signals.tickets(None, u32::MAX);
+        }
+        Ok(())
+    }
+
+    /// Wakes all workers with room, once this is committed.
+    pub(crate) fn will_wake_workers(&mut self) {
+        self.wakes_workers = true;
     }
 
     /// Waits for whoever has the turn of this number and keeps it until the transaction ends: for what is counted

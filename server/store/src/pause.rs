@@ -92,7 +92,7 @@ pub async fn pause_any(
     pause(tx.connection(), what, reason, by, true).await
 }
 
-/// Takes such a pause of the operator back; one of the tenant stays. Workers hear of it with their next poll.
+/// Takes such a pause of the operator back; one of the tenant stays.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -101,7 +101,9 @@ pub async fn resume_any(
     tenant: Option<TenantId>,
     scan_type: Option<&ScanType>,
 ) -> Result<bool, StoreError> {
-    resume(tx.connection(), tenant.map(TenantId::uuid), scan_type, true).await
+    let gone = resume(tx.connection(), tenant.map(TenantId::uuid), scan_type, true).await?;
+    tx.will_wake_workers();
+    Ok(gone)
 }
 
 async fn pause(

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
 use tamiz_core::{TaskId, TenantId, WorkerId};
-use tokio::sync::{broadcast, mpsc};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connect::Store;
 use crate::error::StoreError;
@@ -38,6 +38,8 @@ const TASKS_PAUSE: Duration = Duration::from_millis(40);
 const TASKS_MAX: usize = 5_000;
 /// Between two statements that wake workers: the first of a burst goes at once, the rest together.
 const WAKES_PAUSE: Duration = Duration::from_millis(4);
+/// How long a process that ends waits for its last hints to go out.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 /// What the sender takes from its queue before it sends.
 const GATHERED_MAX: usize = 10_000;
 
@@ -61,7 +63,7 @@ pub enum Signal {
 }
 
 /// What the sender is told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum News {
     /// Tickets became ready; none says their class when they are of several.
     Tickets { class: Option<Class>, count: u32 },
@@ -75,6 +77,8 @@ pub(crate) enum News {
     Filled { worker: WorkerId },
     /// To watchers and holders of leases.
     Signal(Signal),
+    /// Answered once all that was told before has gone out.
+    Flush(oneshot::Sender<()>),
 }
 
 /// What went over the line of this process since it started.
@@ -150,6 +154,14 @@ impl Signals {
         }
     }
 
+    /// Waits a moment for what was told to go out: a command that ends at once would take it along.
+    pub(crate) async fn flush(&self) {
+        let (sender, flushed) = oneshot::channel();
+        self.tell(News::Flush(sender));
+        // a hint that is lost costs time, not data
+        let _ = timeout(FLUSH_MAX, flushed).await;
+    }
+
     pub(crate) fn stop(&self) {
         if let Ok(tasks) = self.tasks.lock() {
             for task in tasks.iter() {
@@ -194,6 +206,7 @@ struct Outbox {
     filled: Vec<WorkerId>,
     cancels: HashSet<TaskId>,
     tasks: HashSet<(TenantId, TaskId)>,
+    flushes: Vec<oneshot::Sender<()>>,
 }
 
 impl Outbox {
@@ -218,6 +231,7 @@ impl Outbox {
                 self.tasks.insert((tenant, task));
             }
             News::Signal(Signal::Gap) => {}
+            News::Flush(flush) => self.flushes.push(flush),
         }
     }
 
@@ -275,6 +289,12 @@ async fn send_all(pool: PgPool, mut queue: mpsc::UnboundedReceiver<News>, signal
             tasks_at = Instant::now() + TASKS_PAUSE;
         }
         signals.put(&pool, line).await;
+        if !outbox.has_wakes() && outbox.tasks.is_empty() {
+            for flush in outbox.flushes.drain(..) {
+                // whoever asked may have given up
+                let _ = flush.send(());
+            }
+        }
     }
 }
 

@@ -174,6 +174,22 @@ async fn a_worker_of_the_own_process_is_woken_without_a_notification() {
 }
 
 #[tokio::test]
+async fn what_a_command_does_last_wakes_a_worker_although_its_process_ends() {
+    let database = Database::fresh().await;
+    let tenant = tenant(&database).await;
+    let worker = Process::start(&database, "a", 8).await;
+    for round in 0..5 {
+        let command = database.store().await;
+        enqueue(&command, tenant, 1).await;
+        command.close().await;
+        let rung = timeout(SOON, worker.bell.rings()).await;
+        assert!(rung.is_ok(), "nobody rang in round {round}");
+    }
+    worker.store.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
 async fn a_worker_without_room_passes_a_wake_on() {
     let database = Database::fresh().await;
     let tenant = tenant(&database).await;
