@@ -83,6 +83,22 @@ create table control.start_count (
     total bigint not null,
     primary key (tenant_id, bucket)
 );
+-- How many began in the sliding hour and day, if they are counted at all; also the newest row, which the next one
+-- goes on from. An hour has 65 minutes and a day 1,445: of a row that began before, all may have come late.
+-- (Without settings and not strict, so that it becomes part of the query that asks.)
+create function control.starts_used(p_tenant uuid, p_counted boolean)
+returns table (bucket timestamptz, total bigint, in_hour bigint, in_day bigint)
+language sql stable rows 1 as $$
+    select n.bucket, n.total,
+           n.total - (select f.total - f.starts from control.start_count f
+                      where f.tenant_id = p_tenant and f.bucket > now() - interval '65 minutes'
+                      order by f.bucket limit 1),
+           n.total - (select f.total - f.starts from control.start_count f
+                      where f.tenant_id = p_tenant and f.bucket > now() - interval '1445 minutes'
+                      order by f.bucket limit 1)
+    from (select c.bucket, c.total from control.start_count c where p_counted and c.tenant_id = p_tenant
+          order by c.bucket desc limit 1) n
+$$;
 -- old ones are forgotten
 create index start_count_bucket_idx on control.start_count (bucket);
 

@@ -154,19 +154,15 @@ begin
         select a.tenant_id, a.class_id
         from drawn d join control.lane a on a.tenant_id = d.tenant_id and a.class_id = d.class_id
         left join control.share s on s.tenant_id = a.tenant_id
-        left join lateral (select c.total from control.start_count c where c.tenant_id = a.tenant_id
-                           order by c.bucket desc limit 1) b on true
+        left join lateral control.starts_used(
+            a.tenant_id, s.starts_hour_max is not null or s.starts_day_max is not null) u on true
         where a.blocked and a.waiting > 0
           and (s.type_max ->> a.scan_type is null or (s.type_max ->> a.scan_type)::integer > (
                 select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id and o.scan_type = a.scan_type))
           and (s.running_max is null or s.running_max > (
                 select sum(o.running) from control.lane o where o.tenant_id = a.tenant_id))
-          and (s.starts_hour_max is null or s.starts_hour_max > coalesce(b.total - (
-                select f.total - f.starts from control.start_count f
-                where f.tenant_id = a.tenant_id and f.bucket > now() - interval '65 minutes' order by f.bucket limit 1), 0))
-          and (s.starts_day_max is null or s.starts_day_max > coalesce(b.total - (
-                select f.total - f.starts from control.start_count f
-                where f.tenant_id = a.tenant_id and f.bucket > now() - interval '1445 minutes' order by f.bucket limit 1), 0))
+          and (s.starts_hour_max is null or s.starts_hour_max > coalesce(u.in_hour, 0))
+          and (s.starts_day_max is null or s.starts_day_max > coalesce(u.in_day, 0))
         for update of a skip locked) k
     where l.tenant_id = k.tenant_id and l.class_id = k.class_id;
     get diagnostics n = row_count;

@@ -159,28 +159,20 @@ begin
         select l.tenant_id, l.class_id, l.scan_type, l.running, l.head_rank, l.waiting, l.vt,
                (l.tenant_id, l.class_id) in (select * from unnest(held_t, held_c)) as held
         from control.lane l where l.tenant_id = any(tenants)),
-    shares as materialized (select * from control.share where tenant_id = any(tenants)),
+    shares as materialized (
+        select *, starts_hour_max is not null or starts_day_max is not null as counted
+        from control.share where tenant_id = any(tenants)),
     room as materialized (
         select x.t as tenant_id, coalesce(s.weight, 1) as weight, s.type_max,
                least(s.running_max - (select sum(l.running) from lanes l where l.tenant_id = s.tenant_id),
-                     s.starts_hour_max - coalesce(b.total - (
-                         select f.total - f.starts from control.start_count f
-                         where f.tenant_id = s.tenant_id and f.bucket > now() - interval '65 minutes'
-                         order by f.bucket limit 1), 0),
-                     s.starts_day_max - coalesce(b.total - (
-                         select f.total - f.starts from control.start_count f
-                         where f.tenant_id = s.tenant_id and f.bucket > now() - interval '1445 minutes'
-                         order by f.bucket limit 1), 0),
+                     s.starts_hour_max - coalesce(u.in_hour, 0), s.starts_day_max - coalesce(u.in_day, 0),
                      1000000)::integer as tenant_room,
-               greatest(1, p_slots / array_length(tenants, 1)) as turn,
-               s.starts_hour_max is not null or s.starts_day_max is not null as counted, b.bucket as counted_at,
-               coalesce(b.total, 0) as counted_before
+               greatest(1, p_slots / array_length(tenants, 1)) as turn, s.counted, u.bucket as counted_at,
+               coalesce(u.total, 0) as counted_before
         -- one without a share has no limits
         from unnest(tenants) x(t)
         left join shares s on s.tenant_id = x.t
-        left join lateral (select c.bucket, c.total from control.start_count c
-                           where (s.starts_hour_max is not null or s.starts_day_max is not null)
-                             and c.tenant_id = s.tenant_id order by c.bucket desc limit 1) b on true),
+        left join lateral control.starts_used(s.tenant_id, s.counted) u on true),
     mine as materialized (
         select l.tenant_id, l.class_id, l.scan_type, l.head_rank, l.vt, r.weight, r.tenant_room, r.turn,
                coalesce((r.type_max ->> l.scan_type)::integer

@@ -8,7 +8,7 @@ use tamiz_store::attempt::{self, Begin, Ending, Fence};
 use tamiz_store::project;
 use tamiz_store::queue::Lease;
 use tamiz_store::quota::{ask_tasks, storage};
-use tamiz_store::task::{self, Made, NewTask, Payload, Source, Terms};
+use tamiz_store::task::{self, Made, NewTask, Payload, Terms};
 use tamiz_store::{Store, TenantScope, tenant, usage};
 use tokio::task::JoinSet;
 
@@ -41,15 +41,7 @@ impl Projects {
         Ok(Self {
             of,
             scan_type: scan_type.clone(),
-            payload: Payload {
-                source: Source::Report {
-                    upload_id: UploadId::fresh(),
-                },
-                rules_upload_id: None,
-                options: serde_json::Map::new(),
-                tools: Vec::new(),
-                plugins: Vec::new(),
-            },
+            payload: Payload::of_report(UploadId::fresh()),
         })
     }
 

@@ -7,11 +7,12 @@ use std::str::FromStr;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-use tamiz_core::{ScanType, TaskId, UploadId};
+use tamiz_core::{ScanType, TaskId, TenantId, UploadId};
 
 use crate::connect::{Store, StoreConfig, admin_options};
+use crate::queue::NewTickets;
 use crate::scope::TenantScope;
-use crate::task::{NewTask, Payload, Source, Terms};
+use crate::task::{NewTask, Payload, Terms};
 use crate::{project, task, tenant};
 
 /// A database of its own, dropped at the end.
@@ -89,13 +90,8 @@ pub(crate) async fn tenant_with_task_for(store: &Store, name: &str, tools: &[&st
     let mut tx = store.begin(&scope).await.unwrap();
     let project = project::create(&mut tx, "web shop").await.unwrap().unwrap();
     let payload = Payload {
-        source: Source::Report {
-            upload_id: UploadId::fresh(),
-        },
-        rules_upload_id: None,
-        options: serde_json::Map::new(),
         tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
-        plugins: Vec::new(),
+        ..Payload::of_report(UploadId::fresh())
     };
     let scan_type = ScanType::parse("codeaudit").unwrap();
     let new = NewTask {
@@ -109,4 +105,19 @@ pub(crate) async fn tenant_with_task_for(store: &Store, name: &str, tools: &[&st
     task::create(&mut tx, &new).await.unwrap().task().unwrap();
     tx.commit().await.unwrap();
     (scope, new.id)
+}
+
+/// Adds so many waiting tickets of one type to the tenant's queue, without tasks.
+pub(crate) async fn enqueue_tickets(store: &Store, tenant: TenantId, scan_type: &str, count: usize) {
+    let tasks: Vec<TaskId> = (0..count).map(|_| TaskId::fresh()).collect();
+    let new = NewTickets {
+        tenant,
+        scan_type: &ScanType::parse(scan_type).unwrap(),
+        tools: &[],
+        worlds: &[],
+        priority: 0,
+        run_at: None,
+        tasks: &tasks,
+    };
+    assert_eq!(store.enqueue_tickets(&new).await.unwrap(), count as u64);
 }

@@ -18,7 +18,7 @@ use crate::group::{self, Entry, Group};
 use crate::pause;
 use crate::queue::{ClaimRequest, Lease};
 use crate::scope::TenantScope;
-use crate::task::{self, Cancellation, Made, NewTask, Payload, Source, Terms};
+use crate::task::{self, Cancellation, Made, NewTask, Payload, Terms};
 
 struct Stage {
     database: Database,
@@ -47,15 +47,7 @@ impl Stage {
             scope,
             project,
             scan_type: ScanType::parse("codeaudit").unwrap(),
-            payload: Payload {
-                source: Source::Report {
-                    upload_id: UploadId::fresh(),
-                },
-                rules_upload_id: None,
-                options: serde_json::Map::new(),
-                tools: Vec::new(),
-                plugins: Vec::new(),
-            },
+            payload: Payload::of_report(UploadId::fresh()),
         }
     }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
-use tamiz_core::{ScanType, TaskId, TenantId, WorkerId};
+use tamiz_core::{TaskId, TenantId, WorkerId};
 use tokio::time::{Instant, timeout};
 
 use crate::connect::Store;
-use crate::database_for_tests::{Database, tenant_with_task};
-use crate::queue::{ClaimRequest, Lease, NewTickets};
+use crate::database_for_tests::{Database, enqueue_tickets, tenant_with_task};
+use crate::queue::{ClaimRequest, Lease};
 use crate::signal::{KEPT_TO, News, Serves, Signal, TicketBell};
 use crate::worker::NewWorker;
 
@@ -78,24 +78,6 @@ impl Process {
     }
 }
 
-async fn enqueue(store: &Store, tenant: TenantId, count: usize) {
-    enqueue_of("web", store, tenant, count).await;
-}
-
-async fn enqueue_of(scan_type: &str, store: &Store, tenant: TenantId, count: usize) {
-    let tasks: Vec<TaskId> = (0..count).map(|_| TaskId::fresh()).collect();
-    let new = NewTickets {
-        tenant,
-        scan_type: &ScanType::parse(scan_type).unwrap(),
-        tools: &[],
-        worlds: &[],
-        priority: 0,
-        run_at: None,
-        tasks: &tasks,
-    };
-    assert_eq!(store.enqueue_tickets(&new).await.unwrap(), count as u64);
-}
-
 /// Until all that `store` sent before is heard by `others`: notifications of one process keep their order.
 async fn settle(store: &Store, others: &[Process]) {
     let task = TaskId::fresh();
@@ -133,7 +115,7 @@ async fn one_ticket_wakes_two_of_four_idle_processes_and_is_claimed_once() {
         processes.push(Process::start(&database, name, 1).await);
     }
     let server = database.store().await;
-    enqueue(&server, tenant, 1).await;
+    enqueue_tickets(&server, tenant, "web", 1).await;
     // the fence travels behind the wake, but only once the wake was sent
     let sent = async {
         while server.signal_counts().statements == 0 {
@@ -164,7 +146,7 @@ async fn a_worker_of_the_own_process_is_woken_without_a_notification() {
     let tenant = tenant(&database).await;
     let process = Process::start(&database, "a", 4).await;
     let before = process.store.signal_counts();
-    enqueue(&process.store, tenant, 1).await;
+    enqueue_tickets(&process.store, tenant, "web", 1).await;
     timeout(SOON, process.bell.rings()).await.unwrap();
     let after = process.store.signal_counts();
     assert_eq!(after.statements, before.statements);
@@ -180,7 +162,7 @@ async fn what_a_command_does_last_wakes_a_worker_although_its_process_ends() {
     let worker = Process::start(&database, "a", 8).await;
     for round in 0..5 {
         let command = database.store().await;
-        enqueue(&command, tenant, 1).await;
+        enqueue_tickets(&command, tenant, "web", 1).await;
         command.close().await;
         let rung = timeout(SOON, worker.bell.rings()).await;
         assert!(rung.is_ok(), "nobody rang in round {round}");
@@ -196,11 +178,11 @@ async fn a_worker_without_room_passes_a_wake_on() {
     let full = Process::start(&database, "full", 1).await;
     let server = database.store().await;
     // for a second the server knows of this one only
-    enqueue(&server, tenant, 1).await;
+    enqueue_tickets(&server, tenant, "web", 1).await;
     timeout(SOON, full.bell.rings()).await.unwrap();
     full.bell.room(0);
     let idle = Process::start(&database, "idle", 1).await;
-    enqueue(&server, tenant, 1).await;
+    enqueue_tickets(&server, tenant, "web", 1).await;
     timeout(SOON, idle.bell.rings()).await.unwrap();
     assert_eq!(
         full.store.signal_counts().wakes,
@@ -223,7 +205,7 @@ async fn a_worker_that_is_kept_to_other_types_is_not_woken_by_another_process() 
     }
     let able = Process::kept_to(&database, "able", "web").await;
     let server = database.store().await;
-    enqueue(&server, tenant, 1).await;
+    enqueue_tickets(&server, tenant, "web", 1).await;
     timeout(SOON, able.bell.rings()).await.unwrap();
     assert_eq!(able.claims().await, 1);
     settle(&server, &others).await;
@@ -248,10 +230,10 @@ async fn a_finish_that_makes_room_under_a_limit_wakes_who_can_serve_what_it_held
         .await
         .unwrap();
     let web = Process::kept_to(&database, "web", "web").await;
-    enqueue(&web.store, tenant, 1).await;
+    enqueue_tickets(&web.store, tenant, "web", 1).await;
     let leases = web.lease("web").await;
     let pcap = Process::kept_to(&database, "pcap", "pcap").await;
-    enqueue_of("pcap", &pcap.store, tenant, 1).await;
+    enqueue_tickets(&pcap.store, tenant, "pcap", 1).await;
     timeout(SOON, pcap.bell.rings()).await.unwrap();
     assert!(pcap.lease("pcap").await.is_empty(), "the limit holds it back");
     let before = pcap.store.signal_counts().wakes;
@@ -280,7 +262,7 @@ async fn a_worker_whose_line_was_cut_looks_by_itself() {
         .execute(&mut admin)
         .await
         .unwrap();
-    enqueue(&server, tenant, 1).await;
+    enqueue_tickets(&server, tenant, "web", 1).await;
     timeout(SOON, process.bell.rings()).await.unwrap();
     assert_eq!(process.claims().await, 1);
     for store in [process.store, server] {

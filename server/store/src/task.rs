@@ -47,6 +47,17 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// An uploaded report, without wishes.
+    pub fn of_report(upload_id: UploadId) -> Self {
+        Self {
+            source: Source::Report { upload_id },
+            rules_upload_id: None,
+            options: serde_json::Map::new(),
+            tools: Vec::new(),
+            plugins: Vec::new(),
+        }
+    }
+
     /// The versions of the contract that its plugins were made for, sorted.
     pub fn worlds(&self) -> Vec<String> {
         let worlds: BTreeSet<&String> = self.plugins.iter().map(|plugin| &plugin.world).collect();

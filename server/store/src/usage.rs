@@ -196,20 +196,11 @@ pub(crate) async fn add_compute_seconds(tx: &mut TenantTx, seconds: f64) -> Resu
     if seconds <= 0.0 {
         return Ok(());
     }
-    sqlx::query!(
-        r#"
-        insert into control.quota_usage as u (tenant_id, window_start, window_end, source, compute_seconds)
-        select $1, w, w + interval '5 minutes', $2, $3 from control.usage_window(now()) w
-        on conflict (tenant_id, window_start, source)
-        do update set compute_seconds = u.compute_seconds + excluded.compute_seconds
-        "#,
-        tx.tenant(),
-        Source::Ends as i16,
-        seconds
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
+    let used = Used {
+        compute_seconds: seconds,
+        ..Used::default()
+    };
+    add(tx, None, Source::Ends, used).await
 }
 
 /// Adds requests that were counted elsewhere: of which tenant, in which moment's window, how many. One
@@ -322,49 +313,58 @@ pub(crate) async fn tokens_since(
 
 /// Counts tasks; the tenant's meter is locked.
 pub(crate) async fn add_tasks(tx: &mut TenantTx, now: DateTime<Utc>, tasks: u32) -> Result<(), StoreError> {
-    add_asked(tx, now, i64::from(tasks), 0).await
+    let used = Used {
+        tasks: tasks.into(),
+        ..Used::default()
+    };
+    add(tx, Some(now), Source::Asks, used).await
 }
 
 /// Counts tokens; the tenant's meter is locked.
 pub(crate) async fn add_tokens(tx: &mut TenantTx, now: DateTime<Utc>, tokens: u64) -> Result<(), StoreError> {
-    add_asked(tx, now, 0, tokens.cast_signed()).await
+    let used = Used {
+        tokens: tokens.cast_signed(),
+        ..Used::default()
+    };
+    add(tx, Some(now), Source::Asks, used).await
 }
 
 /// Counts bytes that were not stored before.
 pub(crate) async fn add_stored(tx: &mut TenantTx, bytes: u64) -> Result<(), StoreError> {
-    sqlx::query!(
-        r#"
-        insert into control.quota_usage as u (tenant_id, window_start, window_end, source, storage_bytes)
-        select $1, w, w + interval '5 minutes', $2, $3 from control.usage_window(now()) w
-        on conflict (tenant_id, window_start, source)
-        do update set storage_bytes = u.storage_bytes + excluded.storage_bytes
-        "#,
-        tx.tenant(),
-        Source::Storage as i16,
-        bytes.cast_signed()
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
+    let used = Used {
+        storage_bytes: bytes.cast_signed(),
+        ..Used::default()
+    };
+    add(tx, None, Source::Storage, used).await
 }
 
-/// What is asked for, in the window of `now`.
-async fn add_asked(tx: &mut TenantTx, now: DateTime<Utc>, tasks: i64, tokens: i64) -> Result<(), StoreError> {
-    let window = Bucket::FiveMinutes.start_of(now);
+/// Adds what was used to the window of `moment`; without one, to that of the transaction.
+async fn add(
+    tx: &mut TenantTx,
+    moment: Option<DateTime<Utc>>,
+    source: Source,
+    used: Used,
+) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
-        insert into control.quota_usage as u
-            (tenant_id, window_start, window_end, source, tasks_count, tokens_used)
-        values ($1, $2, $3, $4, $5, $6)
+        insert into control.quota_usage as u (tenant_id, window_start, window_end, source, requests_count, tasks_count,
+            tokens_used, storage_bytes, compute_seconds)
+        select $1, w, w + interval '5 minutes', $3, $4, $5, $6, $7, $8
+        from control.usage_window(coalesce($2, now())) w
         on conflict (tenant_id, window_start, source) do update set
-            tasks_count = u.tasks_count + excluded.tasks_count, tokens_used = u.tokens_used + excluded.tokens_used
+            requests_count = u.requests_count + excluded.requests_count,
+            tasks_count = u.tasks_count + excluded.tasks_count, tokens_used = u.tokens_used + excluded.tokens_used,
+            storage_bytes = u.storage_bytes + excluded.storage_bytes,
+            compute_seconds = u.compute_seconds + excluded.compute_seconds
         "#,
         tx.tenant(),
-        window,
-        window + TimeDelta::seconds(WINDOW_SECONDS),
-        Source::Asks as i16,
-        tasks,
-        tokens
+        moment,
+        source as i16,
+        used.requests,
+        used.tasks,
+        used.tokens,
+        used.storage_bytes,
+        used.compute_seconds
     )
     .execute(tx.connection())
     .await?;

@@ -16,7 +16,7 @@ use tamiz_store::finding::StoredFinding;
 use tamiz_store::page::PageLimit;
 use tamiz_store::plugin::operate::{self, NewPlugin};
 use tamiz_store::request_rate::RequestRates;
-use tamiz_store::task::{NewTask, Payload, Source, Terms};
+use tamiz_store::task::{NewTask, Payload, Terms};
 use tamiz_store::token::{Caller, NewToken, Role};
 use tamiz_store::{Store, StoreConfig, finding, project, task, tenant, token};
 use tempfile::TempDir;
@@ -175,15 +175,7 @@ impl Platform {
     /// A queued task.
     pub(crate) async fn task(&self, caller: &Caller, project: ProjectId) -> TaskId {
         let mut tx = self.store().begin(&caller.scope).await.unwrap();
-        let payload = Payload {
-            source: Source::Report {
-                upload_id: UploadId::fresh(),
-            },
-            rules_upload_id: None,
-            tools: Vec::new(),
-            plugins: Vec::new(),
-            options: serde_json::Map::new(),
-        };
+        let payload = Payload::of_report(UploadId::fresh());
         let scan_type = ScanType::parse("codeaudit").unwrap();
         let new = NewTask {
             id: TaskId::fresh(),

@@ -14,11 +14,6 @@ use crate::error::StoreError;
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
 
-/// How far back starts count: the hour and the day, and the five minutes of a row that began before.
-const HOUR_MINUTES: i32 = 65;
-/// See [`HOUR_MINUTES`].
-const DAY_MINUTES: i32 = 1_445;
-
 /// The limits that hold back what waits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reached {
@@ -101,8 +96,8 @@ pub async fn reached(tx: &mut TenantTx) -> Result<Reached, StoreError> {
 }
 
 impl Store {
-    /// The limit of starts that the tenant has reached; of two the one that has room later. Three looks into the
-    /// key of `start_count`, and one along its at most 289 rows of a day.
+    /// The limit of starts that the tenant has reached; of two the one that has room later. Looks into the key
+    /// of `start_count`, and one along its at most 289 rows of a day.
     ///
     /// # Errors
     /// [`StoreError`] when the database cannot be asked.
@@ -111,44 +106,36 @@ impl Store {
         scope: &TenantScope,
         max: StartsMax,
     ) -> Result<Option<ReachedLimit>, StoreError> {
-        let spans = [
-            (QuotaLimit::TasksPerDay, max.day, DAY_MINUTES),
-            (QuotaLimit::TasksPerHour, max.hour, HOUR_MINUTES),
+        let limits = [
+            (QuotaLimit::TasksPerDay, max.day),
+            (QuotaLimit::TasksPerHour, max.hour),
         ];
-        let values: Vec<Option<i32>> = spans.iter().map(|span| span.1).collect();
-        let minutes: Vec<i32> = spans.iter().map(|span| span.2).collect();
         let rows = sqlx::query!(
             r#"
-            select coalesce(b.total - f.before, 0) as "used!", r.bucket + make_interval(mins => x.minutes) as room_at
-            from unnest($2::int[], $3::int[]) with ordinality x(value, minutes, n)
-            left join lateral (select c.total from control.start_count c where c.tenant_id = $1
-                               order by c.bucket desc limit 1) b on true
-            left join lateral (select c.total - c.starts as before from control.start_count c
-                               where c.tenant_id = $1 and c.bucket > now() - make_interval(mins => x.minutes)
-                               order by c.bucket limit 1) f on true
+            select coalesce(x.used, 0) as "used!", r.bucket + x.span as room_at
+            from (select) one
+            left join control.starts_used($1, true) u on true
+            cross join lateral (values (1, u.in_day, $2::int, interval '1445 minutes'),
+                                       (2, u.in_hour, $3, interval '65 minutes')) x(n, used, value, span)
             -- when it is past, fewer are left than the limit
             left join lateral (select c.bucket from control.start_count c
-                               where c.tenant_id = $1 and c.bucket > now() - make_interval(mins => x.minutes)
-                                 and b.total - c.total < x.value
+                               where c.tenant_id = $1 and c.bucket > now() - x.span and u.total - c.total < x.value
                                order by c.bucket limit 1) r on true
             order by x.n
             "#,
             scope.tenant_id().uuid(),
-            &values as &[Option<i32>],
-            &minutes
+            max.day,
+            max.hour
         )
         .fetch_all(&self.dispatch)
         .await?;
-        let told = spans
-            .into_iter()
-            .zip(rows)
-            .filter_map(|((limit, value, _), row)| {
-                let reached = at(limit.into(), value, row.used)?;
-                Some(ReachedLimit {
-                    room_at: row.room_at,
-                    ..reached
-                })
-            });
+        let told = limits.into_iter().zip(rows).filter_map(|((limit, value), row)| {
+            let reached = at(limit.into(), value, row.used)?;
+            Some(ReachedLimit {
+                room_at: row.room_at,
+                ..reached
+            })
+        });
         // nobody knows when a limit of none has room
         Ok(told.max_by_key(|limit| (limit.room_at.is_none(), limit.room_at)))
     }

@@ -4,28 +4,14 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use tamiz_core::quota::ReachedLimit;
-use tamiz_core::{ScanType, TaskId, WorkerId};
+use tamiz_core::{ScanType, WorkerId};
 
 use super::{as_admin, limit, tenant_with};
 use crate::connect::Store;
-use crate::database_for_tests::Database;
-use crate::queue::{Claim, ClaimRequest, Lease, NewTickets};
+use crate::database_for_tests::{Database, enqueue_tickets};
+use crate::queue::{Claim, ClaimRequest, Lease};
 use crate::queue_view;
 use crate::scope::TenantScope;
-
-async fn enqueue(store: &Store, scope: &TenantScope, scan_type: &str, count: usize) {
-    let tasks: Vec<TaskId> = (0..count).map(|_| TaskId::fresh()).collect();
-    let new = NewTickets {
-        tenant: scope.tenant_id(),
-        scan_type: &ScanType::parse(scan_type).unwrap(),
-        tools: &[],
-        worlds: &[],
-        priority: 0,
-        run_at: None,
-        tasks: &tasks,
-    };
-    assert_eq!(store.enqueue_tickets(&new).await.unwrap(), count as u64);
-}
 
 /// All that limits let through.
 async fn claim(store: &Store) -> Vec<Claim> {
@@ -74,7 +60,7 @@ async fn running_tasks_at_their_limit_are_told_of_all_and_of_their_type() {
     // with one ticket of codeaudit each
     let acme = tenant_with(&store, "acme", &[("tasks-running", 3), ("tasks-running.web", 1)]).await;
     let globex = tenant_with(&store, "globex", &[]).await;
-    enqueue(&store, &acme, "web", 3).await;
+    enqueue_tickets(&store, acme.tenant_id(), "web", 3).await;
     assert_eq!(words(&store, &acme, "web").await, None);
     assert_eq!(claim(&store).await.len(), 3);
     assert_eq!(
@@ -82,7 +68,7 @@ async fn running_tasks_at_their_limit_are_told_of_all_and_of_their_type() {
         Some(said("tasks-running.web", 1, 1))
     );
     assert_eq!(words(&store, &acme, "codeaudit").await, None);
-    enqueue(&store, &acme, "codeaudit", 3).await;
+    enqueue_tickets(&store, acme.tenant_id(), "codeaudit", 3).await;
     let claims = claim(&store).await;
     assert_eq!(claims.len(), 1);
     for scan_type in ["web", "codeaudit"] {
@@ -112,7 +98,7 @@ async fn starts_at_their_limit_are_told_with_when_there_is_room() {
     let store = database.store().await;
     let acme = tenant_with(&store, "acme", &[("tasks-per-hour", 2), ("tasks-per-day", 3)]).await;
     let globex = tenant_with(&store, "globex", &[]).await;
-    enqueue(&store, &acme, "codeaudit", 5).await;
+    enqueue_tickets(&store, acme.tenant_id(), "codeaudit", 5).await;
     let claims = claim(&store).await;
     // two of acme, one of globex
     assert_eq!(claims.len(), 3);

@@ -10,7 +10,7 @@ use crate::database_for_tests::Database;
 use crate::error::StoreError;
 use crate::quota::storage;
 use crate::scope::TenantScope;
-use crate::task::{self, NewTask, Payload, Source, Terms};
+use crate::task::{self, NewTask, Payload, Terms};
 use crate::upload::{self, NewUpload};
 use crate::{page, project, retention};
 
@@ -33,13 +33,7 @@ async fn scanned(store: &Store, scope: &TenantScope, name: u8) -> (TaskId, Uploa
         blob: &source,
     };
     let mut new_bytes = upload::create(&mut tx, &upload).await.unwrap().unwrap();
-    let payload = Payload {
-        source: Source::Report { upload_id: upload.id },
-        rules_upload_id: None,
-        options: serde_json::Map::new(),
-        tools: Vec::new(),
-        plugins: Vec::new(),
-    };
+    let payload = Payload::of_report(upload.id);
     let scan_type = ScanType::parse("codeaudit").unwrap();
     let task = TaskId::fresh();
     let new = NewTask {

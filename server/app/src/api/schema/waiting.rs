@@ -146,7 +146,7 @@ mod tests {
     use chrono::TimeDelta;
     use tamiz_core::progress::Phase;
     use tamiz_core::{ProjectId, ScanType, TaskId, UploadId};
-    use tamiz_store::task::{Payload, Source};
+    use tamiz_store::task::Payload;
 
     use super::*;
 
@@ -158,13 +158,8 @@ mod tests {
             status,
             phase: Phase::Queued,
             payload: Payload {
-                source: Source::Report {
-                    upload_id: UploadId::fresh(),
-                },
-                rules_upload_id: None,
-                options: serde_json::Map::new(),
                 tools: vec!["nikto".to_owned()],
-                plugins: Vec::new(),
+                ..Payload::of_report(UploadId::fresh())
             },
             retries: 0,
             attempt: 0,
