@@ -6,12 +6,14 @@
 //! and it sees nobody.
 
 pub mod address;
+pub mod alert;
 pub mod budget;
 pub mod cron;
 pub mod cvss;
 pub mod finding;
 pub mod fingerprint;
 pub mod id;
+pub mod identity;
 pub mod limits;
 pub mod location;
 pub mod occurrence;
@@ -31,6 +33,7 @@ pub mod token;
 mod words;
 pub mod worker_token;
 
+pub use alert::{AlertState, Dismissal, DismissalReason};
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
     ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId, TokenId,
