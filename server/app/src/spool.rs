@@ -9,15 +9,17 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tamiz_core::fingerprint::Fingerprint;
-use tamiz_core::{FindingId, Location, Span};
-use tamiz_store::finding::{NewOccurrence, StoredFinding};
+use tamiz_core::{Finding, FindingId, Location, Span};
+use tamiz_store::finding::NewOccurrence;
 
 pub(crate) mod judge;
+mod mark;
+
+pub use mark::Mark;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Between what a line is and the finding.
-const TAB: char = '\t';
+const TAB: u8 = b'\t';
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,7 +27,7 @@ enum Line {
     /// The finding's JSON follows.
     Finding {
         id: FindingId,
-        fingerprint: String,
+        mark: Mark,
         cvss_score: Option<f64>,
     },
     /// A record that says what that finding says; its line is further up.
@@ -61,17 +63,13 @@ impl SpoolWriter {
     pub fn finding(
         &mut self,
         id: FindingId,
-        fingerprint: &Fingerprint,
+        mark: Mark,
         cvss_score: Option<f64>,
         said: &[u8],
     ) -> io::Result<()> {
-        let line = Line::Finding {
-            id,
-            fingerprint: hex::encode(fingerprint.0),
-            cvss_score,
-        };
+        let line = Line::Finding { id, mark, cvss_score };
         serde_json::to_writer(&mut self.file, &line)?;
-        write!(self.file, "{TAB}")?;
+        self.file.write_all(&[TAB])?;
         self.file.write_all(said)?;
         self.file.write_all(b"\n")
     }
@@ -100,11 +98,33 @@ impl SpoolWriter {
     }
 }
 
+/// A finding of a spool.
+#[derive(Debug)]
+pub struct Spooled {
+    /// Its id.
+    pub id: FindingId,
+    /// What it is known by.
+    pub mark: Mark,
+    /// What its CVSS vector comes to.
+    pub cvss_score: Option<f64>,
+    said: Vec<u8>,
+}
+
+impl Spooled {
+    /// The finding, read from its text.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn finding(&self) -> io::Result<Finding> {
+        Ok(serde_json::from_slice(&self.said)?)
+    }
+}
+
 /// Some lines of a spool. An occurrence's finding is in the same batch or an earlier one.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// To be stored first.
-    pub findings: Vec<StoredFinding>,
+    pub findings: Vec<Spooled>,
     /// To be stored second.
     pub occurrences: Vec<NewOccurrence>,
 }
@@ -114,11 +134,11 @@ pub struct Batch {
 /// # Errors
 /// When the file cannot be opened; each batch may fail as well.
 pub fn read(path: &Path, batch: usize) -> io::Result<impl Iterator<Item = io::Result<Batch>> + use<>> {
-    let mut lines = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?).lines();
+    let mut lines = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?).split(b'\n');
     Ok(std::iter::from_fn(move || {
         let mut rows = Batch::default();
         for line in lines.by_ref().take(batch) {
-            if let Err(error) = line.and_then(|line| rows.add(&line)) {
+            if let Err(error) = line.and_then(|line| rows.add(line)) {
                 return Some(Err(error));
             }
         }
@@ -128,23 +148,22 @@ pub fn read(path: &Path, batch: usize) -> io::Result<impl Iterator<Item = io::Re
 }
 
 impl Batch {
-    fn add(&mut self, line: &str) -> io::Result<()> {
-        let (line, said) = line.split_once(TAB).unwrap_or((line, ""));
-        match serde_json::from_str(line)? {
-            Line::Finding {
-                id,
-                fingerprint,
-                cvss_score,
-            } => {
-                let mut hash = [0; 32];
-                hex::decode_to_slice(&fingerprint, &mut hash).map_err(io::Error::other)?;
-                self.findings.push(StoredFinding {
-                    id,
-                    fingerprint: Fingerprint(hash),
-                    cvss_score,
-                    finding: serde_json::from_str(said)?,
-                });
+    fn add(&mut self, mut line: Vec<u8>) -> io::Result<()> {
+        let said = match line.iter().position(|byte| *byte == TAB) {
+            Some(tab) => {
+                let said = line.split_off(tab + 1);
+                line.pop();
+                said
             }
+            None => Vec::new(),
+        };
+        match serde_json::from_slice(&line)? {
+            Line::Finding { id, mark, cvss_score } => self.findings.push(Spooled {
+                id,
+                mark,
+                cvss_score,
+                said,
+            }),
             Line::Occurrence {
                 of,
                 ordinal,
@@ -163,9 +182,6 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use tamiz_core::Finding;
-    use tamiz_core::fingerprint::Fingerprints;
-
     use super::*;
 
     #[test]
@@ -181,13 +197,12 @@ mod tests {
         }))
         .unwrap();
         let said = serde_json::to_vec(&finding).unwrap();
-        let mut fingerprints = Fingerprints::default();
         let mut writer = SpoolWriter::create(&path).unwrap();
         let mut occurrences = Vec::new();
         for ordinal in 1..=5 {
             let id = FindingId::fresh();
             writer
-                .finding(id, &fingerprints.next(&finding), Some(9.8), &said)
+                .finding(id, Mark::of(&finding, &said, None), Some(9.8), &said)
                 .unwrap();
             let again = NewOccurrence {
                 of: id,
@@ -210,7 +225,10 @@ mod tests {
             [(2, 2), (2, 2), (1, 1)]
         );
         for stored in batches.iter().flat_map(|batch| &batch.findings) {
-            assert_eq!((&stored.finding, stored.cvss_score), (&finding, Some(9.8)));
+            assert_eq!(
+                (&stored.finding().unwrap(), stored.cvss_score),
+                (&finding, Some(9.8))
+            );
         }
         let read: Vec<_> = batches
             .iter()

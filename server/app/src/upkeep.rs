@@ -119,6 +119,9 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "retention", RETENTION_PAUSE, |store| async move {
             store.delete_expired_tasks().await
         }),
+        Sweep::of(store, "finding-months", RETENTION_PAUSE, |store| async move {
+            store.drop_finding_months().await
+        }),
         Sweep::of(store, "refusals", REFUSALS_EVERY, |store| async move {
             store.tell_late_refusals().await
         }),

@@ -70,6 +70,10 @@ typed_id!(
     FindingId
 );
 typed_id!(
+    /// What people manage: the identity behind findings.
+    AlertId
+);
+typed_id!(
     /// Bytes worth keeping.
     ArtifactId
 );

@@ -11,7 +11,6 @@ pub mod budget;
 pub mod cron;
 pub mod cvss;
 pub mod finding;
-pub mod fingerprint;
 pub mod id;
 pub mod identity;
 pub mod limits;
@@ -24,6 +23,7 @@ pub mod quota;
 pub mod rate;
 pub mod refusal;
 pub mod retry;
+pub mod scope;
 pub mod severity;
 pub mod summary;
 pub mod target;
@@ -36,7 +36,7 @@ pub mod worker_token;
 pub use alert::{AlertState, Dismissal, DismissalReason};
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
-    ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId, TokenId,
+    AlertId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId, TokenId,
     ToolExecutionId, UploadId, WorkerId, WorkerTokenId,
 };
 pub use location::{Location, Position};

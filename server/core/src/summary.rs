@@ -8,6 +8,7 @@ use crate::finding::{Diagnostic, Finding};
 use crate::limits::DIAGNOSTICS_PER_TASK_MAX;
 use crate::location::Location;
 use crate::plugin_fault::PluginRef;
+use crate::scope::Comparison;
 use crate::severity::Severity;
 use crate::text::cut;
 
@@ -31,6 +32,19 @@ pub enum Completeness {
     Partial,
 }
 
+/// How much of its target the tool looked at, by its own report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coverage {
+    /// It does not tell.
+    #[default]
+    Unknown,
+    /// All.
+    Whole,
+    /// Time-outs, skipped files, rules that did not parse.
+    Partial,
+}
+
 /// What `scan_result.summary` holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Summary {
@@ -46,6 +60,15 @@ pub struct Summary {
     pub skipped: u32,
     /// How much was understood.
     pub completeness: Completeness,
+    /// How much of the target was looked at.
+    #[serde(default)]
+    pub coverage: Coverage,
+    /// The tool that wrote the report, as far as it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// How the scan differs from the one before; of an attempt that failed, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// The recognised format of each report.
     pub formats: Vec<String>,
     /// Findings by severity, all five always there.
@@ -74,6 +97,14 @@ impl Summary {
             by_severity,
             ..Self::default()
         }
+    }
+
+    /// Whether what it does not speak of is gone: a report that is whole, of a tool that looked at something and left
+    /// nothing out. An empty report must say that the tool looked.
+    pub fn proves_absence(&self) -> bool {
+        let is_whole = self.completeness == Completeness::Complete && self.skipped == 0;
+        is_whole
+            && (self.coverage == Coverage::Whole || self.coverage == Coverage::Unknown && self.records > 0)
     }
 
     /// Counts one stored finding.

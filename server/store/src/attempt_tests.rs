@@ -245,9 +245,15 @@ async fn a_task_that_is_sent_back_has_no_results_of_its_earlier_life() {
     let lease = stage.claim(worker).await;
     stage.begin(&lease, worker).await;
     let mut tx = stage.store.begin(&lease.scope).await.unwrap();
-    scan_result::create(&mut tx, lease.task, &Summary::default(), None)
-        .await
-        .unwrap();
+    scan_result::create(
+        &mut tx,
+        lease.task,
+        &Summary::default(),
+        None,
+        crate::finding::FindingMonth::kept(),
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
     stage.end(&lease, &failed()).await;
     assert_eq!(stage.count("tenant.scan_result").await, 1);

@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tamiz_core::TenantId;
 
 use crate::error::StoreError;
+use crate::finding::OpenMonths;
 use crate::pace::Pace;
 use crate::shares::Shares;
 use crate::signal::Signals;
@@ -54,6 +55,7 @@ pub struct Store {
     pub(crate) signals: Signals,
     pub(crate) pace: Arc<Pace>,
     pub(crate) tenants: Shares<TenantId>,
+    pub(crate) finding_months: OpenMonths,
 }
 
 impl Store {
@@ -78,6 +80,7 @@ impl Store {
             signals,
             pace: Arc::default(),
             tenants: Shares::new(share_of(config.connections_max)),
+            finding_months: OpenMonths::default(),
         })
     }
 

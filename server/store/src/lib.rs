@@ -34,6 +34,7 @@ pub mod signal;
 mod tenant_tx;
 mod weight;
 
+pub mod alert;
 pub mod artifact;
 pub mod attempt;
 pub mod audit;

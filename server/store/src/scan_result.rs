@@ -7,6 +7,7 @@ use tamiz_core::summary::Summary;
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::finding::FindingMonth;
 use crate::tenant_tx::TenantTx;
 
 /// What a task came to.
@@ -24,7 +25,7 @@ pub struct ScanResult {
     pub created_at: DateTime<Utc>,
 }
 
-/// Stores the row.
+/// Stores the row; its findings go in that month.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take it.
@@ -33,17 +34,19 @@ pub async fn create(
     task: TaskId,
     summary: &Summary,
     storage_path: Option<&str>,
+    month: FindingMonth,
 ) -> Result<(), StoreError> {
     let summary = serde_json::to_value(summary)
         .map_err(|error| StoreError::unreadable("summary", &error.to_string()))?;
     sqlx::query!(
-        "insert into tenant.scan_result (tenant_id, id, task_id, summary, storage_path)
-         values ($1, $2, $3, $4, $5)",
+        "insert into tenant.scan_result (tenant_id, id, task_id, summary, storage_path, findings_expire_on)
+         values ($1, $2, $3, $4, $5, $6)",
         tx.tenant(),
         Uuid::now_v7(),
         task.uuid(),
         summary,
-        storage_path
+        storage_path,
+        month.expires_on()
     )
     .execute(tx.connection())
     .await?;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::progress::Phase;
+use tamiz_core::scope::ScopeLabels;
 use tamiz_core::{
     GroupId, PluginFault, PluginRef, ProjectId, ScanType, ScheduleId, Target, TaskId, TaskStatus, UploadId,
 };
@@ -44,6 +45,9 @@ pub struct Payload {
     /// ordered; none in tasks from before the registry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plugins: Vec<PluginRef>,
+    /// What the scan looks at, in the words of whoever asked for it.
+    #[serde(default, skip_serializing_if = "ScopeLabels::is_empty")]
+    pub labels: ScopeLabels,
 }
 
 impl Payload {
@@ -55,6 +59,7 @@ impl Payload {
             options: serde_json::Map::new(),
             tools: Vec::new(),
             plugins: Vec::new(),
+            labels: ScopeLabels::default(),
         }
     }
 
@@ -69,6 +74,7 @@ impl Payload {
         self.source == other.source
             && self.rules_upload_id == other.rules_upload_id
             && self.options == other.options
+            && self.labels == other.labels
     }
 }
 

@@ -7,12 +7,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamiz_core::fingerprint::Fingerprint;
 use tamiz_core::location::{Location, Position};
 use tamiz_core::token::Token;
 use tamiz_core::{Confidence, Finding, FindingId, ProjectId, ScanType, Severity, TaskId, UploadId};
 use tamiz_host::{Host, HostConfig, Registry};
-use tamiz_store::finding::StoredFinding;
+use tamiz_store::finding::{FindingMonth, NewContent, NewFinding};
 use tamiz_store::page::PageLimit;
 use tamiz_store::plugin::operate::{self, NewPlugin};
 use tamiz_store::request_rate::RequestRates;
@@ -29,6 +28,7 @@ use crate::blob::BlobStore;
 use crate::config::{self, ApiSettings, PluginSettings, TargetSettings};
 use crate::limiter::{Limiter, Rates};
 use crate::plugins::{Plugins, limits};
+use crate::spool::Mark;
 
 /// Bytes of one upload that tests may send.
 pub(crate) const UPLOAD_BYTES_MAX: u64 = 100_000;
@@ -219,24 +219,42 @@ impl Platform {
         caller: &Caller,
         project: ProjectId,
         task: TaskId,
-        batch: Vec<StoredFinding>,
-    ) {
+        batch: Vec<Finding>,
+    ) -> Vec<FindingId> {
         let mut tx = self.store().begin(&caller.scope).await.unwrap();
-        finding::insert(&mut tx, project, task, batch).await.unwrap();
+        let said = |finding: &Finding| serde_json::to_vec(finding).unwrap();
+        let marks: Vec<Mark> = batch
+            .iter()
+            .map(|finding| Mark::of(finding, &said(finding), None))
+            .collect();
+        let new = marks.iter().map(|mark| NewFinding {
+            id: FindingId::fresh(),
+            alert: None,
+            content: mark.content,
+            tool: mark.tool.clone(),
+            severity: mark.severity,
+            fingerprint: mark.base(),
+        });
+        let new: Vec<NewFinding> = new.collect();
+        let contents = batch.into_iter().zip(&marks).map(|(finding, mark)| NewContent {
+            id: mark.content,
+            cvss_score: None,
+            finding,
+        });
+        finding::insert_contents(&mut tx, project, contents.collect())
+            .await
+            .unwrap();
+        finding::insert(&mut tx, project, task, FindingMonth::kept(), &new)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
+        new.iter().map(|finding| finding.id).collect()
     }
 }
 
 /// Findings that go round: five severities, five rules, five files.
-pub(crate) fn findings(count: u32) -> Vec<StoredFinding> {
-    (0..count)
-        .map(|number| StoredFinding {
-            id: FindingId::fresh(),
-            fingerprint: Fingerprint([u8::try_from(number % 256).unwrap(); 32]),
-            cvss_score: None,
-            finding: finding_of(number),
-        })
-        .collect()
+pub(crate) fn findings(count: u32) -> Vec<Finding> {
+    (0..count).map(finding_of).collect()
 }
 
 fn finding_of(number: u32) -> Finding {

@@ -13,17 +13,13 @@ use tamiz_store::credential::LeaseRight;
 use tamiz_store::pcap_session::{self, NewPcapSession};
 use tamiz_store::quota::storage;
 use tamiz_store::tool_execution::ToolExecution;
-use tamiz_store::{Store, StoreError, TenantTx, artifact, finding, scan_result, tool_execution, usage};
-use tokio::sync::mpsc;
+use tamiz_store::{Store, StoreError, TenantTx, artifact, scan_result, tool_execution, usage};
 
 use super::FlowError;
 use super::name_bytes::are_there;
 use super::note_refusal::noted;
+use super::store_findings::{Scanned, store_findings};
 use crate::blob::BlobStore;
-use crate::spool::{self, Batch};
-
-/// Batches read ahead of the database: enough to keep it busy, little enough to stay small.
-const BATCHES_AHEAD: usize = 2;
 
 /// Everything an attempt brought.
 #[derive(Debug, Default)]
@@ -39,7 +35,7 @@ pub struct AttemptYield {
 /// Findings, still in a file, and their totals.
 #[derive(Debug)]
 pub struct AttemptResults {
-    /// Written by [`spool::SpoolWriter`].
+    /// Written by [`crate::spool::SpoolWriter`].
     pub spool: PathBuf,
     /// The totals.
     pub summary: Summary,
@@ -114,39 +110,32 @@ async fn write(
     yielded: &AttemptYield,
     ending: &Ending,
 ) -> Result<Option<TaskStatus>, FlowError> {
+    let month = store.finding_month(&right.scope).await?;
     let mut tx = store.begin(&right.scope).await?;
     match attempt::fence(&mut tx, right.task, right.attempt).await? {
         Fence::Open => {}
         Fence::Ended(status) => return Ok(Some(status)),
         Fence::Closed => return Ok(None),
     }
+    let mut summary = None;
     if let Some(results) = &yielded.results {
-        let mut batches = read_ahead(results.spool.clone());
-        let mut stored = (0, 0);
-        while let Some(batch) = batches.recv().await {
-            let Batch {
-                findings,
-                occurrences,
-            } = batch.map_err(|error| FlowError::fault("reading the findings back", error))?;
-            if !findings.is_empty() {
-                stored.0 += finding::insert(&mut tx, project, right.task, findings).await?;
-            }
-            if !occurrences.is_empty() {
-                stored.1 += finding::insert_occurrences(&mut tx, &occurrences).await?;
-            }
-        }
-        check_stored(stored, &results.summary)?;
+        let scanned = Scanned {
+            project,
+            task: right.task,
+            month,
+            tools: yielded.executions.iter().map(|run| run.tool.as_str()).collect(),
+        };
+        let comparison = store_findings(&mut tx, &scanned, results).await?;
+        summary = Some(Summary {
+            comparison: Some(comparison),
+            ..results.summary.clone()
+        });
     }
     // after the findings, because it locks the tenant's storage
     keep(&mut tx, right, yielded).await?;
-    if let Some(results) = &yielded.results {
-        scan_result::create(
-            &mut tx,
-            right.task,
-            &results.summary,
-            results.report_path.as_deref(),
-        )
-        .await?;
+    if let (Some(results), Some(summary)) = (&yielded.results, &summary) {
+        let report = results.report_path.as_deref();
+        scan_result::create(&mut tx, right.task, summary, report, month).await?;
         if let Some(session) = &results.session {
             pcap_session::create(&mut tx, right.task, session).await?;
         }
@@ -173,38 +162,4 @@ async fn keep(tx: &mut TenantTx, right: &LeaseRight, yielded: &AttemptYield) -> 
         tool_execution::create(tx, run).await?;
     }
     Ok(storage::settle_attempt(tx, right.task, right.attempt, new_bytes).await?)
-}
-
-/// All that the totals speak of must be there.
-fn check_stored((findings, occurrences): (u64, u64), summary: &Summary) -> Result<(), FlowError> {
-    let told = (u64::from(summary.findings), u64::from(summary.occurrences));
-    if (findings, occurrences) == told {
-        return Ok(());
-    }
-    let message = format!(
-        "{findings} findings and {occurrences} occurrences were stored of {} and {}",
-        told.0, told.1
-    );
-    Err(FlowError::fault("storing the findings", message))
-}
-
-/// Parses the spool on a blocking thread, a few batches ahead of the database.
-fn read_ahead(path: PathBuf) -> mpsc::Receiver<std::io::Result<Batch>> {
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-    tokio::task::spawn_blocking(move || {
-        let batches = match spool::read(&path, finding::ROWS_PER_INSERT) {
-            Ok(batches) => batches,
-            Err(error) => {
-                // a closed channel means that the transaction was given up
-                let _ = sender.blocking_send(Err(error));
-                return;
-            }
-        };
-        for batch in batches {
-            if sender.blocking_send(batch).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }

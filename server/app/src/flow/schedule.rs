@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tamiz_core::cron::{CatchUp, Cron, Overlap};
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
+use tamiz_core::scope::ScopeLabels;
 use tamiz_core::{Profile, ProjectId, Refusal, RefusalCode, ScheduleId, UploadId};
 use tamiz_store::schedule::{self, Plan, SCHEDULES_MAX, Saved, Schedule};
 use tamiz_store::token::{Caller, Role};
@@ -40,6 +41,9 @@ pub struct StoredOrder {
     /// Rules instead of the bundled ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<UploadId>,
+    /// What of it the scan looks at.
+    #[serde(default, skip_serializing_if = "ScopeLabels::is_empty")]
+    pub labels: ScopeLabels,
     /// For the plugin.
     pub options: Map<String, Value>,
     /// How thoroughly.
@@ -57,6 +61,7 @@ impl StoredOrder {
         Self {
             subject: order.subject.clone(),
             rules: order.rules,
+            labels: order.labels.clone(),
             options: order.options.clone(),
             profile: order.profile,
             priority: order.priority,
@@ -71,6 +76,7 @@ impl StoredOrder {
             project,
             scan_type: scan_type.to_owned(),
             subject: self.subject,
+            labels: self.labels,
             rules: self.rules,
             options: self.options,
             profile: self.profile,

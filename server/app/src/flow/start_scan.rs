@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tamiz_core::limits::{OPTIONS_BYTES_MAX, PRIORITY_MAX};
 use tamiz_core::plugin::LimitSet;
+use tamiz_core::scope::{LABEL_CHARACTERS_MAX, ScopeLabels};
+use tamiz_core::text::is_storable;
 use tamiz_core::text::is_storable_object;
 use tamiz_core::{Profile, ProjectId, Refusal, RefusalCode, ScanType, Target, TargetKind, TaskId, UploadId};
 use tamiz_host::{PlanError, Plugin, RunLimits, ScanRequest};
@@ -51,6 +53,8 @@ pub struct ScanOrder {
     pub scan_type: String,
     /// What to scan.
     pub subject: Subject,
+    /// What of it the scan looks at.
+    pub labels: ScopeLabels,
     /// Rules instead of the bundled ones.
     pub rules: Option<UploadId>,
     /// For the plugin; with the profile, once it was checked.
@@ -119,6 +123,7 @@ pub(super) async fn checked(
             options: order.options,
             tools,
             plugins: candidates.iter().map(remembered).collect(),
+            labels: order.labels,
         },
         pinned,
         profile: order.profile,
@@ -132,6 +137,7 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
     let scan_type = ScanType::parse(&order.scan_type).map_err(|error| Refusal::invalid("scanType", error))?;
     within("priority", order.priority, 0..=PRIORITY_MAX)?;
     check_terms(&order.terms)?;
+    check_labels(&order.labels)?;
     if order.rules.is_some() && matches!(order.subject, Subject::Target(_)) {
         return Err(Refusal::invalid(
             "rulesUploadId",
@@ -149,6 +155,20 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
         return Err(Refusal::invalid("options", "must not have NUL characters"));
     }
     Ok(scan_type)
+}
+
+fn check_labels(labels: &ScopeLabels) -> Result<(), Refusal> {
+    for (field, label) in [
+        ("scope.branch", &labels.branch),
+        ("scope.environment", &labels.environment),
+        ("scope.category", &labels.category),
+    ] {
+        if label.chars().count() > LABEL_CHARACTERS_MAX || !is_storable(label) {
+            let why = format!("must have at most {LABEL_CHARACTERS_MAX} characters and no NUL");
+            return Err(Refusal::invalid(field, why));
+        }
+    }
+    Ok(())
 }
 
 fn check_terms(terms: &OrderTerms) -> Result<(), Refusal> {

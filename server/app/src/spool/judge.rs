@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::Value;
+use tamiz_core::identity::Lines;
 use tamiz_core::limits::{
     EXTRA_BYTES_MAX, FINDINGS_PER_TASK_MAX, LABEL_BYTES_MAX, LIST_ITEMS_MAX, LOCATIONS_MAX,
     MESSAGE_BYTES_MAX, PLACE_BYTES_MAX, SNIPPET_BYTES_MAX,
@@ -17,7 +18,7 @@ use tamiz_core::location::Endpoint;
 use tamiz_core::text::is_storable_json;
 use tamiz_core::{Finding, Location};
 
-use super::{BUFFER_BYTES, Line, TAB};
+use super::{BUFFER_BYTES, Line, Mark, TAB};
 
 /// One line in bytes: a hundred places with the largest snippets, each byte of it escaped, have two thirds.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -98,22 +99,27 @@ fn judge_line(text: &[u8], number: u64) -> Result<Line, SpoolFlaw> {
     let Some(text) = text.strip_suffix('\n') else {
         return Err(bad("it has no end"));
     };
-    let (head, said) = text.split_once(TAB).unwrap_or((text, ""));
+    let (head, said) = text.split_once(char::from(TAB)).unwrap_or((text, ""));
     let value: Value = serde_json::from_str(head).map_err(|error| garbled(error.to_string()))?;
     if !is_storable_json(&value) {
         return Err(bad("a text has a NUL"));
     }
     let line = serde_json::from_value(value).map_err(|error| garbled(error.to_string()))?;
     match &line {
-        Line::Finding { fingerprint, .. } => {
-            let mut hash = [0; 32];
-            hex::decode_to_slice(fingerprint, &mut hash).map_err(|error| garbled(error.to_string()))?;
+        Line::Finding { mark, .. } => {
             let value: Value = serde_json::from_str(said).map_err(|error| garbled(error.to_string()))?;
             if !is_storable_json(&value) {
                 return Err(bad("a text has a NUL"));
             }
             let finding = serde_json::from_value(value).map_err(|error| garbled(error.to_string()))?;
             check_finding(&finding).map_err(bad)?;
+            let source = Lines::from_bytes(&mark.lines);
+            if source.is_none() != mark.lines.is_empty() {
+                return Err(bad("the lines of its source are not understood"));
+            }
+            if *mark != Mark::of(&finding, said.as_bytes(), source) {
+                return Err(bad("a finding is not known by what it says"));
+            }
         }
         Line::Occurrence { .. } if !said.is_empty() => return Err(bad("an occurrence ends where it ends")),
         Line::Occurrence { .. } => {}
@@ -227,8 +233,12 @@ mod tests {
             "origin": null, "extra": {}
         });
         change(&mut said);
-        let head = json!({ "finding": { "id": id, "fingerprint": "ab".repeat(32), "cvss_score": 5.5 } });
-        format!("{head}\t{said}\n")
+        let text = said.to_string();
+        // of what cannot be read, the mark is that of something else
+        said["severity"] = "high".into();
+        let mark = Mark::of(&serde_json::from_value(said).unwrap(), text.as_bytes(), None);
+        let head = json!({ "finding": { "id": id, "mark": mark, "cvss_score": 5.5 } });
+        format!("{head}\t{text}\n")
     }
 
     fn occurrence(of: FindingId) -> String {
@@ -300,8 +310,8 @@ mod tests {
                 "score",
             ),
             (
-                finding(FindingId::fresh(), |_| {}).replace(&"ab".repeat(32), "ab"),
-                "understood",
+                finding(FindingId::fresh(), |_| {}).replace("\"plain\"", "\"code\""),
+                "known by",
             ),
             (occurrence(FindingId::fresh()), "no finding"),
             (occurrence(id).replace('\n', "\t{}\n"), "ends"),

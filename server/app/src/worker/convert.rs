@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tamiz_core::cvss::Scores;
-use tamiz_core::fingerprint::Fingerprints;
 use tamiz_core::occurrence::{Record, Records};
 use tamiz_core::plugin::PluginLimit;
 use tamiz_core::progress::Phase;
@@ -17,7 +16,7 @@ use tamiz_core::summary::{self, Summary};
 use tamiz_core::{Diagnostic, Finding, FindingId, LogLevel, Refusal, RefusalCode};
 use tamiz_host::{
     ArtifactHandle, ArtifactMeta, Completeness, ConvertFailure, ConvertRequest, ConvertSink, Converted,
-    Input, Progress, ScanRequest, SinkError, StoredArtifact,
+    Coverage, Input, Progress, ScanRequest, SinkError, StoredArtifact,
 };
 use tamiz_store::finding::NewOccurrence;
 use tamiz_store::pcap_session::NewPcapSession;
@@ -31,13 +30,14 @@ use super::prepare::TREE;
 use super::reporter::Reporter;
 use super::scan::{Report, keep_file};
 use super::session;
+use super::source_lines::SourceLines;
 use crate::flow::finish_attempt::AttemptResults;
 use crate::plugins::fault::fault;
 use crate::plugins::instances::{Owner, Place};
 use crate::plugins::measures::{self, Run};
 use crate::plugins::remembered;
-use crate::services::PluginServices;
-use crate::spool::SpoolWriter;
+use crate::services::{PluginServices, SourceTree};
+use crate::spool::{Mark, SpoolWriter};
 
 /// What is counted of a conversion that came to its end, beside the words of [`ConvertFailure::code`].
 const COMPLETED: &str = "completed";
@@ -153,7 +153,10 @@ fn no_place(plugin: &str, of_plugin: Option<u64>, of_tenant: Option<u64>) -> Str
 /// The tenant's key, and the upload that was unpacked for the tool, if it was.
 async fn services(bench: &Bench) -> Result<PluginServices, Failure> {
     let key = bench.stop.unless_stopped(bench.desk.secret_key()).await?;
-    Ok(PluginServices::new(&key, Some(bench.scratch.path(TREE))))
+    Ok(PluginServices::new(
+        &key,
+        SourceTree::new(Some(bench.scratch.path(TREE))),
+    ))
 }
 
 /// Takes over what the sink holds, then says how it ended.
@@ -181,6 +184,12 @@ async fn keep(
             summary.records = outcome.records;
             summary.skipped = outcome.skipped;
             summary.formats.push(outcome.format.clone());
+            summary.tool.clone_from(&outcome.tool);
+            summary.coverage = match outcome.coverage {
+                Coverage::Unknown => summary::Coverage::Unknown,
+                Coverage::Whole => summary::Coverage::Whole,
+                Coverage::Partial => summary::Coverage::Partial,
+            };
             summary.completeness = match outcome.completeness {
                 Completeness::Complete => summary::Completeness::Complete,
                 Completeness::Truncated => summary::Completeness::Truncated,
@@ -328,7 +337,7 @@ struct SpoolSink {
     writer: SpoolWriter,
     spool: PathBuf,
     records: Records<FindingId>,
-    fingerprints: Fingerprints,
+    source: SourceLines,
     scores: Scores,
     summary: Summary,
     reporter: Reporter,
@@ -347,7 +356,7 @@ impl SpoolSink {
             writer: SpoolWriter::create(&spool)?,
             spool,
             records: Records::default(),
-            fingerprints: Fingerprints::default(),
+            source: SourceLines::new(SourceTree::new(Some(bench.scratch.path(TREE)))),
             scores: Scores::default(),
             summary,
             reporter: bench.reporter.clone(),
@@ -360,14 +369,13 @@ impl SpoolSink {
     fn add(&mut self, mut finding: Finding) -> std::io::Result<()> {
         match self.records.add(&mut finding, FindingId::fresh)? {
             Record::Finding(id) => {
-                let fingerprint = self.fingerprints.next(&finding);
+                let mark = Mark::of(&finding, self.records.said(), self.source.of(&finding));
                 let (cvss_score, note) = self.scores.of(&finding);
                 if let Some(note) = note {
                     self.summary.note(note);
                 }
                 self.summary.count(&finding);
-                self.writer
-                    .finding(id, &fingerprint, cvss_score, self.records.said())
+                self.writer.finding(id, mark, cvss_score, self.records.said())
             }
             Record::Occurrence { of, ordinal } => {
                 self.summary.occurrences += 1;

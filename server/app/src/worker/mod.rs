@@ -29,6 +29,7 @@ mod prepare;
 mod reporter;
 mod scan;
 mod session;
+mod source_lines;
 mod stop;
 mod target;
 mod workplace;

@@ -26,13 +26,13 @@ pub struct Lines {
 
 impl Lines {
     /// Of the lines `first` to `last` (from 1, both in) of a file; `None` when it has no such line.
-    pub fn of_source(file: &[&str], first: u32, last: u32) -> Option<Self> {
+    pub fn of_source(file: &[impl AsRef<str>], first: u32, last: u32) -> Option<Self> {
         let from = usize::try_from(first).ok()?.checked_sub(1)?;
         let to = usize::try_from(last.max(first)).ok()?.min(file.len());
         let own: Vec<u32> = file
             .get(from..to)?
             .iter()
-            .filter_map(|line| hash(line))
+            .filter_map(|line| hash(line.as_ref()))
             .take(OWN_MAX)
             .collect();
         if own.is_empty() {
@@ -42,10 +42,13 @@ impl Lines {
             .iter()
             .rev()
             .take(LOOK_MAX)
-            .filter_map(|line| hash(line));
+            .filter_map(|line| hash(line.as_ref()));
         let mut before: Vec<u32> = before.take(AROUND).collect();
         before.reverse();
-        let after = file[to..].iter().take(LOOK_MAX).filter_map(|line| hash(line));
+        let after = file[to..]
+            .iter()
+            .take(LOOK_MAX)
+            .filter_map(|line| hash(line.as_ref()));
         let after = after.take(AROUND).collect();
         Some(Self { before, own, after })
     }

@@ -1,40 +1,50 @@
 //! Numbers among equals, by place: the order of a report's records has no say in them.
 
-use std::collections::HashMap;
-
-use super::{Fingerprint, PartHash};
+use super::{Fingerprint, Kind, PartHash};
 
 /// What equals are ordered by: line and column first, then what the finding says.
 pub type Position = (u32, u32, PartHash);
 
-/// The findings of one report whose equals are several flaws.
+/// The fingerprints of one report's findings, each given by its kind, the hash of its parts and its position.
 ///
-/// Memory: 60 bytes per finding.
-#[derive(Debug, Default)]
-pub struct Ordinals {
-    /// Base, position, the finding's index in the report.
-    seen: Vec<(Fingerprint, Position, u32)>,
+/// Memory: 100 bytes per finding while it works.
+pub fn fingerprints(findings: &[(Kind, Fingerprint, Position)]) -> Vec<Fingerprint> {
+    let mut order: Vec<usize> = (0..findings.len()).collect();
+    order.sort_unstable_by_key(|at| (findings[*at].1, findings[*at].2));
+    let mut fingerprints = vec![Fingerprint([0; 32]); findings.len()];
+    let (mut last, mut number) = (None, 0);
+    for at in order {
+        let (kind, base, _) = findings[at];
+        number = if last == Some(base) && kind.is_counted() {
+            number + 1
+        } else {
+            0
+        };
+        last = Some(base);
+        fingerprints[at] = base.numbered(number);
+    }
+    fingerprints
 }
 
-impl Ordinals {
-    /// Adds the finding with this index in the report.
-    pub fn add(&mut self, base: Fingerprint, position: Position, index: u32) {
-        self.seen.push((base, position, index));
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// The numbers that are not 0, by the finding's index.
-    pub fn numbers(mut self) -> HashMap<u32, u32> {
-        self.seen.sort_unstable();
-        let mut numbers = HashMap::new();
-        let mut last = None;
-        let mut number = 0;
-        for (base, _, index) in self.seen {
-            number = if last == Some(base) { number + 1 } else { 0 };
-            last = Some(base);
-            if number > 0 {
-                numbers.insert(index, number);
-            }
-        }
-        numbers
+    #[test]
+    fn equals_are_numbered_by_their_lines_and_places_of_one_flaw_are_not() {
+        let (one, other) = (Fingerprint([1; 32]), Fingerprint([2; 32]));
+        let at = |kind, base, line| (kind, base, (line, 0, [0; 16]));
+        let found = fingerprints(&[
+            at(Kind::Code, one, 9),
+            at(Kind::Code, other, 1),
+            at(Kind::Code, one, 3),
+            at(Kind::Web, Fingerprint([3; 32]), 0),
+            at(Kind::Web, Fingerprint([3; 32]), 0),
+        ]);
+        let web = Fingerprint([3; 32]).numbered(0);
+        assert_eq!(
+            found,
+            [one.numbered(1), other.numbered(0), one.numbered(0), web, web]
+        );
     }
 }

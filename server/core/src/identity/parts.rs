@@ -83,23 +83,26 @@ impl Parts {
             },
         }
     }
+}
 
+impl Kind {
     /// Whether several findings of one report that are alike are several flaws; of the other kinds they are places of
     /// one.
-    pub const fn is_counted(&self) -> bool {
-        matches!(self.kind, Kind::Code | Kind::Plain)
+    pub const fn is_counted(self) -> bool {
+        matches!(self, Self::Code | Self::Plain)
     }
 }
 
-/// Of one identity, what tells its places apart: the files with one secret, the URLs of one template. Empty where an
-/// identity has one place.
-pub fn place(kind: Kind, finding: &Finding) -> String {
-    match (kind, finding.locations.first()) {
+/// Of one identity, what tells its places apart, hashed: the files with one secret, the URLs of one template. Zero where
+/// an identity has one place.
+pub fn place(kind: Kind, finding: &Finding) -> PartHash {
+    let text = match (kind, finding.locations.first()) {
         (Kind::Secret | Kind::Package, Some(Location::File { path, .. })) => normal::path(path),
         (Kind::Secret | Kind::Package, Some(place)) => place.label(),
         (Kind::Web, Some(Location::Url { url, .. })) => normal::before_query(url).to_owned(),
-        _ => String::new(),
-    }
+        _ => return [0; 16],
+    };
+    part_hash([text.as_str()])
 }
 
 fn kind_and_target(finding: &Finding) -> (Kind, String) {

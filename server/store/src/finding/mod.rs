@@ -1,11 +1,17 @@
 //! Findings: one result of one task each, and their occurrences. Written in batches, read in keyset pages.
 
+mod content;
 mod insert;
+mod months;
 mod nested;
 mod occurrence;
 mod read;
 
-pub use insert::{ROWS_PER_INSERT, StoredFinding, insert};
+pub(crate) use content::contents;
+pub use content::{CONTENTS_PER_INSERT, NewContent, insert_contents, missing_contents};
+pub use insert::{NewFinding, insert};
+pub(crate) use months::OpenMonths;
+pub use months::{FindingMonth, KEPT};
 pub use nested::{FindingParents, counts_of, pages_of};
 pub use occurrence::{
     NewOccurrence, OccurrenceRow, insert_occurrences, occurrence_counts_of, occurrence_pages_of,

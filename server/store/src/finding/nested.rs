@@ -10,7 +10,7 @@ use tamiz_core::{ProjectId, TaskId};
 use uuid::Uuid;
 
 use super::read::{
-    COLUMNS, FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, continue_after,
+    COLUMNS, FindingFilter, FindingOrder, FindingPosition, FindingRow, JOINED, conditions, continue_after,
 };
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
@@ -29,8 +29,8 @@ pub enum FindingParents {
 impl FindingParents {
     const fn column(&self) -> &'static str {
         match self {
-            Self::Projects(_) => "project_id",
-            Self::Tasks(_) => "task_id",
+            Self::Projects(_) => "f.project_id",
+            Self::Tasks(_) => "f.task_id",
         }
     }
 
@@ -67,7 +67,7 @@ pub async fn pages_of(
     query
         .push_bind(parents.ids())
         .push("::uuid[]) parent(parent_id) cross join lateral (select ");
-    query.push(COLUMNS).push(" from tenant.finding");
+    query.push(COLUMNS).push(JOINED);
     conditions(&mut query, tx.tenant(), filter);
     query
         .push(" and ")
@@ -78,7 +78,7 @@ pub async fn pages_of(
     }
     query.push(" order by ").push(order.columns());
     query.push(" limit ").push_bind(limit.probe());
-    query.push(") f order by ").push(order.columns());
+    query.push(") f order by ").push(order.outer_columns());
     let allowance = tx.allowance();
     let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_finding).await?;
@@ -97,7 +97,7 @@ pub async fn counts_of(
 ) -> Result<HashMap<Uuid, i64>, StoreError> {
     let column = parents.column();
     let mut query = QueryBuilder::<Postgres>::new("select ");
-    query.push(column).push(", count(*) from tenant.finding");
+    query.push(column).push(", count(*)").push(filter.counted_from());
     conditions(&mut query, tx.tenant(), filter);
     query
         .push(" and ")

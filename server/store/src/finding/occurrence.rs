@@ -6,7 +6,8 @@ use sqlx::types::Json;
 use tamiz_core::{FindingId, Location, Span};
 use uuid::Uuid;
 
-use super::insert::json;
+use super::FindingMonth;
+use super::content::json;
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
@@ -40,11 +41,15 @@ pub struct OccurrenceRow {
     pub report_length: Option<i64>,
 }
 
-/// Inserts at most [`super::ROWS_PER_INSERT`] occurrences in one statement, after their findings.
+/// Inserts at most [`super::CONTENTS_PER_INSERT`] occurrences in one statement, after their findings.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not take them.
-pub async fn insert_occurrences(tx: &mut TenantTx, batch: &[NewOccurrence]) -> Result<u64, StoreError> {
+pub async fn insert_occurrences(
+    tx: &mut TenantTx,
+    month: FindingMonth,
+    batch: &[NewOccurrence],
+) -> Result<u64, StoreError> {
     let findings: Vec<Uuid> = batch.iter().map(|row| row.of.uuid()).collect();
     let ordinals: Vec<i32> = batch.iter().map(|row| row.ordinal.cast_signed()).collect();
     let locations = batch.iter().map(|row| json(&row.locations));
@@ -58,8 +63,8 @@ pub async fn insert_occurrences(tx: &mut TenantTx, batch: &[NewOccurrence]) -> R
     let done = sqlx::query!(
         r#"
         insert into tenant.finding_occurrence
-            (tenant_id, finding_id, ordinal, locations, report_offset, report_length)
-        select $1, x.finding_id, x.ordinal, x.locations::jsonb, x.report_offset, x.report_length
+            (tenant_id, expires_on, finding_id, ordinal, locations, report_offset, report_length)
+        select $1, $7, x.finding_id, x.ordinal, x.locations::jsonb, x.report_offset, x.report_length
         from unnest($2::uuid[], $3::int[], $4::text[], $5::bigint[], $6::bigint[])
              x(finding_id, ordinal, locations, report_offset, report_length)
         "#,
@@ -68,7 +73,8 @@ pub async fn insert_occurrences(tx: &mut TenantTx, batch: &[NewOccurrence]) -> R
         &ordinals,
         &locations,
         &origin(|span| span.offset) as &[Option<i64>],
-        &origin(|span| span.length) as &[Option<i64>]
+        &origin(|span| span.length) as &[Option<i64>],
+        month.expires_on()
     )
     .execute(tx.connection())
     .await?;
@@ -145,17 +151,17 @@ mod tests {
     use serde_json::json;
     use sqlx::AssertSqlSafe;
     use tamiz_core::Finding;
-    use tamiz_core::fingerprint::Fingerprint;
+    use tamiz_core::identity::Fingerprint;
     use tamiz_core::summary::Summary;
 
     use super::*;
     use crate::connect::Store;
     use crate::database_for_tests::{Database, tenant_with_task};
-    use crate::finding::{self, StoredFinding};
+    use crate::finding::{self, NewContent, NewFinding};
     use crate::scope::TenantScope;
     use crate::{scan_result, task};
 
-    fn stored(score: Option<f64>) -> StoredFinding {
+    fn stored(id: u8, score: Option<f64>) -> NewContent {
         let finding: Finding = serde_json::from_value(json!({
             "tool": "t", "rule_id": "r", "rule_name": null, "title": "a", "message": "m",
             "severity": "high", "severity_raw": null, "confidence": "low", "category": null,
@@ -164,9 +170,8 @@ mod tests {
             "extra": {}
         }))
         .unwrap();
-        StoredFinding {
-            id: FindingId::fresh(),
-            fingerprint: Fingerprint([1; 32]),
+        NewContent {
+            id: [id; 16],
             cvss_score: score,
             finding,
         }
@@ -177,13 +182,13 @@ mod tests {
         let (scope, id) = tenant_with_task(store, name).await;
         let mut tx = store.begin(&scope).await.unwrap();
         let project = task::get(&mut tx, id).await.unwrap().unwrap().project_id;
-        let batch = vec![stored(Some(9.8)), stored(None)];
-        let findings = [batch[0].id, batch[1].id];
+        let contents = vec![stored(1, Some(9.8)), stored(2, None)];
+        let findings = [FindingId::fresh(), FindingId::fresh()];
         let occurrences: Vec<_> = (1..=3)
             .map(|ordinal| NewOccurrence {
                 of: findings[0],
                 ordinal,
-                locations: batch[0].finding.locations.clone(),
+                locations: contents[0].finding.locations.clone(),
                 origin: Some(Span {
                     input: 0,
                     offset: u32::MAX - ordinal,
@@ -191,9 +196,21 @@ mod tests {
                 }),
             })
             .collect();
-        finding::insert(&mut tx, project, id, batch).await.unwrap();
-        assert_eq!(insert_occurrences(&mut tx, &occurrences).await.unwrap(), 3);
-        scan_result::create(&mut tx, id, &Summary::empty(), None)
+        let new = [0, 1].map(|at| NewFinding {
+            id: findings[at],
+            alert: None,
+            content: contents[at].id,
+            tool: "t".into(),
+            severity: tamiz_core::Severity::High,
+            fingerprint: Fingerprint([1; 32]),
+        });
+        let month = FindingMonth::kept();
+        finding::insert_contents(&mut tx, project, contents)
+            .await
+            .unwrap();
+        finding::insert(&mut tx, project, id, month, &new).await.unwrap();
+        assert_eq!(insert_occurrences(&mut tx, month, &occurrences).await.unwrap(), 3);
+        scan_result::create(&mut tx, id, &Summary::empty(), None, month)
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -272,20 +289,16 @@ mod tests {
 
         let foreign = acme.tenant_id().uuid();
         let finding = theirs[1].uuid();
-        for (tenant, why) in [
-            (foreign, "row-level security"),
-            (globex.tenant_id().uuid(), "foreign key"),
-        ] {
-            let mut tx = store.begin(&globex).await.unwrap();
-            let insert = format!(
-                "insert into tenant.finding_occurrence (tenant_id, finding_id, ordinal, locations)
-                 values ('{tenant}', '{finding}', 1, '[]')"
-            );
-            let made = sqlx::raw_sql(AssertSqlSafe(insert))
-                .execute(tx.connection())
-                .await;
-            assert!(made.unwrap_err().to_string().contains(why), "{why}");
-        }
+        let mut tx = store.begin(&globex).await.unwrap();
+        let insert = format!(
+            "insert into tenant.finding_occurrence (tenant_id, finding_id, ordinal, locations, expires_on)
+             values ('{foreign}', '{finding}', 1, '[]', '9999-12-31')"
+        );
+        let made = sqlx::raw_sql(AssertSqlSafe(insert))
+            .execute(tx.connection())
+            .await;
+        assert!(made.unwrap_err().to_string().contains("row-level security"));
+        drop(tx);
         let mut tx = store.begin(&acme).await.unwrap();
         let counts = occurrence_counts_of(&mut tx, &theirs).await.unwrap();
         assert_eq!(counts, HashMap::from([(theirs[0], 3)]));

@@ -39,8 +39,17 @@ pub enum FindingOrder {
 }
 
 impl FindingOrder {
-    /// For `order by`.
+    /// For `order by`, inside the query that joins findings and contents.
     pub(super) const fn columns(self) -> &'static str {
+        match self {
+            Self::SeverityDesc => "f.severity desc, f.id desc",
+            Self::CreatedDesc => "f.id desc",
+            Self::File => "coalesce(c.file_path, ''), coalesce(c.line, 0), f.id",
+        }
+    }
+
+    /// The same outside of it, of its columns.
+    pub(super) const fn outer_columns(self) -> &'static str {
         match self {
             Self::SeverityDesc => "severity desc, id desc",
             Self::CreatedDesc => "id desc",
@@ -71,6 +80,8 @@ pub struct FindingRow {
     pub project_id: Uuid,
     /// Which task found it.
     pub task_id: Uuid,
+    /// The alert that it is a sighting of; none of an attempt that failed.
+    pub alert_id: Option<Uuid>,
     /// Which tool.
     pub source_tool: String,
     /// Which of its rules.
@@ -137,10 +148,26 @@ impl FindingRow {
     }
 }
 
-pub(super) const COLUMNS: &str = "id, project_id, task_id, source_tool, rule_id, rule_name, severity, severity_raw, \
-    confidence, category, cwe, cve, cvss_vector, cvss_score::float8 as cvss_score, title, message, remediation, \
-    location_kind, location_label, file_path, line, locations, refs, tags, fingerprint, fingerprint_version, \
-    tool_fingerprint, extra, created_at";
+pub(super) const COLUMNS: &str = "f.id, f.project_id, f.task_id, f.alert_id, f.source_tool, c.rule_id, c.rule_name, \
+    f.severity, c.severity_raw, c.confidence, c.category, c.cwe, c.cve, c.cvss_vector, \
+    c.cvss_score::float8 as cvss_score, c.title, c.message, c.remediation, c.location_kind, c.location_label, \
+    c.file_path, c.line, c.locations, c.refs, c.tags, f.fingerprint, f.fingerprint_version, c.tool_fingerprint, \
+    c.extra, f.created_at";
+
+/// Findings with what they say, by the key of contents.
+pub(super) const JOINED: &str = " from tenant.finding f join tenant.finding_content c on c.tenant_id = f.tenant_id \
+    and c.project_id = f.project_id and c.id = f.content_id";
+
+impl FindingFilter {
+    /// What is read to count: contents only where something is asked of them.
+    pub(super) const fn counted_from(&self) -> &'static str {
+        if self.rules.is_empty() && self.file.is_none() {
+            " from tenant.finding f"
+        } else {
+            JOINED
+        }
+    }
+}
 
 /// One page of findings.
 ///
@@ -156,7 +183,7 @@ pub async fn page(
     limit: PageLimit,
 ) -> Result<Page<FindingRow>, StoreError> {
     let mut query = QueryBuilder::new("select ");
-    query.push(COLUMNS).push(" from tenant.finding");
+    query.push(COLUMNS).push(JOINED);
     conditions(&mut query, tx.tenant(), filter);
     if let Some(after) = after {
         continue_after(&mut query, order, after);
@@ -174,43 +201,44 @@ pub async fn page(
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn count(tx: &mut TenantTx, filter: &FindingFilter) -> Result<i64, StoreError> {
-    let mut query = QueryBuilder::new("select count(*) from tenant.finding");
+    let mut query = QueryBuilder::new("select count(*)");
+    query.push(filter.counted_from());
     conditions(&mut query, tx.tenant(), filter);
     Ok(query.build_query_scalar().fetch_one(tx.connection()).await?)
 }
 
 pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filter: &FindingFilter) {
-    query.push(" where tenant_id = ").push_bind(tenant);
+    query.push(" where f.tenant_id = ").push_bind(tenant);
     if let Some(project) = filter.project {
-        query.push(" and project_id = ").push_bind(project.uuid());
+        query.push(" and f.project_id = ").push_bind(project.uuid());
     }
     if let Some(task) = filter.task {
-        query.push(" and task_id = ").push_bind(task.uuid());
+        query.push(" and f.task_id = ").push_bind(task.uuid());
     }
     if !filter.severities.is_empty() {
         let ranks: Vec<i16> = filter.severities.iter().map(|severity| severity.rank()).collect();
-        query.push(" and severity = any(").push_bind(ranks).push(")");
+        query.push(" and f.severity = any(").push_bind(ranks).push(")");
     }
     if !filter.tools.is_empty() {
         query
-            .push(" and source_tool = any(")
+            .push(" and f.source_tool = any(")
             .push_bind(filter.tools.clone())
             .push(")");
     }
     if !filter.rules.is_empty() {
         query
-            .push(" and rule_id = any(")
+            .push(" and c.rule_id = any(")
             .push_bind(filter.rules.clone())
             .push(")");
     }
     if let Some(file) = &filter.file {
         if file.ends_with('/') {
             query
-                .push(" and starts_with(file_path, ")
+                .push(" and starts_with(c.file_path, ")
                 .push_bind(file.clone())
                 .push(")");
         } else {
-            query.push(" and file_path = ").push_bind(file.clone());
+            query.push(" and c.file_path = ").push_bind(file.clone());
         }
     }
 }
@@ -222,14 +250,16 @@ pub(super) fn continue_after(
 ) {
     match order {
         FindingOrder::SeverityDesc => {
-            query.push(" and (severity, id) < (").push_bind(after.severity);
+            query
+                .push(" and (f.severity, f.id) < (")
+                .push_bind(after.severity);
             query.push(", ").push_bind(after.id.uuid()).push(")");
         }
         FindingOrder::CreatedDesc => {
-            query.push(" and id < ").push_bind(after.id.uuid());
+            query.push(" and f.id < ").push_bind(after.id.uuid());
         }
         FindingOrder::File => {
-            query.push(" and (coalesce(file_path, ''), coalesce(line, 0), id) > (");
+            query.push(" and (coalesce(c.file_path, ''), coalesce(c.line, 0), f.id) > (");
             query
                 .push_bind(after.file_path.clone())
                 .push(", ")
@@ -248,9 +278,10 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[FindingId]) -> Result<Vec<FindingR
     let mut query = QueryBuilder::new("select ");
     query
         .push(COLUMNS)
-        .push(" from tenant.finding where tenant_id = ")
+        .push(JOINED)
+        .push(" where f.tenant_id = ")
         .push_bind(tx.tenant());
-    query.push(" and id = any(").push_bind(ids).push(")");
+    query.push(" and f.id = any(").push_bind(ids).push(")");
     let allowance = tx.allowance();
     let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
     allowance.collect(rows, weight::of_finding).await

@@ -66,10 +66,9 @@ async fn ended(database: &Database, task: TaskId, days: u32) {
         "update tenant.task set status = 'completed', finished_at = now() - interval '{days} days'
          where id = '{task}';
          update tenant.codeaudit_upload set created_at = now() - interval '{days} days' where task_id = '{task}';
-         insert into tenant.finding (tenant_id, id, project_id, task_id, source_tool, rule_id, severity, confidence,
-             cwe, cve, title, message, locations, refs, tags, fingerprint, fingerprint_version, extra)
-         select tenant_id, gen_random_uuid(), project_id, id, 'tool', 'rule', 1, 1, '{{}}', '{{}}', 'title',
-                'message', '[]', '[]', '[]', sha256('x'), 1, '{{}}'
+         insert into tenant.finding (tenant_id, id, project_id, task_id, content_id, source_tool, severity, fingerprint,
+             fingerprint_version, expires_on)
+         select tenant_id, gen_random_uuid(), project_id, id, gen_random_uuid(), 'tool', 1, sha256('x'), 1, '9999-12-31'
          from tenant.task, generate_series(1, 3) where id = '{task}'"
     );
     as_admin(database, &statement).await;

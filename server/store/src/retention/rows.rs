@@ -13,6 +13,9 @@ use crate::tenant_tx::TenantTx;
 const TASKS_AT_ONCE: i64 = 20;
 /// Findings of one transaction, with their occurrences.
 const FINDINGS_AT_ONCE: i64 = 5_000;
+/// Findings that go in a month which comes within so long are left to it; those of a month that is further away,
+/// because the tenant kept them for longer before, are deleted row by row.
+const MONTH_COMES_DAYS: i32 = 62;
 /// Uploads of one transaction.
 const UPLOADS_AT_ONCE: i64 = 100;
 /// Groups of one transaction; one is a single small row.
@@ -44,17 +47,20 @@ pub(super) async fn delete(store: &Store, scope: &TenantScope, days: i32) -> Res
     Ok(deleted)
 }
 
-/// Ended tasks, locked: a retry that is faster keeps its task.
+/// Ended tasks, locked: a retry that is faster keeps its task. One whose findings go with their month soon waits for it.
 async fn ended(tx: &mut TenantTx, days: i32) -> Result<Vec<Uuid>, StoreError> {
     let tasks = sqlx::query_scalar!(
         r#"
-        select id from tenant.task
+        select id from tenant.task t
         where tenant_id = $1 and finished_at is not null and finished_at < now() - make_interval(days => $2)
+          and not exists (select from tenant.scan_result r where r.tenant_id = $1 and r.task_id = t.id
+                          and r.findings_expire_on > current_date and r.findings_expire_on < current_date + $4::int)
         order by finished_at limit $3 for update skip locked
         "#,
         tx.tenant(),
         days,
-        TASKS_AT_ONCE
+        TASKS_AT_ONCE,
+        MONTH_COMES_DAYS
     )
     .fetch_all(tx.connection())
     .await?;

@@ -6,6 +6,7 @@ use async_graphql::{Context, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tamiz_core::Refusal;
+use tamiz_core::scope::ScopeLabels;
 use tamiz_store::task;
 use tamiz_store::token::Role;
 use uuid::Uuid;
@@ -148,6 +149,31 @@ pub(crate) struct CreateProjectInput {
     name: String,
 }
 
+/// What of a target scans look at: one that looks at the same again, with the same tool and configuration, closes what
+/// it does not find. At most 200 characters each.
+#[derive(Debug, Clone, Default, InputObject)]
+pub(crate) struct ScopeInput {
+    /// Of the source code.
+    #[graphql(default)]
+    branch: String,
+    /// Such as `staging`.
+    #[graphql(default)]
+    environment: String,
+    /// Tells apart scans of parts of one target, such as the folders of a monorepo.
+    #[graphql(default)]
+    category: String,
+}
+
+impl From<ScopeInput> for ScopeLabels {
+    fn from(input: ScopeInput) -> Self {
+        Self {
+            branch: input.branch,
+            environment: input.environment,
+            category: input.category,
+        }
+    }
+}
+
 /// A scan of an upload or of a target: exactly one of `uploadId` and `target`.
 #[derive(InputObject)]
 pub(crate) struct StartScanInput {
@@ -157,6 +183,9 @@ pub(crate) struct StartScanInput {
     project_id: Uuid,
     /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word. It decides what can be scanned.
     scan_type: String,
+    /// What part of the target it looks at; a later scan of the same part says what is fixed.
+    #[graphql(default)]
+    scope: ScopeInput,
     /// The archive or capture, an upload of the same project.
     upload_id: Option<Uuid>,
     /// What to scan over the network.
@@ -190,6 +219,9 @@ pub(crate) struct ImportReportInput {
     project_id: Uuid,
     /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
     scan_type: String,
+    /// What part of the target it looks at; a later scan of the same part says what is fixed.
+    #[graphql(default)]
+    scope: ScopeInput,
     /// The report, an upload of the same project.
     upload_id: Uuid,
     /// For the plugin: an object that fits its schema.
@@ -249,6 +281,7 @@ impl Mutation {
                 id: input.id,
                 project_id: input.project_id,
                 scan_type: input.scan_type,
+                scope: input.scope,
                 rules_upload_id: input.rules_upload_id,
                 options: input.options,
                 profile: input.profile,
@@ -279,6 +312,7 @@ impl Mutation {
                 id: input.id,
                 project_id: input.project_id,
                 scan_type: input.scan_type,
+                scope: input.scope,
                 rules_upload_id: None,
                 options: input.options,
                 profile: None,
@@ -355,6 +389,7 @@ pub(super) struct Asked {
     pub(super) id: Option<Uuid>,
     pub(super) project_id: Uuid,
     pub(super) scan_type: String,
+    pub(super) scope: ScopeInput,
     pub(super) rules_upload_id: Option<Uuid>,
     pub(super) options: Option<Value>,
     pub(super) profile: Option<ScanProfile>,
@@ -401,6 +436,7 @@ pub(super) fn order(asked: Asked, subject: Result<Subject, Refusal>) -> Result<S
         project: asked.project_id.into(),
         scan_type: asked.scan_type,
         subject: subject?,
+        labels: asked.scope.into(),
         rules: asked.rules_upload_id.map(Into::into),
         options,
         profile: asked.profile.map(Into::into),

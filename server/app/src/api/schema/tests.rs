@@ -172,10 +172,10 @@ async fn a_page_of_tasks_says_which_limit_holds_them_back_for_three_statements_m
 }
 
 /// Of each, `count` findings whose messages have `bytes` bytes.
-fn long_findings(count: u32, bytes: usize) -> Vec<tamiz_store::finding::StoredFinding> {
+fn long_findings(count: u32, bytes: usize) -> Vec<tamiz_core::Finding> {
     let mut batch = findings(count);
-    for stored in &mut batch {
-        stored.finding.message = "m".repeat(bytes);
+    for finding in &mut batch {
+        finding.message = "m".repeat(bytes);
     }
     batch
 }
@@ -336,8 +336,7 @@ async fn what_belongs_to_another_tenant_is_not_there() {
     let project = platform.project(&acme).await;
     let task = platform.task(&acme, project).await;
     let stored = findings(1);
-    let finding = stored[0].id;
-    platform.store_findings(&acme, project, task, stored).await;
+    let finding = platform.store_findings(&acme, project, task, stored).await[0];
     let query = "query($p: UUID!, $t: UUID!, $f: UUID!, $pi: ID!, $ti: ID!, $fi: ID!) {
         project(id: $p) { id } task(id: $t) { id } finding(id: $f) { id }
         a: node(id: $pi) { id } b: node(id: $ti) { id } c: node(id: $fi) { id __typename }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tamiz_host::{CancelFlag, ConvertFailure, ConvertRequest, Grants, Input, Plugin, RunLimits, ScanRequest};
 
 use crate::author::file_error::{FileError, cannot};
-use crate::services::PluginServices;
+use crate::services::{PluginServices, SourceTree};
 use answer::Answer;
 use sink::KeepingSink;
 
@@ -286,7 +286,7 @@ fn convert(plugin: &Plugin, input: Input, options: &str, limits: RunLimits) -> A
         grants: Grants::none(),
         limits,
         sink: Box::new(KeepingSink::default()),
-        services: Box::new(PluginServices::new(CASES_KEY, None)),
+        services: Box::new(PluginServices::new(CASES_KEY, SourceTree::default())),
         cancel: CancelFlag::new(),
     }))
 }

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tamiz_core::cvss::Scores;
-use tamiz_core::fingerprint::Fingerprints;
+use tamiz_core::identity::{Fingerprint, Kind, ordinals};
 use tamiz_core::occurrence::{Record, Records};
 use tamiz_core::{Diagnostic, Finding, Location};
 use tamiz_host::{
@@ -29,7 +29,8 @@ use super::super::scan::{sarif, table};
 use super::super::{CliError, answer, open};
 use super::unpacked;
 use crate::config::Config;
-use crate::services::PluginServices;
+use crate::services::{PluginServices, SourceTree};
+use crate::spool::Mark;
 
 /// The version of the JSON document; raised when a field changes its meaning or goes away.
 const JSON_VERSION: u32 = 1;
@@ -72,9 +73,10 @@ enum Format {
 pub(super) fn run(args: &RunArgs, config: &Config) -> Result<(), CliError> {
     let (plugin, converted) = convert(args, config)?;
     let dropped = converted.counts.diagnostics_dropped;
-    let sink = (converted.sink as Box<dyn Any>)
+    let mut sink = (converted.sink as Box<dyn Any>)
         .downcast::<MemorySink>()
         .map_err(|_| CliError::Failed("the host gave back another sink".to_owned()))?;
+    sink.number();
     let outcome = converted.outcome.as_ref();
     let text = match args.format {
         Format::Json => format!("{:#}\n", sink.document(&plugin, outcome, dropped)),
@@ -167,7 +169,10 @@ fn request(args: &RunArgs, reports: &[(String, File)], config: &Config) -> Resul
         grants: Grants::none(),
         limits: limits(config),
         sink: Box::new(MemorySink::default()),
-        services: Box::new(PluginServices::new(LOCAL_KEY, args.source.clone())),
+        services: Box::new(PluginServices::new(
+            LOCAL_KEY,
+            SourceTree::new(args.source.clone()),
+        )),
         cancel: tamiz_host::CancelFlag::default(),
     })
 }
@@ -194,7 +199,7 @@ struct Local {
 struct MemorySink {
     findings: Vec<Local>,
     records: Records<usize>,
-    fingerprints: Fingerprints,
+    marks: Vec<(Kind, Fingerprint, ordinals::Position)>,
     scores: Scores,
     diagnostics: Vec<Diagnostic>,
     artifacts: HashMap<ArtifactHandle, (Sha256, u64)>,
@@ -218,8 +223,12 @@ impl MemorySink {
             Record::Finding(_) => {
                 let (cvss_score, note) = self.scores.of(&finding);
                 self.diagnostics.extend(note);
+                let mark = Mark::of(&finding, self.records.said(), None);
+                let position = (mark.at.0, mark.at.1, mark.content);
+                self.marks.push((mark.kind, mark.base(), position));
                 self.findings.push(Local {
-                    fingerprint: hex::encode(self.fingerprints.next(&finding).0),
+                    // known when all are there
+                    fingerprint: String::new(),
                     finding,
                     cvss_score,
                     occurrences: Vec::new(),
@@ -227,6 +236,14 @@ impl MemorySink {
             }
         }
         Ok(())
+    }
+
+    /// Gives the findings their fingerprints.
+    fn number(&mut self) {
+        let fingerprints = ordinals::fingerprints(&self.marks);
+        for (local, fingerprint) in self.findings.iter_mut().zip(fingerprints) {
+            local.fingerprint = hex::encode(fingerprint.0);
+        }
     }
 
     /// The document of `--format json`.

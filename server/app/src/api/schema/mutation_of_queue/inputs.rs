@@ -6,7 +6,7 @@ use tamiz_core::Refusal;
 use tamiz_core::cron::{CatchUp, Overlap};
 use uuid::Uuid;
 
-use crate::api::schema::mutation::{Asked, order, subject, whole_seconds};
+use crate::api::schema::mutation::{Asked, ScopeInput, order, subject, whole_seconds};
 use crate::api::schema::schedule::{ScheduleCatchUp, ScheduleOverlap};
 use crate::api::schema::target::TargetInput;
 use crate::api::schema::task_page::TaskFilter;
@@ -21,6 +21,9 @@ pub(crate) struct GroupTaskInput {
     pub(super) id: Option<Uuid>,
     /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
     pub(super) scan_type: String,
+    /// What part of the target it looks at; a later scan of the same part says what is fixed.
+    #[graphql(default)]
+    pub(super) scope: ScopeInput,
     /// An archive or capture, an upload of the same project.
     pub(super) upload_id: Option<Uuid>,
     /// A finished report to convert, an upload of the same project.
@@ -80,6 +83,9 @@ pub(crate) struct ScheduleInput {
     pub(super) project_id: Uuid,
     /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
     pub(super) scan_type: String,
+    /// What part of the target it looks at; a later scan of the same part says what is fixed.
+    #[graphql(default)]
+    pub(super) scope: ScopeInput,
     /// An archive or capture, an upload of the same project.
     pub(super) upload_id: Option<Uuid>,
     /// A finished report to convert, an upload of the same project.
@@ -165,6 +171,7 @@ impl GroupTaskInput {
             id: self.id,
             project_id,
             scan_type: self.scan_type,
+            scope: self.scope,
             rules_upload_id: self.rules_upload_id,
             options: self.options,
             profile: self.profile,
@@ -182,6 +189,7 @@ impl ScheduleInput {
             id: None,
             project_id: self.project_id,
             scan_type: self.scan_type,
+            scope: self.scope,
             rules_upload_id: self.rules_upload_id,
             options: self.options,
             profile: self.profile,

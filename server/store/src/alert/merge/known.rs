@@ -1,0 +1,135 @@
+//! What the database knows of a scan's findings.
+
+use std::collections::HashMap;
+
+use tamiz_core::identity::Fingerprint;
+use tamiz_core::{AlertId, ProjectId};
+use uuid::Uuid;
+
+use super::{Before, Belongs, Gone, ROWS_AT_ONCE, Sighting};
+use crate::error::StoreError;
+use crate::tenant_tx::TenantTx;
+
+/// A place that the scope holds.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) before: Before,
+    pub(super) lines: Option<Vec<u8>>,
+    pub(super) tool_id: Option<Uuid>,
+}
+
+fn fingerprint(bytes: &[u8]) -> Result<Fingerprint, StoreError> {
+    let hash = bytes.try_into();
+    hash.map(Fingerprint)
+        .map_err(|_| StoreError::unreadable("fingerprint", &hex::encode(bytes)))
+}
+
+/// What the scope holds with the same fingerprint and place. Served by `alert_occurrence_scope_idx`.
+pub(super) async fn held(
+    tx: &mut TenantTx,
+    scope: Uuid,
+    sightings: &[Sighting],
+) -> Result<Vec<Option<Belongs>>, StoreError> {
+    let mut held = vec![None; sightings.len()];
+    for (chunk, part) in sightings.chunks(ROWS_AT_ONCE).enumerate() {
+        let prints: Vec<Vec<u8>> = part.iter().map(|one| one.fingerprint.0.to_vec()).collect();
+        let places: Vec<Uuid> = part.iter().map(|one| Uuid::from_bytes(one.place)).collect();
+        let rows = sqlx::query!(
+            r#"
+            select x.n as "n!", o.alert_id, o.content_id, o.line
+            from unnest($3::bytea[], $4::uuid[]) with ordinality x(fingerprint, place, n)
+            join tenant.alert_occurrence o on o.tenant_id = $1 and o.scope_id = $2
+                and o.fingerprint = x.fingerprint and o.place = x.place and o.last_seen_at is null
+            "#,
+            tx.tenant(),
+            scope,
+            &prints,
+            &places
+        )
+        .fetch_all(tx.connection())
+        .await?;
+        for row in rows {
+            let at = chunk * ROWS_AT_ONCE + usize::try_from(row.n - 1).unwrap_or(0);
+            let before = Before {
+                content: row.content_id,
+                line: row.line,
+                fingerprint: sightings[at].fingerprint,
+            };
+            held[at] = Some(Belongs::Held(row.alert_id.into(), before));
+        }
+    }
+    Ok(held)
+}
+
+/// The places that the scope holds and that are not among these. Served by `alert_occurrence_scope_idx`.
+pub(super) async fn not_seen(
+    tx: &mut TenantTx,
+    scope: Uuid,
+    sightings: &[Sighting],
+    belongs: &[Option<Belongs>],
+) -> Result<Gone, StoreError> {
+    let seen = sightings.iter().zip(belongs).filter_map(|(sighting, belongs)| {
+        Some(((*belongs)?.alert().uuid(), Uuid::from_bytes(sighting.place)))
+    });
+    let (alerts, places): (Vec<Uuid>, Vec<Uuid>) = seen.unzip();
+    let rows = sqlx::query!(
+        r#"
+        select o.alert_id, o.place, o.fingerprint, o.content_id, o.line, o.lines, o.tool_id
+        from tenant.alert_occurrence o
+        where o.tenant_id = $1 and o.scope_id = $2 and o.last_seen_at is null
+          and not exists (select from unnest($3::uuid[], $4::uuid[]) x(alert_id, place)
+                          where x.alert_id = o.alert_id and x.place = o.place)
+        "#,
+        tx.tenant(),
+        scope,
+        &alerts,
+        &places
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let places = rows.into_iter().map(|row| {
+        let place = Place {
+            before: Before {
+                content: row.content_id,
+                line: row.line,
+                fingerprint: fingerprint(&row.fingerprint)?,
+            },
+            lines: row.lines,
+            tool_id: row.tool_id,
+        };
+        Ok(((row.alert_id.into(), row.place), place))
+    });
+    places.collect()
+}
+
+/// The project's alerts with these fingerprints, wherever and whenever they were seen. Served by `alert_identity_key`.
+pub(super) async fn by_fingerprint(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    sightings: &[Sighting],
+    which: &[usize],
+) -> Result<HashMap<Fingerprint, AlertId>, StoreError> {
+    let mut known = HashMap::new();
+    for part in which.chunks(ROWS_AT_ONCE) {
+        let prints: Vec<Vec<u8>> = part
+            .iter()
+            .map(|at| sightings[*at].fingerprint.0.to_vec())
+            .collect();
+        let rows = sqlx::query!(
+            r#"
+            select a.id, a.fingerprint
+            from (select distinct * from unnest($3::bytea[]) x(fingerprint)) x
+            join tenant.alert a on a.tenant_id = $1 and a.project_id = $2 and a.fingerprint = x.fingerprint
+            "#,
+            tx.tenant(),
+            project.uuid(),
+            &prints
+        )
+        .fetch_all(tx.connection())
+        .await?;
+        for row in rows {
+            known.insert(fingerprint(&row.fingerprint)?, row.id.into());
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,170 @@
+//! What the fingerprints leave over, on both sides.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use tamiz_core::identity::matching::{self, Anchors, Candidate};
+use tamiz_core::identity::{Fingerprint, Lines, Parts};
+use tamiz_core::{AlertId, Finding, ProjectId};
+use uuid::Uuid;
+
+use super::{Belongs, Gone, Sighting, known, take};
+use crate::error::StoreError;
+use crate::finding;
+use crate::tenant_tx::TenantTx;
+
+/// Where equals became more and each of them is the project's already, as after a merge of branches, all of them
+/// are who they are there: which of them the scope held by these numbers says nothing.
+pub(super) async fn settle_groups(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    sightings: &[Sighting],
+    belongs: &mut [Option<Belongs>],
+    gone: &mut Gone,
+) -> Result<(), StoreError> {
+    let groups = changed_groups(sightings, belongs, &HashSet::new());
+    let members: Vec<usize> = groups.values().flatten().copied().collect();
+    let known = known::by_fingerprint(tx, project, sightings, &members).await?;
+    for group in groups.values() {
+        let alerts = group
+            .iter()
+            .map(|at| known.get(&sightings[*at].fingerprint).copied());
+        let Some(alerts) = alerts.collect::<Option<Vec<AlertId>>>() else {
+            continue;
+        };
+        release(sightings, belongs, gone, group);
+        for (at, alert) in group.iter().zip(alerts) {
+            belongs[*at] = Some(take(alert, &sightings[*at], gone));
+        }
+    }
+    Ok(())
+}
+
+/// Pairs sightings that nobody knows with places that nobody sees; of equals that became more or fewer, all of them.
+pub(super) async fn pair(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    sightings: &[Sighting],
+    belongs: &mut [Option<Belongs>],
+    gone: &mut Gone,
+) -> Result<(), StoreError> {
+    let old = old_candidates(tx, project, gone).await?;
+    let bases: HashSet<Fingerprint> = old.iter().map(|old| old.base).collect();
+    let groups = changed_groups(sightings, belongs, &bases);
+    let siblings: BTreeSet<usize> = groups.into_values().flatten().collect();
+    let unknown = (0..belongs.len()).filter(|at| belongs[*at].is_none());
+    let both: BTreeSet<usize> = unknown.chain(siblings.iter().copied()).collect();
+    if both.is_empty() || (old.is_empty() && siblings.is_empty()) {
+        return Ok(());
+    }
+    let both: Vec<usize> = both.into_iter().collect();
+    let new = new_candidates(tx, project, sightings, &both).await?;
+    let mut old = old;
+    for candidate in &new {
+        let at = candidate.name;
+        if let (true, Some(Belongs::Held(alert, before))) = (siblings.contains(&at), belongs[at]) {
+            let mut parts = candidate.parts.clone();
+            parts.line = u32::try_from(before.line).unwrap_or(0);
+            old.push(Candidate {
+                name: (alert, Uuid::from_bytes(sightings[at].place)),
+                position: (parts.line, 0, [0; 16]),
+                base: candidate.base,
+                parts,
+            });
+        }
+    }
+    let siblings: Vec<usize> = siblings.into_iter().collect();
+    release(sightings, belongs, gone, &siblings);
+    for (name, at, _) in matching::pairs(&old, &new, &Anchors::default()) {
+        if let Some(place) = gone.remove(&name) {
+            belongs[at] = Some(Belongs::Held(name.0, place.before));
+        }
+    }
+    Ok(())
+}
+
+/// Equals of which some are held and others are not: by the hash of their parts, all of them. `bases` are those of
+/// places that nobody sees.
+fn changed_groups(
+    sightings: &[Sighting],
+    belongs: &[Option<Belongs>],
+    bases: &HashSet<Fingerprint>,
+) -> BTreeMap<Fingerprint, Vec<usize>> {
+    let counted = sightings
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| one.kind.is_counted());
+    let unknown = counted.clone().filter(|(at, _)| belongs[*at].is_none());
+    let mut changed: HashSet<Fingerprint> = unknown.map(|(_, one)| one.base).collect();
+    changed.extend(bases);
+    let mut groups: BTreeMap<Fingerprint, Vec<usize>> = BTreeMap::new();
+    for (at, one) in counted.filter(|(_, one)| changed.contains(&one.base)) {
+        groups.entry(one.base).or_default().push(at);
+    }
+    groups.retain(|_, group| {
+        group
+            .iter()
+            .any(|at| matches!(belongs[*at], Some(Belongs::Held(..))))
+    });
+    groups
+}
+
+/// These are nobody's again, and the places that they were held at are not seen.
+fn release(sightings: &[Sighting], belongs: &mut [Option<Belongs>], gone: &mut Gone, which: &[usize]) {
+    for at in which {
+        if let Some(Belongs::Held(alert, before)) = belongs[*at].take() {
+            let place = known::Place {
+                before,
+                lines: sightings[*at].lines.clone(),
+                tool_id: sightings[*at].tool_id.map(Uuid::from_bytes),
+            };
+            gone.insert((alert, Uuid::from_bytes(sightings[*at].place)), place);
+        }
+    }
+}
+
+async fn old_candidates(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    gone: &Gone,
+) -> Result<Vec<Candidate<(AlertId, Uuid)>>, StoreError> {
+    let contents: Vec<Uuid> = gone.values().map(|place| place.before.content).collect();
+    let findings = finding::contents(tx, project, &contents).await?;
+    let candidates = gone.iter().filter_map(|(name, place)| {
+        let finding = findings.get(&place.before.content)?;
+        let lines = place.lines.as_deref().and_then(Lines::from_bytes);
+        let mut parts = Parts::of(finding, lines);
+        parts.tool_id = place.tool_id.map(Uuid::into_bytes);
+        Some(Candidate {
+            name: *name,
+            base: parts.base(),
+            position: (parts.line, 0, [0; 16]),
+            parts,
+        })
+    });
+    Ok(candidates.collect())
+}
+
+async fn new_candidates(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    sightings: &[Sighting],
+    which: &[usize],
+) -> Result<Vec<Candidate<usize>>, StoreError> {
+    let contents = which.iter().map(|at| Uuid::from_bytes(sightings[*at].content));
+    let contents: Vec<Uuid> = contents.collect();
+    let findings: HashMap<Uuid, Finding> = finding::contents(tx, project, &contents).await?;
+    let candidates = which.iter().filter_map(|at| {
+        let sighting = &sightings[*at];
+        let finding = findings.get(&Uuid::from_bytes(sighting.content))?;
+        let lines = sighting.lines.as_deref().and_then(Lines::from_bytes);
+        let mut parts = Parts::of(finding, lines);
+        parts.tool_id = sighting.tool_id;
+        Some(Candidate {
+            name: *at,
+            base: parts.base(),
+            position: (sighting.at.0, sighting.at.1, sighting.content),
+            parts,
+        })
+    });
+    Ok(candidates.collect())
+}

@@ -1,0 +1,375 @@
+//! Writes what changed: known alerts first, because new ones may take fingerprints that these leave.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tamiz_core::identity::{Fingerprint, fingerprint};
+use tamiz_core::scope::Comparison;
+use tamiz_core::{AlertId, AlertState, Severity};
+use uuid::Uuid;
+
+use super::{Belongs, ROWS_AT_ONCE, Scan, Sighting};
+use crate::alert::count::Changes;
+use crate::error::StoreError;
+use crate::tenant_tx::TenantTx;
+
+/// Equals of one file that may ever have been known: far more than anybody looks at.
+const NUMBERS_MAX: u32 = 10_000;
+
+/// A scan whose sightings have found their alerts.
+pub(super) struct Written<'a> {
+    pub(super) scan: Scan<'a>,
+    pub(super) scope: Uuid,
+    pub(super) sightings: &'a [Sighting],
+    pub(super) belongs: &'a [Belongs],
+}
+
+impl Written<'_> {
+    fn each(&self) -> impl Iterator<Item = (&Sighting, Belongs)> {
+        self.sightings.iter().zip(self.belongs.iter().copied())
+    }
+
+    /// The sighting that an alert shows: of its places the first, of these the worst.
+    fn shown(&self) -> HashMap<AlertId, &Sighting> {
+        let mut shown: HashMap<AlertId, &Sighting> = HashMap::new();
+        let rank = |one: &Sighting| (one.place, std::cmp::Reverse(one.severity), one.content);
+        for (sighting, belongs) in self.each() {
+            let alert = shown.entry(belongs.alert()).or_insert(sighting);
+            if rank(sighting) < rank(alert) {
+                *alert = sighting;
+            }
+        }
+        shown
+    }
+
+    /// Alerts of which the scope held a place that is another now, and those that it did not hold.
+    pub(super) async fn known(
+        &self,
+        tx: &mut TenantTx,
+        changes: &mut Changes,
+        comparison: &mut Comparison,
+    ) -> Result<(), StoreError> {
+        let (mut touched, mut elsewhere) = (BTreeSet::new(), BTreeSet::new());
+        for (sighting, belongs) in self.each() {
+            match belongs {
+                Belongs::Held(alert, before) => {
+                    let is_moved =
+                        before.fingerprint != sighting.fingerprint || before.line != line(sighting);
+                    if is_moved {
+                        elsewhere.insert(alert);
+                    }
+                    if is_moved || before.content != Uuid::from_bytes(sighting.content) {
+                        touched.insert(alert);
+                    }
+                }
+                Belongs::Known(alert) => _ = touched.insert(alert),
+                Belongs::New(_) => {}
+            }
+        }
+        comparison.moved = u32::try_from(elsewhere.len()).unwrap_or(u32::MAX);
+        let shown = self.shown();
+        let shown: Vec<(AlertId, &Sighting)> = touched.iter().map(|alert| (*alert, shown[alert])).collect();
+        self.make_room(tx, &shown).await?;
+        for part in shown.chunks(ROWS_AT_ONCE) {
+            self.update(tx, part, changes, comparison).await?;
+        }
+        Ok(())
+    }
+
+    async fn update(
+        &self,
+        tx: &mut TenantTx,
+        alerts: &[(AlertId, &Sighting)],
+        changes: &mut Changes,
+        comparison: &mut Comparison,
+    ) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = alerts.iter().map(|(alert, _)| alert.uuid()).collect();
+        let contents: Vec<Uuid> = alerts
+            .iter()
+            .map(|(_, shown)| Uuid::from_bytes(shown.content))
+            .collect();
+        let prints: Vec<Vec<u8>> = alerts
+            .iter()
+            .map(|(_, shown)| shown.fingerprint.0.to_vec())
+            .collect();
+        let severities: Vec<i16> = alerts.iter().map(|(_, shown)| shown.severity.rank()).collect();
+        let rows = sqlx::query!(
+            r#"
+            with old as materialized (
+                select a.id, a.state, a.severity, x.content_id, x.fingerprint, x.severity as tool_severity,
+                       coalesce(a.severity_override, x.severity) as new_severity,
+                       -- what was gone, and what was accepted until a time that is past
+                       case when a.state = 3 or a.state = 2 and a.dismissed_until <= now() then 1 else a.state end
+                           as new_state
+                from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::smallint[]) x(id, content_id, fingerprint, severity)
+                join tenant.alert a on a.tenant_id = $1 and a.id = x.id),
+            changed as (
+                update tenant.alert a
+                set content_id = old.content_id, fingerprint = old.fingerprint, fingerprint_version = $8,
+                    tool_severity = old.tool_severity, severity = old.new_severity, state = old.new_state,
+                    scope_id = $6, last_seen_at = null,
+                    dismissed_reason = case when old.new_state = 2 then a.dismissed_reason end,
+                    dismissed_comment = case when old.new_state = 2 then a.dismissed_comment end,
+                    dismissed_by = case when old.new_state = 2 then a.dismissed_by end,
+                    dismissed_at = case when old.new_state = 2 then a.dismissed_at end,
+                    dismissed_until = case when old.new_state = 2 then a.dismissed_until end
+                from old where a.tenant_id = $1 and a.id = old.id),
+            told as (
+                insert into tenant.alert_event (tenant_id, alert_id, id, kind, task_id, before, after)
+                select $1, old.id, gen_random_uuid(), 'reopened', $7::uuid,
+                       jsonb_build_object('state', case old.state when 3 then 'fixed' else 'dismissed' end),
+                       '{"state": "reopened"}'
+                from old where old.new_state <> old.state
+                union all
+                select $1, old.id, gen_random_uuid(), 'severity', $7::uuid, jsonb_build_object('severity', old.severity),
+                       jsonb_build_object('severity', old.new_severity)
+                from old where old.new_severity <> old.severity)
+            select state, severity, new_state as "new_state!", new_severity as "new_severity!", count(*)::int as "alerts!"
+            from old where state <> new_state or severity <> new_severity group by 1, 2, 3, 4
+            "#,
+            tx.tenant(),
+            &ids,
+            &contents,
+            &prints,
+            &severities,
+            self.scope,
+            self.scan.task.uuid(),
+            fingerprint::VERSION
+        )
+        .fetch_all(tx.connection())
+        .await?;
+        for row in rows {
+            let before = standing(row.state, row.severity)?;
+            let state = i16::try_from(row.new_state).unwrap_or(-1);
+            let after = standing(state, row.new_severity)?;
+            changes.add(Some(before), after, row.alerts);
+            if before.0 != after.0 {
+                comparison.reopened += u32::try_from(row.alerts).unwrap_or(0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fingerprints that alerts are about to take may belong to others that this scan does not see: equals of before.
+    /// They get numbers that nobody has.
+    async fn make_room(&self, tx: &mut TenantTx, alerts: &[(AlertId, &Sighting)]) -> Result<(), StoreError> {
+        let bases: HashMap<Fingerprint, Fingerprint> = alerts
+            .iter()
+            .map(|(_, shown)| (shown.fingerprint, shown.base))
+            .collect();
+        let ids: Vec<Uuid> = alerts.iter().map(|(alert, _)| alert.uuid()).collect();
+        let prints: Vec<Vec<u8>> = bases.keys().map(|print| print.0.to_vec()).collect();
+        let owners = sqlx::query!(
+            r#"
+            select a.id, a.fingerprint from unnest($3::bytea[]) x(fingerprint)
+            join tenant.alert a on a.tenant_id = $1 and a.project_id = $2 and a.fingerprint = x.fingerprint
+            where not exists (select from unnest($4::uuid[]) y(id) where y.id = a.id)
+            "#,
+            tx.tenant(),
+            self.scan.project.uuid(),
+            &prints,
+            &ids
+        )
+        .fetch_all(tx.connection())
+        .await?;
+        for owner in owners {
+            let print = <[u8; 32]>::try_from(owner.fingerprint.as_slice()).map(Fingerprint);
+            let Some(base) = print.ok().and_then(|print| bases.get(&print)) else {
+                continue;
+            };
+            let taken: BTreeSet<Fingerprint> = bases.keys().copied().collect();
+            let free = (0..NUMBERS_MAX).map(|number| base.numbered(number));
+            let free: Vec<Vec<u8>> = free
+                .filter(|print| !taken.contains(print))
+                .map(|print| print.0.to_vec())
+                .collect();
+            sqlx::query!(
+                r#"
+                update tenant.alert a set fingerprint = (
+                    select x.fingerprint from unnest($4::bytea[]) with ordinality x(fingerprint, n)
+                    where not exists (select from tenant.alert o where o.tenant_id = $1 and o.project_id = $2
+                                      and o.fingerprint = x.fingerprint)
+                    order by x.n limit 1)
+                where a.tenant_id = $1 and a.project_id = $2 and a.id = $3
+                "#,
+                tx.tenant(),
+                self.scan.project.uuid(),
+                owner.id,
+                &free
+            )
+            .execute(tx.connection())
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Alerts that nobody knew.
+    pub(super) async fn open(
+        &self,
+        tx: &mut TenantTx,
+        changes: &mut Changes,
+        comparison: &mut Comparison,
+    ) -> Result<(), StoreError> {
+        let shown = self.shown();
+        let new = self.each().filter_map(|(_, belongs)| match belongs {
+            Belongs::New(alert) => Some(alert),
+            Belongs::Held(..) | Belongs::Known(_) => None,
+        });
+        let new: BTreeSet<AlertId> = new.collect();
+        let new: Vec<(AlertId, &Sighting)> = new.into_iter().map(|alert| (alert, shown[&alert])).collect();
+        for (_, shown) in &new {
+            changes.add(None, (AlertState::Open, shown.severity), 1);
+        }
+        comparison.new = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        for part in new.chunks(ROWS_AT_ONCE) {
+            self.insert(tx, part).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert(&self, tx: &mut TenantTx, alerts: &[(AlertId, &Sighting)]) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = alerts.iter().map(|(alert, _)| alert.uuid()).collect();
+        let kinds: Vec<&str> = alerts.iter().map(|(_, shown)| shown.kind.as_str()).collect();
+        let contents: Vec<Uuid> = alerts
+            .iter()
+            .map(|(_, shown)| Uuid::from_bytes(shown.content))
+            .collect();
+        let prints: Vec<Vec<u8>> = alerts
+            .iter()
+            .map(|(_, shown)| shown.fingerprint.0.to_vec())
+            .collect();
+        let severities: Vec<i16> = alerts.iter().map(|(_, shown)| shown.severity.rank()).collect();
+        sqlx::query!(
+            r#"
+            with new as (
+                insert into tenant.alert
+                    (tenant_id, project_id, scope_id, first_task_id, source_tool, fingerprint_version, id, kind,
+                     content_id, fingerprint, state, severity, tool_severity)
+                select $1, $2, $3, $4, $5, $6, x.id, x.kind, x.content_id, x.fingerprint, 0, x.severity, x.severity
+                from unnest($7::uuid[], $8::text[], $9::uuid[], $10::bytea[], $11::smallint[])
+                     x(id, kind, content_id, fingerprint, severity))
+            insert into tenant.alert_event (tenant_id, alert_id, id, kind, task_id, after)
+            select $1, x.id, x.id, 'opened', $4, '{"state": "open"}' from unnest($7::uuid[]) x(id)
+            "#,
+            tx.tenant(),
+            self.scan.project.uuid(),
+            self.scope,
+            self.scan.task.uuid(),
+            self.scan.scope.tool,
+            fingerprint::VERSION,
+            &ids,
+            &kinds as &[&str],
+            &contents,
+            &prints,
+            &severities
+        )
+        .execute(tx.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// The places that the scope did not hold, or held otherwise.
+    pub(super) async fn places(&self, tx: &mut TenantTx) -> Result<(), StoreError> {
+        let mut places: BTreeMap<(AlertId, Uuid), &Sighting> = BTreeMap::new();
+        for (sighting, belongs) in self.each() {
+            let content = Uuid::from_bytes(sighting.content);
+            let is_same = matches!(belongs, Belongs::Held(_, before) if before.content == content
+                && before.fingerprint == sighting.fingerprint && before.line == line(sighting));
+            if !is_same {
+                places.insert((belongs.alert(), Uuid::from_bytes(sighting.place)), sighting);
+            }
+        }
+        let places: Vec<_> = places.into_iter().collect();
+        for part in places.chunks(ROWS_AT_ONCE) {
+            self.upsert(tx, part).await?;
+        }
+        Ok(())
+    }
+
+    async fn upsert(
+        &self,
+        tx: &mut TenantTx,
+        places: &[((AlertId, Uuid), &Sighting)],
+    ) -> Result<(), StoreError> {
+        let alerts: Vec<Uuid> = places.iter().map(|((alert, _), _)| alert.uuid()).collect();
+        let names: Vec<Uuid> = places.iter().map(|((_, place), _)| *place).collect();
+        let prints: Vec<Vec<u8>> = places.iter().map(|(_, one)| one.fingerprint.0.to_vec()).collect();
+        let contents: Vec<Uuid> = places
+            .iter()
+            .map(|(_, one)| Uuid::from_bytes(one.content))
+            .collect();
+        let numbers: Vec<i32> = places.iter().map(|(_, one)| line(one)).collect();
+        let lines: Vec<Option<Vec<u8>>> = places.iter().map(|(_, one)| one.lines.clone()).collect();
+        let tool_ids = places.iter().map(|(_, one)| one.tool_id.map(Uuid::from_bytes));
+        let tool_ids: Vec<Option<Uuid>> = tool_ids.collect();
+        sqlx::query!(
+            r#"
+            insert into tenant.alert_occurrence as o
+                (tenant_id, scope_id, alert_id, place, fingerprint, content_id, line, lines, tool_id)
+            select $1, $2, x.alert_id, x.place, x.fingerprint, x.content_id, x.line, x.lines, x.tool_id
+            from unnest($3::uuid[], $4::uuid[], $5::bytea[], $6::uuid[], $7::int[], $8::bytea[], $9::uuid[])
+                 x(alert_id, place, fingerprint, content_id, line, lines, tool_id)
+            on conflict (tenant_id, alert_id, scope_id, place) do update
+            set fingerprint = excluded.fingerprint, content_id = excluded.content_id, line = excluded.line,
+                lines = excluded.lines, tool_id = excluded.tool_id, last_seen_at = null
+            "#,
+            tx.tenant(),
+            self.scope,
+            &alerts,
+            &names,
+            &prints,
+            &contents,
+            &numbers,
+            &lines as &[Option<Vec<u8>>],
+            &tool_ids as &[Option<Uuid>]
+        )
+        .execute(tx.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Alerts that another scope saw last are listed as seen by this one. Without another scope of the tool there is
+    /// none, and nothing is read.
+    pub(super) async fn come_home(&self, tx: &mut TenantTx) -> Result<(), StoreError> {
+        let has_others = sqlx::query_scalar!(
+            r#"select exists (select from tenant.scan_scope where tenant_id = $1 and project_id = $2 and tool = $3
+                              and id <> $4) as "others!""#,
+            tx.tenant(),
+            self.scan.project.uuid(),
+            self.scan.scope.tool,
+            self.scope
+        )
+        .fetch_one(tx.connection())
+        .await?;
+        if !has_others {
+            return Ok(());
+        }
+        for part in self.belongs.chunks(ROWS_AT_ONCE) {
+            let ids: Vec<Uuid> = part.iter().map(|belongs| belongs.alert().uuid()).collect();
+            sqlx::query!(
+                r#"
+                update tenant.alert a set scope_id = $2
+                from (select distinct * from unnest($3::uuid[]) x(id)) x
+                where a.tenant_id = $1 and a.id = x.id and a.scope_id <> $2
+                "#,
+                tx.tenant(),
+                self.scope,
+                &ids
+            )
+            .execute(tx.connection())
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn standing(state: i16, severity: i16) -> Result<(AlertState, Severity), StoreError> {
+    let unreadable = |what, stored: i16| StoreError::unreadable(what, &stored.to_string());
+    Ok((
+        AlertState::from_rank(state).ok_or_else(|| unreadable("alert state", state))?,
+        Severity::from_rank(severity).ok_or_else(|| unreadable("severity", severity))?,
+    ))
+}
+
+fn line(sighting: &Sighting) -> i32 {
+    i32::try_from(sighting.at.0).unwrap_or(i32::MAX)
+}
