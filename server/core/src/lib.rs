@@ -1,6 +1,6 @@
 //! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, which records are one
-//! finding, CVSS scores, the task's state machine, retry arithmetic, schedules, targets and which of them are
-//! forbidden, plugins, tokens, limits.
+//! finding, CVSS scores, names of weaknesses, the task's state machine, retry arithmetic, schedules, targets and which
+//! of them are forbidden, plugins, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
@@ -30,6 +30,7 @@ pub mod target;
 pub mod task;
 pub mod text;
 pub mod token;
+pub mod weakness;
 mod words;
 pub mod worker_token;
 
