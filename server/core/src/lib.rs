@@ -6,7 +6,9 @@
 //! and it sees nobody.
 
 pub mod address;
+pub mod advisory;
 pub mod alert;
+pub mod aliases;
 pub mod budget;
 pub mod cron;
 pub mod cvss;
