@@ -12,6 +12,7 @@ pub mod aliases;
 pub mod budget;
 pub mod cron;
 pub mod cvss;
+pub mod enrichment;
 pub mod finding;
 pub mod fingerprint;
 pub mod id;
