@@ -1,6 +1,6 @@
 //! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, which records are one
-//! finding, CVSS scores, names of weaknesses, the task's state machine, retry arithmetic, schedules, targets and which
-//! of them are forbidden, plugins, tokens, limits.
+//! finding and which findings are related, CVSS scores, names of weaknesses, what is known of advisories, the task's
+//! state machine, retry arithmetic, schedules, targets and which of them are forbidden, plugins, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
@@ -26,6 +26,7 @@ pub mod progress;
 pub mod quota;
 pub mod rate;
 pub mod refusal;
+pub mod related;
 pub mod retry;
 pub mod severity;
 pub mod summary;
