@@ -1,15 +1,18 @@
 //! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, which records are one
-//! finding, CVSS scores, the task's state machine, retry arithmetic, schedules, targets and which of them are
-//! forbidden, plugins, tokens, limits.
+//! finding and which findings are related, CVSS scores, names of weaknesses, what is known of advisories, the task's
+//! state machine, retry arithmetic, schedules, targets and which of them are forbidden, plugins, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
 
 pub mod address;
+pub mod advisory;
 pub mod alert;
+pub mod aliases;
 pub mod budget;
 pub mod cron;
 pub mod cvss;
+pub mod enrichment;
 pub mod finding;
 pub mod id;
 pub mod identity;
@@ -22,6 +25,7 @@ pub mod progress;
 pub mod quota;
 pub mod rate;
 pub mod refusal;
+pub mod related;
 pub mod retry;
 pub mod scope;
 pub mod severity;
@@ -30,6 +34,7 @@ pub mod target;
 pub mod task;
 pub mod text;
 pub mod token;
+pub mod weakness;
 mod words;
 pub mod worker_token;
 

@@ -12,12 +12,13 @@
 pub mod fingerprint;
 pub mod lines;
 pub mod matching;
-mod normal;
+pub(crate) mod normal;
 pub mod ordinals;
 mod parts;
 
 pub use fingerprint::Fingerprint;
 pub use lines::Lines;
+pub(crate) use parts::package;
 pub use parts::{Kind, Parts, place};
 
 use sha2::{Digest, Sha256};

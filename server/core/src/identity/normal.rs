@@ -3,7 +3,7 @@
 use url::Url;
 
 /// `/` as separator, no `./` in front.
-pub(super) fn path(path: &str) -> String {
+pub(crate) fn path(path: &str) -> String {
     let path = path.replace('\\', "/");
     let mut rest = path.as_str();
     while let Some(shorter) = rest.strip_prefix("./") {
@@ -14,7 +14,7 @@ pub(super) fn path(path: &str) -> String {
 
 /// Host, port unless it is the scheme's own, and the path's template, without query and fragment; what is no URL
 /// stays as it is up to these.
-pub(super) fn url_template(text: &str) -> String {
+pub(crate) fn url_template(text: &str) -> String {
     let Some(url) = Url::parse(text).ok().filter(Url::has_host) else {
         return before_query(text).to_owned();
     };
@@ -30,7 +30,7 @@ pub(super) fn before_query(text: &str) -> &str {
 }
 
 /// A host name or address, and its port; without one, 0.
-pub(super) fn endpoint(host: &str, port: Option<u16>) -> String {
+pub(crate) fn endpoint(host: &str, port: Option<u16>) -> String {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     format!("{host}:{}", port.unwrap_or(0))
 }

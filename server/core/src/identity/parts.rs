@@ -147,7 +147,7 @@ fn endpoint(at: &Endpoint) -> String {
 }
 
 /// The package that a finding is about, without its version.
-fn package(finding: &Finding) -> Option<String> {
+pub(crate) fn package(finding: &Finding) -> Option<String> {
     if let Some(url) = text(finding, "package-url") {
         return Some(normal::package(url).to_owned());
     }
