@@ -1,6 +1,6 @@
 //! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, which records are one
-//! finding, CVSS scores, the task's state machine, retry arithmetic, schedules, targets and which of them are
-//! forbidden, plugins, tokens, limits.
+//! finding, CVSS scores, alerts in the formats of others, the task's state machine, retry arithmetic, schedules,
+//! targets and which of them are forbidden, plugins, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
@@ -10,6 +10,7 @@ pub mod alert;
 pub mod budget;
 pub mod cron;
 pub mod cvss;
+pub mod export;
 pub mod finding;
 pub mod fingerprint;
 pub mod id;
