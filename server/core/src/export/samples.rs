@@ -272,10 +272,13 @@ pub(super) fn others() -> [Exported; 3] {
         };
         alert(number, "osint", finding)
     };
+    let mut nowhere = of(8, "nothing", vec![]);
+    let method = json!("Shop.dll!Shop.Load");
+    nowhere.finding.extra.insert("logical-location".into(), method);
     [
         of(6, "amass", vec![at_host, name]),
         of(7, "odd", vec![snippet_only, backwards]),
-        of(8, "nothing", vec![]),
+        nowhere,
     ]
 }
 

@@ -8,6 +8,12 @@
 //! GitHub refuses a whole file for one result without a file: what is nowhere, or on the network, gets a relative
 //! URI as a stand-in, and its place as it is beside it. It heeds neither `suppressions` nor `baselineState`: give this
 //! writer only what should be open there.
+//!
+//! Under `tamiz` stands, where it is not said elsewhere: of a result its `id`, `state`, `severity` (as people work with
+//! it), `reportedSeverity`, `severityRaw`, `cvssScore`, `scanType`, `toolVersion`, `title`, `message`, `ruleName`,
+//! `remediation`, `cve`, `cwe`, `tags`, `toolFingerprint`, `origin`, and what is left of `extra`; of a place `standsIn`
+//! (there is none), `place` (it, as the model has it), `further` (the alert's, not the finding's); of a suppression its
+//! `kind` in the tool's word, or the `dismissal`.
 
 mod extras;
 mod places;

@@ -41,7 +41,8 @@ fn location(place: &Location, is_further: bool) -> Value {
         }
     } else {
         own["place"] = json!(place);
-        location["logicalLocations"] = json!([{ "fullyQualifiedName": place.label(), "kind": "resource" }]);
+        // for people: names of logical locations are those of code
+        location["message"] = json!({ "text": place.label() });
     }
     if is_further {
         own["further"] = json!(true);

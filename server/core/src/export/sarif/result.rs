@@ -133,7 +133,7 @@ fn fingerprints(alert: &Exported, result: &mut Value) -> bool {
 /// Those that several producers write.
 fn known_properties(alert: &Exported) -> Value {
     let finding = &alert.finding;
-    let mut properties = json!({ "security-severity": format!("{:.1}", result_score(alert)) });
+    let mut properties = json!({ "security-severity": result_score(alert) });
     set(&mut properties, "tags", tags(alert));
     set(
         &mut properties,

@@ -252,10 +252,19 @@ fn rule_score(alert: &Exported) -> Option<f64> {
     score.or_else(|| Some(middle(alert.severity)).filter(|score| *score > 0.0))
 }
 
-/// A result's own score, which readers make a severity of: the CVSS score where it comes to the same one.
-pub(super) fn result_score(alert: &Exported) -> f64 {
-    let score = alert.cvss_score.filter(|score| band(*score) == alert.severity);
-    score.unwrap_or_else(|| middle(alert.severity))
+/// A result's own score, which readers make a severity of: the tool's, or the CVSS score, where it comes to the same
+/// one.
+pub(super) fn result_score(alert: &Exported) -> String {
+    let fits = |score: &f64| band(*score) == alert.severity;
+    let raw = alert.finding.severity_raw.as_deref().unwrap_or_default();
+    if raw
+        .parse()
+        .is_ok_and(|score: f64| (0.0..=10.0).contains(&score) && fits(&score))
+    {
+        return raw.to_owned();
+    }
+    let score = alert.cvss_score.filter(fits);
+    format!("{:.1}", score.unwrap_or_else(|| middle(alert.severity)))
 }
 
 /// The severity of a CVSS score (FIRST's table).

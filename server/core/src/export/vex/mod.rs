@@ -1,7 +1,7 @@
 //! What VEX says, in either of its formats: whether a product is affected by an advisory about one of its packages.
 //!
 //! On its way out an alert's state becomes a status: open is under investigation, because nobody decided; open again
-//! is affected; dismissed follows the reason. A dismissal is also written as a [`note`], so that it comes back as
+//! is affected; dismissed follows the reason. A dismissal is also written in one line, so that it comes back as
 //! what it was. On its way in ([`read`]) a statement asks for a [`Request`]; whether one is of an alert says
 //! [`VexStatement::matches`].
 

@@ -184,12 +184,11 @@ fn extra(result: &Value) -> Map<String, Value> {
             .collect(),
     );
     let names = list(result, "/locations/0/logicalLocations").iter();
-    let names: Vec<&Value> = names
-        .filter(|name| name.get("kind").is_none())
-        .map(|name| &name["fullyQualifiedName"])
-        .collect();
+    let names: Vec<&Value> = names.map(|name| &name["fullyQualifiedName"]).collect();
     if let Some(first) = names.first() {
         put("logical-location", (*first).clone());
+    }
+    if names.len() > 1 {
         put("logical-locations", json!(names));
     }
     let (mut accepted, mut not_accepted) = (Vec::new(), Vec::new());
@@ -328,4 +327,8 @@ fn a_package_keeps_its_advisories_score_and_versions() {
         text(&result, "/properties/tamiz/extra/package-url"),
         "pkg:npm/lodash@4.17.20"
     );
+    let mut scored = package();
+    scored.finding.severity_raw = Some("8.25".into());
+    let (_, result) = read(&[scored]).remove(0);
+    assert_eq!(result["properties"]["security-severity"], "8.25");
 }
