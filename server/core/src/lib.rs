@@ -1,6 +1,7 @@
 //! The vocabulary of Tamiz and its pure rules: ids, the finding model, fingerprints, which records are one
-//! finding and which findings are related, CVSS scores, names of weaknesses, what is known of advisories, the task's
-//! state machine, retry arithmetic, schedules, targets and which of them are forbidden, plugins, tokens, limits.
+//! finding and which findings are related, CVSS scores, names of weaknesses, what is known of advisories, alerts in the
+//! formats of others, the task's state machine, retry arithmetic, schedules, targets and which of them are forbidden,
+//! plugins, tokens, limits.
 //!
 //! No IO, no async, no clock: time and randomness are parameters. Every other crate sees this one,
 //! and it sees nobody.
@@ -13,6 +14,7 @@ pub mod budget;
 pub mod cron;
 pub mod cvss;
 pub mod enrichment;
+pub mod export;
 pub mod finding;
 pub mod id;
 pub mod identity;

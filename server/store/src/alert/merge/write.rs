@@ -23,6 +23,26 @@ pub(super) struct Written<'a> {
     pub(super) belongs: &'a [Belongs],
 }
 
+/// One array per column of alerts and what they show.
+struct Columns {
+    alerts: Vec<Uuid>,
+    contents: Vec<Uuid>,
+    prints: Vec<Vec<u8>>,
+    severities: Vec<i16>,
+}
+
+impl Columns {
+    fn of(alerts: &[(AlertId, &Sighting)]) -> Self {
+        let shown = || alerts.iter().map(|(_, shown)| *shown);
+        Self {
+            alerts: alerts.iter().map(|(alert, _)| alert.uuid()).collect(),
+            contents: shown().map(|one| Uuid::from_bytes(one.content)).collect(),
+            prints: shown().map(|one| one.fingerprint.0.to_vec()).collect(),
+            severities: shown().map(|one| one.severity.rank()).collect(),
+        }
+    }
+}
+
 impl Written<'_> {
     fn each(&self) -> impl Iterator<Item = (&Sighting, Belongs)> {
         self.sightings.iter().zip(self.belongs.iter().copied())
@@ -82,16 +102,7 @@ impl Written<'_> {
         changes: &mut Changes,
         comparison: &mut Comparison,
     ) -> Result<(), StoreError> {
-        let ids: Vec<Uuid> = alerts.iter().map(|(alert, _)| alert.uuid()).collect();
-        let contents: Vec<Uuid> = alerts
-            .iter()
-            .map(|(_, shown)| Uuid::from_bytes(shown.content))
-            .collect();
-        let prints: Vec<Vec<u8>> = alerts
-            .iter()
-            .map(|(_, shown)| shown.fingerprint.0.to_vec())
-            .collect();
-        let severities: Vec<i16> = alerts.iter().map(|(_, shown)| shown.severity.rank()).collect();
+        let columns = Columns::of(alerts);
         let rows = sqlx::query!(
             r#"
             with old as materialized (
@@ -115,8 +126,7 @@ impl Written<'_> {
                 from old where a.tenant_id = $1 and a.id = old.id),
             told as (
                 insert into tenant.alert_event (tenant_id, alert_id, id, kind, task_id, before, after)
-                select $1, old.id, gen_random_uuid(), 'reopened', $7::uuid,
-                       jsonb_build_object('state', case old.state when 3 then 'fixed' else 'dismissed' end),
+                select $1, old.id, gen_random_uuid(), 'reopened', $7::uuid, jsonb_build_object('state', case old.state when 3 then 'fixed' else 'dismissed' end),
                        '{"state": "reopened"}'
                 from old where old.new_state <> old.state
                 union all
@@ -127,10 +137,10 @@ impl Written<'_> {
             from old where state <> new_state or severity <> new_severity group by 1, 2, 3, 4
             "#,
             tx.tenant(),
-            &ids,
-            &contents,
-            &prints,
-            &severities,
+            &columns.alerts,
+            &columns.contents,
+            &columns.prints,
+            &columns.severities,
             self.scope,
             self.scan.task.uuid(),
             fingerprint::VERSION
@@ -138,9 +148,11 @@ impl Written<'_> {
         .fetch_all(tx.connection())
         .await?;
         for row in rows {
-            let before = standing(row.state, row.severity)?;
             let state = i16::try_from(row.new_state).unwrap_or(-1);
-            let after = standing(state, row.new_severity)?;
+            let (before, after) = (
+                standing(row.state, row.severity)?,
+                standing(state, row.new_severity)?,
+            );
             changes.add(Some(before), after, row.alerts);
             if before.0 != after.0 {
                 comparison.reopened += u32::try_from(row.alerts).unwrap_or(0);
@@ -227,17 +239,8 @@ impl Written<'_> {
     }
 
     async fn insert(&self, tx: &mut TenantTx, alerts: &[(AlertId, &Sighting)]) -> Result<(), StoreError> {
-        let ids: Vec<Uuid> = alerts.iter().map(|(alert, _)| alert.uuid()).collect();
+        let columns = Columns::of(alerts);
         let kinds: Vec<&str> = alerts.iter().map(|(_, shown)| shown.kind.as_str()).collect();
-        let contents: Vec<Uuid> = alerts
-            .iter()
-            .map(|(_, shown)| Uuid::from_bytes(shown.content))
-            .collect();
-        let prints: Vec<Vec<u8>> = alerts
-            .iter()
-            .map(|(_, shown)| shown.fingerprint.0.to_vec())
-            .collect();
-        let severities: Vec<i16> = alerts.iter().map(|(_, shown)| shown.severity.rank()).collect();
         sqlx::query!(
             r#"
             with new as (
@@ -256,11 +259,11 @@ impl Written<'_> {
             self.scan.task.uuid(),
             self.scan.scope.tool,
             fingerprint::VERSION,
-            &ids,
+            &columns.alerts,
             &kinds as &[&str],
-            &contents,
-            &prints,
-            &severities
+            &columns.contents,
+            &columns.prints,
+            &columns.severities
         )
         .execute(tx.connection())
         .await?;
