@@ -30,6 +30,7 @@ mod plugin_registry;
 mod publishing;
 mod queue;
 mod quotas;
+mod reimport;
 mod remote_workers;
 mod request_limits;
 mod restarts;

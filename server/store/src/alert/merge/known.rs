@@ -102,19 +102,26 @@ pub(super) async fn not_seen(
     places.collect()
 }
 
-/// The project's alerts with these fingerprints, wherever and whenever they were seen. Served by `alert_identity_key`.
+/// The alerts that these sightings are by their fingerprints, wherever and whenever they were seen.
 pub(super) async fn by_fingerprint(
     tx: &mut TenantTx,
     project: ProjectId,
     sightings: &[Sighting],
     which: &[usize],
 ) -> Result<HashMap<Fingerprint, AlertId>, StoreError> {
+    let prints: Vec<Fingerprint> = which.iter().map(|at| sightings[*at].fingerprint).collect();
+    alerts_with(tx, project, &prints).await
+}
+
+/// The project's alerts with these fingerprints. Served by `alert_identity_key`.
+pub(super) async fn alerts_with(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    prints: &[Fingerprint],
+) -> Result<HashMap<Fingerprint, AlertId>, StoreError> {
     let mut known = HashMap::new();
-    for part in which.chunks(ROWS_AT_ONCE) {
-        let prints: Vec<Vec<u8>> = part
-            .iter()
-            .map(|at| sightings[*at].fingerprint.0.to_vec())
-            .collect();
+    for part in prints.chunks(ROWS_AT_ONCE) {
+        let prints: Vec<Vec<u8>> = part.iter().map(|print| print.0.to_vec()).collect();
         let rows = sqlx::query!(
             r#"
             select a.id, a.fingerprint

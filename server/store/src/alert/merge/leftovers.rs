@@ -12,6 +12,9 @@ use crate::error::StoreError;
 use crate::finding;
 use crate::tenant_tx::TenantTx;
 
+/// How many numbers beyond those of a scan's equals alerts of before are looked for.
+const EQUALS_BEYOND: u32 = 16;
+
 /// Where equals became more and each of them is the project's already, as after a merge of branches, all of them
 /// are who they are there: which of them the scope held by these numbers says nothing.
 pub(super) async fn settle_groups(
@@ -77,6 +80,50 @@ pub(super) async fn pair(
     for (name, at, _) in matching::pairs(&old, &new, &Anchors::default()) {
         if let Some(place) = gone.remove(&name) {
             belongs[at] = Some(Belongs::Held(name.0, place.before));
+        }
+    }
+    Ok(())
+}
+
+/// Equals that nobody knows by their numbers may be back: alerts with another number of the same parts that this scan
+/// does not see, the lowest number first.
+pub(super) async fn return_equals(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    sightings: &[Sighting],
+    belongs: &mut [Option<Belongs>],
+) -> Result<(), StoreError> {
+    let unknown = |(at, one): &(usize, &Sighting)| one.kind.is_counted() && belongs[*at].is_none();
+    let mut groups: BTreeMap<Fingerprint, Vec<usize>> = BTreeMap::new();
+    for (at, one) in sightings.iter().enumerate().filter(unknown) {
+        groups.entry(one.base).or_default().push(at);
+    }
+    // where nobody knows any of them, nobody had another number
+    let mut sizes: HashMap<Fingerprint, u32> = HashMap::new();
+    let mut met: HashSet<Fingerprint> = HashSet::new();
+    for (one, belongs) in sightings.iter().zip(&*belongs) {
+        if groups.contains_key(&one.base) {
+            *sizes.entry(one.base).or_default() += 1;
+            if belongs.is_some() {
+                met.insert(one.base);
+            }
+        }
+    }
+    groups.retain(|base, _| met.contains(base));
+    let numbers = |base: &Fingerprint| {
+        let base = *base;
+        (0..sizes[&base] + EQUALS_BEYOND).map(move |number| base.numbered(number))
+    };
+    let prints: Vec<Fingerprint> = groups.keys().flat_map(numbers).collect();
+    let known = known::alerts_with(tx, project, &prints).await?;
+    let mut taken: HashSet<AlertId> = belongs.iter().flatten().map(|belongs| belongs.alert()).collect();
+    for (base, mut members) in groups {
+        members.sort_by_key(|at| (sightings[*at].at, sightings[*at].content));
+        let free = numbers(&base).filter_map(|print| known.get(&print).copied());
+        let free: Vec<AlertId> = free.filter(|alert| !taken.contains(alert)).collect();
+        for (at, alert) in members.into_iter().zip(free) {
+            taken.insert(alert);
+            belongs[at] = Some(Belongs::Known(alert));
         }
     }
     Ok(())

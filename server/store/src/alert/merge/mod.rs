@@ -155,6 +155,7 @@ async fn belongings(
         }
     }
     leftovers::pair(tx, scan.project, sightings, &mut belongs, &mut gone).await?;
+    leftovers::return_equals(tx, scan.project, sightings, &mut belongs).await?;
     // equal fingerprints that nobody knows are places of one new alert
     let mut new: BTreeMap<Fingerprint, AlertId> = BTreeMap::new();
     let belongs = belongs.into_iter().zip(sightings).map(|(belongs, sighting)| {
