@@ -42,11 +42,8 @@ fn cases(scan_type: &'static str) -> Vec<Case> {
             } else if let Some(input) = input_of(&path) {
                 let bytes = fs::read(&input).unwrap();
                 let path = input.strip_prefix(&root).unwrap().display().to_string();
-                let bytes = if path.ends_with(".gz") {
-                    unpacked(&bytes)
-                } else {
-                    bytes
-                };
+                let is_packed = input.extension().is_some_and(|extension| extension == "gz");
+                let bytes = if is_packed { unpacked(&bytes) } else { bytes };
                 // an upload without a byte is refused
                 if !bytes.is_empty() {
                     cases.push(Case {
