@@ -12,6 +12,7 @@ mod convert;
 mod examples;
 mod idle;
 mod import;
+mod ingest;
 mod kills;
 mod overhead;
 mod queue;
@@ -44,6 +45,8 @@ enum Command {
     Overhead(overhead::Args),
     /// A 50 MB semgrep report end to end, beside native conversion and a bare COPY
     Import(import::Args),
+    /// Reports of a hundred thousand results into a project with a million alerts
+    Ingest(ingest::Args),
     /// Conversion alone, format by format: in wasm and the same code native
     Convert(convert::Args),
     /// The example plugin in its three languages: MB/s, findings/s and start
@@ -73,6 +76,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Overhead(args) => overhead::run(&args).await,
         Command::Import(args) => import::run(&args).await,
+        Command::Ingest(args) => ingest::run(&args).await,
         Command::Convert(args) => convert::run(&args),
         Command::Examples(args) => examples::run(&args),
         Command::CompileComponent(args) => convert::compile(&args),

@@ -61,3 +61,30 @@ fn result(text: &mut String, index: usize, seed: usize) {
         offset_end = line * 40 + 26,
     );
 }
+
+/// A SARIF document with `results` results of about 600 bytes each, every one at a place of its own.
+pub(crate) fn sarif(results: usize, seed: usize) -> Vec<u8> {
+    let mut text = String::with_capacity(results * 700 + 2_000);
+    text.push_str(
+        r#"{"version":"2.1.0","$schema":"https://json.schemastore.org/sarif-2.1.0.json","runs":[{"tool":{"driver":{"name":"Bench Scan","semanticVersion":"1.0.0","rules":["#,
+    );
+    for rule in 0..20 {
+        let comma = if rule > 0 { "," } else { "" };
+        // writing to a String cannot fail
+        let _ = write!(
+            text,
+            r#"{comma}{{"id":"rule-{rule}","shortDescription":{{"text":"Rule {rule}"}},"fullDescription":{{"text":"What rule {rule} looks for, in words."}},"defaultConfiguration":{{"level":"warning"}},"properties":{{"tags":["security","external/cwe/cwe-089"],"security-severity":"7.5"}}}}"#
+        );
+    }
+    text.push_str(r#"]}},"results":["#);
+    for index in 0..results {
+        let (comma, rule) = (if index > 0 { "," } else { "" }, index % 20);
+        let (folder, file, line) = (index % 97, index % 1013, 1 + index % 4000);
+        let _ = write!(
+            text,
+            r#"{comma}{{"ruleId":"rule-{rule}","ruleIndex":{rule},"level":"warning","message":{{"text":"A value that a client controls reaches a place where it is not expected: see the rule's description."}},"locations":[{{"physicalLocation":{{"artifactLocation":{{"uri":"src/module_{folder}/file_{file}.py","uriBaseId":"%SRCROOT%"}},"region":{{"startLine":{line},"startColumn":5,"endLine":{line},"endColumn":31,"snippet":{{"text":"cursor.execute(query_{seed}_{index})"}}}}}}}}],"partialFingerprints":{{"primaryLocationLineHash":"{seed:08x}{index:08x}:1"}}}}"#
+        );
+    }
+    text.push_str("]}]}");
+    text.into_bytes()
+}
