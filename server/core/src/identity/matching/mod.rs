@@ -19,6 +19,8 @@ mod renamed;
 mod sides;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tracking;
 
 use std::collections::HashMap;
 
