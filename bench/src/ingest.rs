@@ -203,12 +203,21 @@ async fn statements(stand: &Stand, project: &str) -> Outcome<()> {
     Ok(())
 }
 
+/// The log of the stand's Postgres.
 fn log_of(stand: &Stand) -> Outcome<PathBuf> {
-    let folder = psql(&stand.database_url, "show data_directory")?;
-    let folder = Path::new(folder.trim()).parent().ok_or("no folder")?.to_owned();
-    let mut logs = std::fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let log = logs.find(|path| path.extension().is_some_and(|extension| extension == "log"));
-    log.ok_or_else(|| format!("no log in {}", folder.display()).into())
+    let mut folders = vec![stand.folder.path().join("postgres")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                return Ok(path);
+            }
+            if path.is_dir() && !path.ends_with("base") {
+                folders.push(path);
+            }
+        }
+    }
+    Err("no log of Postgres".into())
 }
 
 fn executed(log: &Path) -> Outcome<usize> {

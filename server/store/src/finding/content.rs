@@ -185,7 +185,7 @@ pub async fn insert_contents(
     Ok(())
 }
 
-/// What these contents say, as far as the project has them.
+/// What these contents say, as far as the project has them; with rules, those of these rules alone.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
@@ -193,6 +193,7 @@ pub(crate) async fn contents(
     tx: &mut TenantTx,
     project: ProjectId,
     ids: &[Uuid],
+    rules: Option<&[String]>,
 ) -> Result<HashMap<Uuid, Finding>, StoreError> {
     let mut findings = HashMap::new();
     for part in ids.chunks(CONTENTS_PER_INSERT) {
@@ -202,11 +203,13 @@ pub(crate) async fn contents(
                    cvss_vector, title, message, remediation, locations as "locations: Json<Vec<Location>>",
                    refs as "refs: Json<Vec<String>>", tags as "tags: Json<Vec<String>>", tool_fingerprint,
                    extra as "extra: Json<serde_json::Map<String, serde_json::Value>>"
-            from tenant.finding_content where tenant_id = $1 and project_id = $2 and id = any($3)
+            from tenant.finding_content
+            where tenant_id = $1 and project_id = $2 and id = any($3) and ($4::text[] is null or rule_id = any($4))
             "#,
             tx.tenant(),
             project.uuid(),
-            part
+            part,
+            rules
         )
         .fetch_all(tx.connection())
         .await?;

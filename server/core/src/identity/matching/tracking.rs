@@ -40,7 +40,11 @@ impl Tree {
         };
         for file in 0..FILES {
             let lines = (0..LINES).map(|_| {
-                if tree.random.random_ratio(1, 8) { tree.flaw() } else { tree.harmless() }
+                if tree.random.random_ratio(1, 8) {
+                    tree.flaw()
+                } else {
+                    tree.harmless()
+                }
             });
             let lines = lines.collect();
             tree.files.insert(format!("src/module_{file}.py"), lines);
@@ -93,7 +97,9 @@ impl Tree {
         let kind = self.random.random_range(0..11);
         let (harmless, flaw) = (self.any_line(&path, false), self.any_line(&path, true));
         let (new_line, new_flaw) = (self.harmless(), self.flaw());
-        let many: Vec<Line> = (0..self.random.random_range(1..20)).map(|_| self.harmless()).collect();
+        let many: Vec<Line> = (0..self.random.random_range(1..20))
+            .map(|_| self.harmless())
+            .collect();
         let at = self.random.random_range(0..=self.files[&path].len());
         self.names += 1;
         let names = self.names;
@@ -203,7 +209,10 @@ fn of_a_thousand_edits_nearly_all_are_tracked_rightly() {
         let edit = tree.edit();
         let after = tree.scan();
         let there: BTreeSet<u32> = after.iter().map(|one| one.name).collect();
-        let kept = before.iter().map(|one| one.name).filter(|name| there.contains(name));
+        let kept = before
+            .iter()
+            .map(|one| one.name)
+            .filter(|name| there.contains(name));
         let expected: BTreeSet<(u32, u32)> = kept.map(|name| (name, name)).collect();
         let found = pairs(&before, &after, &Anchors::default());
         let found: BTreeSet<(u32, u32)> = found.into_iter().map(|(old, new, _)| (old, new)).collect();

@@ -1,7 +1,9 @@
 //! What the database knows of a scan's findings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::future::ready;
 
+use futures_util::TryStreamExt as _;
 use tamiz_core::identity::Fingerprint;
 use tamiz_core::{AlertId, ProjectId};
 use uuid::Uuid;
@@ -61,7 +63,8 @@ pub(super) async fn held(
     Ok(held)
 }
 
-/// The places that the scope holds and that are not among these. Served by `alert_occurrence_scope_idx`.
+/// The places that the scope holds and that are not among these. Where it holds as many as were seen, none is read.
+/// Served by `alert_occurrence_scope_idx` and the primary key.
 pub(super) async fn not_seen(
     tx: &mut TenantTx,
     scope: Uuid,
@@ -71,14 +74,46 @@ pub(super) async fn not_seen(
     let seen = sightings.iter().zip(belongs).filter_map(|(sighting, belongs)| {
         Some(((*belongs)?.alert().uuid(), Uuid::from_bytes(sighting.place)))
     });
-    let (alerts, places): (Vec<Uuid>, Vec<Uuid>) = seen.unzip();
+    let seen: HashSet<(Uuid, Uuid)> = seen.collect();
+    let held = sqlx::query_scalar!(
+        r#"select count(*) as "held!" from tenant.alert_occurrence
+           where tenant_id = $1 and scope_id = $2 and last_seen_at is null"#,
+        tx.tenant(),
+        scope
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    if usize::try_from(held) == Ok(seen.len()) {
+        return Ok(Gone::new());
+    }
+    let rows = sqlx::query!(
+        "select alert_id, place from tenant.alert_occurrence
+         where tenant_id = $1 and scope_id = $2 and last_seen_at is null",
+        tx.tenant(),
+        scope
+    )
+    .fetch(tx.connection());
+    let unseen = rows.try_filter_map(|row| {
+        let place = (row.alert_id, row.place);
+        ready(Ok((!seen.contains(&place)).then_some(place)))
+    });
+    let unseen: Vec<(Uuid, Uuid)> = unseen.try_collect().await?;
+    let mut gone = Gone::new();
+    for part in unseen.chunks(ROWS_AT_ONCE) {
+        gone.extend(places(tx, scope, part).await?);
+    }
+    Ok(gone)
+}
+
+/// These places of the scope. Served by the primary key.
+async fn places(tx: &mut TenantTx, scope: Uuid, which: &[(Uuid, Uuid)]) -> Result<Gone, StoreError> {
+    let (alerts, places): (Vec<Uuid>, Vec<Uuid>) = which.iter().copied().unzip();
     let rows = sqlx::query!(
         r#"
         select o.alert_id, o.place, o.fingerprint, o.content_id, o.line, o.lines, o.tool_id
-        from tenant.alert_occurrence o
-        where o.tenant_id = $1 and o.scope_id = $2 and o.last_seen_at is null
-          and not exists (select from unnest($3::uuid[], $4::uuid[]) x(alert_id, place)
-                          where x.alert_id = o.alert_id and x.place = o.place)
+        from unnest($3::uuid[], $4::uuid[]) x(alert_id, place)
+        join tenant.alert_occurrence o on o.tenant_id = $1 and o.scope_id = $2 and o.alert_id = x.alert_id
+            and o.place = x.place
         "#,
         tx.tenant(),
         scope,

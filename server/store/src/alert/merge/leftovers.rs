@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tamiz_core::identity::matching::{self, Anchors, Candidate};
-use tamiz_core::identity::{Fingerprint, Lines, Parts};
+use tamiz_core::identity::{Fingerprint, Kind, Lines, Parts};
 use tamiz_core::{AlertId, Finding, ProjectId};
 use uuid::Uuid;
 
@@ -60,7 +60,8 @@ pub(super) async fn pair(
         return Ok(());
     }
     let both: Vec<usize> = both.into_iter().collect();
-    let new = new_candidates(tx, project, sightings, &both).await?;
+    let rules = rules_of(&old, siblings.is_empty());
+    let new = new_candidates(tx, project, sightings, &both, rules.as_deref()).await?;
     let mut old = old;
     for candidate in &new {
         let at = candidate.name;
@@ -169,13 +170,24 @@ fn release(sightings: &[Sighting], belongs: &mut [Option<Belongs>], gone: &mut G
     }
 }
 
+/// The rules that new findings must have to be among the old ones; all, where equals are told apart or advisories have
+/// several names.
+fn rules_of<Name>(old: &[Candidate<Name>], is_old_alone: bool) -> Option<Vec<String>> {
+    let has_aliases = old.iter().any(|old| old.parts.kind == Kind::Package);
+    if !is_old_alone || has_aliases {
+        return None;
+    }
+    let rules: BTreeSet<String> = old.iter().map(|old| old.parts.rule.clone()).collect();
+    Some(rules.into_iter().collect())
+}
+
 async fn old_candidates(
     tx: &mut TenantTx,
     project: ProjectId,
     gone: &Gone,
 ) -> Result<Vec<Candidate<(AlertId, Uuid)>>, StoreError> {
     let contents: Vec<Uuid> = gone.values().map(|place| place.before.content).collect();
-    let findings = finding::contents(tx, project, &contents).await?;
+    let findings = finding::contents(tx, project, &contents, None).await?;
     let candidates = gone.iter().filter_map(|(name, place)| {
         let finding = findings.get(&place.before.content)?;
         let lines = place.lines.as_deref().and_then(Lines::from_bytes);
@@ -196,10 +208,11 @@ async fn new_candidates(
     project: ProjectId,
     sightings: &[Sighting],
     which: &[usize],
+    rules: Option<&[String]>,
 ) -> Result<Vec<Candidate<usize>>, StoreError> {
     let contents = which.iter().map(|at| Uuid::from_bytes(sightings[*at].content));
     let contents: Vec<Uuid> = contents.collect();
-    let findings: HashMap<Uuid, Finding> = finding::contents(tx, project, &contents).await?;
+    let findings: HashMap<Uuid, Finding> = finding::contents(tx, project, &contents, rules).await?;
     let candidates = which.iter().filter_map(|at| {
         let sighting = &sightings[*at];
         let finding = findings.get(&Uuid::from_bytes(sighting.content))?;
