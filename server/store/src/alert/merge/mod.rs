@@ -13,6 +13,8 @@
 mod gone;
 mod known;
 mod leftovers;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::{BTreeMap, HashSet};
