@@ -147,12 +147,11 @@ impl Tree {
                 "a flaw is mended"
             }
             (9, _, Some(line)) => {
-                let (flaw, _) = new_flaw.flaw.unwrap();
-                let copied = lines[line].clone();
-                let copy = Line {
-                    flaw: copied.flaw.map(|(_, rule)| (flaw, rule)),
-                    ..copied
-                };
+                let mut copy = lines[line].clone();
+                copy.flaw = copy
+                    .flaw
+                    .zip(new_flaw.flaw)
+                    .map(|((_, rule), (new, _))| (new, rule));
                 lines.insert(at, copy);
                 "a flaw is copied elsewhere"
             }
