@@ -37,8 +37,6 @@ create table tenant.finding_content (
     created_at timestamptz not null default now(),
     primary key (tenant_id, project_id, id)
 );
--- contents that no alert and no finding shows any more, the oldest first
-create index finding_content_created_idx on tenant.finding_content (tenant_id, created_at);
 
 -- the owner copies all tenants' rows
 alter table tenant.finding_occurrence no force row level security;

@@ -109,8 +109,9 @@ pub async fn missing_contents(
     let missing = sqlx::query_scalar!(
         r#"
         select x.id as "id!" from unnest($3::uuid[]) x(id)
-        where not exists (select from tenant.finding_content c
-                          where c.tenant_id = $1 and c.project_id = $2 and c.id = x.id)
+        left join lateral (select true as is_there from tenant.finding_content c
+                           where c.tenant_id = $1 and c.project_id = $2 and c.id = x.id limit 1) c on true
+        where c.is_there is null
         "#,
         tx.tenant(),
         project.uuid(),

@@ -40,8 +40,10 @@ pub(super) async fn held(
             r#"
             select x.n as "n!", o.alert_id, o.content_id, o.line
             from unnest($3::bytea[], $4::uuid[]) with ordinality x(fingerprint, place, n)
-            join tenant.alert_occurrence o on o.tenant_id = $1 and o.scope_id = $2
-                and o.fingerprint = x.fingerprint and o.place = x.place and o.last_seen_at is null
+            cross join lateral (
+                select o.alert_id, o.content_id, o.line from tenant.alert_occurrence o
+                where o.tenant_id = $1 and o.scope_id = $2 and o.fingerprint = x.fingerprint and o.place = x.place
+                  and o.last_seen_at is null limit 1) o
             "#,
             tx.tenant(),
             scope,
@@ -112,8 +114,9 @@ async fn places(tx: &mut TenantTx, scope: Uuid, which: &[(Uuid, Uuid)]) -> Resul
         r#"
         select o.alert_id, o.place, o.fingerprint, o.content_id, o.line, o.lines, o.tool_id
         from unnest($3::uuid[], $4::uuid[]) x(alert_id, place)
-        join tenant.alert_occurrence o on o.tenant_id = $1 and o.scope_id = $2 and o.alert_id = x.alert_id
-            and o.place = x.place
+        cross join lateral (
+            select * from tenant.alert_occurrence o
+            where o.tenant_id = $1 and o.scope_id = $2 and o.alert_id = x.alert_id and o.place = x.place limit 1) o
         "#,
         tx.tenant(),
         scope,
@@ -161,7 +164,9 @@ pub(super) async fn alerts_with(
             r#"
             select a.id, a.fingerprint
             from (select distinct * from unnest($3::bytea[]) x(fingerprint)) x
-            join tenant.alert a on a.tenant_id = $1 and a.project_id = $2 and a.fingerprint = x.fingerprint
+            cross join lateral (
+                select a.id, a.fingerprint from tenant.alert a
+                where a.tenant_id = $1 and a.project_id = $2 and a.fingerprint = x.fingerprint limit 1) a
             "#,
             tx.tenant(),
             project.uuid(),

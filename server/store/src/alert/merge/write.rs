@@ -112,7 +112,7 @@ impl Written<'_> {
                        case when a.state = 3 or a.state = 2 and a.dismissed_until <= now() then 1 else a.state end
                            as new_state
                 from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::smallint[]) x(id, content_id, fingerprint, severity)
-                join tenant.alert a on a.tenant_id = $1 and a.id = x.id),
+                cross join lateral (select * from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a),
             changed as (
                 update tenant.alert a
                 set content_id = old.content_id, fingerprint = old.fingerprint, fingerprint_version = $8,
