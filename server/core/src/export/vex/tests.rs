@@ -68,7 +68,7 @@ fn every_state_has_its_openvex_status_with_what_that_demands() {
         said,
         [
             ("under_investigation", None),
-            ("affected", Some("Update lodash to 4.17.21.")),
+            ("affected", Some("Upgrade lodash to 4.17.21.")),
             ("fixed", None),
             ("not_affected", comment),
             ("affected", comment),
