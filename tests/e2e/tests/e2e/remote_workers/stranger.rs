@@ -133,6 +133,16 @@ pub(super) fn nothing(status: &str) -> Value {
     json!({"executions": [], "artifacts": [], "results": null, "ending": ending(status)})
 }
 
+/// The hash of an identity's parts, by the rule of version 2.
+fn base(fields: &[&str]) -> String {
+    let mut bytes = 2_i16.to_le_bytes().to_vec();
+    for field in fields {
+        bytes.extend((field.len() as u64).to_le_bytes());
+        bytes.extend(field.as_bytes());
+    }
+    sha256(&bytes)
+}
+
 /// One finding as it lies in a spool, and the totals that fit it.
 pub(super) fn one_finding() -> (Vec<u8>, Value) {
     let said = json!({
@@ -141,7 +151,12 @@ pub(super) fn one_finding() -> (Vec<u8>, Value) {
         "cvss_vector": null, "references": [], "tags": [], "remediation": null, "tool_fingerprint": null,
         "origin": null, "extra": {}
     });
-    let head = json!({ "finding": { "id": uuid::Uuid::now_v7(), "fingerprint": "ab".repeat(32), "cvss_score": 5.5 } });
+    let none = "0".repeat(32);
+    let mark = json!({
+        "kind": "plain", "tool": "t", "severity": "high", "target": "", "content": &sha256(said.to_string().as_bytes())[..32],
+        "base": base(&["plain", "t", "r", "", ""]), "place": none, "at": [0, 0], "tool_id": none, "lines": ""
+    });
+    let head = json!({ "finding": { "id": uuid::Uuid::now_v7(), "mark": mark, "cvss_score": 5.5 } });
     let spool = format!("{head}\t{said}\n").into_bytes();
     let summary = json!({
         "findings": 1, "occurrences": 0, "records": 1, "skipped": 0, "completeness": "complete", "formats": ["x"],
