@@ -207,7 +207,7 @@ async fn final_events(client: &Client, id: &str) -> Outcome<usize> {
 /// What no client can see: attempts that were lost, and findings that are there twice.
 fn look_at_rows(stand: &Stand) -> Outcome<(u64, u64)> {
     let query = "select (select count(*) from tenant.task_attempt where outcome = 'lost'),
-        (select count(*) from (select 1 from tenant.finding group by task_id, fingerprint having count(*) > 1) d)
+        (select count(*) from (select 1 from tenant.finding group by task_id, content_id having count(*) > 1) d)
         + (select count(*) from control.ticket)";
     let text = psql(&stand.database_url, query)?;
     let mut numbers = text.split_whitespace().map(str::parse);

@@ -13,14 +13,14 @@ use crate::Outcome;
 /// One task with all that hangs on it.
 const TASKS: &str = "
     select t.id, t.status, t.retries, t.event_seq::int8 as event_seq, t.started_at,
-           f.findings, f.places, e.events, e.last_event, e.ends,
+           f.findings, f.contents, e.events, e.last_event, e.ends,
            a.attempts, a.lost, a.open, a.finals, a.final_outcome,
            (select count(*) from tenant.scan_result r where r.tenant_id = t.tenant_id and r.task_id = t.id)
                as results,
            r.reports, r.report_rows
     from tenant.task t
     cross join lateral (
-        select count(*) as findings, count(distinct fingerprint) as places
+        select count(*) as findings, count(distinct content_id) as contents
         from tenant.finding f where f.tenant_id = t.tenant_id and f.task_id = t.id) f
     cross join lateral (
         select count(*) as events, coalesce(max(seq), 0)::int8 as last_event,
@@ -44,7 +44,7 @@ struct TaskRow {
     event_seq: i64,
     started_at: Option<DateTime<Utc>>,
     findings: i64,
-    places: i64,
+    contents: i64,
     events: i64,
     last_event: i64,
     ends: i64,
@@ -185,7 +185,7 @@ fn judge(row: &TaskRow, order: &Order, not_before: Option<DateTime<Utc>>) -> Opt
             status != "cancelled" || row.findings == 0,
             "it was cancelled and has findings",
         ),
-        (row.findings == row.places, "findings are doubled"),
+        (row.findings == row.contents, "findings are doubled"),
         (row.open == 0, "an attempt is open"),
         (
             // one that was cancelled while it waited was nobody's
