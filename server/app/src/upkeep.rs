@@ -106,6 +106,9 @@ const STORAGE_PAUSE: Duration = Duration::from_secs(30);
 /// Retention is said in days.
 const RETENTION_PAUSE: Duration = Duration::from_mins(10);
 
+/// An accepted risk opens again at most so much late; looking costs one index entry per tenant.
+const ACCEPTANCES_PAUSE: Duration = Duration::from_mins(5);
+
 /// All sweeps of a process.
 pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
     let queue = &platform.config.queue;
@@ -121,6 +124,9 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         }),
         Sweep::of(store, "finding-months", RETENTION_PAUSE, |store| async move {
             store.drop_finding_months().await
+        }),
+        Sweep::of(store, "acceptances", ACCEPTANCES_PAUSE, |store| async move {
+            store.expire_acceptances().await
         }),
         Sweep::of(store, "refusals", REFUSALS_EVERY, |store| async move {
             store.tell_late_refusals().await

@@ -14,6 +14,8 @@ pub enum Kind {
     Task,
     /// A finding.
     Finding,
+    /// An alert.
+    Alert,
     /// An artifact.
     Artifact,
     /// A run of a tool.
@@ -34,6 +36,7 @@ pub async fn kind(tx: &mut TenantTx, id: Uuid) -> Result<Option<Kind>, StoreErro
         select 'project' as "kind!" from tenant.project where tenant_id = $1 and id = $2
         union all select 'task' from tenant.task where tenant_id = $1 and id = $2
         union all select 'finding' from tenant.finding where tenant_id = $1 and id = $2
+        union all select 'alert' from tenant.alert where tenant_id = $1 and id = $2
         union all select 'artifact' from tenant.artifact where tenant_id = $1 and id = $2
         union all select 'tool_execution' from tenant.tool_execution where tenant_id = $1 and id = $2
         union all select 'plugin' from control.plugin
@@ -49,6 +52,7 @@ pub async fn kind(tx: &mut TenantTx, id: Uuid) -> Result<Option<Kind>, StoreErro
         "project" => Ok(Kind::Project),
         "task" => Ok(Kind::Task),
         "finding" => Ok(Kind::Finding),
+        "alert" => Ok(Kind::Alert),
         "artifact" => Ok(Kind::Artifact),
         "tool_execution" => Ok(Kind::ToolExecution),
         "plugin" => Ok(Kind::Plugin),

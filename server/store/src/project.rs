@@ -1,7 +1,8 @@
 //! Projects of a tenant.
 
 use chrono::{DateTime, Utc};
-use tamiz_core::ProjectId;
+use sqlx::types::Json;
+use tamiz_core::{ProjectId, SlaDays};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -17,6 +18,8 @@ pub struct Project {
     pub name: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// Days until alerts are due.
+    pub sla: Json<SlaDays>,
 }
 
 /// Makes a project; `None` when the name is taken.
@@ -26,9 +29,11 @@ pub struct Project {
 pub async fn create(tx: &mut TenantTx, name: &str) -> Result<Option<Project>, StoreError> {
     let row = sqlx::query_as!(
         Project,
-        "insert into tenant.project (tenant_id, id, name) values ($1, $2, $3)
-         on conflict on constraint project_name_key do nothing
-         returning id, name, created_at",
+        r#"
+        insert into tenant.project (tenant_id, id, name) values ($1, $2, $3)
+        on conflict on constraint project_name_key do nothing
+        returning id, name, created_at, coalesce(settings->'slaDays', '{}') as "sla!: Json<SlaDays>"
+        "#,
         tx.tenant(),
         ProjectId::fresh().uuid(),
         name
@@ -46,7 +51,10 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[ProjectId]) -> Result<Vec<Project>
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query_as!(
         Project,
-        "select id, name, created_at from tenant.project where tenant_id = $1 and id = any($2)",
+        r#"
+        select id, name, created_at, coalesce(settings->'slaDays', '{}') as "sla!: Json<SlaDays>" from tenant.project
+        where tenant_id = $1 and id = any($2)
+        "#,
         tx.tenant(),
         &ids
     )
@@ -61,6 +69,27 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[ProjectId]) -> Result<Vec<Project>
 /// [`StoreError`] when the database cannot be read.
 pub async fn get(tx: &mut TenantTx, id: ProjectId) -> Result<Option<Project>, StoreError> {
     Ok(by_ids(tx, &[id]).await?.pop())
+}
+
+/// Promises other days from now on; alerts that are open keep theirs. `None` when there is no such project.
+///
+/// # Errors
+/// [`StoreError`] when the database does not take it.
+pub async fn set_sla(tx: &mut TenantTx, id: ProjectId, sla: SlaDays) -> Result<Option<Project>, StoreError> {
+    let row = sqlx::query_as!(
+        Project,
+        r#"
+        update tenant.project set settings = jsonb_set(settings, '{slaDays}', $3)
+        where tenant_id = $1 and id = $2
+        returning id, name, created_at, coalesce(settings->'slaDays', '{}') as "sla!: Json<SlaDays>"
+        "#,
+        tx.tenant(),
+        id.uuid(),
+        Json(sla) as Json<SlaDays>
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row)
 }
 
 /// One page of projects, newest first; `name` picks the one with exactly that name.
@@ -78,7 +107,7 @@ pub async fn page(
     let rows = sqlx::query_as!(
         Project,
         r#"
-        select id, name, created_at from tenant.project
+        select id, name, created_at, coalesce(settings->'slaDays', '{}') as "sla!: Json<SlaDays>" from tenant.project
         where tenant_id = $1 and ($2::text is null or name = $2) and ($3::uuid is null or id < $3)
         order by id desc limit $4
         "#,

@@ -12,6 +12,7 @@ use tamiz_core::Location;
 use tamiz_core::budget::{ByteBudget, VALUE_BYTES, json_bytes};
 use tamiz_core::location::Endpoint;
 
+use crate::alert::{AlertEventRow, AlertOccurrenceRow, AlertRow};
 use crate::error::StoreError;
 use crate::finding::{FindingRow, OccurrenceRow};
 use crate::pcap_session::PcapSession;
@@ -103,6 +104,45 @@ pub(crate) fn of_finding(row: &FindingRow) -> u64 {
         + lists.into_iter().map(|list| texts(list)).sum::<u64>()
         + row.locations.0.iter().map(place).sum::<u64>()
         + json_bytes(&row.extra)
+}
+
+/// What an alert holds.
+pub(crate) fn of_alert(row: &AlertRow) -> u64 {
+    let optional = [
+        &row.dismissed_comment,
+        &row.dismissed_by,
+        &row.assignee,
+        &row.rule_name,
+        &row.severity_raw,
+        &row.category,
+        &row.cvss_vector,
+        &row.remediation,
+        &row.location_kind,
+        &row.location_label,
+        &row.file_path,
+    ];
+    let required = [&row.source_tool, &row.rule_id, &row.title, &row.message];
+    let lists = [&row.cve, &row.refs.0, &row.tags.0];
+    size_of::<AlertRow>() as u64
+        + required.into_iter().map(|part| text(part)).sum::<u64>()
+        + optional.into_iter().map(|part| maybe(part.as_ref())).sum::<u64>()
+        + lists.into_iter().map(|list| texts(list)).sum::<u64>()
+        + row.locations.0.iter().map(place).sum::<u64>()
+}
+
+/// What a place of an alert holds.
+pub(crate) fn of_alert_occurrence(row: &AlertOccurrenceRow) -> u64 {
+    size_of::<AlertOccurrenceRow>() as u64
+        + maybe(row.location_label.as_ref())
+        + row.locations.0.iter().map(place).sum::<u64>()
+}
+
+/// What a change of an alert holds.
+pub(crate) fn of_alert_event(row: &AlertEventRow) -> u64 {
+    let values = [&row.before, &row.after];
+    size_of::<AlertEventRow>() as u64
+        + maybe(row.comment.as_ref())
+        + values.into_iter().flatten().map(json_bytes).sum::<u64>()
 }
 
 /// What an occurrence holds.

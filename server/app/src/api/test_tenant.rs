@@ -8,16 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamiz_core::location::{Location, Position};
+use tamiz_core::scope::{ScanScope, ScopeLabels};
+use tamiz_core::summary::Summary;
 use tamiz_core::token::Token;
-use tamiz_core::{Confidence, Finding, FindingId, ProjectId, ScanType, Severity, TaskId, UploadId};
+use tamiz_core::{AlertId, Confidence, Finding, FindingId, ProjectId, ScanType, Severity, TaskId, UploadId};
 use tamiz_host::{Host, HostConfig, Registry};
+use tamiz_store::alert::merge::{Scan, Sighting, merge};
 use tamiz_store::finding::{FindingMonth, NewContent, NewFinding};
 use tamiz_store::page::PageLimit;
 use tamiz_store::plugin::operate::{self, NewPlugin};
 use tamiz_store::request_rate::RequestRates;
 use tamiz_store::task::{NewTask, Payload, Terms};
 use tamiz_store::token::{Caller, NewToken, Role};
-use tamiz_store::{Store, StoreConfig, finding, project, task, tenant, token};
+use tamiz_store::{Store, StoreConfig, alert, finding, project, scan_result, task, tenant, token};
 use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
@@ -212,6 +215,79 @@ impl Platform {
             operate::install(&mut tx, &new).await.unwrap();
         }
         tx.commit().await.unwrap();
+    }
+
+    /// Findings that a scan of source code saw, and all that its scope holds if it closes; answers their alerts.
+    pub(crate) async fn merge_findings(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        task: TaskId,
+        batch: Vec<Finding>,
+    ) -> Vec<AlertId> {
+        let mut tx = self.store().begin(&caller.scope).await.unwrap();
+        alert::hold_project(&mut tx, project).await.unwrap();
+        let said = |finding: &Finding| serde_json::to_vec(finding).unwrap();
+        let sightings = batch.iter().map(|finding| {
+            let mark = Mark::of(finding, &said(finding), None);
+            Sighting {
+                finding: FindingId::fresh(),
+                content: mark.content,
+                kind: mark.kind,
+                base: mark.base(),
+                fingerprint: mark.base(),
+                place: mark.place,
+                severity: mark.severity,
+                at: mark.at,
+                lines: None,
+                tool_id: None,
+            }
+        });
+        let sightings: Vec<Sighting> = sightings.collect();
+        let new = batch.iter().zip(&sightings);
+        let contents = new.map(|(finding, sighting)| NewContent {
+            id: sighting.content,
+            cvss_score: None,
+            finding: finding.clone(),
+        });
+        finding::insert_contents(&mut tx, project, contents.collect())
+            .await
+            .unwrap();
+        let scope = ScanScope {
+            scan_type: ScanType::parse("codeaudit").unwrap(),
+            tool: "semgrep".to_owned(),
+            target: String::new(),
+            labels: ScopeLabels::default(),
+            configuration: String::new(),
+        };
+        let scan = Scan {
+            project,
+            task,
+            scope: &scope,
+            closes: true,
+        };
+        let (alerts, comparison) = merge(&mut tx, scan, &sightings).await.unwrap();
+        let new = sightings.iter().zip(&alerts).map(|(sighting, alert)| NewFinding {
+            id: sighting.finding,
+            alert: Some(*alert),
+            content: sighting.content,
+            tool: "semgrep".to_owned(),
+            severity: sighting.severity,
+            fingerprint: sighting.fingerprint,
+        });
+        let new: Vec<NewFinding> = new.collect();
+        finding::insert(&mut tx, project, task, FindingMonth::kept(), &new)
+            .await
+            .unwrap();
+        let summary = Summary {
+            comparison: Some(comparison),
+            ..Summary::default()
+        };
+        scan_result::create(&mut tx, task, &summary, None, FindingMonth::kept())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        alerts
     }
 
     pub(crate) async fn store_findings(

@@ -5,6 +5,7 @@
 //!
 //! Not here: the work itself. A command loads the configuration, sets up telemetry and calls a module.
 
+pub mod alerts;
 mod answer;
 pub mod compile_component;
 pub mod config;
@@ -91,6 +92,9 @@ enum Command {
     /// Watch the queue, check it, hold it back, send back what ended badly
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Check the counters of alerts
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
     /// Manage what operators reach over HTTP
     #[command(subcommand)]
     Operator(operator_token::OperatorCommand),
@@ -141,6 +145,7 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Token(command) => block_on(token::run(command, flags)),
         Command::Plugin(command) => plugin::run(command, &flags),
         Command::Plan(command) => block_on(plan::run(command, flags)),
+        Command::Alerts(command) => block_on(alerts::run(command, flags)),
         Command::Usage(command) => block_on(usage::run(command, flags)),
         Command::Queue(command) => block_on(queue::run(command, flags)),
         Command::Operator(command) => block_on(operator_token::run(command, flags)),

@@ -31,6 +31,8 @@ pub mod start_scan;
 mod store_findings;
 pub(crate) mod take_in;
 pub mod task_group;
+pub mod triage;
+pub mod update_project_sla;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;

@@ -73,6 +73,7 @@ pub(super) async fn store_findings(
     }
     findings.sort_by_key(|finding| finding.id);
     finding::insert(tx, scanned.project, scanned.task, scanned.month, &findings).await?;
+    alert::due::set(tx, scanned.project, scanned.task).await?;
     Ok(whole)
 }
 

@@ -4,10 +4,28 @@
 //! turns; nobody else waits.
 
 pub mod count;
+pub mod due;
+mod event;
+pub mod expiry;
 pub mod merge;
+mod occurrence;
+mod page;
+mod read;
+pub mod recount;
 pub mod scope;
+mod totals;
+pub mod triage;
 
-use tamiz_core::ProjectId;
+#[cfg(test)]
+mod tests;
+
+pub use event::{AlertEventRow, event_pages_of};
+pub use occurrence::{AlertOccurrenceRow, occurrence_counts_of, occurrence_pages_of};
+pub use page::{AlertFilter, AlertOrder, AlertPosition, counts_under, pages_of};
+pub use read::{AlertRow, AlertScope, by_ids};
+pub use totals::{AlertDay, TREND_DAYS_MAX, counts, trend};
+
+use tamiz_core::{AlertState, ProjectId, Severity};
 
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
@@ -34,4 +52,13 @@ pub async fn hold_project(tx: &mut TenantTx, project: ProjectId) -> Result<(), S
     .fetch_one(tx.connection())
     .await?;
     Ok(())
+}
+
+/// State and severity as stored.
+fn standing_of(state: i16, severity: i16) -> Result<(AlertState, Severity), StoreError> {
+    let unreadable = |what, stored: i16| StoreError::unreadable(what, &stored.to_string());
+    Ok((
+        AlertState::from_rank(state).ok_or_else(|| unreadable("alert state", state))?,
+        Severity::from_rank(severity).ok_or_else(|| unreadable("severity", severity))?,
+    ))
 }

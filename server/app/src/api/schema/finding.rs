@@ -9,6 +9,7 @@ use tamiz_core::{Location, Refusal};
 use tamiz_store::StoreError;
 use tamiz_store::finding::{self, FindingRow};
 
+use super::alert::Alert;
 use super::answer_bytes::paid;
 use super::occurrence::{OccurrenceConnection, OccurrencesCount};
 use super::project::Project;
@@ -49,6 +50,14 @@ impl Finding {
     /// Which task found it.
     async fn task(&self, context: &Context<'_>) -> Result<Option<Task>, ApiError> {
         Ok(Session::of(context)?.task(self.0.task_id.into()).await?.map(Task))
+    }
+
+    /// The alert that it is a sighting of; null of an attempt that failed, and from before there were alerts.
+    async fn alert(&self, context: &Context<'_>) -> Result<Option<Alert>, ApiError> {
+        match self.0.alert_id {
+            Some(alert) => Ok(Session::of(context)?.alert(alert.into()).await?.map(Alert)),
+            None => Ok(None),
+        }
     }
 
     /// The producing tool, lower case.
@@ -290,7 +299,7 @@ impl FindingFilter {
     }
 }
 
-fn texts(name: &str, list: Option<Vec<String>>) -> Result<Vec<String>, Refusal> {
+pub(super) fn texts(name: &str, list: Option<Vec<String>>) -> Result<Vec<String>, Refusal> {
     words(name, list)?
         .into_iter()
         .map(|text| askable(name, text))
@@ -307,7 +316,7 @@ pub(super) fn askable(name: &str, text: String) -> Result<String, Refusal> {
 }
 
 /// The words of one list of the filter; no list is an empty one.
-fn words<Word>(name: &str, list: Option<Vec<Word>>) -> Result<Vec<Word>, Refusal> {
+pub(super) fn words<Word>(name: &str, list: Option<Vec<Word>>) -> Result<Vec<Word>, Refusal> {
     let list = list.unwrap_or_default();
     if list.len() > FILTER_WORDS_MAX {
         let rule = format!(

@@ -10,6 +10,10 @@ mod connection;
 mod session;
 mod words;
 
+mod alert;
+mod alert_event;
+mod alert_occurrence;
+mod alert_page;
 mod artifact;
 mod finding;
 mod finding_page;
@@ -34,6 +38,7 @@ mod waiting;
 mod worker;
 
 mod mutation;
+mod mutation_of_alerts;
 mod mutation_of_queue;
 mod query;
 mod subscription;
@@ -59,6 +64,7 @@ use super::state::ApiState;
 use super::transport::Engine;
 use crate::limiter::Stopped;
 use mutation::Mutation;
+use mutation_of_alerts::AlertMutation;
 use mutation_of_queue::QueueMutation;
 use principal::OperatorSession;
 pub use principal::{Principal, TenantCaller};
@@ -68,10 +74,10 @@ use subscription::Events;
 
 type GraphSchema = Schema<Query, Writes, Events>;
 
-/// The root of writes, of two files.
+/// The root of writes, of three files.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-struct Writes(Mutation, QueueMutation);
+struct Writes(Mutation, QueueMutation, AlertMutation);
 
 /// The schema in the schema definition language, as committed in `schema.graphql`.
 pub fn sdl() -> String {
@@ -84,7 +90,7 @@ pub fn sdl() -> String {
 
 fn build() -> GraphSchema {
     // complexity and depth are `cost`'s, before the engine sees a document
-    Schema::build(Query, Writes(Mutation, QueueMutation), Events)
+    Schema::build(Query, Writes(Mutation, QueueMutation, AlertMutation), Events)
         .disable_suggestions()
         .finish()
 }
@@ -201,3 +207,5 @@ impl Engine for Graph {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_alerts;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use tamiz_core::ProjectId;
 use tamiz_store::project;
 
+use super::alert_page::{self, AlertConnection, AlertCount, AlertDay, AlertFilter, AlertOrder};
 use super::connection::{Listed, connection, decode, encode, limit};
 use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
@@ -71,9 +72,65 @@ impl Project {
         .await
     }
 
+    /// Its alerts: what people manage, however many scans see it.
+    async fn alerts(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<AlertOrder>,
+        filter: Option<AlertFilter>,
+    ) -> Result<AlertConnection, ApiError> {
+        let session = Session::of(context)?;
+        AlertConnection::of_project(session, self.0.id, first, after.as_deref(), order_by, filter).await
+    }
+
+    /// How many alerts it has of each state and severity.
+    async fn alert_counts(&self, context: &Context<'_>) -> Result<Vec<AlertCount>, ApiError> {
+        alert_page::counts_of(Session::of(context)?, self.0.id).await
+    }
+
+    /// What happened to its alerts in the last days, today among them, the oldest first; days and severities without
+    /// changes are left out.
+    async fn alert_trend(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "1 to 366.", default = 30)] days: i32,
+    ) -> Result<Vec<AlertDay>, ApiError> {
+        alert_page::trend_of(Session::of(context)?, self.0.id, days).await
+    }
+
+    /// Days from when an alert opens until it is due, by severity.
+    async fn sla_days(&self) -> SlaDays {
+        self.0.sla.0.into()
+    }
+
     /// Its findings by severity.
     async fn severity_counts(&self, context: &Context<'_>) -> Result<SeverityCounts, ApiError> {
         Ok(Session::of(context)?.severities_of(self.0.id).await?.into())
+    }
+}
+
+/// Days from when an alert opens until it is due, by severity; null where nobody promised anything.
+#[derive(SimpleObject, Debug, Clone, Copy)]
+pub(crate) struct SlaDays {
+    critical: Option<i32>,
+    high: Option<i32>,
+    medium: Option<i32>,
+    low: Option<i32>,
+    info: Option<i32>,
+}
+
+impl From<tamiz_core::SlaDays> for SlaDays {
+    fn from(days: tamiz_core::SlaDays) -> Self {
+        let of = |days: Option<u16>| days.map(i32::from);
+        Self {
+            critical: of(days.critical),
+            high: of(days.high),
+            medium: of(days.medium),
+            low: of(days.low),
+            info: of(days.info),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use tamiz_store::node::{self, Kind};
 use tamiz_store::{finding, tool_execution};
 use uuid::Uuid;
 
+use super::alert::Alert;
 use super::artifact::Artifact;
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
@@ -34,6 +35,7 @@ pub(crate) enum Node {
     Project(Project),
     Task(Task),
     Finding(Finding),
+    Alert(Alert),
     Artifact(Artifact),
     ToolExecution(ToolExecution),
     Plugin(Plugin),
@@ -70,6 +72,7 @@ impl Query {
                 .map(|row| Node::Project(Project(row))),
             Kind::Task => session.task(id.into()).await?.map(|row| Node::Task(Task(row))),
             Kind::Finding => finding_of(session, id).await?.map(Node::Finding),
+            Kind::Alert => session.alert(id.into()).await?.map(|row| Node::Alert(Alert(row))),
             Kind::Artifact => session
                 .artifact(id.into())
                 .await?
@@ -174,6 +177,11 @@ impl Query {
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(session, Owner::Tenant, first, after.as_deref(), order_by, filter).await
+    }
+
+    /// One alert.
+    async fn alert(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Alert>, ApiError> {
+        Ok(Session::of(context)?.alert(id.into()).await?.map(Alert))
     }
 
     /// Plugins that are installed for everybody or for your tenant, newest first.

@@ -29,6 +29,36 @@ pub(crate) struct Diagnostic {
     message: String,
 }
 
+/// How a scan differs from the one before in its scopes.
+#[derive(SimpleObject)]
+pub(crate) struct ScanComparison {
+    /// Alerts that nobody knew.
+    new: u32,
+    /// Alerts that are where they were, or moved.
+    unchanged: u32,
+    /// Of the unchanged ones, those at another place of the code.
+    moved: u32,
+    /// Alerts that are gone.
+    fixed: u32,
+    /// Alerts that came back.
+    reopened: u32,
+    /// Whether absence proved anything: a report that is whole, of a tool that looked at everything.
+    closes: bool,
+}
+
+impl From<tamiz_core::scope::Comparison> for ScanComparison {
+    fn from(comparison: tamiz_core::scope::Comparison) -> Self {
+        Self {
+            new: comparison.new,
+            unchanged: comparison.unchanged,
+            moved: comparison.moved,
+            fixed: comparison.fixed,
+            reopened: comparison.reopened,
+            closes: comparison.closes,
+        }
+    }
+}
+
 /// The totals of a task.
 #[Object]
 impl ScanResult {
@@ -65,6 +95,11 @@ impl ScanResult {
     /// How much was understood.
     async fn completeness(&self) -> CompletenessName {
         self.0.summary.completeness.into()
+    }
+
+    /// How its findings compare with those of the scan before; null where no scope could be compared.
+    async fn comparison(&self) -> Option<ScanComparison> {
+        self.0.summary.comparison.map(Into::into)
     }
 
     /// The recognised format of each report.

@@ -13,7 +13,10 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tamiz_core::budget::ByteBudget;
 use tamiz_core::plugin::LimitSet;
-use tamiz_core::{ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TaskStatus};
+use tamiz_core::{
+    AlertId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TaskStatus,
+};
+use tamiz_store::alert::{self, AlertRow};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
 use tamiz_store::group::{self, Group};
@@ -32,6 +35,9 @@ use tamiz_store::tool_execution::{self, ToolExecution};
 use tamiz_store::{Store, StoreError, TenantTx, event, finding};
 use tokio::sync::Mutex;
 
+use super::alert_event::{AlertEventPage, AlertEventPageKey};
+use super::alert_occurrence::{AlertOccurrencePage, AlertOccurrencePageKey};
+use super::alert_page::{AlertCount, AlertDay, AlertPage, AlertPageKey, AlertsCountKey};
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::Batch;
 use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
@@ -57,6 +63,7 @@ pub(super) struct Session {
     room_at: std::sync::Mutex<Option<DateTime<Utc>>>,
     projects: Batch<ProjectId, Arc<Project>>,
     tasks: Batch<TaskId, Arc<Task>>,
+    alerts: Batch<AlertId, Arc<AlertRow>>,
     artifacts: Batch<ArtifactId, Arc<Artifact>>,
     artifacts_of: Batch<TaskId, Arc<Vec<Arc<Artifact>>>>,
     executions_of: Batch<TaskId, Arc<Vec<Arc<ToolExecution>>>>,
@@ -79,6 +86,13 @@ pub(super) struct Session {
     pub(super) finding_counts: Batch<FindingsCountKey, i64>,
     pub(super) occurrence_pages: Batch<OccurrencePageKey, Arc<OccurrencePage>>,
     pub(super) occurrence_counts: Batch<FindingId, i64>,
+    pub(super) alert_pages: Batch<AlertPageKey, Arc<AlertPage>>,
+    pub(super) alert_counts_under: Batch<AlertsCountKey, i64>,
+    pub(super) alert_counts_of: Batch<ProjectId, Vec<AlertCount>>,
+    pub(super) alert_trends_of: Batch<(ProjectId, u16), Vec<AlertDay>>,
+    pub(super) alert_occurrence_pages: Batch<AlertOccurrencePageKey, Arc<AlertOccurrencePage>>,
+    pub(super) alert_occurrence_counts: Batch<AlertId, i64>,
+    pub(super) alert_event_pages: Batch<AlertEventPageKey, Arc<AlertEventPage>>,
     pub(super) log_pages: Batch<LogPageKey, Arc<LogPage>>,
     pub(super) log_counts: Batch<LogCount, i64>,
     pub(super) task_pages: Batch<TaskPageKey, Arc<TaskPage>>,
@@ -97,6 +111,7 @@ impl Session {
             room_at: std::sync::Mutex::default(),
             projects: Batch::default(),
             tasks: Batch::default(),
+            alerts: Batch::default(),
             artifacts: Batch::default(),
             artifacts_of: Batch::default(),
             executions_of: Batch::default(),
@@ -117,6 +132,13 @@ impl Session {
             finding_counts: Batch::default(),
             occurrence_pages: Batch::default(),
             occurrence_counts: Batch::default(),
+            alert_pages: Batch::default(),
+            alert_counts_under: Batch::default(),
+            alert_counts_of: Batch::default(),
+            alert_trends_of: Batch::default(),
+            alert_occurrence_pages: Batch::default(),
+            alert_occurrence_counts: Batch::default(),
+            alert_event_pages: Batch::default(),
             log_pages: Batch::default(),
             log_counts: Batch::default(),
             task_pages: Batch::default(),
@@ -213,6 +235,7 @@ impl Session {
         }
         self.projects.clear();
         self.tasks.clear();
+        self.alerts.clear();
         self.artifacts.clear();
         self.artifacts_of.clear();
         self.executions_of.clear();
@@ -233,6 +256,13 @@ impl Session {
         self.finding_counts.clear();
         self.occurrence_pages.clear();
         self.occurrence_counts.clear();
+        self.alert_pages.clear();
+        self.alert_counts_under.clear();
+        self.alert_counts_of.clear();
+        self.alert_trends_of.clear();
+        self.alert_occurrence_pages.clear();
+        self.alert_occurrence_counts.clear();
+        self.alert_event_pages.clear();
         self.log_pages.clear();
         self.log_counts.clear();
         self.task_pages.clear();
@@ -258,6 +288,19 @@ impl Session {
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
         self.tasks.load(id, fetch).await
+    }
+
+    pub(super) async fn alert(&self, id: AlertId) -> Result<Option<Arc<AlertRow>>, ApiError> {
+        let fetch = async |ids: Vec<AlertId>| {
+            let rows = self
+                .read(|tx| Box::pin(async move { alert::by_ids(tx, &ids).await }))
+                .await?;
+            Ok(rows
+                .into_iter()
+                .map(|row| (row.id.into(), Arc::new(row)))
+                .collect())
+        };
+        self.alerts.load(id, fetch).await
     }
 
     pub(super) async fn plugin(&self, id: PluginId) -> Result<Option<Arc<InstalledPlugin>>, ApiError> {

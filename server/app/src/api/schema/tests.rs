@@ -41,7 +41,7 @@ fn every_page_of_the_schema_has_its_price() {
 }
 
 /// The answer to `query` and how many statements it took.
-async fn ask(platform: &Platform, caller: &Caller, query: &str, variables: Value) -> (Value, u64) {
+pub(super) async fn ask(platform: &Platform, caller: &Caller, query: &str, variables: Value) -> (Value, u64) {
     let graph = Graph::new(Arc::clone(&platform.state));
     let session = graph.session(caller);
     let request = Request::new(query)

@@ -35,6 +35,34 @@ pub(crate) enum Confidence {
     High,
 }
 
+/// Where an alert stands.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "tamiz_core::AlertState", name = "AlertState")]
+pub(crate) enum AlertStateName {
+    /// There, and never known to be gone.
+    Open,
+    /// There again: after it was gone, or after somebody or the end of its acceptance took its dismissal back.
+    Reopened,
+    /// Somebody decided not to act on it.
+    Dismissed,
+    /// No longer there.
+    Fixed,
+}
+
+/// Why somebody decided not to act.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[graphql(remote = "tamiz_core::DismissalReason", name = "DismissalReason")]
+pub(crate) enum DismissalReasonName {
+    /// The tool is wrong.
+    FalsePositive,
+    /// It is right, and the risk is taken; may expire.
+    AcceptedRisk,
+    /// It is right, and nobody will mend it.
+    WontFix,
+    /// It is in code that only tests run.
+    UsedInTests,
+}
+
 /// Where a task is in its life.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[graphql(remote = "tamiz_core::TaskStatus")]

@@ -137,13 +137,23 @@ impl<'a> Document<'a> {
         let schema = self.schema;
         if schema.is_interface(of) {
             let mut parts = vec!["__typename".to_owned()];
-            for possible in &schema.get(of).possible {
+            let possibles = &schema.get(of).possible;
+            let elsewhere = || possibles.iter().flat_map(|possible| &schema.get(possible).fields);
+            for possible in possibles {
                 let fields = schema.get(possible).fields.iter();
                 let plain = fields.filter(|field| self.is_plain(field));
-                // two types may call different things alike
-                let aliased: Vec<String> = plain
-                    .map(|field| format!("{possible}_{name}: {name}", name = field.name))
-                    .collect();
+                // two types may call different things alike; a query has a limit of aliases
+                let aliased = plain.map(|field| {
+                    let (name, written) = (&field.name, &field.of.written);
+                    let is_alike =
+                        elsewhere().all(|other| other.name != *name || other.of.written == *written);
+                    if is_alike {
+                        name.clone()
+                    } else {
+                        format!("{possible}_{name}: {name}")
+                    }
+                });
+                let aliased: Vec<String> = aliased.collect();
                 parts.push(format!("... on {possible} {{ {} }}", aliased.join(" ")));
             }
             return parts.join(" ");

@@ -24,7 +24,10 @@ const SCRIPT: &str = "cat \"$install/owner\"; cat \"$install/owner\" >&2\n\
 
 const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name } pageInfo { endCursor } }
   tasks { nodes { id uploadId artifacts { id } toolExecutions { id tool } scanResult { id }
-    findings(first: 2) { nodes { id file ruleId occurrences { pageInfo { endCursor } } } } } pageInfo { endCursor } }
+    findings(first: 2) { nodes { id file ruleId occurrences { pageInfo { endCursor } }
+      alert { id occurrences { pageInfo { endCursor } } events { pageInfo { endCursor } } } } } } pageInfo { endCursor } }
+  shop: projects { nodes { worst: alerts { pageInfo { endCursor } }
+    latest: alerts(orderBy: LAST_SEEN_DESC) { pageInfo { endCursor } } } }
   worst: findings { pageInfo { endCursor } } byFile: findings(orderBy: FILE) { pageInfo { endCursor } }
   newest: findings(orderBy: CREATED_DESC) { pageInfo { endCursor } }
   taskGroups { nodes { id } pageInfo { endCursor } } schedules { nodes { id } pageInfo { endCursor } }
@@ -151,6 +154,7 @@ impl Tenant {
             ] {
                 for thing in rows(things) {
                     add(kind, &thing["id"]);
+                    add(Kind::Alert, &thing["alert"]["id"]);
                 }
             }
         }
@@ -185,9 +189,10 @@ impl Tenant {
             cursor.as_str().map(str::to_owned)
         });
         own.cursors.push(again.expect("something comes again"));
+        own.cursors.extend(alert_cursors(&data));
         assert_eq!(
             own.ids.len(),
-            12,
+            13,
             "{word} has things of all kinds: {:#?}",
             own.ids
         );
@@ -255,6 +260,7 @@ async fn stock(app: &App, word: &str) -> Client {
     client.ends_as(&text(&scan["task"]["id"]), "COMPLETED").await;
     give_targets(app, word, &import, &text(&scan["task"]["id"]));
     group_and_schedule(&client, &project, &upload, word).await;
+    dismiss_one(&client, &import, word).await;
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
@@ -301,6 +307,34 @@ async fn group_and_schedule(client: &Client, project: &str, upload: &str, word: 
         .mutate_for("pauseQueue", "PauseQueueInput", pause, "")
         .await;
     assert_eq!(paused["errors"], json!([]));
+}
+
+/// Somebody decides on an alert of the import.
+async fn dismiss_one(client: &Client, import: &str, word: &str) {
+    let query = "query($t: UUID!) { task(id: $t) { findings(first: 1) { nodes { alert { id } } } } }";
+    let data = client.data(query, json!({ "t": import })).await;
+    let alert = &data["task"]["findings"]["nodes"][0]["alert"]["id"];
+    let input = json!({ "alertIds": [alert], "reason": "WONT_FIX", "comment": word });
+    let done = client
+        .mutate_for("dismissAlerts", "DismissAlertsInput", input, "changed")
+        .await;
+    assert_eq!(done["changed"], 1, "{done}");
+}
+
+/// Where pages about alerts end.
+fn alert_cursors(data: &Value) -> Vec<String> {
+    let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let findings = rows(&data["tasks"]["nodes"]).into_iter();
+    let alerts = findings.flat_map(|task| rows(&task["findings"]["nodes"]));
+    let of_alerts = alerts.map(|finding| finding["alert"].clone());
+    let connections = of_alerts.flat_map(|alert| [alert["occurrences"].clone(), alert["events"].clone()]);
+    let projects = rows(&data["shop"]["nodes"]).into_iter();
+    let pages = projects.flat_map(|project| [project["worst"].clone(), project["latest"].clone()]);
+    let ends = connections.chain(pages);
+    let ends = ends.filter_map(|page| page["pageInfo"]["endCursor"].as_str().map(str::to_owned));
+    let ends: BTreeSet<String> = ends.collect();
+    assert!(!ends.is_empty(), "there are alerts");
+    ends.into_iter().collect()
 }
 
 /// Lets a plugin of its own serve the tenant: the first-party one with a section that names its owner, which

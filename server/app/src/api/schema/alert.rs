@@ -1,0 +1,362 @@
+//! Alerts, and what may be asked about them. Pages of them: `alert_page`; decisions: `mutation_of_alerts`.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::Value;
+use tamiz_core::Location;
+use tamiz_store::StoreError;
+use tamiz_store::alert::{self, AlertRow};
+
+use super::alert_event::AlertEventConnection;
+use super::alert_occurrence::AlertOccurrenceConnection;
+use super::answer_bytes::paid;
+use super::project::Project;
+use super::session::Session;
+use super::task::Task;
+use super::words::{AlertStateName, Confidence, DismissalReasonName, Severity};
+use crate::api::errors::ApiError;
+
+/// What people manage: the identity behind equal findings of a project.
+#[derive(Clone)]
+pub(crate) struct Alert(pub(super) Arc<AlertRow>);
+
+/// A decision not to act on an alert.
+#[derive(SimpleObject)]
+#[graphql(name = "AlertDismissal")]
+pub(crate) struct Dismissal {
+    /// Why.
+    reason: DismissalReasonName,
+    /// In words.
+    comment: Option<String>,
+    /// The name of the token, or what else it was.
+    by: String,
+    /// When.
+    at: DateTime<Utc>,
+    /// Until when, of an accepted risk: then it opens again if it is there.
+    until: Option<DateTime<Utc>>,
+}
+
+/// What one kind of scan looks at; it finds gone what it held and does not see any more.
+pub(crate) struct Scope(pub(super) alert::AlertScope);
+
+/// What one kind of scan looks at; it finds gone what it held and does not see any more.
+#[Object(name = "AlertScope")]
+impl Scope {
+    /// The type of scan.
+    async fn scan_type(&self) -> &str {
+        &self.0.scan_type
+    }
+
+    /// The tool, lower case.
+    async fn tool(&self) -> &str {
+        &self.0.scope_tool
+    }
+
+    /// Host, `host:port` or name; empty for source code.
+    async fn target(&self) -> &str {
+        &self.0.scope_target
+    }
+
+    /// Of the source code, as it was said when the scan was asked for.
+    async fn branch(&self) -> &str {
+        &self.0.scope_branch
+    }
+
+    /// Such as `staging`.
+    async fn environment(&self) -> &str {
+        &self.0.scope_environment
+    }
+
+    /// What tells apart scans of parts of one target.
+    async fn category(&self) -> &str {
+        &self.0.scope_category
+    }
+
+    /// When it was scanned last.
+    async fn scanned_at(&self) -> DateTime<Utc> {
+        self.0.scanned_at
+    }
+
+    /// The task that scanned it last; null once it is deleted.
+    async fn task(&self, context: &Context<'_>) -> Result<Option<Task>, ApiError> {
+        let task = self.0.scope_task_id.into();
+        Ok(Session::of(context)?.task(task).await?.map(Task))
+    }
+}
+
+impl Alert {
+    fn place(&self) -> Option<&Location> {
+        self.0.locations.0.first()
+    }
+
+    fn stands(&self) -> Result<tamiz_core::AlertState, ApiError> {
+        let state = tamiz_core::AlertState::from_rank(self.0.state);
+        state.ok_or_else(|| unreadable("alert state", self.0.state))
+    }
+}
+
+/// What people manage: the identity behind equal findings of a project. What it says is what its newest sighting says.
+#[Object]
+impl Alert {
+    /// Its id, a UUID.
+    pub(super) async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// Where it belongs.
+    async fn project(&self, context: &Context<'_>) -> Result<Option<Project>, ApiError> {
+        Ok(Session::of(context)?
+            .project(self.0.project())
+            .await?
+            .map(Project))
+    }
+
+    /// Where it stands.
+    fn state(&self) -> Result<AlertStateName, ApiError> {
+        Ok(self.stands()?.into())
+    }
+
+    /// How bad it is: what a person said, or the tool.
+    fn severity(&self) -> Result<Severity, ApiError> {
+        severity(self.0.severity)
+    }
+
+    /// How bad the tool says it is, in our words.
+    fn tool_severity(&self) -> Result<Severity, ApiError> {
+        severity(self.0.tool_severity)
+    }
+
+    /// How bad a person says it is.
+    fn severity_override(&self) -> Result<Option<Severity>, ApiError> {
+        self.0.severity_override.map(severity).transpose()
+    }
+
+    /// How bad it is, in the tool's word.
+    async fn severity_raw(&self) -> Option<&str> {
+        self.0.severity_raw.as_deref()
+    }
+
+    /// How sure the tool is.
+    fn confidence(&self) -> Result<Confidence, ApiError> {
+        let confidence = tamiz_core::Confidence::from_rank(self.0.confidence);
+        confidence
+            .map(Into::into)
+            .ok_or_else(|| unreadable("confidence", self.0.confidence))
+    }
+
+    /// The producing tool, lower case.
+    async fn tool(&self) -> &str {
+        &self.0.source_tool
+    }
+
+    /// The tool's rule.
+    async fn rule_id(&self) -> &str {
+        &self.0.rule_id
+    }
+
+    /// The rule's readable name.
+    async fn rule_name(&self) -> Option<&str> {
+        self.0.rule_name.as_deref()
+    }
+
+    /// `security`, `secret`, …
+    async fn category(&self) -> Option<&str> {
+        self.0.category.as_deref()
+    }
+
+    /// CWE numbers, the first is primary.
+    async fn cwe(&self) -> &[i32] {
+        &self.0.cwe
+    }
+
+    /// Advisory ids (CVE, GHSA, OSV).
+    fn cve(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
+        paid(context, &self.0.cve[..])
+    }
+
+    /// As it stood in the report.
+    async fn cvss_vector(&self) -> Option<&str> {
+        self.0.cvss_vector.as_deref()
+    }
+
+    /// What the vector comes to, 0.0 to 10.0.
+    async fn cvss_score(&self) -> Option<f64> {
+        self.0.cvss_score
+    }
+
+    /// One line.
+    async fn title(&self) -> &str {
+        &self.0.title
+    }
+
+    /// The whole explanation.
+    fn message(&self, context: &Context<'_>) -> Result<&str, ApiError> {
+        Ok(paid(context, &self.0.message)?)
+    }
+
+    /// What to do about it.
+    fn remediation(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        Ok(paid(context, &self.0.remediation)?.as_deref())
+    }
+
+    /// `file`, `url`, `endpoint`, `domain` or `flow`; null if the tool names no place.
+    async fn location_kind(&self) -> Option<&str> {
+        self.0.location_kind.as_deref()
+    }
+
+    /// The primary place in one word.
+    fn location(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        Ok(paid(context, &self.0.location_label)?.as_deref())
+    }
+
+    /// The file, relative to the scanned root; a label.
+    fn file(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        Ok(paid(context, &self.0.file_path)?.as_deref())
+    }
+
+    /// The first line, from 1, where what it says was seen.
+    async fn line(&self) -> Option<i32> {
+        self.0.line
+    }
+
+    /// The source text at the place.
+    fn snippet(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        match self.place() {
+            Some(Location::File { snippet, .. }) => Ok(paid(context, snippet)?.as_deref()),
+            _ => Ok(None),
+        }
+    }
+
+    /// All places of its newest sighting, each an object with a `kind`.
+    fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+        let all = serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))?;
+        paid(context, &all)?;
+        Ok(all)
+    }
+
+    /// To read more; labels, never fetched.
+    fn references(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
+        paid(context, &self.0.refs.0[..])
+    }
+
+    /// Such as `owasp:A03:2021`.
+    fn tags(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
+        paid(context, &self.0.tags.0[..])
+    }
+
+    /// What its identity is made of: `code`, `url`, …
+    async fn kind(&self) -> &str {
+        &self.0.kind
+    }
+
+    /// The identity that survives line shifts and tool upgrades, in hexadecimal.
+    async fn fingerprint(&self) -> String {
+        hex::encode(&self.0.fingerprint)
+    }
+
+    /// How the fingerprint was made.
+    async fn fingerprint_version(&self) -> i32 {
+        i32::from(self.0.fingerprint_version)
+    }
+
+    /// When it opened.
+    async fn first_seen_at(&self) -> DateTime<Utc> {
+        self.0.first_seen_at
+    }
+
+    /// When a scan saw it last.
+    async fn last_seen_at(&self) -> DateTime<Utc> {
+        self.0.last_seen
+    }
+
+    /// Whether the last scan of one of its scopes saw it.
+    async fn is_present(&self) -> bool {
+        self.0.is_present
+    }
+
+    /// The task that saw it first; null once it is deleted.
+    async fn first_task(&self, context: &Context<'_>) -> Result<Option<Task>, ApiError> {
+        let task = self.0.first_task_id.into();
+        Ok(Session::of(context)?.task(task).await?.map(Task))
+    }
+
+    /// The scope that saw it last.
+    async fn scope(&self) -> Scope {
+        Scope(self.0.scope.clone())
+    }
+
+    /// The decision not to act on it; null unless it is `DISMISSED`.
+    fn dismissal(&self, context: &Context<'_>) -> Result<Option<Dismissal>, ApiError> {
+        let Some(reason) = self.0.dismissed_reason.as_deref() else {
+            return Ok(None);
+        };
+        let reason: tamiz_core::DismissalReason = reason.parse().map_err(|_| {
+            ApiError::fault(&StoreError::Unreadable {
+                what: "reason of a dismissal",
+                found: reason.to_owned(),
+            })
+        })?;
+        Ok(Some(Dismissal {
+            reason: reason.into(),
+            comment: paid(context, &self.0.dismissed_comment)?.clone(),
+            by: self.0.dismissed_by.clone().unwrap_or_default(),
+            at: self.0.dismissed_at.unwrap_or_default(),
+            until: self.0.dismissed_until,
+        }))
+    }
+
+    /// Who shall act.
+    async fn assignee(&self) -> Option<&str> {
+        self.0.assignee.as_deref()
+    }
+
+    /// Until which day somebody shall act, in UTC: by the project's days of its severity from when it opened, or as a
+    /// person said.
+    async fn due_on(&self) -> Option<NaiveDate> {
+        self.0.due_on
+    }
+
+    /// Whether it is open after the day on which it was due.
+    fn is_overdue(&self) -> Result<bool, ApiError> {
+        let today = Utc::now().date_naive();
+        Ok(self.stands()?.is_open() && self.0.due_on.is_some_and(|due| due < today))
+    }
+
+    /// Its places, scope by scope, also those that it has left.
+    async fn occurrences(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<AlertOccurrenceConnection, ApiError> {
+        let session = Session::of(context)?;
+        AlertOccurrenceConnection::of(session, self.0.id.into(), first, after.as_deref()).await
+    }
+
+    /// What happened to it, the newest first.
+    async fn events(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<AlertEventConnection, ApiError> {
+        let session = Session::of(context)?;
+        AlertEventConnection::of(session, self.0.id.into(), first, after.as_deref()).await
+    }
+}
+
+fn severity(rank: i16) -> Result<Severity, ApiError> {
+    let severity = tamiz_core::Severity::from_rank(rank);
+    severity
+        .map(Into::into)
+        .ok_or_else(|| unreadable("severity", rank))
+}
+
+fn unreadable(what: &'static str, rank: i16) -> ApiError {
+    ApiError::fault(&StoreError::Unreadable {
+        what,
+        found: rank.to_string(),
+    })
+}

@@ -1,0 +1,138 @@
+//! What happened to alerts, and pages of it: that of many alerts in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tamiz_core::AlertId;
+use tamiz_store::alert::{self, AlertEventRow};
+use tamiz_store::page::{Page, PageLimit};
+use uuid::Uuid;
+
+use super::answer_bytes::paid;
+use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::session::Session;
+use super::task::Task;
+use super::task_page::by;
+use crate::api::errors::ApiError;
+
+const ORDER: &str = "alert_events";
+
+/// A change of an alert.
+#[derive(Clone)]
+pub(crate) struct AlertEvent(Arc<AlertEventRow>);
+
+/// A change of an alert.
+#[Object]
+impl AlertEvent {
+    /// Its id, a UUID.
+    async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// `opened`, `fixed`, `reopened`, `dismissed`, `moved`, `severity`, `assigned`, `commented` or `due`.
+    async fn kind(&self) -> &str {
+        &self.0.kind
+    }
+
+    /// When.
+    async fn at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// Who: the name of the token, or `expiry`; null when a task did it.
+    async fn actor(&self) -> Option<&str> {
+        self.0.actor.as_deref()
+    }
+
+    /// The task that did it; null when a person did, and once the task is deleted.
+    async fn task(&self, context: &Context<'_>) -> Result<Option<Task>, ApiError> {
+        match self.0.task_id {
+            Some(task) => Ok(Session::of(context)?.task(task.into()).await?.map(Task)),
+            None => Ok(None),
+        }
+    }
+
+    /// What was otherwise before: an object.
+    fn before(&self, context: &Context<'_>) -> Result<Option<&Value>, ApiError> {
+        Ok(paid(context, &self.0.before)?.as_ref())
+    }
+
+    /// What it is since.
+    fn after(&self, context: &Context<'_>) -> Result<Option<&Value>, ApiError> {
+        Ok(paid(context, &self.0.after)?.as_ref())
+    }
+
+    /// In words.
+    fn comment(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+        Ok(paid(context, &self.0.comment)?.as_deref())
+    }
+}
+
+/// One page of one alert's events.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct AlertEventPageKey {
+    alert: AlertId,
+    /// Time and id of the last row of the page before.
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: PageLimit,
+}
+
+/// Shared rows of a page.
+pub(super) type AlertEventPage = Page<Arc<AlertEventRow>>;
+
+connection!(
+    /// A page of what happened to an alert.
+    AlertEventConnection, AlertEventEdge, AlertEvent
+);
+
+impl AlertEventConnection {
+    pub(super) async fn of(
+        session: &Session,
+        alert: AlertId,
+        first: Option<i32>,
+        after: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        let after: Option<(AlertId, DateTime<Utc>, Uuid)> =
+            after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        if after.is_some_and(|(of, ..)| of != alert) {
+            return Err(bad_cursor().into());
+        }
+        let key = AlertEventPageKey {
+            alert,
+            after: after.map(|(_, at, id)| (at, id)),
+            limit: limit(session, first)?,
+        };
+        let page = session
+            .alert_event_pages
+            .load(key, async |keys| pages(session, keys).await)
+            .await?;
+        let page = Arc::unwrap_or_clone(page.unwrap_or_default());
+        let listed = |row: Arc<AlertEventRow>| {
+            let cursor = encode(ORDER, (alert, row.created_at, row.id));
+            (cursor, AlertEvent(row))
+        };
+        Ok(Self {
+            listed: Listed::of(page, after.is_some(), listed),
+        })
+    }
+}
+
+async fn pages(
+    session: &Session,
+    keys: Vec<AlertEventPageKey>,
+) -> Result<HashMap<AlertEventPageKey, Arc<AlertEventPage>>, ApiError> {
+    let mut pages = HashMap::new();
+    for ((after, limit), alerts) in by(keys, |key| ((key.after, key.limit), key.alert)) {
+        let found = session
+            .read(|tx| Box::pin(async move { alert::event_pages_of(tx, &alerts, after, limit).await }))
+            .await?;
+        pages.extend(found.into_iter().map(|(alert, page)| {
+            let key = AlertEventPageKey { alert, after, limit };
+            (key, Arc::new(page.shared()))
+        }));
+    }
+    Ok(pages)
+}

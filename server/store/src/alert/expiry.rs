@@ -1,0 +1,97 @@
+//! Accepted risks whose time is over: they open again, or are fixed if they are gone.
+
+use std::collections::BTreeSet;
+
+use tamiz_core::{AlertId, ProjectId, TenantId};
+
+use super::triage::{Decision, Moment, read, write};
+use super::{due, hold_project};
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::scope::TenantScope;
+
+/// Alerts of one project that one transaction opens.
+const ALERTS_AT_ONCE: i64 = 500;
+/// Alerts that one call opens before it leaves the rest to the next.
+const ALERTS_PER_CALL: u64 = 5_000;
+/// Who the events say it was.
+const ACTOR: &str = "expiry";
+
+impl Store {
+    /// Opens accepted risks whose time is over, up to a few thousand; answers how many.
+    ///
+    /// Tenants come in another order each time, so that none waits for ever behind another; one whose alerts cannot be
+    /// opened, because an import holds their project, holds up no other.
+    ///
+    /// Served by `alert_expiry_idx`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was opened and some tenant's alerts could not be.
+    pub async fn expire_acceptances(&self) -> Result<u64, StoreError> {
+        let tenants = sqlx::query_scalar!("select id from control.tenant order by random()")
+            .fetch_all(&self.control)
+            .await?;
+        let (mut opened, mut failure) = (0, None);
+        for tenant in tenants {
+            let scope = TenantScope::of(TenantId::from(tenant));
+            match expire(self, &scope).await {
+                Ok(more) => opened += more,
+                Err(error) => {
+                    let reason = &error as &dyn std::error::Error;
+                    tracing::warn!(tenant = %scope.tenant_id(), error = reason, "acceptances stay beyond their time");
+                    failure = Some(error);
+                }
+            }
+            if opened >= ALERTS_PER_CALL {
+                break;
+            }
+        }
+        match failure {
+            Some(error) if opened == 0 => Err(error),
+            _ => Ok(opened),
+        }
+    }
+}
+
+/// One batch of a tenant: the alerts of one project whose time has been over for longest.
+async fn expire(store: &Store, scope: &TenantScope) -> Result<u64, StoreError> {
+    let mut tx = store.begin(scope).await?;
+    let project = sqlx::query_scalar!(
+        r#"
+        select project_id from tenant.alert where tenant_id = $1 and dismissed_until <= now()
+        order by dismissed_until limit 1
+        "#,
+        tx.tenant()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(project) = project.map(ProjectId::from) else {
+        return Ok(0);
+    };
+    hold_project(&mut tx, project).await?;
+    let over = sqlx::query_scalar!(
+        r#"
+        select id from tenant.alert where tenant_id = $1 and project_id = $2 and dismissed_until <= now()
+        order by dismissed_until limit $3
+        "#,
+        tx.tenant(),
+        project.uuid(),
+        ALERTS_AT_ONCE
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let over: BTreeSet<AlertId> = over.into_iter().map(AlertId::from).collect();
+    let (standings, at) = read(&mut tx, project, &over).await?;
+    let moment = Moment {
+        actor: ACTOR,
+        at,
+        sla: due::promised(&mut tx, project).await?,
+    };
+    let changes = standings
+        .iter()
+        .filter_map(|alert| Decision::Expire.on(alert, moment));
+    let changes: Vec<_> = changes.collect();
+    write(&mut tx, project, moment, &changes).await?;
+    tx.commit().await?;
+    Ok(changes.len() as u64)
+}

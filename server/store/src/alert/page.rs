@@ -1,0 +1,465 @@
+//! Pages of a project's alerts, and how many there are under a filter.
+//!
+//! An alert that is there has no time of its own: it was last seen when its scope was last scanned, so a scan that
+//! finds what the one before found writes no alert. A page goes by *lanes* instead: a severity and a scope, in the
+//! order that is asked for, and within a lane by id, which `alert_present_idx` has in order. Alerts that are gone have
+//! their time, and `alert_gone_idx` has a lane of them per state and severity. Each lane is read until the page is full
+//! and no further.
+//!
+//! A page costs its rows and one look at the index per lane that is passed: severities times scopes times states. A
+//! project with very many scopes (an imported report makes one per host that it names) pays some microseconds for each
+//! lane that holds nothing. What the indexes do not know (rule, CWE, file, assignee, overdue) is looked at row by
+//! row, so a filter that fits next to nothing reads all alerts of its states and severities.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Postgres, QueryBuilder};
+use tamiz_core::{AlertId, AlertState, ProjectId, Severity};
+use uuid::Uuid;
+
+use super::read::{AlertRow, COLUMNS, JOINED, SCOPE_COLUMNS};
+use crate::error::StoreError;
+use crate::page::{Page, PageLimit};
+use crate::tenant_tx::TenantTx;
+use crate::weight;
+
+/// Which alerts of a project. All conditions hold together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct AlertFilter {
+    /// One of these states; empty means open and reopened.
+    pub states: Vec<AlertState>,
+    /// One of these severities; empty means any.
+    pub severities: Vec<Severity>,
+    /// One of these tools; empty means any.
+    pub tools: Vec<String>,
+    /// One of these rules; empty means any.
+    pub rules: Vec<String>,
+    /// One of these CWE numbers; empty means any.
+    pub cwe: Vec<i32>,
+    /// In exactly this file, or under it when it ends in `/`.
+    pub file: Option<String>,
+    /// Of this person; the empty name means nobody's.
+    pub assignee: Option<String>,
+    /// Last seen by a scan of this branch.
+    pub branch: Option<String>,
+    /// Of this environment.
+    pub environment: Option<String>,
+    /// Of this category.
+    pub category: Option<String>,
+    /// Only those that are open after the day on which they were due.
+    pub overdue: bool,
+}
+
+/// In which order. Ties are broken by scope and id, so every order is total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AlertOrder {
+    /// Worst first, then the last seen.
+    SeverityDesc,
+    /// The last seen first, then the worst.
+    LastSeenDesc,
+}
+
+impl AlertOrder {
+    /// For `order by`, of a page's keys.
+    const fn columns(self) -> &'static str {
+        match self {
+            Self::SeverityDesc => "k.severity desc, k.last_seen desc, k.lane desc, k.id desc",
+            Self::LastSeenDesc => "k.last_seen desc, k.lane desc, k.severity desc, k.id desc",
+        }
+    }
+
+    /// The lanes of what is there, in this order.
+    const fn lanes(self) -> &'static str {
+        match self {
+            Self::SeverityDesc => "v.severity desc, s.scanned_at desc, s.id desc",
+            Self::LastSeenDesc => "s.scanned_at desc, s.id desc, v.severity desc",
+        }
+    }
+
+    /// What of a lane is compared with a position.
+    const fn lane_key(self) -> &'static str {
+        match self {
+            Self::SeverityDesc => "(l.severity, l.scanned_at, l.id)",
+            Self::LastSeenDesc => "(l.scanned_at, l.id, l.severity)",
+        }
+    }
+}
+
+/// Where a page ended: what the next one continues after.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AlertPosition {
+    /// Of the last row.
+    pub severity: i16,
+    /// When it was last seen.
+    pub last_seen: DateTime<Utc>,
+    /// Its scope while it is there, and nil when it is gone.
+    pub group: Uuid,
+    /// Of the last row.
+    pub id: AlertId,
+}
+
+/// The same page of each project; a project without alerts is left out.
+///
+/// Served by `alert_present_idx` and `alert_gone_idx`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn pages_of(
+    tx: &mut TenantTx,
+    projects: &[ProjectId],
+    filter: &AlertFilter,
+    order: AlertOrder,
+    after: Option<&AlertPosition>,
+    limit: PageLimit,
+) -> Result<HashMap<ProjectId, Page<AlertRow>>, StoreError> {
+    let asked = Asked {
+        tenant: tx.tenant(),
+        filter,
+        order,
+        after,
+        limit,
+    };
+    let mut query = QueryBuilder::new("");
+    asked.push(&mut query, projects);
+    let allowance = tx.allowance();
+    let rows = query.build_query_as::<AlertRow>().fetch(tx.connection());
+    let rows = allowance.collect(rows, weight::of_alert).await?;
+    Ok(Page::of_each(
+        rows.into_iter().map(|row| (row.project(), row)),
+        limit,
+    ))
+}
+
+/// What makes the statement of a page.
+pub(super) struct Asked<'a> {
+    pub(super) tenant: Uuid,
+    pub(super) filter: &'a AlertFilter,
+    pub(super) order: AlertOrder,
+    pub(super) after: Option<&'a AlertPosition>,
+    pub(super) limit: PageLimit,
+}
+
+impl Asked<'_> {
+    pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>, projects: &[ProjectId]) {
+        let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
+        query
+            .push("with page as materialized (select k.* from unnest(")
+            .push_bind(projects)
+            .push("::uuid[]) p(id) cross join lateral (select k.* from (");
+        let (present, gone) = (self.filter.present(), self.filter.gone());
+        let both = !present.is_empty() && !gone.is_empty();
+        if !present.is_empty() {
+            self.push_present(query, &present);
+        }
+        if both {
+            query.push(" union all ");
+        }
+        // a filter that no state fits has a page without rows
+        if !gone.is_empty() || present.is_empty() {
+            self.push_gone(query, &gone);
+        }
+        query.push(") k order by ").push(self.order.columns());
+        query.push(" limit ").push_bind(self.limit.probe());
+        query
+            .push(") k) select ")
+            .push(COLUMNS)
+            .push(", ")
+            .push(SCOPE_COLUMNS);
+        query
+            .push(" from page k join tenant.alert a on a.tenant_id = ")
+            .push_bind(self.tenant)
+            .push(" and a.id = k.id")
+            .push(JOINED);
+        query.push(" order by ").push(self.order.columns());
+    }
+
+    /// Alerts that are there, lane by lane, each by `alert_present_idx`.
+    fn push_present(&self, query: &mut QueryBuilder<Postgres>, states: &[i16]) {
+        let order = self.order;
+        query
+            .push("(select k.* from (select v.severity, s.scanned_at, s.id from tenant.scan_scope s cross join unnest(")
+            .push_bind(self.filter.severity_ranks())
+            .push("::smallint[]) v(severity) where s.tenant_id = ")
+            .push_bind(self.tenant)
+            .push(" and s.project_id = p.id");
+        self.filter.push_scope(query);
+        query.push(" order by ").push(order.lanes());
+        query.push(") l cross join lateral (select l.severity, l.scanned_at as last_seen, l.id as lane, a.id from unnest(");
+        query.push_bind(states.to_vec());
+        query.push("::smallint[]) st(state) cross join lateral (select a.id from tenant.alert a");
+        self.filter.push_joins(query);
+        query.push(" where a.tenant_id = ").push_bind(self.tenant);
+        query.push(
+            " and a.project_id = p.id and a.state = st.state and a.severity = l.severity and a.scope_id = l.id \
+             and a.last_seen_at is null",
+        );
+        if let Some(after) = self.after {
+            // the lane in which the page ended goes on after its last row
+            query
+                .push(" and a.id < case when ")
+                .push(order.lane_key())
+                .push(" < ");
+            self.push_lane_of(query, after);
+            query.push(" then ").push_bind(Uuid::max()).push(" else ");
+            query.push_bind(after.id.uuid()).push(" end");
+        }
+        self.filter.push_conditions(query);
+        query
+            .push(" order by a.id desc limit ")
+            .push_bind(self.limit.probe());
+        query
+            .push(") a order by a.id desc limit ")
+            .push_bind(self.limit.probe());
+        query.push(") k");
+        if let Some(after) = self.after {
+            query.push(" where ").push(order.lane_key()).push(" <= ");
+            self.push_lane_of(query, after);
+        }
+        let lane_columns = match order {
+            AlertOrder::SeverityDesc => "l.severity desc, l.scanned_at desc, l.id desc, k.id desc",
+            AlertOrder::LastSeenDesc => "l.scanned_at desc, l.id desc, l.severity desc, k.id desc",
+        };
+        query.push(" order by ").push(lane_columns);
+        query.push(" limit ").push_bind(self.limit.probe()).push(")");
+    }
+
+    fn push_lane_of(&self, query: &mut QueryBuilder<Postgres>, at: &AlertPosition) {
+        match self.order {
+            AlertOrder::SeverityDesc => {
+                query.push("(").push_bind(at.severity);
+                query.push(", ").push_bind(at.last_seen);
+                query.push(", ").push_bind(at.group).push(")");
+            }
+            AlertOrder::LastSeenDesc => {
+                query.push("(").push_bind(at.last_seen);
+                query.push(", ").push_bind(at.group);
+                query.push(", ").push_bind(at.severity).push(")");
+            }
+        }
+    }
+
+    /// Alerts that are gone, a lane per state and severity, each by `alert_gone_idx`.
+    fn push_gone(&self, query: &mut QueryBuilder<Postgres>, states: &[i16]) {
+        let (mut severities, mut moments, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        for severity in self.filter.severity_ranks() {
+            if let Some((before, id)) = self.gone_before(severity) {
+                severities.push(severity);
+                moments.push(before);
+                ids.push(id);
+            }
+        }
+        query.push("(select k.* from unnest(").push_bind(severities);
+        query.push("::smallint[], ").push_bind(moments);
+        query.push("::timestamptz[], ").push_bind(ids);
+        query.push("::uuid[]) l(severity, before_at, before_id) cross join unnest(");
+        query.push_bind(states.to_vec());
+        query.push(
+            "::smallint[]) st(state) cross join lateral (select l.severity, a.last_seen_at as last_seen, \
+             '00000000-0000-0000-0000-000000000000'::uuid as lane, a.id from tenant.alert a",
+        );
+        self.filter.push_joins(query);
+        if self.filter.asks_of_scope() {
+            query.push(" join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id");
+            self.filter.push_scope(query);
+        }
+        query.push(" where a.tenant_id = ").push_bind(self.tenant);
+        query.push(
+            " and a.project_id = p.id and a.state = st.state and a.severity = l.severity and a.last_seen_at is not null \
+             and (a.last_seen_at, a.id) < (l.before_at, l.before_id)",
+        );
+        self.filter.push_conditions(query);
+        query.push(" order by a.last_seen_at desc, a.id desc limit ");
+        query.push_bind(self.limit.probe()).push(") k order by ");
+        query.push(self.order.columns());
+        query.push(" limit ").push_bind(self.limit.probe()).push(")");
+    }
+
+    /// Before which time and id the gone ones of a severity come; `None` when all of them came already.
+    fn gone_before(&self, severity: i16) -> Option<(DateTime<Utc>, Uuid)> {
+        let all = (far_future(), Uuid::max());
+        let Some(after) = self.after else {
+            return Some(all);
+        };
+        // of the same time those that are there come first
+        let rest = if after.group.is_nil() {
+            after.id.uuid()
+        } else {
+            Uuid::max()
+        };
+        match (self.order, severity.cmp(&after.severity)) {
+            (AlertOrder::SeverityDesc, Ordering::Less) => Some(all),
+            (AlertOrder::SeverityDesc, Ordering::Greater) => None,
+            (_, Ordering::Equal) => Some((after.last_seen, rest)),
+            (AlertOrder::LastSeenDesc, Ordering::Greater) if after.group.is_nil() => {
+                Some((after.last_seen, Uuid::nil()))
+            }
+            (AlertOrder::LastSeenDesc, _) => Some((after.last_seen, Uuid::max())),
+        }
+    }
+}
+
+/// The beginning of the year 9999: a time that the database can hold and no alert has.
+fn far_future() -> DateTime<Utc> {
+    DateTime::from_timestamp(253_370_764_800, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+impl AlertFilter {
+    fn wanted(&self) -> Vec<AlertState> {
+        let asked: &[AlertState] = if self.states.is_empty() {
+            &[AlertState::Open, AlertState::Reopened]
+        } else {
+            &self.states
+        };
+        let wanted = AlertState::ALL.iter().copied();
+        wanted
+            .filter(|state| asked.contains(state) && (state.is_open() || !self.overdue))
+            .collect()
+    }
+
+    /// States that alerts may have that are there.
+    fn present(&self) -> Vec<i16> {
+        let wanted = self.wanted().into_iter();
+        wanted
+            .filter(|state| *state != AlertState::Fixed)
+            .map(AlertState::rank)
+            .collect()
+    }
+
+    /// States that alerts may have that are gone: what is open is there.
+    fn gone(&self) -> Vec<i16> {
+        let wanted = self.wanted().into_iter();
+        wanted
+            .filter(|state| !state.is_open())
+            .map(AlertState::rank)
+            .collect()
+    }
+
+    fn severity_ranks(&self) -> Vec<i16> {
+        let all = Severity::ALL.iter();
+        all.filter(|severity| self.severities.is_empty() || self.severities.contains(severity))
+            .map(|severity| severity.rank())
+            .collect()
+    }
+
+    const fn asks_of_content(&self) -> bool {
+        !self.rules.is_empty() || !self.cwe.is_empty() || self.file.is_some()
+    }
+
+    const fn asks_of_scope(&self) -> bool {
+        !self.tools.is_empty()
+            || self.branch.is_some()
+            || self.environment.is_some()
+            || self.category.is_some()
+    }
+
+    /// Whether the counters know the answer.
+    pub(super) fn is_counted(&self) -> bool {
+        !self.asks_of_content() && !self.asks_of_scope() && self.assignee.is_none() && !self.overdue
+    }
+
+    fn push_joins(&self, query: &mut QueryBuilder<Postgres>) {
+        if self.asks_of_content() {
+            query.push(
+                " join tenant.finding_content c on c.tenant_id = a.tenant_id and c.project_id = a.project_id \
+                 and c.id = a.content_id",
+            );
+        }
+    }
+
+    /// Conditions on the scope that saw it last.
+    fn push_scope(&self, query: &mut QueryBuilder<Postgres>) {
+        if !self.tools.is_empty() {
+            query
+                .push(" and s.tool = any(")
+                .push_bind(self.tools.clone())
+                .push(")");
+        }
+        for (column, wanted) in [
+            ("branch", &self.branch),
+            ("environment", &self.environment),
+            ("category", &self.category),
+        ] {
+            if let Some(wanted) = wanted {
+                query
+                    .push(" and s.")
+                    .push(column)
+                    .push(" = ")
+                    .push_bind(wanted.clone());
+            }
+        }
+    }
+
+    /// Conditions that no index serves.
+    fn push_conditions(&self, query: &mut QueryBuilder<Postgres>) {
+        if !self.rules.is_empty() {
+            query
+                .push(" and c.rule_id = any(")
+                .push_bind(self.rules.clone())
+                .push(")");
+        }
+        if !self.cwe.is_empty() {
+            query.push(" and c.cwe && ").push_bind(self.cwe.clone());
+        }
+        if let Some(file) = &self.file {
+            if file.ends_with('/') {
+                query
+                    .push(" and starts_with(c.file_path, ")
+                    .push_bind(file.clone())
+                    .push(")");
+            } else {
+                query.push(" and c.file_path = ").push_bind(file.clone());
+            }
+        }
+        match self.assignee.as_deref() {
+            None => {}
+            Some("") => _ = query.push(" and a.assignee is null"),
+            Some(assignee) => _ = query.push(" and a.assignee = ").push_bind(assignee.to_owned()),
+        }
+        if self.overdue {
+            query.push(" and a.due_on < (now() at time zone 'UTC')::date");
+        }
+    }
+}
+
+/// How many alerts each project has under `filter`; a project without any is left out.
+///
+/// By state and severity alone the counters know it: a handful of rows. Other filters are counted, served by
+/// `alert_present_idx` and `alert_gone_idx`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn counts_under(
+    tx: &mut TenantTx,
+    projects: &[ProjectId],
+    filter: &AlertFilter,
+) -> Result<HashMap<ProjectId, i64>, StoreError> {
+    let tenant = tx.tenant();
+    let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
+    let wanted: Vec<i16> = filter.wanted().into_iter().map(AlertState::rank).collect();
+    let mut query = QueryBuilder::<Postgres>::new("select a.project_id, ");
+    if filter.is_counted() {
+        query.push("sum(a.alerts) from tenant.alert_count a");
+    } else {
+        query.push("count(*) from tenant.alert a");
+        filter.push_joins(&mut query);
+        if filter.asks_of_scope() {
+            query.push(" join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id");
+        }
+    }
+    query.push(" where a.tenant_id = ").push_bind(tenant);
+    query.push(" and a.project_id = any(").push_bind(projects);
+    query.push(") and a.state = any(").push_bind(wanted);
+    query
+        .push(") and a.severity = any(")
+        .push_bind(filter.severity_ranks())
+        .push(")");
+    if !filter.is_counted() {
+        filter.push_scope(&mut query);
+        filter.push_conditions(&mut query);
+    }
+    query.push(" group by a.project_id");
+    let counts: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(tx.connection()).await?;
+    Ok(counts.into_iter().map(|(id, count)| (id.into(), count)).collect())
+}

@@ -1,0 +1,176 @@
+//! Reading alerts: what one shows, and by id. Pages of them: [`super::page`].
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{FromRow, Postgres, QueryBuilder};
+use tamiz_core::{AlertId, Location, ProjectId};
+use uuid::Uuid;
+
+use super::page::AlertPosition;
+use crate::error::StoreError;
+use crate::tenant_tx::TenantTx;
+use crate::weight;
+
+/// An alert with what its newest sighting says and the scope that saw it last.
+#[derive(Debug, Clone, FromRow)]
+pub struct AlertRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Where it belongs.
+    pub project_id: Uuid,
+    /// What its identity is made of.
+    pub kind: String,
+    /// Which tool.
+    pub source_tool: String,
+    /// 0 open, 1 reopened, 2 dismissed, 3 fixed.
+    pub state: i16,
+    /// What counts: 0 info to 4 critical.
+    pub severity: i16,
+    /// The tool's.
+    pub tool_severity: i16,
+    /// A person's.
+    pub severity_override: Option<i16>,
+    /// The identity.
+    pub fingerprint: Vec<u8>,
+    /// Of which rule.
+    pub fingerprint_version: i16,
+    /// When it opened.
+    pub first_seen_at: DateTime<Utc>,
+    /// When it was seen last.
+    pub last_seen: DateTime<Utc>,
+    /// Whether a scope holds it.
+    pub is_present: bool,
+    /// The task that saw it first.
+    pub first_task_id: Uuid,
+    /// Why it is dismissed.
+    pub dismissed_reason: Option<String>,
+    /// In words.
+    pub dismissed_comment: Option<String>,
+    /// By whom.
+    pub dismissed_by: Option<String>,
+    /// When.
+    pub dismissed_at: Option<DateTime<Utc>>,
+    /// Until when.
+    pub dismissed_until: Option<DateTime<Utc>>,
+    /// Who shall act.
+    pub assignee: Option<String>,
+    /// Until which day.
+    pub due_on: Option<NaiveDate>,
+    /// The scope that saw it last.
+    #[sqlx(flatten)]
+    pub scope: AlertScope,
+    /// Which of the tool's rules.
+    pub rule_id: String,
+    /// The rule's readable name.
+    pub rule_name: Option<String>,
+    /// The tool's word.
+    pub severity_raw: Option<String>,
+    /// 0 unknown to 3 high.
+    pub confidence: i16,
+    /// `security`, …
+    pub category: Option<String>,
+    /// CWE numbers.
+    pub cwe: Vec<i32>,
+    /// Advisory ids.
+    pub cve: Vec<String>,
+    /// As it stood.
+    pub cvss_vector: Option<String>,
+    /// What it comes to.
+    pub cvss_score: Option<f64>,
+    /// One line.
+    pub title: String,
+    /// The whole explanation.
+    pub message: String,
+    /// What to do.
+    pub remediation: Option<String>,
+    /// `file`, `url`, …
+    pub location_kind: Option<String>,
+    /// The primary place in one word.
+    pub location_label: Option<String>,
+    /// The primary place's file.
+    pub file_path: Option<String>,
+    /// And line.
+    pub line: Option<i32>,
+    /// All places of its newest sighting.
+    pub locations: sqlx::types::Json<Vec<Location>>,
+    /// To read more.
+    pub refs: sqlx::types::Json<Vec<String>>,
+    /// Such as `owasp:A03:2021`.
+    pub tags: sqlx::types::Json<Vec<String>>,
+}
+
+/// What a scan looked at.
+#[derive(Debug, Clone, FromRow)]
+pub struct AlertScope {
+    /// Its id.
+    pub scope_id: Uuid,
+    /// The type of scan.
+    pub scan_type: String,
+    /// Which tool.
+    pub scope_tool: String,
+    /// Host, `host:port` or name; empty for source code.
+    pub scope_target: String,
+    /// Of the source code.
+    pub scope_branch: String,
+    /// Such as `staging`.
+    pub scope_environment: String,
+    /// Parts of one target.
+    pub scope_category: String,
+    /// When it was scanned last.
+    pub scanned_at: DateTime<Utc>,
+    /// The task that did.
+    pub scope_task_id: Uuid,
+}
+
+impl AlertRow {
+    /// Where a page that ends with this row ended.
+    pub fn position(&self) -> AlertPosition {
+        AlertPosition {
+            severity: self.severity,
+            last_seen: self.last_seen,
+            group: if self.is_present {
+                self.scope.scope_id
+            } else {
+                Uuid::nil()
+            },
+            id: self.id.into(),
+        }
+    }
+
+    /// Where it belongs.
+    pub fn project(&self) -> ProjectId {
+        self.project_id.into()
+    }
+}
+
+pub(super) const SCOPE_COLUMNS: &str = "s.id as scope_id, s.scan_type, s.tool as scope_tool, s.target as scope_target, \
+    s.branch as scope_branch, s.environment as scope_environment, s.category as scope_category, s.scanned_at, \
+    s.task_id as scope_task_id";
+
+pub(super) const COLUMNS: &str = "a.id, a.project_id, a.kind, a.source_tool, a.state, a.severity, a.tool_severity, \
+    a.severity_override, a.fingerprint, a.fingerprint_version, a.first_seen_at, \
+    coalesce(a.last_seen_at, s.scanned_at) as last_seen, a.last_seen_at is null as is_present, a.first_task_id, \
+    a.dismissed_reason, a.dismissed_comment, a.dismissed_by, a.dismissed_at, a.dismissed_until, a.assignee, a.due_on, \
+    c.rule_id, c.rule_name, c.severity_raw, c.confidence, c.category, c.cwe, c.cve, c.cvss_vector, \
+    c.cvss_score::float8 as cvss_score, c.title, c.message, c.remediation, c.location_kind, c.location_label, \
+    c.file_path, c.line, c.locations, c.refs, c.tags";
+
+/// What an alert shows, by the keys of contents and scopes.
+pub(super) const JOINED: &str = " join tenant.finding_content c on c.tenant_id = a.tenant_id \
+    and c.project_id = a.project_id and c.id = a.content_id \
+    join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id";
+
+/// The alerts with these ids, in no order; unknown ids are left out. Served by the primary key.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn by_ids(tx: &mut TenantTx, ids: &[AlertId]) -> Result<Vec<AlertRow>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let mut query = QueryBuilder::<Postgres>::new("select ");
+    query.push(COLUMNS).push(", ").push(SCOPE_COLUMNS);
+    query.push(" from tenant.alert a").push(JOINED);
+    query.push(" where a.tenant_id = ").push_bind(tx.tenant());
+    query.push(" and a.id = any(").push_bind(ids).push(")");
+    let allowance = tx.allowance();
+    let rows = query.build_query_as::<AlertRow>().fetch(tx.connection());
+    allowance.collect(rows, weight::of_alert).await
+}

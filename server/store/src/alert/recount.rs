@@ -1,0 +1,128 @@
+//! Whether the counters of alerts are the counts of the alerts, project by project.
+
+use tamiz_core::{ProjectId, TenantId};
+use uuid::Uuid;
+
+use super::hold_project;
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::scope::TenantScope;
+use crate::tenant_tx::TenantTx;
+
+/// Projects that are read at a time.
+const PROJECTS_AT_ONCE: i64 = 200;
+
+/// A counter that says something else than the alerts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// Whose project.
+    pub tenant: TenantId,
+    /// Of which project.
+    pub project: ProjectId,
+    /// Its name.
+    pub project_name: String,
+    /// Of which alerts: 0 open, 1 reopened, 2 dismissed, 3 fixed.
+    pub state: i16,
+    /// 0 info to 4 critical.
+    pub severity: i16,
+    /// What the counter says; 0 without one.
+    pub counted: i32,
+    /// How many there are.
+    pub actual: i32,
+}
+
+/// Compares the counters of all projects of the tenant with their alerts, and sets right what differs if it shall.
+///
+/// A project is compared by one statement, which sees counters and alerts as of one moment; it is held only while it is
+/// set right. What happened on a day cannot be counted again and is left alone.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn recount(store: &Store, tenant: TenantId, repair: bool) -> Result<Vec<Drift>, StoreError> {
+    let scope = TenantScope::of(tenant);
+    let (mut drifts, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let projects = projects_after(store, &scope, after).await?;
+        let Some((last, _)) = projects.last() else {
+            return Ok(drifts);
+        };
+        after = last.uuid();
+        for (project, name) in projects {
+            let mut tx = store.begin(&scope).await?;
+            let mut found = compare(&mut tx, project, &name).await?;
+            if repair && !found.is_empty() {
+                hold_project(&mut tx, project).await?;
+                // others may have counted meanwhile
+                found = compare(&mut tx, project, &name).await?;
+                set_right(&mut tx, &found).await?;
+            }
+            tx.commit().await?;
+            drifts.extend(found);
+        }
+    }
+}
+
+async fn projects_after(
+    store: &Store,
+    scope: &TenantScope,
+    after: Uuid,
+) -> Result<Vec<(ProjectId, String)>, StoreError> {
+    let mut tx = store.begin(scope).await?;
+    let rows = sqlx::query!(
+        "select id, name from tenant.project where tenant_id = $1 and id > $2 order by id limit $3",
+        tx.tenant(),
+        after,
+        PROJECTS_AT_ONCE
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.name)).collect())
+}
+
+async fn compare(tx: &mut TenantTx, project: ProjectId, name: &str) -> Result<Vec<Drift>, StoreError> {
+    let tenant = tx.scope().tenant_id();
+    let rows = sqlx::query!(
+        r#"
+        select state as "state!", severity as "severity!", coalesce(c.alerts, 0) as "counted!",
+               coalesce(a.alerts, 0) as "actual!"
+        from (select state, severity, alerts from tenant.alert_count where tenant_id = $1 and project_id = $2) c
+        full join (select state, severity, count(*)::int as alerts from tenant.alert
+                   where tenant_id = $1 and project_id = $2 group by state, severity) a using (state, severity)
+        where coalesce(c.alerts, 0) <> coalesce(a.alerts, 0) order by state, severity desc
+        "#,
+        tx.tenant(),
+        project.uuid()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let drifts = rows.into_iter().map(|row| Drift {
+        tenant,
+        project,
+        project_name: name.to_owned(),
+        state: row.state,
+        severity: row.severity,
+        counted: row.counted,
+        actual: row.actual,
+    });
+    Ok(drifts.collect())
+}
+
+async fn set_right(tx: &mut TenantTx, drifts: &[Drift]) -> Result<(), StoreError> {
+    for drift in drifts {
+        sqlx::query!(
+            r#"
+            insert into tenant.alert_count (tenant_id, project_id, state, severity, alerts) values ($1, $2, $3, $4, $5)
+            on conflict (tenant_id, project_id, state, severity) do update set alerts = excluded.alerts
+            "#,
+            tx.tenant(),
+            drift.project.uuid(),
+            drift.state,
+            drift.severity,
+            drift.actual
+        )
+        .execute(tx.connection())
+        .await?;
+    }
+    Ok(())
+}
