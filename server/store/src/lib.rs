@@ -39,6 +39,7 @@ pub mod artifact;
 pub mod attempt;
 pub mod audit;
 pub mod credential;
+pub mod enrichment;
 pub mod event;
 pub mod finding;
 pub mod group;
@@ -73,6 +74,8 @@ pub mod worker_token;
 mod attempt_tests;
 #[cfg(test)]
 mod database_for_tests;
+#[cfg(test)]
+mod enrichment_tests;
 #[cfg(test)]
 mod isolation_tests;
 #[cfg(test)]

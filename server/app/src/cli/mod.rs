@@ -10,6 +10,7 @@ pub mod compile_component;
 pub mod config;
 pub mod database;
 mod door;
+pub mod enrich;
 mod error;
 pub mod flags;
 mod limits;
@@ -29,6 +30,7 @@ pub mod schema;
 pub mod serve;
 pub mod tenant;
 pub mod token;
+mod unpacked;
 pub mod usage;
 pub mod worker;
 mod worker_token;
@@ -85,6 +87,9 @@ enum Command {
     /// Manage plans: what their tenants and the plugins of their tenants may use up
     #[command(subcommand)]
     Plan(plan::PlanCommand),
+    /// Import what is known of advisories: how likely they are exploited (EPSS), and which ones are (KEV)
+    #[command(subcommand)]
+    Enrich(enrich::EnrichCommand),
     /// See what tenants have used, and count it again
     #[command(subcommand)]
     Usage(usage::UsageCommand),
@@ -141,6 +146,7 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Token(command) => block_on(token::run(command, flags)),
         Command::Plugin(command) => plugin::run(command, &flags),
         Command::Plan(command) => block_on(plan::run(command, flags)),
+        Command::Enrich(command) => block_on(enrich::run(command, flags)),
         Command::Usage(command) => block_on(usage::run(command, flags)),
         Command::Queue(command) => block_on(queue::run(command, flags)),
         Command::Operator(command) => block_on(operator_token::run(command, flags)),

@@ -15,6 +15,7 @@ mod harness;
 
 mod calling_targets;
 mod command_line;
+mod enrichment;
 mod graphql;
 mod hostile_archives;
 mod hostile_plugins;

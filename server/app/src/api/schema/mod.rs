@@ -11,6 +11,7 @@ mod session;
 mod words;
 
 mod artifact;
+mod exploitation;
 mod finding;
 mod finding_page;
 mod group;
@@ -31,6 +32,7 @@ mod tool_execution;
 mod usage;
 mod viewer;
 mod waiting;
+mod weakness;
 mod worker;
 
 mod mutation;

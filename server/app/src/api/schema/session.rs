@@ -16,6 +16,7 @@ use tamiz_core::plugin::LimitSet;
 use tamiz_core::{ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TaskStatus};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
+use tamiz_store::enrichment::Known;
 use tamiz_store::group::{self, Group};
 use tamiz_store::pause::{self, Pause};
 use tamiz_store::pcap_session::{self, PcapSession};
@@ -34,6 +35,7 @@ use tokio::sync::Mutex;
 
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::Batch;
+use super::exploitation::KnownKey;
 use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
 use super::group::GroupPageKey;
 use super::occurrence::{OccurrencePage, OccurrencePageKey};
@@ -75,6 +77,7 @@ pub(super) struct Session {
     limits_reached: Batch<(), Arc<Reached>>,
     /// The caller has one plan.
     plan_limits: Batch<(), LimitSet>,
+    pub(super) known_cves: Batch<KnownKey, Arc<Known>>,
     pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
     pub(super) finding_counts: Batch<FindingsCountKey, i64>,
     pub(super) occurrence_pages: Batch<OccurrencePageKey, Arc<OccurrencePage>>,
@@ -113,6 +116,7 @@ impl Session {
             pauses: Batch::default(),
             limits_reached: Batch::default(),
             plan_limits: Batch::default(),
+            known_cves: Batch::default(),
             finding_pages: Batch::default(),
             finding_counts: Batch::default(),
             occurrence_pages: Batch::default(),
@@ -229,6 +233,7 @@ impl Session {
         self.pauses.clear();
         self.limits_reached.clear();
         self.plan_limits.clear();
+        self.known_cves.clear();
         self.finding_pages.clear();
         self.finding_counts.clear();
         self.occurrence_pages.clear();

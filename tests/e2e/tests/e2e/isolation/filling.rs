@@ -70,6 +70,7 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("CreateTaskGroupInput.projectId", Id(Kind::Project)),
     ("EndpointInput.host", Nothing),
     ("EndpointInput.port", Nothing),
+    ("Finding.exploitation.asOf", Nothing),
     ("Finding.occurrences.after", Cursor),
     ("Finding.occurrences.first", Number(3)),
     ("FindingFilter.file", File),
