@@ -71,6 +71,8 @@ pub mod worker_log;
 pub mod worker_token;
 
 #[cfg(test)]
+mod alert_export_tests;
+#[cfg(test)]
 mod attempt_tests;
 #[cfg(test)]
 mod database_for_tests;

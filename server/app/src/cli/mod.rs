@@ -101,6 +101,7 @@ enum Command {
     Operator(operator_token::OperatorCommand),
     Scan(scan::ScanArgs),
     Import(scan::ImportArgs),
+    Export(scan::ExportArgs),
     #[command(hide = true)]
     Postgres(postgres::PostgresArgs),
     #[command(hide = true)]
@@ -152,6 +153,7 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Operator(command) => block_on(operator_token::run(command, flags)),
         Command::Scan(args) => block_on(scan::run(args)),
         Command::Import(args) => block_on(scan::run_import(args)),
+        Command::Export(args) => block_on(scan::run_export(args)),
         Command::Postgres(args) => block_on(postgres::run(args, flags)),
     }
 }

@@ -4,6 +4,7 @@
 //! turns; nobody else waits.
 
 pub mod count;
+pub mod export;
 pub mod merge;
 pub mod scope;
 

@@ -13,6 +13,7 @@
 
 mod harness;
 
+mod alert_export;
 mod calling_targets;
 mod command_line;
 mod enrichment;

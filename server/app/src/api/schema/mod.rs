@@ -12,6 +12,7 @@ mod words;
 
 mod artifact;
 mod exploitation;
+mod export;
 mod finding;
 mod finding_page;
 mod group;

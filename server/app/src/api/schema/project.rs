@@ -8,11 +8,13 @@ use tamiz_core::ProjectId;
 use tamiz_store::project;
 
 use super::connection::{Listed, connection, decode, encode, limit};
+use super::export::ExportFormat;
 use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
 use super::session::Session;
 use super::task_page::{ProjectTaskFilter, TaskConnection};
 use super::words::SeverityCounts;
+use crate::api::alert_export;
 use crate::api::errors::ApiError;
 
 const ORDER: &str = "projects";
@@ -69,6 +71,12 @@ impl Project {
             filter,
         )
         .await
+    }
+
+    /// Where its alerts are as a file: a path of this server, which the token of this request opens. With
+    /// `?state=open,reopened` there are those in these states alone; SARIF has no others unless that is said.
+    async fn export_url(&self, format: ExportFormat) -> String {
+        alert_export::path_of(self.0.id, format.into())
     }
 
     /// Its findings by severity.
