@@ -24,8 +24,12 @@ pub struct GroupsFull;
 /// The ids of a finding's advisories, the best known first, each once: its own list, and its rule's id where that is
 /// one.
 pub fn named(finding: &Finding) -> Vec<Advisory> {
-    let texts = finding.cve.iter().chain([&finding.rule_id]);
-    let mut ids: Vec<Advisory> = texts.filter_map(|text| Advisory::parse(text)).collect();
+    named_in(finding.cve.iter().chain([&finding.rule_id]).map(String::as_str))
+}
+
+/// Of texts, those that are ids of advisories: the best known first, each once.
+pub fn named_in<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Advisory> {
+    let mut ids: Vec<Advisory> = texts.filter_map(Advisory::parse).collect();
     ids.sort();
     ids.dedup();
     ids

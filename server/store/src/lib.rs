@@ -39,6 +39,7 @@ pub mod artifact;
 pub mod attempt;
 pub mod audit;
 pub mod credential;
+pub mod enrichment;
 pub mod event;
 pub mod finding;
 pub mod group;
@@ -70,9 +71,13 @@ pub mod worker_log;
 pub mod worker_token;
 
 #[cfg(test)]
+mod alert_export_tests;
+#[cfg(test)]
 mod attempt_tests;
 #[cfg(test)]
 mod database_for_tests;
+#[cfg(test)]
+mod enrichment_tests;
 #[cfg(test)]
 mod isolation_tests;
 #[cfg(test)]

@@ -146,7 +146,7 @@ fn wanted(headers: &HeaderMap, tag: &str, size_bytes: u64) -> Result<Option<Rang
 }
 
 /// `attachment` with the name twice: in ASCII for old clients, and as it is (RFC 6266, RFC 8187).
-fn disposition(name: &str) -> String {
+pub(super) fn disposition(name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|character| match character {
@@ -168,7 +168,7 @@ fn disposition(name: &str) -> String {
 }
 
 /// A header value of text that is ASCII by construction.
-fn header(text: &str) -> HeaderValue {
+pub(super) fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("attachment"))
 }
 

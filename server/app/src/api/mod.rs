@@ -8,6 +8,7 @@
 //! /graphql             queries, mutations, subscriptions (HTTP, events, websocket)   token
 //! /v1/uploads          raw bytes in                                                  token
 //! /v1/artifacts/{id}   bytes out                                                     token
+//! /v1/projects/{id}/…  alerts as SARIF, OCSF, VEX, CSV                               token
 //! /worker/v1/…         workers without the database                                  a token of theirs
 //! /healthz /readyz /metrics
 //! ```
@@ -22,6 +23,7 @@ pub mod guard;
 pub mod schema;
 pub mod transport;
 
+pub mod alert_export;
 pub mod artifacts;
 pub mod graphiql;
 pub mod health;
@@ -87,7 +89,8 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
     };
     let callers = transport::routes(transport)
         .merge(uploads::routes(Arc::clone(&state)))
-        .merge(artifacts::routes(Arc::clone(&state)));
+        .merge(artifacts::routes(Arc::clone(&state)))
+        .merge(alert_export::routes(Arc::clone(&state)));
     let router = guard::around_callers(callers, graph, &rates.per_token)
         .merge(graphiql::routes())
         .merge(workers::routes(Arc::clone(&state), draining))

@@ -11,6 +11,7 @@ pub mod compile_component;
 pub mod config;
 pub mod database;
 mod door;
+pub mod enrich;
 mod error;
 pub mod flags;
 mod limits;
@@ -30,6 +31,7 @@ pub mod schema;
 pub mod serve;
 pub mod tenant;
 pub mod token;
+mod unpacked;
 pub mod usage;
 pub mod worker;
 mod worker_token;
@@ -86,6 +88,9 @@ enum Command {
     /// Manage plans: what their tenants and the plugins of their tenants may use up
     #[command(subcommand)]
     Plan(plan::PlanCommand),
+    /// Import what is known of advisories: how likely they are exploited (EPSS), and which ones are (KEV)
+    #[command(subcommand)]
+    Enrich(enrich::EnrichCommand),
     /// See what tenants have used, and count it again
     #[command(subcommand)]
     Usage(usage::UsageCommand),
@@ -100,6 +105,7 @@ enum Command {
     Operator(operator_token::OperatorCommand),
     Scan(scan::ScanArgs),
     Import(scan::ImportArgs),
+    Export(scan::ExportArgs),
     #[command(hide = true)]
     Postgres(postgres::PostgresArgs),
     #[command(hide = true)]
@@ -146,11 +152,13 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Plugin(command) => plugin::run(command, &flags),
         Command::Plan(command) => block_on(plan::run(command, flags)),
         Command::Alerts(command) => block_on(alerts::run(command, flags)),
+        Command::Enrich(command) => block_on(enrich::run(command, flags)),
         Command::Usage(command) => block_on(usage::run(command, flags)),
         Command::Queue(command) => block_on(queue::run(command, flags)),
         Command::Operator(command) => block_on(operator_token::run(command, flags)),
         Command::Scan(args) => block_on(scan::run(args)),
         Command::Import(args) => block_on(scan::run_import(args)),
+        Command::Export(args) => block_on(scan::run_export(args)),
         Command::Postgres(args) => block_on(postgres::run(args, flags)),
     }
 }

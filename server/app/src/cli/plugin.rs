@@ -19,7 +19,6 @@ mod run;
 mod sign;
 mod switch;
 mod test;
-mod unpacked;
 
 use clap::Subcommand;
 

@@ -7,6 +7,7 @@ pub mod count;
 pub mod due;
 mod event;
 pub mod expiry;
+pub mod export;
 pub mod merge;
 mod occurrence;
 mod page;

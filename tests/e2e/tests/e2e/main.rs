@@ -13,8 +13,10 @@
 
 mod harness;
 
+mod alert_export;
 mod calling_targets;
 mod command_line;
+mod enrichment;
 mod graphql;
 mod hostile_archives;
 mod hostile_plugins;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use tamiz_core::{Location, Refusal};
 use tamiz_store::StoreError;
@@ -11,10 +11,12 @@ use tamiz_store::finding::{self, FindingRow};
 
 use super::alert::Alert;
 use super::answer_bytes::paid;
+use super::exploitation::Exploitation;
 use super::occurrence::{OccurrenceConnection, OccurrencesCount};
 use super::project::Project;
 use super::session::Session;
 use super::task::Task;
+use super::weakness::Weakness;
 use super::words::{Confidence, Severity};
 use crate::api::errors::ApiError;
 
@@ -104,6 +106,21 @@ impl Finding {
     /// CWE numbers, the first is primary.
     async fn cwe(&self) -> &[i32] {
         &self.0.cwe
+    }
+
+    /// What the CWE numbers are called, and where they stand in the OWASP Top 10 of 2021 and of 2025.
+    async fn weaknesses(&self) -> Vec<Weakness> {
+        Weakness::all_of(&self.0.cwe)
+    }
+
+    /// What is known of its CVEs elsewhere: how likely they are exploited (EPSS), and whether they are (KEV), as
+    /// `tamiz enrich` imported it. Null when nothing is known.
+    async fn exploitation(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "As it was known on this day; now, if not said.")] as_of: Option<NaiveDate>,
+    ) -> Result<Option<Exploitation>, ApiError> {
+        Exploitation::of(Session::of(context)?, &self.0, as_of).await
     }
 
     /// Advisory ids (CVE, GHSA, OSV).

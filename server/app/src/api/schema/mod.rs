@@ -15,6 +15,8 @@ mod alert_event;
 mod alert_occurrence;
 mod alert_page;
 mod artifact;
+mod exploitation;
+mod export;
 mod finding;
 mod finding_page;
 mod group;
@@ -35,6 +37,7 @@ mod tool_execution;
 mod usage;
 mod viewer;
 mod waiting;
+mod weakness;
 mod worker;
 
 mod mutation;

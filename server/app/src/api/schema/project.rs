@@ -9,11 +9,13 @@ use tamiz_store::project;
 
 use super::alert_page::{self, AlertConnection, AlertCount, AlertDay, AlertFilter, AlertOrder};
 use super::connection::{Listed, connection, decode, encode, limit};
+use super::export::ExportFormat;
 use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
 use super::session::Session;
 use super::task_page::{ProjectTaskFilter, TaskConnection};
 use super::words::SeverityCounts;
+use crate::api::alert_export;
 use crate::api::errors::ApiError;
 
 const ORDER: &str = "projects";
@@ -103,6 +105,12 @@ impl Project {
     /// Days from when an alert opens until it is due, by severity.
     async fn sla_days(&self) -> SlaDays {
         self.0.sla.0.into()
+    }
+
+    /// Where its alerts are as a file: a path of this server, which the token of this request opens. With
+    /// `?state=open,reopened` there are those in these states alone; SARIF has no others unless that is said.
+    async fn export_url(&self, format: ExportFormat) -> String {
+        alert_export::path_of(self.0.id, format.into())
     }
 
     /// Its findings by severity.

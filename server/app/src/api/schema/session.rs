@@ -19,6 +19,7 @@ use tamiz_core::{
 use tamiz_store::alert::{self, AlertRow};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
+use tamiz_store::enrichment::Known;
 use tamiz_store::group::{self, Group};
 use tamiz_store::pause::{self, Pause};
 use tamiz_store::pcap_session::{self, PcapSession};
@@ -40,6 +41,7 @@ use super::alert_occurrence::{AlertOccurrencePage, AlertOccurrencePageKey};
 use super::alert_page::{AlertCount, AlertDay, AlertPage, AlertPageKey, AlertsCountKey};
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::Batch;
+use super::exploitation::KnownKey;
 use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
 use super::group::GroupPageKey;
 use super::occurrence::{OccurrencePage, OccurrencePageKey};
@@ -82,6 +84,7 @@ pub(super) struct Session {
     limits_reached: Batch<(), Arc<Reached>>,
     /// The caller has one plan.
     plan_limits: Batch<(), LimitSet>,
+    pub(super) known_cves: Batch<KnownKey, Arc<Known>>,
     pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
     pub(super) finding_counts: Batch<FindingsCountKey, i64>,
     pub(super) occurrence_pages: Batch<OccurrencePageKey, Arc<OccurrencePage>>,
@@ -128,6 +131,7 @@ impl Session {
             pauses: Batch::default(),
             limits_reached: Batch::default(),
             plan_limits: Batch::default(),
+            known_cves: Batch::default(),
             finding_pages: Batch::default(),
             finding_counts: Batch::default(),
             occurrence_pages: Batch::default(),
@@ -252,6 +256,7 @@ impl Session {
         self.pauses.clear();
         self.limits_reached.clear();
         self.plan_limits.clear();
+        self.known_cves.clear();
         self.finding_pages.clear();
         self.finding_counts.clear();
         self.occurrence_pages.clear();

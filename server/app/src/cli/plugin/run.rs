@@ -27,7 +27,6 @@ use super::super::scan::documents::Project;
 use super::super::scan::report::{self, Report};
 use super::super::scan::{sarif, table};
 use super::super::{CliError, answer, open};
-use super::unpacked;
 use crate::config::Config;
 use crate::services::{PluginServices, SourceTree};
 use crate::spool::Mark;
@@ -148,7 +147,7 @@ fn plugins(args: &RunArgs, config: &Config) -> Result<Vec<Arc<Plugin>>, CliError
 
 /// A report and what it is called, opened once whoever reads it: a pipe says everything once.
 fn named(path: &Path) -> Result<(String, File), CliError> {
-    let file = unpacked::open(path)
+    let file = crate::cli::unpacked::open(path)
         .map_err(|error| CliError::Failed(format!("{} cannot be read: {error}", path.display())))?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     Ok((name.into_owned(), file))

@@ -8,7 +8,7 @@ use tamiz_core::text::printable;
 use tamiz_host::Plugin;
 
 use super::super::{CliError, answer};
-use super::{build, unpacked};
+use super::build;
 use crate::author::Project;
 use crate::author::cases::{self, Checked, Verdict};
 use crate::config::Config;
@@ -49,7 +49,7 @@ fn check(project: &Project, plugin: &Plugin, config: &Config, bless: bool) -> Re
     let failed = |error: &dyn std::error::Error| CliError::failed(error);
     let mut all = Vec::new();
     for case in cases::find(&project.cases()).map_err(|error| failed(&error))? {
-        let report = unpacked::open(&case.path)
+        let report = crate::cli::unpacked::open(&case.path)
             .map_err(|error| CliError::Failed(format!("cannot read {}: {error}", case.path.display())))?;
         let limits = super::run::limits(config);
         let checked = cases::check(plugin, &case, &report, &limits, bless).map_err(|error| failed(&error))?;

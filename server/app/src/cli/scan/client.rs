@@ -27,6 +27,8 @@ const CONNECT_SECONDS_MAX: u64 = 10;
 const ANSWER_SECONDS_MAX: u64 = 60;
 /// The largest upload over a slow line.
 const UPLOAD_SECONDS_MAX: u64 = 3_600;
+/// A million alerts over a slow line.
+const DOWNLOAD_SECONDS_MAX: u64 = 3_600;
 /// An answer that is larger than this is not ours: a page of 100 findings is at most a few megabytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -162,6 +164,15 @@ impl Client {
         Err(CliError::Failed(format!(
             "{name} was damaged on its way to the server; try again"
         )))
+    }
+
+    /// Asks for a file. Its bytes are read by the caller, for at most an hour.
+    pub(super) async fn download(&self, path: &str, query: &[(&str, String)]) -> Result<Response, CliError> {
+        self.send(Repeat::Always, || {
+            let request = self.http.get(self.url(path)).query(query);
+            Ok(request.timeout(Duration::from_secs(DOWNLOAD_SECONDS_MAX)))
+        })
+        .await
     }
 
     /// Sends a request, again if that can help.

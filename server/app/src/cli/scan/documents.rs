@@ -193,7 +193,8 @@ pub(super) async fn ensure_project(client: &Client, name: &str) -> Result<Projec
     ))
 }
 
-async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, CliError> {
+/// The project of that name.
+pub(super) async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, CliError> {
     #[derive(Deserialize)]
     struct Found {
         projects: Nodes,

@@ -1,5 +1,5 @@
 //! `tamiz scan` and `tamiz import`: a folder, a capture, a target or a report goes to a server, its
-//! findings come back.
+//! findings come back. `tamiz export`: alerts come back as files.
 //!
 //! A client of the public API and of nothing else: it reads no configuration and no database. The
 //! order: pack, find or make the project, upload, start, watch, read the findings, print them.
@@ -7,6 +7,7 @@
 
 mod client;
 pub(super) mod documents;
+mod export;
 mod follow;
 mod notes;
 mod pack;
@@ -32,6 +33,7 @@ use url::Url;
 use super::CliError;
 use client::Client;
 use documents::{Subject, TaskStart};
+pub use export::{ExportArgs, run as run_export};
 use pack::Package;
 use progress::Progress;
 use report::Report;
@@ -243,11 +245,7 @@ pub async fn run_import(args: ImportArgs) -> Result<(), CliError> {
 
 async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let args = &job.how;
-    let Some(token) = args.token.as_deref().filter(|token| !token.is_empty()) else {
-        let text = "no API token: set TAMIZ_TOKEN or give --token (`tamiz token create` makes one)";
-        return Err(CliError::Usage(text.to_owned()));
-    };
-    let client = Client::new(args.server.clone(), token)?;
+    let client = Client::new(args.server.clone(), token(args.token.as_deref())?)?;
     let started = Started::default();
     let progress = Progress::new(args.quiet);
     let outcome = tokio::select! {
@@ -283,6 +281,14 @@ async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliErro
         }
         _ => Ok(()),
     }
+}
+
+/// The token that was said.
+fn token(said: Option<&str>) -> Result<&str, CliError> {
+    said.filter(|token| !token.is_empty()).ok_or_else(|| {
+        let text = "no API token: set TAMIZ_TOKEN or give --token (`tamiz token create` makes one)";
+        CliError::Usage(text.to_owned())
+    })
 }
 
 async fn scan(

@@ -100,6 +100,21 @@ impl Sarif {
         }
     }
 
+    /// The same behind files that another writer ended with a run of this tool, its `part`th: parts are numbered on,
+    /// because GitHub replaces a run by a later one of the same category.
+    pub fn continued(head: Head, limits: Limits, tool: String, part: u32) -> Self {
+        Self {
+            last: Some((tool, part)),
+            ..Self::new(head, limits)
+        }
+    }
+
+    /// How many runs the tool has so far, if the last run is of it.
+    pub fn parts_of(&self, tool: &str) -> u32 {
+        let last = self.last.as_ref().filter(|(last, _)| last == tool);
+        last.map_or(0, |(_, part)| *part)
+    }
+
     /// Whether the open run takes this alert.
     fn has_room_in_run(&self, alert: &Exported) -> bool {
         self.run.as_ref().is_some_and(|run| {

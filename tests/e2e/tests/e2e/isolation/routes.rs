@@ -73,6 +73,7 @@ async fn no_route_shows_or_betrays_what_another_tenant_has() {
                 "/graphql" => graphql(&world, client).await,
                 "/v1/uploads" => uploads(&world, client).await,
                 "/v1/artifacts/{id}" => artifacts(&world, client).await,
+                "/v1/projects/{id}/{export}" => exports(&world, client).await,
                 other if other.starts_with(WORKERS) => for_workers(&world, client, other).await,
                 other => panic!("teach isolation/routes.rs what to try at the new route `{other}`"),
             }
@@ -178,6 +179,34 @@ async fn artifacts(world: &World, client: &Client) {
                 world.check_route(what, &candidate, &about_real, &about_ghost);
             }
         }
+    }
+}
+
+/// Another tenant's project is not there, and what continues its export opens nothing of one's own.
+async fn exports(world: &World, client: &Client) {
+    for candidate in world.all_candidates() {
+        for file in ["alerts.csv", "alerts.sarif?state=open", "alerts.x"] {
+            let ask = async |id: &str| {
+                let path = format!("/v1/projects/{id}/{file}");
+                answer(client.request(Method::GET, &path)).await
+            };
+            let (about_real, about_ghost) = (ask(&candidate.real).await, ask(&candidate.ghost).await);
+            world.check_route("an export", &candidate, &about_real, &about_ghost);
+        }
+    }
+    let own = &world.other.own.ids[&Kind::Project][0];
+    for candidate in world.all_candidates() {
+        let ask = async |next: &str| {
+            let path = format!("/v1/projects/{own}/alerts.csv");
+            answer(client.request(Method::GET, &path).query(&[("next", next)])).await
+        };
+        let (about_real, about_ghost) = (ask(&candidate.real).await, ask(&candidate.ghost).await);
+        let leaks = world.leaks(&about_real, &[&candidate.real]);
+        assert!(
+            leaks.is_empty(),
+            "a continued export tells {leaks:?}: {about_real}"
+        );
+        assert_eq!(about_real, about_ghost, "it tells whether {candidate:?} exists");
     }
 }
 

@@ -33,6 +33,11 @@ const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name 
   taskGroups { nodes { id } pageInfo { endCursor } } schedules { nodes { id } pageInfo { endCursor } }
   plugins(first: 1) { nodes { id isOwn } pageInfo { endCursor } } }";
 
+/// Facts about advisories are everybody's.
+const PUBLIC_FACTS: &str = "insert into control.epss_score values ('CVE-2021-44228', '2025-03-14', 0.9, 1);
+  insert into control.kev_entry values ('CVE-2021-44228', '2021-12-10', '2021-12-24', 'v', 'p', 'n', 'd', 'a', true, '',
+    '{502}', '2025-03-14')";
+
 /// Fields whose values belong to the platform, with the reason.
 const PLATFORMS: [(&str, &str); 1] = [("workerId", "a worker serves all tenants")];
 
@@ -55,6 +60,7 @@ impl World {
         let plan = Plan::new().set("worker_slots", 1);
         let app = plan.tools(Tools::Script(Script::new(SCRIPT))).start().await;
         app.go();
+        app.sql(PUBLIC_FACTS);
         let other = stock(&app, OTHER_WORD).await;
         let acme = stock(&app, WORD).await;
         // acme also has a task that runs and one that waits for its limit
@@ -264,6 +270,7 @@ async fn stock(app: &App, word: &str) -> Client {
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
+    app.sql("update tenant.finding_content set cve = '{CVE-2021-44228}'");
     app.sql(&format!(
         "insert into control.quota_refusal (tenant_id, name, refused_count)
          select tenant_id, 'tasks-per-hour', 3 from tenant.task where id = '{failed}'

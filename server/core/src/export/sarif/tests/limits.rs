@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::{files, list, text};
-use crate::export::samples::{all, code};
-use crate::export::sarif::Limits;
+use crate::export::samples::{all, code, head};
+use crate::export::sarif::{Limits, Sarif};
 use crate::export::{Exported, Writer};
 
 fn numbered(tool: &str, rule: usize) -> Exported {
@@ -63,6 +65,34 @@ fn a_run_is_of_one_tool_and_ends_at_its_limits_and_a_file_at_its_own() {
 }
 
 #[test]
+fn parts_are_numbered_on_behind_the_files_of_another_writer() {
+    let limits = Limits {
+        results_per_run: 1,
+        ..Limits::GITHUB
+    };
+    let category = |mut writer: Sarif, tool: &str| {
+        let mut out = Vec::new();
+        writer.begin(&mut out);
+        writer.alert(&numbered(tool, 1), &mut out);
+        writer.end(&mut out);
+        let file: Value = serde_json::from_slice(&out).unwrap();
+        let category = text(&file["runs"][0], "/automationDetails/id").to_owned();
+        (category, writer.parts_of(tool))
+    };
+    let continued = || Sarif::continued(head(), limits, "a".into(), 2);
+    assert_eq!(continued().parts_of("a"), 2);
+    assert_eq!(
+        category(continued(), "a"),
+        ("tamiz/shop/a/part-3/2027-01-15".to_owned(), 3)
+    );
+    assert_eq!(
+        category(continued(), "b"),
+        ("tamiz/shop/b/2027-01-15".to_owned(), 1)
+    );
+    assert_eq!(Sarif::new(head(), limits).parts_of("a"), 0);
+}
+
+#[test]
 fn a_file_ends_when_it_is_long() {
     let alerts: Vec<Exported> = (0..40).map(|rule| numbered("a", rule)).collect();
     let limits = Limits {
@@ -81,7 +111,7 @@ fn a_file_ends_when_it_is_long() {
 
 #[test]
 fn the_memory_of_a_run_is_its_rules_and_not_its_results() {
-    let mut writer = super::Sarif::new(super::head(), Limits::GITHUB);
+    let mut writer = Sarif::new(head(), Limits::GITHUB);
     let mut out = Vec::new();
     writer.begin(&mut out);
     let mut after_one = 0;

@@ -1,5 +1,5 @@
-//! A report's plain bytes: what was packed by gzip is unpacked, as a worker does it, and what comes
-//! through a pipe is kept until it has ended, because plugins go back to the first byte.
+//! A file's plain bytes: what was packed by gzip is unpacked, as a worker does it, and what comes
+//! through a pipe is kept until it has ended, because readers go back to the first byte.
 //!
 //! The copy has no name in the file system and goes with its handle.
 
@@ -14,7 +14,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Of a path: standard input.
 const STDIN: &str = "-";
 
-/// The report at `path`, as plain bytes and from its beginning.
+/// The file at `path`, as plain bytes and from its beginning.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     if path.as_os_str() == STDIN {
         return unpacked(copied(io::stdin().lock())?);
