@@ -227,23 +227,7 @@ impl Platform {
     ) -> Vec<AlertId> {
         let mut tx = self.store().begin(&caller.scope).await.unwrap();
         alert::hold_project(&mut tx, project).await.unwrap();
-        let said = |finding: &Finding| serde_json::to_vec(finding).unwrap();
-        let sightings = batch.iter().map(|finding| {
-            let mark = Mark::of(finding, &said(finding), None);
-            Sighting {
-                finding: FindingId::fresh(),
-                content: mark.content,
-                kind: mark.kind,
-                base: mark.base(),
-                fingerprint: mark.base(),
-                place: mark.place,
-                severity: mark.severity,
-                at: mark.at,
-                lines: None,
-                tool_id: None,
-            }
-        });
-        let sightings: Vec<Sighting> = sightings.collect();
+        let sightings: Vec<Sighting> = batch.iter().map(sighting).collect();
         let new = batch.iter().zip(&sightings);
         let contents = new.map(|(finding, sighting)| NewContent {
             id: sighting.content,
@@ -364,5 +348,22 @@ fn finding_of(number: u32) -> Finding {
         tool_fingerprint: None,
         origin: None,
         extra: serde_json::Map::new(),
+    }
+}
+
+/// A finding as a scan without source lines and without equals sees it.
+fn sighting(finding: &Finding) -> Sighting {
+    let mark = Mark::of(finding, &serde_json::to_vec(finding).unwrap(), None);
+    Sighting {
+        finding: FindingId::fresh(),
+        content: mark.content,
+        kind: mark.kind,
+        base: mark.base(),
+        fingerprint: mark.base(),
+        place: mark.place,
+        severity: mark.severity,
+        at: mark.at,
+        lines: None,
+        tool_id: None,
     }
 }

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
@@ -158,6 +158,20 @@ impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
 #[derive(Debug, thiserror::Error)]
 #[error("a batch was abandoned again and again")]
 struct Abandoned;
+
+/// Rows by their key, in their order.
+pub(super) fn grouped<K: Eq + Hash, Row>(
+    rows: impl Iterator<Item = (K, Row)>,
+) -> HashMap<K, Arc<Vec<Arc<Row>>>> {
+    let mut groups: HashMap<K, Vec<Arc<Row>>> = HashMap::new();
+    for (key, row) in rows {
+        groups.entry(key).or_default().push(Arc::new(row));
+    }
+    groups
+        .into_iter()
+        .map(|(key, rows)| (key, Arc::new(rows)))
+        .collect()
+}
 
 #[cfg(test)]
 mod tests {

@@ -209,6 +209,6 @@ impl Engine for Graph {
 }
 
 #[cfg(test)]
-mod tests;
+mod alert_tests;
 #[cfg(test)]
-mod tests_of_alerts;
+mod tests;

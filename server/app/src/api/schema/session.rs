@@ -40,7 +40,7 @@ use super::alert_event::{AlertEventPage, AlertEventPageKey};
 use super::alert_occurrence::{AlertOccurrencePage, AlertOccurrencePageKey};
 use super::alert_page::{AlertCount, AlertDay, AlertPage, AlertPageKey, AlertsCountKey};
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
-use super::batch::Batch;
+use super::batch::{Batch, grouped};
 use super::exploitation::KnownKey;
 use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
 use super::group::GroupPageKey;
@@ -493,17 +493,4 @@ impl Session {
         };
         Ok(self.severities_of.load(project, fetch).await?.unwrap_or_default())
     }
-}
-
-fn grouped<K: Eq + std::hash::Hash, Row>(
-    rows: impl Iterator<Item = (K, Row)>,
-) -> HashMap<K, Arc<Vec<Arc<Row>>>> {
-    let mut groups: HashMap<K, Vec<Arc<Row>>> = HashMap::new();
-    for (key, row) in rows {
-        groups.entry(key).or_default().push(Arc::new(row));
-    }
-    groups
-        .into_iter()
-        .map(|(key, rows)| (key, Arc::new(rows)))
-        .collect()
 }

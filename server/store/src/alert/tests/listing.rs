@@ -76,6 +76,46 @@ async fn pages_of_both_orders_tell_each_alert_once_as_a_plain_sort_has_them() {
     field.end().await;
 }
 
+/// Filters, each with the condition that says the same in SQL.
+fn filters() -> Vec<(AlertFilter, &'static str)> {
+    type Narrow = fn(&mut AlertFilter);
+    let narrowed: [(Narrow, &'static str); 12] = [
+        (
+            |all| all.severities = vec![Severity::High, Severity::Info],
+            "a.severity in (0, 3)",
+        ),
+        (|all| all.tools = vec!["bandit".into()], "s.tool = 'bandit'"),
+        (
+            |all| all.rules = vec!["rule-3".into(), "rule-4".into()],
+            "c.rule_id in ('rule-3', 'rule-4')",
+        ),
+        (|all| all.cwe = vec![7], "c.cwe = '{7}'"),
+        (
+            |all| all.file = Some("src/part-1/".into()),
+            "c.file_path = 'src/part-1/file.py'",
+        ),
+        (
+            |all| all.file = Some("src/part-1/file.py".into()),
+            "c.file_path = 'src/part-1/file.py'",
+        ),
+        (|all| all.file = Some("src/part-1".into()), "false"),
+        (|all| all.assignee = Some("bob".into()), "a.assignee = 'bob'"),
+        (|all| all.assignee = Some(String::new()), "a.assignee is null"),
+        (
+            |all| all.branch = Some("branch-2".into()),
+            "s.branch = 'branch-2'",
+        ),
+        (|all| all.environment = Some("staging".into()), "false"),
+        (|all| all.overdue = true, "a.due_on is not null and a.state < 2"),
+    ];
+    let filters = narrowed.into_iter().map(|(narrow, condition)| {
+        let mut filter = in_states(AlertState::ALL);
+        narrow(&mut filter);
+        (filter, condition)
+    });
+    filters.collect()
+}
+
 #[tokio::test]
 async fn filters_pick_what_they_name_and_are_counted_alike() {
     let mut field = Field::with(900).await;
@@ -85,94 +125,7 @@ async fn filters_pick_what_they_name_and_are_counted_alike() {
               (select id from tenant.alert order by fingerprint limit 100)",
         )
         .await;
-    let text = |text: &str| Some(text.to_owned());
-    let all = || in_states(AlertState::ALL);
-    for (filter, condition) in [
-        (
-            AlertFilter {
-                severities: vec![Severity::High, Severity::Info],
-                ..all()
-            },
-            "a.severity in (0, 3)",
-        ),
-        (
-            AlertFilter {
-                tools: vec!["bandit".into()],
-                ..all()
-            },
-            "s.tool = 'bandit'",
-        ),
-        (
-            AlertFilter {
-                rules: vec!["rule-3".into(), "rule-4".into()],
-                ..all()
-            },
-            "c.rule_id in ('rule-3', 'rule-4')",
-        ),
-        (
-            AlertFilter {
-                cwe: vec![7],
-                ..all()
-            },
-            "c.cwe = '{7}'",
-        ),
-        (
-            AlertFilter {
-                file: text("src/part-1/"),
-                ..all()
-            },
-            "c.file_path = 'src/part-1/file.py'",
-        ),
-        (
-            AlertFilter {
-                file: text("src/part-1/file.py"),
-                ..all()
-            },
-            "c.file_path = 'src/part-1/file.py'",
-        ),
-        (
-            AlertFilter {
-                file: text("src/part-1"),
-                ..all()
-            },
-            "false",
-        ),
-        (
-            AlertFilter {
-                assignee: text("bob"),
-                ..all()
-            },
-            "a.assignee = 'bob'",
-        ),
-        (
-            AlertFilter {
-                assignee: text(""),
-                ..all()
-            },
-            "a.assignee is null",
-        ),
-        (
-            AlertFilter {
-                branch: text("branch-2"),
-                ..all()
-            },
-            "s.branch = 'branch-2'",
-        ),
-        (
-            AlertFilter {
-                environment: text("staging"),
-                ..all()
-            },
-            "false",
-        ),
-        (
-            AlertFilter {
-                overdue: true,
-                ..all()
-            },
-            "a.due_on is not null and a.state < 2",
-        ),
-    ] {
+    for (filter, condition) in filters() {
         let wanted = sorted(&mut field, condition, AlertOrder::SeverityDesc).await;
         assert_eq!(
             walk(&field, &filter, AlertOrder::SeverityDesc, 50).await,

@@ -199,22 +199,11 @@ async fn a_field_of_alerts_costs_one_statement_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn decisions_answer_with_the_alerts_and_leave_events() {
+async fn a_dismissal_says_who_why_and_until_when_and_is_taken_back() {
     let platform = Platform::start().await;
     let acme = platform.tenant("acme").await;
-    let (project, _, alerts) = scanned_twice(&platform, &acme).await;
+    let (_, _, alerts) = scanned_twice(&platform, &acme).await;
     let both = json!([alerts[3], alerts[9]]);
-    let sla = json!({ "projectId": project, "slaDays": { "critical": 7, "high": 30 } });
-    let query = "mutation($input: UpdateProjectSlaInput!) { updateProjectSla(input: $input) {
-        project { slaDays { critical high low } } errors { code path } } }";
-    let (answer, _) = ask(&platform, &acme, query, json!({ "input": sla })).await;
-    let promised = &answer["data"]["updateProjectSla"]["project"]["slaDays"];
-    assert_eq!(
-        *promised,
-        json!({ "critical": 7, "high": 30, "low": null }),
-        "{answer}"
-    );
-
     let dismiss = json!({ "alertIds": both, "reason": "ACCEPTED_RISK", "comment": "rewritten soon", "until": "2030-01-01T00:00:00Z" });
     let done = decide(&platform, &acme, "dismissAlerts", dismiss.clone()).await;
     assert_eq!(
@@ -249,6 +238,24 @@ async fn decisions_answer_with_the_alerts_and_leave_events() {
         .map(|alert| &alert["state"])
         .collect();
     assert_eq!(states, ["REOPENED", "FIXED"], "{done}");
+    platform.end().await;
+}
+
+#[tokio::test]
+async fn severity_assignee_day_and_comment_are_decided_and_seen() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let (project, _, alerts) = scanned_twice(&platform, &acme).await;
+    let sla = json!({ "projectId": project, "slaDays": { "critical": 7, "high": 30 } });
+    let query = "mutation($input: UpdateProjectSlaInput!) { updateProjectSla(input: $input) {
+        project { slaDays { critical high low } } errors { code path } } }";
+    let (answer, _) = ask(&platform, &acme, query, json!({ "input": sla })).await;
+    let promised = &answer["data"]["updateProjectSla"]["project"]["slaDays"];
+    assert_eq!(
+        *promised,
+        json!({ "critical": 7, "high": 30, "low": null }),
+        "{answer}"
+    );
 
     let one = json!([alerts[3]]);
     let done = decide(
