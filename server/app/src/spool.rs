@@ -183,6 +183,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tamiz_core::occurrence::content_hash;
 
     #[test]
     fn findings_and_occurrences_come_back_in_order_and_in_batches() {
@@ -202,7 +203,12 @@ mod tests {
         for ordinal in 1..=5 {
             let id = FindingId::fresh();
             writer
-                .finding(id, Mark::of(&finding, &said, None), Some(9.8), &said)
+                .finding(
+                    id,
+                    Mark::of(&finding, content_hash(&said), None),
+                    Some(9.8),
+                    &said,
+                )
                 .unwrap();
             let again = NewOccurrence {
                 of: id,

@@ -11,10 +11,15 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use crate::finding::Finding;
+use crate::identity::PartHash;
 
-/// Of the SHA-256 that stands for what a finding says. Whoever could find two with the same 128 bits could
-/// only hide records of their own report.
-const HASH_BYTES: usize = 16;
+/// The hash of what a finding says, of its JSON without its origin: the first half of its SHA-256.
+pub fn content_hash(said: &[u8]) -> PartHash {
+    let mut half = PartHash::default();
+    let bytes = half.len();
+    half.copy_from_slice(&Sha256::digest(said)[..bytes]);
+    half
+}
 
 /// What a record of a report is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +41,9 @@ pub enum Record<Name> {
 /// slack of a hash table at most twice that.
 #[derive(Debug)]
 pub struct Records<Name> {
-    known: HashMap<[u8; HASH_BYTES], (Name, u32)>,
+    known: HashMap<PartHash, (Name, u32)>,
     said: Vec<u8>,
+    content: PartHash,
 }
 
 impl<Name> Default for Records<Name> {
@@ -45,6 +51,7 @@ impl<Name> Default for Records<Name> {
         Self {
             known: HashMap::new(),
             said: Vec::new(),
+            content: PartHash::default(),
         }
     }
 }
@@ -64,9 +71,8 @@ impl<Name: Copy> Records<Name> {
         let written = serde_json::to_writer(&mut self.said, finding);
         finding.origin = origin;
         written?;
-        let mut hash = [0; HASH_BYTES];
-        hash.copy_from_slice(&Sha256::digest(&self.said)[..HASH_BYTES]);
-        if let Some((of, ordinal)) = self.known.get_mut(&hash) {
+        self.content = content_hash(&self.said);
+        if let Some((of, ordinal)) = self.known.get_mut(&self.content) {
             *ordinal += 1;
             return Ok(Record::Occurrence {
                 of: *of,
@@ -74,13 +80,18 @@ impl<Name: Copy> Records<Name> {
             });
         }
         let name = name();
-        self.known.insert(hash, (name, 0));
+        self.known.insert(self.content, (name, 0));
         Ok(Record::Finding(name))
     }
 
     /// The last added finding as JSON without its origin, so that it need not be written twice.
     pub fn said(&self) -> &[u8] {
         &self.said
+    }
+
+    /// The hash of that.
+    pub const fn content(&self) -> PartHash {
+        self.content
     }
 }
 

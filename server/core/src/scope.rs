@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::finding::Finding;
+use crate::identity::field;
 use crate::location::Location;
 use crate::task::ScanType;
 
@@ -71,8 +72,7 @@ impl ScanScope {
             category,
             &self.configuration,
         ] {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
+            field(&mut hash, text.as_bytes());
         }
         hash.finalize().into()
     }
@@ -98,8 +98,7 @@ pub fn configuration(options: &serde_json::Map<String, serde_json::Value>, rules
     let mut hash = Sha256::new();
     for (key, value) in sorted {
         for text in [key.as_str(), &value.to_string()] {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
+            field(&mut hash, text.as_bytes());
         }
     }
     hash.update(rules.unwrap_or_default().as_bytes());

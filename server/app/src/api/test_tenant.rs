@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamiz_core::location::{Location, Position};
+use tamiz_core::occurrence::content_hash;
 use tamiz_core::scope::{ScanScope, ScopeLabels};
 use tamiz_core::summary::Summary;
 use tamiz_core::token::Token;
@@ -282,11 +283,7 @@ impl Platform {
         batch: Vec<Finding>,
     ) -> Vec<FindingId> {
         let mut tx = self.store().begin(&caller.scope).await.unwrap();
-        let said = |finding: &Finding| serde_json::to_vec(finding).unwrap();
-        let marks: Vec<Mark> = batch
-            .iter()
-            .map(|finding| Mark::of(finding, &said(finding), None))
-            .collect();
+        let marks: Vec<Mark> = batch.iter().map(mark).collect();
         let new = marks.iter().map(|mark| NewFinding {
             id: FindingId::fresh(),
             alert: None,
@@ -353,7 +350,7 @@ fn finding_of(number: u32) -> Finding {
 
 /// A finding as a scan without source lines and without equals sees it.
 fn sighting(finding: &Finding) -> Sighting {
-    let mark = Mark::of(finding, &serde_json::to_vec(finding).unwrap(), None);
+    let mark = mark(finding);
     Sighting {
         finding: FindingId::fresh(),
         content: mark.content,
@@ -366,4 +363,8 @@ fn sighting(finding: &Finding) -> Sighting {
         lines: None,
         tool_id: None,
     }
+}
+
+fn mark(finding: &Finding) -> Mark {
+    Mark::of(finding, content_hash(&serde_json::to_vec(finding).unwrap()), None)
 }

@@ -110,7 +110,11 @@ async fn write(
     yielded: &AttemptYield,
     ending: &Ending,
 ) -> Result<Option<TaskStatus>, FlowError> {
-    let month = store.finding_month(&right.scope).await?;
+    // before the transaction: it may have to make a partition
+    let month = match &yielded.results {
+        Some(_) => Some(store.finding_month(&right.scope).await?),
+        None => None,
+    };
     let mut tx = store.begin(&right.scope).await?;
     match attempt::fence(&mut tx, right.task, right.attempt).await? {
         Fence::Open => {}
@@ -118,7 +122,7 @@ async fn write(
         Fence::Closed => return Ok(None),
     }
     let mut summary = None;
-    if let Some(results) = &yielded.results {
+    if let (Some(results), Some(month)) = (&yielded.results, month) {
         let scanned = Scanned {
             project,
             task: right.task,
@@ -126,16 +130,17 @@ async fn write(
             tools: yielded.executions.iter().map(|run| run.tool.as_str()).collect(),
         };
         let comparison = store_findings(&mut tx, &scanned, results).await?;
-        summary = Some(Summary {
+        let told = Summary {
             comparison: Some(comparison),
             ..results.summary.clone()
-        });
+        };
+        summary = Some((results, told, month));
     }
     // after the findings, because it locks the tenant's storage
     keep(&mut tx, right, yielded).await?;
-    if let (Some(results), Some(summary)) = (&yielded.results, &summary) {
+    if let Some((results, summary, month)) = &summary {
         let report = results.report_path.as_deref();
-        scan_result::create(&mut tx, right.task, summary, report, month).await?;
+        scan_result::create(&mut tx, right.task, summary, report, *month).await?;
         if let Some(session) = &results.session {
             pcap_session::create(&mut tx, right.task, session).await?;
         }

@@ -45,11 +45,9 @@ pub(super) async fn store_findings(
         return Err(FlowError::fault("storing the findings", "the task is gone"));
     };
     let found = take_in(tx, scanned, results).await?;
-    let scopes = scopes(tx, &task, scanned, &results.summary, &found).await?;
-    let mut whole = Comparison::default();
     let mut findings: Vec<NewFinding> = Vec::with_capacity(found.len());
-    for (scope, members) in scopes {
-        let sightings: Vec<Sighting> = members.iter().map(|at| found[*at].1.clone()).collect();
+    let mut whole = Comparison::default();
+    for (scope, sightings) in scopes(tx, &task, scanned, &results.summary, found).await? {
         let scan = Scan {
             project: scanned.project,
             task: scanned.task,
@@ -173,8 +171,8 @@ async fn scopes(
     task: &Task,
     scanned: &Scanned<'_>,
     summary: &Summary,
-    found: &[Found],
-) -> Result<Vec<(ScanScope, Vec<usize>)>, FlowError> {
+    found: Vec<Found>,
+) -> Result<Vec<(ScanScope, Vec<Sighting>)>, FlowError> {
     let is_import = matches!(task.payload.source, Source::Report { .. });
     let configuration = if is_import {
         String::new()
@@ -192,16 +190,17 @@ async fn scopes(
         Source::Tree { .. } | Source::Capture { .. } => Some(String::new()),
         Source::Report { .. } => None,
     };
-    let mut members: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
+    let mut members: BTreeMap<(String, String), Vec<Sighting>> = BTreeMap::new();
+    for (tool, sighting, target) in found {
+        let target = own.clone().unwrap_or(target);
+        members.entry((tool, target)).or_default().push(sighting);
+    }
     // a tool that found nothing has looked all the same
+    let loud: BTreeSet<String> = members.keys().map(|(tool, _)| tool.clone()).collect();
     let said = summary.tool.as_deref().map(str::to_lowercase);
     let silent = scanned.tools.iter().map(|tool| (*tool).to_owned()).chain(said);
-    for tool in silent.filter(|tool| found.iter().all(|(of, ..)| of != tool)) {
+    for tool in silent.filter(|tool| !loud.contains(tool)) {
         members.insert((tool, own.clone().unwrap_or_default()), Vec::new());
-    }
-    for (at, (tool, _, target)) in found.iter().enumerate() {
-        let target = own.clone().unwrap_or_else(|| target.clone());
-        members.entry((tool.clone(), target)).or_default().push(at);
     }
     let scopes = members.into_iter().map(|((tool, target), members)| {
         let scope = ScanScope {

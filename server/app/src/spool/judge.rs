@@ -15,6 +15,7 @@ use tamiz_core::limits::{
     MESSAGE_BYTES_MAX, PLACE_BYTES_MAX, SNIPPET_BYTES_MAX,
 };
 use tamiz_core::location::Endpoint;
+use tamiz_core::occurrence::content_hash;
 use tamiz_core::text::is_storable_json;
 use tamiz_core::{Finding, Location};
 
@@ -117,7 +118,7 @@ fn judge_line(text: &[u8], number: u64) -> Result<Line, SpoolFlaw> {
             if source.is_none() != mark.lines.is_empty() {
                 return Err(bad("the lines of its source are not understood"));
             }
-            if *mark != Mark::of(&finding, said.as_bytes(), source) {
+            if *mark != Mark::of(&finding, content_hash(said.as_bytes()), source) {
                 return Err(bad("a finding is not known by what it says"));
             }
         }
@@ -236,7 +237,11 @@ mod tests {
         let text = said.to_string();
         // of what cannot be read, the mark is that of something else
         said["severity"] = "high".into();
-        let mark = Mark::of(&serde_json::from_value(said).unwrap(), text.as_bytes(), None);
+        let mark = Mark::of(
+            &serde_json::from_value(said).unwrap(),
+            content_hash(text.as_bytes()),
+            None,
+        );
         let head = json!({ "finding": { "id": id, "mark": mark, "cvss_score": 5.5 } });
         format!("{head}\t{text}\n")
     }

@@ -1,7 +1,6 @@
 //! What a spool says of a finding beside its text, so that the text need not be read to compare scans.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tamiz_core::identity::{self, Fingerprint, Kind, Lines, PartHash, Parts};
 use tamiz_core::{Finding, Severity, scope};
 
@@ -36,8 +35,8 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Of a finding and its JSON text; `source` are its lines in the scanned source.
-    pub fn of(finding: &Finding, said: &[u8], source: Option<Lines>) -> Self {
+    /// Of a finding and the hash of its JSON text; `source` are its lines in the scanned source.
+    pub fn of(finding: &Finding, content: PartHash, source: Option<Lines>) -> Self {
         let lines = source.as_ref().map(Lines::to_bytes).unwrap_or_default();
         let parts = Parts::of(finding, source);
         let column = match finding.locations.first() {
@@ -49,7 +48,7 @@ impl Mark {
             tool: finding.tool.clone(),
             severity: finding.severity,
             target: scope::target_of(finding),
-            content: content_of(said),
+            content,
             base: parts.base().0,
             place: identity::place(parts.kind, finding),
             at: (parts.line, column),
@@ -62,11 +61,4 @@ impl Mark {
     pub const fn base(&self) -> Fingerprint {
         Fingerprint(self.base)
     }
-}
-
-/// The hash of what a finding says, of its JSON text: half a SHA-256.
-pub(super) fn content_of(said: &[u8]) -> PartHash {
-    let mut half = [0; 16];
-    half.copy_from_slice(&Sha256::digest(said)[..16]);
-    half
 }

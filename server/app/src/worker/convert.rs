@@ -369,7 +369,7 @@ impl SpoolSink {
     fn add(&mut self, mut finding: Finding) -> std::io::Result<()> {
         match self.records.add(&mut finding, FindingId::fresh)? {
             Record::Finding(id) => {
-                let mark = Mark::of(&finding, self.records.said(), self.source.of(&finding));
+                let mark = Mark::of(&finding, self.records.content(), self.source.of(&finding));
                 let (cvss_score, note) = self.scores.of(&finding);
                 if let Some(note) = note {
                     self.summary.note(note);

@@ -37,7 +37,8 @@ pub(crate) fn part_hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> PartHas
     half
 }
 
-fn field(hash: &mut Sha256, bytes: &[u8]) {
+/// Adds bytes with their length in front.
+pub(crate) fn field(hash: &mut Sha256, bytes: &[u8]) {
     hash.update((bytes.len() as u64).to_le_bytes());
     hash.update(bytes);
 }

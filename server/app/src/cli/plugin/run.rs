@@ -222,7 +222,7 @@ impl MemorySink {
             Record::Finding(_) => {
                 let (cvss_score, note) = self.scores.of(&finding);
                 self.diagnostics.extend(note);
-                let mark = Mark::of(&finding, self.records.said(), None);
+                let mark = Mark::of(&finding, self.records.content(), None);
                 let position = (mark.at.0, mark.at.1, mark.content);
                 self.marks.push((mark.kind, mark.base(), position));
                 self.findings.push(Local {

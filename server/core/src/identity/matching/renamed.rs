@@ -17,27 +17,28 @@ const PATHS_MAX: usize = 64;
 type Key<'a> = (Rule<'a>, Option<PartHash>);
 
 pub(super) fn pair(sides: &mut Sides<'_>) {
+    let (old, new) = (by_path(&sides.old), by_path(&sides.new));
     for (from, to) in renames(sides) {
-        let of = |side: &[One<'_>], path: &str| -> Vec<usize> {
-            let there = side.iter().enumerate();
-            let there = there.filter(|(_, one)| is_file(one) && one.parts.target == path);
-            there.map(|(at, _)| at).collect()
-        };
-        let (old, new) = (of(&sides.old, &from), of(&sides.new, &to));
         let mut buckets: BTreeMap<Key<'_>, (Vec<One<'_>>, Vec<One<'_>>)> = BTreeMap::new();
-        for at in old {
-            let one = sides.old[at];
-            buckets.entry(key(one)).or_default().0.push(one);
+        for one in &old[from] {
+            buckets.entry(key(*one)).or_default().0.push(*one);
         }
-        for at in new {
-            let one = sides.new[at];
-            buckets.entry(key(one)).or_default().1.push(one);
+        for one in &new[to] {
+            buckets.entry(key(*one)).or_default().1.push(*one);
         }
         for (old, new) in buckets.into_values() {
             sides.pair_in_order(Reason::Renamed, &old, &new);
         }
     }
     sides.keep_unpaired();
+}
+
+fn by_path<'a>(side: &[One<'a>]) -> HashMap<&'a str, Vec<One<'a>>> {
+    let mut files: HashMap<&str, Vec<One<'_>>> = HashMap::new();
+    for one in side.iter().filter(|one| is_file(one)) {
+        files.entry(&one.parts.target).or_default().push(*one);
+    }
+    files
 }
 
 fn is_file(one: &One<'_>) -> bool {
@@ -49,7 +50,7 @@ fn key(one: One<'_>) -> Key<'_> {
 }
 
 /// Paths and what they were renamed to.
-fn renames(sides: &Sides<'_>) -> Vec<(String, String)> {
+fn renames<'a>(sides: &Sides<'a>) -> Vec<(&'a str, &'a str)> {
     let mut paths: BTreeMap<Key<'_>, [BTreeMap<&str, u32>; 2]> = BTreeMap::new();
     let mut totals: [HashMap<&str, u32>; 2] = [HashMap::new(), HashMap::new()];
     for (side, ones) in [&sides.old, &sides.new].into_iter().enumerate() {
@@ -82,16 +83,16 @@ fn renames(sides: &Sides<'_>) -> Vec<(String, String)> {
             best[1].entry(to).or_default().push((weight, from));
         }
     }
-    let mut renames: Vec<(String, String)> = Vec::new();
+    let mut renames: Vec<(&str, &str)> = Vec::new();
     for (from, candidates) in &best[0] {
         let Some(to) = only_best(candidates) else {
             continue;
         };
         if best[1].get(to).and_then(|back| only_best(back)) == Some(from) {
-            renames.push(((*from).to_owned(), to.to_owned()));
+            renames.push((from, to));
         }
     }
-    renames.sort();
+    renames.sort_unstable();
     renames
 }
 

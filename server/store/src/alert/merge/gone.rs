@@ -1,11 +1,12 @@
 //! What nobody sees any more.
 
-use tamiz_core::{AlertState, Severity};
+use tamiz_core::AlertState;
 use uuid::Uuid;
 
 use super::{Gone, Scan};
 use crate::alert::count::Changes;
 use crate::alert::scope::OpenScope;
+use crate::alert::standing_of;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -66,8 +67,8 @@ pub(super) async fn close(
     .await?;
     let mut fixed = 0;
     for row in rows {
-        let state = AlertState::from_rank(row.state).filter(|state| state.is_open());
-        if let (Some(state), Some(severity)) = (state, Severity::from_rank(row.severity)) {
+        let (state, severity) = standing_of(row.state, row.severity)?;
+        if state.is_open() {
             changes.add(Some((state, severity)), (AlertState::Fixed, severity), row.alerts);
             fixed += row.alerts;
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tamiz_core::identity::matching::{self, Anchors, Candidate};
-use tamiz_core::identity::{Fingerprint, Kind, Lines, Parts};
+use tamiz_core::identity::ordinals::Position;
+use tamiz_core::identity::{Fingerprint, Kind, Lines, PartHash, Parts};
 use tamiz_core::{AlertId, Finding, ProjectId};
 use uuid::Uuid;
 
@@ -50,7 +51,7 @@ pub(super) async fn pair(
     belongs: &mut [Option<Belongs>],
     gone: &mut Gone,
 ) -> Result<(), StoreError> {
-    let old = old_candidates(tx, project, gone).await?;
+    let mut old = old_candidates(tx, project, gone).await?;
     let bases: HashSet<Fingerprint> = old.iter().map(|old| old.base).collect();
     let groups = changed_groups(sightings, belongs, &bases);
     let siblings: BTreeSet<usize> = groups.into_values().flatten().collect();
@@ -62,7 +63,6 @@ pub(super) async fn pair(
     let both: Vec<usize> = both.into_iter().collect();
     let rules = rules_of(&old, siblings.is_empty());
     let new = new_candidates(tx, project, sightings, &both, rules.as_deref()).await?;
-    let mut old = old;
     for candidate in &new {
         let at = candidate.name;
         if let (true, Some(Belongs::Held(alert, before))) = (siblings.contains(&at), belongs[at]) {
@@ -94,11 +94,7 @@ pub(super) async fn return_equals(
     sightings: &[Sighting],
     belongs: &mut [Option<Belongs>],
 ) -> Result<(), StoreError> {
-    let unknown = |(at, one): &(usize, &Sighting)| one.kind.is_counted() && belongs[*at].is_none();
-    let mut groups: BTreeMap<Fingerprint, Vec<usize>> = BTreeMap::new();
-    for (at, one) in sightings.iter().enumerate().filter(unknown) {
-        groups.entry(one.base).or_default().push(at);
-    }
+    let mut groups = equals(sightings, |at, _| belongs[at].is_none());
     // where nobody knows any of them, nobody had another number
     let mut sizes: HashMap<Fingerprint, u32> = HashMap::new();
     let mut met: HashSet<Fingerprint> = HashSet::new();
@@ -137,22 +133,32 @@ fn changed_groups(
     belongs: &[Option<Belongs>],
     bases: &HashSet<Fingerprint>,
 ) -> BTreeMap<Fingerprint, Vec<usize>> {
-    let counted = sightings
+    let (mut held, mut changed) = (HashSet::new(), bases.clone());
+    for (one, belongs) in sightings
         .iter()
-        .enumerate()
-        .filter(|(_, one)| one.kind.is_counted());
-    let unknown = counted.clone().filter(|(at, _)| belongs[*at].is_none());
-    let mut changed: HashSet<Fingerprint> = unknown.map(|(_, one)| one.base).collect();
-    changed.extend(bases);
+        .zip(belongs)
+        .filter(|(one, _)| one.kind.is_counted())
+    {
+        match belongs {
+            Some(Belongs::Held(..)) => _ = held.insert(one.base),
+            None => _ = changed.insert(one.base),
+            Some(_) => {}
+        }
+    }
+    changed.retain(|base| held.contains(base));
+    equals(sightings, |_, one| changed.contains(&one.base))
+}
+
+/// Of those that are numbered among their equals and `fit`, all with the same base.
+fn equals(
+    sightings: &[Sighting],
+    fit: impl Fn(usize, &Sighting) -> bool,
+) -> BTreeMap<Fingerprint, Vec<usize>> {
     let mut groups: BTreeMap<Fingerprint, Vec<usize>> = BTreeMap::new();
-    for (at, one) in counted.filter(|(_, one)| changed.contains(&one.base)) {
+    let fitting = sightings.iter().enumerate();
+    for (at, one) in fitting.filter(|(at, one)| one.kind.is_counted() && fit(*at, one)) {
         groups.entry(one.base).or_default().push(at);
     }
-    groups.retain(|_, group| {
-        group
-            .iter()
-            .any(|at| matches!(belongs[*at], Some(Belongs::Held(..))))
-    });
     groups
 }
 
@@ -190,15 +196,13 @@ async fn old_candidates(
     let findings = finding::contents(tx, project, &contents, None).await?;
     let candidates = gone.iter().filter_map(|(name, place)| {
         let finding = findings.get(&place.before.content)?;
-        let lines = place.lines.as_deref().and_then(Lines::from_bytes);
-        let mut parts = Parts::of(finding, lines);
-        parts.tool_id = place.tool_id.map(Uuid::into_bytes);
-        Some(Candidate {
-            name: *name,
-            base: parts.base(),
-            position: (parts.line, 0, [0; 16]),
-            parts,
-        })
+        let parts = parts(
+            finding,
+            place.lines.as_deref(),
+            place.tool_id.map(Uuid::into_bytes),
+        );
+        let position = (parts.line, 0, [0; 16]);
+        Some(candidate(*name, parts, position))
     });
     Ok(candidates.collect())
 }
@@ -216,15 +220,28 @@ async fn new_candidates(
     let candidates = which.iter().filter_map(|at| {
         let sighting = &sightings[*at];
         let finding = findings.get(&Uuid::from_bytes(sighting.content))?;
-        let lines = sighting.lines.as_deref().and_then(Lines::from_bytes);
-        let mut parts = Parts::of(finding, lines);
-        parts.tool_id = sighting.tool_id;
-        Some(Candidate {
-            name: *at,
-            base: parts.base(),
-            position: (sighting.at.0, sighting.at.1, sighting.content),
+        let parts = parts(finding, sighting.lines.as_deref(), sighting.tool_id);
+        Some(candidate(
+            *at,
             parts,
-        })
+            (sighting.at.0, sighting.at.1, sighting.content),
+        ))
     });
     Ok(candidates.collect())
+}
+
+/// What a finding is known by. The tool's own id is not the finding's: it may have been refused.
+fn parts(finding: &Finding, lines: Option<&[u8]>, tool_id: Option<PartHash>) -> Parts {
+    let mut parts = Parts::of(finding, lines.and_then(Lines::from_bytes));
+    parts.tool_id = tool_id;
+    parts
+}
+
+fn candidate<Name>(name: Name, parts: Parts, position: Position) -> Candidate<Name> {
+    Candidate {
+        name,
+        base: parts.base(),
+        position,
+        parts,
+    }
 }

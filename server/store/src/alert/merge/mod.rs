@@ -78,6 +78,18 @@ struct Before {
     fingerprint: Fingerprint,
 }
 
+impl Before {
+    /// The sighting says the same at the same place.
+    fn is(&self, sighting: &Sighting) -> bool {
+        !self.is_elsewhere(sighting) && self.content == Uuid::from_bytes(sighting.content)
+    }
+
+    /// It was at another line, or another of its equals.
+    fn is_elsewhere(&self, sighting: &Sighting) -> bool {
+        self.fingerprint != sighting.fingerprint || self.line != line(sighting)
+    }
+}
+
 /// Which alert a sighting belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Belongs {
@@ -113,12 +125,7 @@ pub async fn merge(
         closes: scan.closes,
         ..Comparison::default()
     };
-    let written = write::Written {
-        scan,
-        scope: scope.id,
-        sightings,
-        belongs: &belongs,
-    };
+    let written = write::Written::new(scan, scope.id, sightings, &belongs);
     written.known(tx, &mut changes, &mut comparison).await?;
     written.open(tx, &mut changes, &mut comparison).await?;
     written.places(tx).await?;
@@ -175,4 +182,9 @@ fn take(alert: AlertId, sighting: &Sighting, gone: &mut Gone) -> Belongs {
         Some(old) => Belongs::Held(alert, old.before),
         None => Belongs::Known(alert),
     }
+}
+
+/// As stored.
+fn line(sighting: &Sighting) -> i32 {
+    i32::try_from(sighting.at.0).unwrap_or(i32::MAX)
 }

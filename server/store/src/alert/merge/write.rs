@@ -1,14 +1,15 @@
 //! Writes what changed: known alerts first, because new ones may take fingerprints that these leave.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tamiz_core::identity::{Fingerprint, fingerprint};
 use tamiz_core::scope::Comparison;
-use tamiz_core::{AlertId, AlertState, Severity};
+use tamiz_core::{AlertId, AlertState};
 use uuid::Uuid;
 
-use super::{Belongs, ROWS_AT_ONCE, Scan, Sighting};
+use super::{Belongs, ROWS_AT_ONCE, Scan, Sighting, known, line};
 use crate::alert::count::Changes;
+use crate::alert::standing_of;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -17,10 +18,12 @@ const NUMBERS_MAX: u32 = 10_000;
 
 /// A scan whose sightings have found their alerts.
 pub(super) struct Written<'a> {
-    pub(super) scan: Scan<'a>,
-    pub(super) scope: Uuid,
-    pub(super) sightings: &'a [Sighting],
-    pub(super) belongs: &'a [Belongs],
+    scan: Scan<'a>,
+    scope: Uuid,
+    sightings: &'a [Sighting],
+    belongs: &'a [Belongs],
+    /// The sighting that an alert shows: of its places the first, of these the worst.
+    shown: HashMap<AlertId, &'a Sighting>,
 }
 
 /// One array per column of alerts and what they show.
@@ -43,22 +46,37 @@ impl Columns {
     }
 }
 
-impl Written<'_> {
-    fn each(&self) -> impl Iterator<Item = (&Sighting, Belongs)> {
-        self.sightings.iter().zip(self.belongs.iter().copied())
-    }
-
-    /// The sighting that an alert shows: of its places the first, of these the worst.
-    fn shown(&self) -> HashMap<AlertId, &Sighting> {
+impl<'a> Written<'a> {
+    pub(super) fn new(
+        scan: Scan<'a>,
+        scope: Uuid,
+        sightings: &'a [Sighting],
+        belongs: &'a [Belongs],
+    ) -> Self {
         let mut shown: HashMap<AlertId, &Sighting> = HashMap::new();
         let rank = |one: &Sighting| (one.place, std::cmp::Reverse(one.severity), one.content);
-        for (sighting, belongs) in self.each() {
+        for (sighting, belongs) in sightings.iter().zip(belongs) {
             let alert = shown.entry(belongs.alert()).or_insert(sighting);
             if rank(sighting) < rank(alert) {
                 *alert = sighting;
             }
         }
-        shown
+        Self {
+            scan,
+            scope,
+            sightings,
+            belongs,
+            shown,
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&Sighting, Belongs)> {
+        self.sightings.iter().zip(self.belongs.iter().copied())
+    }
+
+    /// These alerts with what they show.
+    fn showing(&self, alerts: &BTreeSet<AlertId>) -> Vec<(AlertId, &Sighting)> {
+        alerts.iter().map(|alert| (*alert, self.shown[alert])).collect()
     }
 
     /// Alerts of which the scope held a place that is another now, and those that it did not hold.
@@ -72,12 +90,10 @@ impl Written<'_> {
         for (sighting, belongs) in self.each() {
             match belongs {
                 Belongs::Held(alert, before) => {
-                    let is_moved =
-                        before.fingerprint != sighting.fingerprint || before.line != line(sighting);
-                    if is_moved {
+                    if before.is_elsewhere(sighting) {
                         elsewhere.insert(alert);
                     }
-                    if is_moved || before.content != Uuid::from_bytes(sighting.content) {
+                    if !before.is(sighting) {
                         touched.insert(alert);
                     }
                 }
@@ -86,8 +102,7 @@ impl Written<'_> {
             }
         }
         comparison.moved = u32::try_from(elsewhere.len()).unwrap_or(u32::MAX);
-        let shown = self.shown();
-        let shown: Vec<(AlertId, &Sighting)> = touched.iter().map(|alert| (*alert, shown[alert])).collect();
+        let shown = self.showing(&touched);
         self.make_room(tx, &shown).await?;
         for part in shown.chunks(ROWS_AT_ONCE) {
             self.update(tx, part, changes, comparison).await?;
@@ -126,7 +141,8 @@ impl Written<'_> {
                 from old where a.tenant_id = $1 and a.id = old.id),
             told as (
                 insert into tenant.alert_event (tenant_id, alert_id, id, kind, task_id, before, after)
-                select $1, old.id, gen_random_uuid(), 'reopened', $7::uuid, jsonb_build_object('state', case old.state when 3 then 'fixed' else 'dismissed' end),
+                select $1, old.id, gen_random_uuid(), 'reopened', $7::uuid,
+                       jsonb_build_object('state', case old.state when 3 then 'fixed' else 'dismissed' end),
                        '{"state": "reopened"}'
                 from old where old.new_state <> old.state
                 union all
@@ -150,8 +166,8 @@ impl Written<'_> {
         for row in rows {
             let state = i16::try_from(row.new_state).unwrap_or(-1);
             let (before, after) = (
-                standing(row.state, row.severity)?,
-                standing(state, row.new_severity)?,
+                standing_of(row.state, row.severity)?,
+                standing_of(state, row.new_severity)?,
             );
             changes.add(Some(before), after, row.alerts);
             if before.0 != after.0 {
@@ -168,30 +184,13 @@ impl Written<'_> {
             .iter()
             .map(|(_, shown)| (shown.fingerprint, shown.base))
             .collect();
-        let ids: Vec<Uuid> = alerts.iter().map(|(alert, _)| alert.uuid()).collect();
-        let prints: Vec<Vec<u8>> = bases.keys().map(|print| print.0.to_vec()).collect();
-        let owners = sqlx::query!(
-            r#"
-            select a.id, a.fingerprint from unnest($3::bytea[]) x(fingerprint)
-            join tenant.alert a on a.tenant_id = $1 and a.project_id = $2 and a.fingerprint = x.fingerprint
-            where not exists (select from unnest($4::uuid[]) y(id) where y.id = a.id)
-            "#,
-            tx.tenant(),
-            self.scan.project.uuid(),
-            &prints,
-            &ids
-        )
-        .fetch_all(tx.connection())
-        .await?;
-        for owner in owners {
-            let print = <[u8; 32]>::try_from(owner.fingerprint.as_slice()).map(Fingerprint);
-            let Some(base) = print.ok().and_then(|print| bases.get(&print)) else {
-                continue;
-            };
-            let taken: BTreeSet<Fingerprint> = bases.keys().copied().collect();
-            let free = (0..NUMBERS_MAX).map(|number| base.numbered(number));
+        let moving: HashSet<AlertId> = alerts.iter().map(|(alert, _)| *alert).collect();
+        let prints: Vec<Fingerprint> = bases.keys().copied().collect();
+        let owners = known::alerts_with(tx, self.scan.project, &prints).await?;
+        for (print, owner) in owners.iter().filter(|(_, owner)| !moving.contains(owner)) {
+            let free = (0..NUMBERS_MAX).map(|number| bases[print].numbered(number));
             let free: Vec<Vec<u8>> = free
-                .filter(|print| !taken.contains(print))
+                .filter(|print| !bases.contains_key(print))
                 .map(|print| print.0.to_vec())
                 .collect();
             sqlx::query!(
@@ -205,7 +204,7 @@ impl Written<'_> {
                 "#,
                 tx.tenant(),
                 self.scan.project.uuid(),
-                owner.id,
+                owner.uuid(),
                 &free
             )
             .execute(tx.connection())
@@ -221,13 +220,12 @@ impl Written<'_> {
         changes: &mut Changes,
         comparison: &mut Comparison,
     ) -> Result<(), StoreError> {
-        let shown = self.shown();
         let new = self.each().filter_map(|(_, belongs)| match belongs {
             Belongs::New(alert) => Some(alert),
             Belongs::Held(..) | Belongs::Known(_) => None,
         });
         let new: BTreeSet<AlertId> = new.collect();
-        let new: Vec<(AlertId, &Sighting)> = new.into_iter().map(|alert| (alert, shown[&alert])).collect();
+        let new = self.showing(&new);
         for (_, shown) in &new {
             changes.add(None, (AlertState::Open, shown.severity), 1);
         }
@@ -274,10 +272,7 @@ impl Written<'_> {
     pub(super) async fn places(&self, tx: &mut TenantTx) -> Result<(), StoreError> {
         let mut places: BTreeMap<(AlertId, Uuid), &Sighting> = BTreeMap::new();
         for (sighting, belongs) in self.each() {
-            let content = Uuid::from_bytes(sighting.content);
-            let is_same = matches!(belongs, Belongs::Held(_, before) if before.content == content
-                && before.fingerprint == sighting.fingerprint && before.line == line(sighting));
-            if !is_same {
+            if !matches!(belongs, Belongs::Held(_, before) if before.is(sighting)) {
                 places.insert((belongs.alert(), Uuid::from_bytes(sighting.place)), sighting);
             }
         }
@@ -363,16 +358,4 @@ impl Written<'_> {
         }
         Ok(())
     }
-}
-
-fn standing(state: i16, severity: i16) -> Result<(AlertState, Severity), StoreError> {
-    let unreadable = |what, stored: i16| StoreError::unreadable(what, &stored.to_string());
-    Ok((
-        AlertState::from_rank(state).ok_or_else(|| unreadable("alert state", state))?,
-        Severity::from_rank(severity).ok_or_else(|| unreadable("severity", severity))?,
-    ))
-}
-
-fn line(sighting: &Sighting) -> i32 {
-    i32::try_from(sighting.at.0).unwrap_or(i32::MAX)
 }
