@@ -1,6 +1,6 @@
 # Thin wrappers. Each target does its own set-up first; set-up is quiet and quick when all is there.
 
-.PHONY: help setup tools plugins plugins-examples plugin-api demo run test bench bench-convert bench-examples bench-queue chaos fuzz
+.PHONY: help setup tools plugins plugins-examples plugin-api demo run test bench bench-convert bench-examples bench-ingest bench-queue chaos fuzz
 
 help:
 	@echo "make demo     set up, build, scan all five types on bundled and local targets, check the findings"
@@ -9,6 +9,7 @@ help:
 	@echo "make bench    set up and run the benches"
 	@echo "make bench-convert  only conversion, format by format: MB/s in wasm beside native, and the guest's memory (ARGS=\"zap-xml --runs 3\")"
 	@echo "make bench-examples  the example plugin in Rust, Python and JavaScript: MB/s and start"
+	@echo "make bench-ingest  100,000 results into a project with a million alerts, beside a bare COPY; fifty tenants at once"
 	@echo "make bench-queue  the queue beside Graphile Worker, pg-boss and BullMQ (ARGS=--quick: a minute that shows that it works)"
 	@echo "make chaos    1,000 kills, 20 restarts of Postgres, broken lines and wrong clocks over 5,000 tasks: 20 minutes (ARGS=--quick: one)"
 	@echo "make fuzz     set up and fuzz what reads hostile bytes, a minute each (ARGS=\"--seconds 300 zip capture\")"
@@ -50,6 +51,9 @@ bench-examples: setup
 
 bench-convert: setup
 	@scripts/bench convert $(ARGS)
+
+bench-ingest: setup
+	@scripts/bench ingest $(ARGS)
 
 bench-queue: setup
 	@scripts/bench queue $(ARGS)

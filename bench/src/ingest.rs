@@ -51,7 +51,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
         println!("  {name}, {:.0} MB", bytes.len() as f64 / 1e6);
         for (what, bar) in [("first import", 20_000), ("the same again", 40_000)] {
             let before = stand.client.phase_seconds().await?;
-            let seconds = import(&stand.client, &project, name, bytes.clone()).await?;
+            let (uploaded, seconds) = import(&stand.client, &project, name, bytes.clone()).await?;
             let after = stand.client.phase_seconds().await?;
             let phase = |phase: &str| {
                 let of = |phases: &std::collections::BTreeMap<String, f64>| {
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
                 of(&after) - of(&before)
             };
             println!(
-                "    {what:<16} {:>8.0} findings/s (bar {bar}), {seconds:.2} s: preparing {:.2}, converting {:.2}, storing {:.2}",
+                "    {what:<16} {:>8.0} findings/s (bar {bar}), {seconds:.2} s: upload {uploaded:.2}, preparing {:.2}, converting {:.2}, storing {:.2}",
                 args.results as f64 / seconds,
                 phase("preparing"),
                 phase("converting"),
@@ -68,21 +68,26 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
             );
         }
     }
+    println!(
+        "  {:.0} MB peak resident of server and worker (bar: under 300)",
+        stand.server()?.memory_bytes("VmHWM")? as f64 / 1e6
+    );
     copy(&stand, args.results)?;
     statements(&stand, &project).await?;
     together(&stand, args).await
 }
 
-/// Uploads, asks for the import and waits for its end; how long the whole took, in seconds.
-async fn import(client: &Client, project: &str, name: &str, bytes: Vec<u8>) -> Outcome<f64> {
+/// Uploads, asks for the import and waits for its end; how long the upload and the whole took, in seconds.
+async fn import(client: &Client, project: &str, name: &str, bytes: Vec<u8>) -> Outcome<(f64, f64)> {
     let began = Instant::now();
     let upload = client.upload(project, name, bytes).await?;
+    let uploaded = began.elapsed().as_secs_f64();
     let task = client.start("importReport", project, &upload).await?;
     let done = client.wait(&task, PATIENCE).await?;
     if done.status != "COMPLETED" {
         return Err(format!("{name} is {}: {:?}", done.status, done.error).into());
     }
-    Ok(began.elapsed().as_secs_f64())
+    Ok((uploaded, began.elapsed().as_secs_f64()))
 }
 
 /// Alerts that another scope of the project holds, as an import would have left them.
@@ -242,7 +247,9 @@ async fn together(stand: &Stand, args: &Args) -> Outcome<()> {
     let (alone, own) = clients.first().ok_or("no tenants")?;
     let mut single = 0.0;
     for number in 0..10 {
-        single += import(alone, own, "alone.json", report::semgrep(results, 100 + number)).await?;
+        single += import(alone, own, "alone.json", report::semgrep(results, 100 + number))
+            .await?
+            .1;
     }
     let single = 10.0 * results as f64 / single;
     let began = Instant::now();
@@ -251,6 +258,7 @@ async fn together(stand: &Stand, args: &Args) -> Outcome<()> {
         .map(|(client, project)| import(client, project, "semgrep.json", bytes.clone()));
     let waits = try_join_all(imports).await?;
     let whole = (results * args.tenants) as f64 / began.elapsed().as_secs_f64();
+    let waits: Vec<f64> = waits.into_iter().map(|(_, wait)| wait).collect();
     let mean = waits.iter().sum::<f64>() / waits.len() as f64;
     let longest = waits.iter().copied().fold(0.0, f64::max);
     println!(

@@ -11,7 +11,6 @@ mod client;
 mod convert;
 mod examples;
 mod idle;
-mod import;
 mod ingest;
 mod kills;
 mod overhead;
@@ -43,8 +42,6 @@ struct Cli {
 enum Command {
     /// What a scan costs beside its tool, by phase
     Overhead(overhead::Args),
-    /// A 50 MB semgrep report end to end, beside native conversion and a bare COPY
-    Import(import::Args),
     /// Reports of a hundred thousand results into a project with a million alerts
     Ingest(ingest::Args),
     /// Conversion alone, format by format: in wasm and the same code native
@@ -75,7 +72,6 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Overhead(args) => overhead::run(&args).await,
-        Command::Import(args) => import::run(&args).await,
         Command::Ingest(args) => ingest::run(&args).await,
         Command::Convert(args) => convert::run(&args),
         Command::Examples(args) => examples::run(&args),

@@ -73,8 +73,6 @@ create table tenant.finding (
 -- findings of a task or project, worst first
 create index finding_task_severity_idx on tenant.finding (tenant_id, task_id, severity, id);
 create index finding_project_severity_idx on tenant.finding (tenant_id, project_id, severity, id);
-create index finding_tool_idx on tenant.finding (tenant_id, source_tool, severity);
-create index finding_created_idx on tenant.finding (tenant_id, created_at);
 
 -- See 0004: records that say what an earlier one of the same report said.
 create table tenant.finding_occurrence (
@@ -120,8 +118,8 @@ begin
         execute format('alter table tenant.%I force row level security', part);
         execute format(
             'create policy own_rows on tenant.%I to tamiz_app '
-            'using (tenant_id = nullif(current_setting(''tamiz.tenant_id'', true), '''')::uuid) '
-            'with check (tenant_id = nullif(current_setting(''tamiz.tenant_id'', true), '''')::uuid)', part);
+            'using (tenant_id = (select nullif(current_setting(''tamiz.tenant_id'', true), '''')::uuid)) '
+            'with check (tenant_id = (select nullif(current_setting(''tamiz.tenant_id'', true), '''')::uuid))', part);
         execute format('alter table tenant.%I attach partition tenant.%I for values from (%L) to (%s)',
             parent, part, first, beyond);
     end loop;

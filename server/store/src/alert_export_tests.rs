@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::alert::export::{ALERTS_PER_READ, order, read};
 use crate::alert::hold_project;
-use crate::alert::merge::{Scan, Sighting, merge};
+use crate::alert::merge::{Arrival, Scan, Sighting, merge};
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
 use crate::finding::{NewContent, insert_contents};
@@ -104,6 +104,7 @@ async fn scan(
         task,
         scope: &looked,
         closes: true,
+        contents: &Arrival::done(),
     };
     let sightings: Vec<Sighting> = found
         .iter()

@@ -16,6 +16,9 @@ use crate::shares::Place;
 use crate::signal::{Class, News, Signal};
 use crate::weight::Allowance;
 
+/// Somebody who can do without a connection waits no longer for it.
+const SOON: Duration = Duration::from_millis(50);
+
 /// The only way to a tenant's rows. Dropped without [`TenantTx::commit`], it rolls back.
 ///
 /// Short: none is held across a tool run, a plugin call or the network.
@@ -40,7 +43,18 @@ impl Store {
     pub async fn begin(&self, scope: &TenantScope) -> Result<TenantTx, StoreError> {
         let patience = Duration::from_secs(ACQUIRE_SECONDS_MAX);
         let place = self.tenants.wait(scope.tenant_id(), patience).await;
-        let place = place.ok_or(StoreError::Busy)?;
+        self.begin_at(scope, place.ok_or(StoreError::Busy)?).await
+    }
+
+    /// The same for somebody who holds a transaction already and can do without another one: none, if the tenant has no
+    /// place for it or no connection is free soon.
+    pub async fn begin_if_free(&self, scope: &TenantScope) -> Option<TenantTx> {
+        let place = self.tenants.take(scope.tenant_id())?;
+        let opening = self.begin_at(scope, place);
+        tokio::time::timeout(SOON, opening).await.ok()?.ok()
+    }
+
+    async fn begin_at(&self, scope: &TenantScope, place: Place) -> Result<TenantTx, StoreError> {
         // a UUID prints as hex digits and hyphens, nothing else
         let begin = format!("begin; set local tamiz.tenant_id = '{}'", scope.tenant_id());
         let pool = self.app.clone();

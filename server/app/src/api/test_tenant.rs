@@ -14,7 +14,7 @@ use tamiz_core::summary::Summary;
 use tamiz_core::token::Token;
 use tamiz_core::{AlertId, Confidence, Finding, FindingId, ProjectId, ScanType, Severity, TaskId, UploadId};
 use tamiz_host::{Host, HostConfig, Registry};
-use tamiz_store::alert::merge::{Scan, Sighting, merge};
+use tamiz_store::alert::merge::{Arrival, Scan, Sighting, merge};
 use tamiz_store::finding::{FindingMonth, NewContent, NewFinding};
 use tamiz_store::page::PageLimit;
 use tamiz_store::plugin::operate::{self, NewPlugin};
@@ -250,6 +250,7 @@ impl Platform {
             task,
             scope: &scope,
             closes: true,
+            contents: &Arrival::done(),
         };
         let (alerts, comparison) = merge(&mut tx, scan, &sightings).await.unwrap();
         let new = sightings.iter().zip(&alerts).map(|(sighting, alert)| NewFinding {

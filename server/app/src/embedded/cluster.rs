@@ -37,6 +37,13 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// `initdb` takes a second; a disk that needs minutes for 40 MB is broken.
 const CREATE_SECONDS_MAX: u64 = 300;
 
+/// Asking Postgres for a setting takes milliseconds.
+const ASK_SECONDS_MAX: u64 = 10;
+/// Of `wal_compression`.
+const LZ4: &str = "lz4";
+/// Of `wal_compression`; every Postgres has it.
+const PGLZ: &str = "pglz";
+
 /// Passed as flags, which win over the cluster's own file, so that an operator can add settings
 /// there but cannot turn these off by accident.
 const SETTINGS: &[(&str, &str)] = &[
@@ -54,7 +61,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("synchronous_commit", "on"),
     // A crash start opens every file otherwise: minutes with many databases.
     ("recovery_init_sync_method", "syncfs"),
-    ("wal_compression", "on"),
     ("min_wal_size", "80MB"),
     ("max_wal_size", "1GB"),
     // Parallel workers need /dev/shm, which containers keep at 64 MB.
@@ -82,6 +88,8 @@ pub(super) struct Cluster {
     pub(super) socket_dir: PathBuf,
     binaries: Binaries,
     account: Option<Account>,
+    /// How pages in the log of changes are packed: see [`Cluster::choose_packing`].
+    packing: &'static str,
 }
 
 impl Cluster {
@@ -95,18 +103,39 @@ impl Cluster {
         let account = account::choose(&dir)?;
         let socket_dir = socket_dir(&dir);
         let log = data_dir.join("postgres.log");
-        let cluster = Cluster {
+        let mut cluster = Cluster {
             dir,
             log,
             socket_dir,
             binaries,
             account,
+            packing: PGLZ,
         };
         if made_by.is_none() {
             cluster.create(data_dir).await?;
         }
+        cluster.choose_packing().await;
         cluster.make_socket_dir()?;
         Ok(cluster)
+    }
+
+    /// LZ4 where Postgres was built with it: an import touches pages all over its indexes, and pglz takes as long for a
+    /// page as the rows on it.
+    async fn choose_packing(&mut self) {
+        let mut command = self.command("postgres");
+        command
+            .arg("-D")
+            .arg(&self.dir)
+            .args(["-C", "wal_compression", "-c"])
+            .arg(format!("wal_compression={LZ4}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let asked = tokio::time::timeout(Duration::from_secs(ASK_SECONDS_MAX), command.status()).await;
+        if matches!(asked, Ok(Ok(status)) if status.success()) {
+            self.packing = LZ4;
+        }
     }
 
     /// How clients reach the database as its superuser.
@@ -131,6 +160,7 @@ impl Cluster {
         for (name, value) in SETTINGS {
             command.arg("-c").arg(format!("{name}={value}"));
         }
+        command.arg("-c").arg(format!("wal_compression={}", self.packing));
         let socket_dir = if self.socket_dir == self.dir {
             Path::new(".")
         } else {

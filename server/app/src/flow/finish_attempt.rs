@@ -129,7 +129,7 @@ async fn write(
             month,
             tools: yielded.executions.iter().map(|run| run.tool.as_str()).collect(),
         };
-        let comparison = store_findings(&mut tx, &scanned, results).await?;
+        let comparison = store_findings(store, &right.scope, &mut tx, &scanned, results).await?;
         let told = Summary {
             comparison: Some(comparison),
             ..results.summary.clone()

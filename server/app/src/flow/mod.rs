@@ -29,6 +29,7 @@ pub mod schedule;
 pub mod serve_attempt;
 pub mod serve_worker;
 pub mod start_scan;
+mod store_contents;
 mod store_findings;
 pub(crate) mod take_in;
 pub mod task_group;

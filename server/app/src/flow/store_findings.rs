@@ -4,25 +4,21 @@
 //! hashes. Findings are compared scope by scope when all of them are known, because numbers among equals go by place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 
 use tamiz_core::identity::ordinals::{self, Position};
 use tamiz_core::identity::{Fingerprint, Kind, PartHash};
 use tamiz_core::scope::{self, Comparison, ScanScope};
 use tamiz_core::summary::Summary;
 use tamiz_core::{FindingId, ProjectId, Target, TaskId};
-use tamiz_store::alert::merge::{Scan, Sighting, merge};
-use tamiz_store::finding::{CONTENTS_PER_INSERT, FindingMonth, NewContent, NewFinding};
+use tamiz_store::alert::merge::{Arrival, Scan, Sighting, merge};
+use tamiz_store::finding::{FindingMonth, NewFinding};
 use tamiz_store::task::{self, Source, Task};
-use tamiz_store::{TenantTx, alert, finding, upload};
-use tokio::sync::mpsc;
+use tamiz_store::{Store, TenantScope, TenantTx, alert, finding, upload};
 
 use super::FlowError;
 use super::finish_attempt::AttemptResults;
-use crate::spool::{self, Batch, Mark, Spooled};
-
-/// Batches read ahead of the database: enough to keep it busy, little enough to stay small.
-const BATCHES_AHEAD: usize = 2;
+use super::store_contents::{Beside, read_ahead, store_contents, unreadable};
+use crate::spool::Mark;
 
 /// What the comparison goes by, beside the findings.
 pub(super) struct Scanned<'a> {
@@ -36,23 +32,28 @@ pub(super) struct Scanned<'a> {
 
 /// Stores all findings and occurrences of the spool; answers how the scan differs from the one before.
 pub(super) async fn store_findings(
+    store: &Store,
+    scope: &TenantScope,
     tx: &mut TenantTx,
     scanned: &Scanned<'_>,
     results: &AttemptResults,
 ) -> Result<Comparison, FlowError> {
     alert::hold_project(tx, scanned.project).await?;
+    let beside = Beside::begin(store, scope, scanned.project, results.spool.clone()).await;
     let Some(task) = task::get(tx, scanned.task).await? else {
         return Err(FlowError::fault("storing the findings", "the task is gone"));
     };
-    let found = take_in(tx, scanned, results).await?;
+    let found = take_in(tx, scanned, results, beside.is_none()).await?;
+    let arrival = beside.as_ref().map_or_else(Arrival::done, Beside::arrival);
     let mut findings: Vec<NewFinding> = Vec::with_capacity(found.len());
     let mut whole = Comparison::default();
-    for (scope, sightings) in scopes(tx, &task, scanned, &results.summary, found).await? {
+    for (of, sightings) in scopes(tx, &task, scanned, &results.summary, found).await? {
         let scan = Scan {
             project: scanned.project,
             task: scanned.task,
-            scope: &scope,
+            scope: &of,
             closes: results.summary.proves_absence(),
+            contents: &arrival,
         };
         let (alerts, comparison) = merge(tx, scan, &sightings).await?;
         whole = whole.plus(comparison);
@@ -63,7 +64,7 @@ pub(super) async fn store_findings(
                 id: sighting.finding,
                 alert: Some(alert),
                 content: sighting.content,
-                tool: scope.tool.clone(),
+                tool: of.tool.clone(),
                 severity: sighting.severity,
                 fingerprint: sighting.fingerprint,
             });
@@ -72,24 +73,31 @@ pub(super) async fn store_findings(
     findings.sort_by_key(|finding| finding.id);
     finding::insert(tx, scanned.project, scanned.task, scanned.month, &findings).await?;
     alert::due::set(tx, scanned.project, scanned.task).await?;
+    if let Some(beside) = beside {
+        beside.end(tx).await?;
+    }
     Ok(whole)
 }
 
 /// A finding and the target that it speaks of.
 type Found = (String, Sighting, String);
 
-/// Stores contents and occurrences, and answers the findings by tool and target, in the order of the spool.
+/// Stores occurrences and, unless that is done beside it, contents; answers the findings by tool and target, in the order
+/// of the spool.
 async fn take_in(
     tx: &mut TenantTx,
     scanned: &Scanned<'_>,
     results: &AttemptResults,
+    with_contents: bool,
 ) -> Result<Vec<Found>, FlowError> {
     let mut batches = read_ahead(results.spool.clone());
     let mut marks: Vec<(FindingId, Mark)> = Vec::new();
     let mut occurrences = 0;
     while let Some(batch) = batches.recv().await {
-        let batch = batch.map_err(|error| FlowError::fault("reading the findings back", error))?;
-        store_contents(tx, scanned.project, &batch.findings).await?;
+        let batch = batch.map_err(unreadable)?;
+        if with_contents {
+            store_contents(tx, scanned.project, &batch.findings).await?;
+        }
         if !batch.occurrences.is_empty() {
             occurrences += finding::insert_occurrences(tx, scanned.month, &batch.occurrences).await?;
         }
@@ -102,33 +110,6 @@ async fn take_in(
     }
     check_stored((marks.len() as u64, occurrences), &results.summary)?;
     Ok(numbered(marks))
-}
-
-async fn store_contents(
-    tx: &mut TenantTx,
-    project: ProjectId,
-    findings: &[Spooled],
-) -> Result<(), FlowError> {
-    let ids: Vec<PartHash> = findings.iter().map(|finding| finding.mark.content).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let missing = finding::missing_contents(tx, project, &ids).await?;
-    let mut contents = Vec::with_capacity(missing.len());
-    for spooled in findings.iter().filter(|one| missing.contains(&one.mark.content)) {
-        let finding = spooled
-            .finding()
-            .map_err(|error| FlowError::fault("reading the findings back", error))?;
-        contents.push(NewContent {
-            id: spooled.mark.content,
-            cvss_score: spooled.cvss_score,
-            finding,
-        });
-    }
-    if !contents.is_empty() {
-        finding::insert_contents(tx, project, contents).await?;
-    }
-    Ok(())
 }
 
 /// Gives findings their numbers among equals, and takes away tools' ids that stand for several of them.
@@ -237,25 +218,4 @@ fn check_stored((findings, occurrences): (u64, u64), summary: &Summary) -> Resul
         told.0, told.1
     );
     Err(FlowError::fault("storing the findings", message))
-}
-
-/// Reads the spool on a blocking thread, a few batches ahead of the database.
-fn read_ahead(path: PathBuf) -> mpsc::Receiver<std::io::Result<Batch>> {
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-    tokio::task::spawn_blocking(move || {
-        let batches = match spool::read(&path, CONTENTS_PER_INSERT) {
-            Ok(batches) => batches,
-            Err(error) => {
-                // a closed channel means that the transaction was given up
-                let _ = sender.blocking_send(Err(error));
-                return;
-            }
-        };
-        for batch in batches {
-            if sender.blocking_send(batch).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }

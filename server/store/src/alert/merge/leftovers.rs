@@ -8,7 +8,7 @@ use tamiz_core::identity::{Fingerprint, Kind, Lines, PartHash, Parts};
 use tamiz_core::{AlertId, Finding, ProjectId};
 use uuid::Uuid;
 
-use super::{Belongs, Gone, Sighting, known, take};
+use super::{Belongs, Gone, Scan, Sighting, known, take};
 use crate::error::StoreError;
 use crate::finding;
 use crate::tenant_tx::TenantTx;
@@ -46,12 +46,12 @@ pub(super) async fn settle_groups(
 /// Pairs sightings that nobody knows with places that nobody sees; of equals that became more or fewer, all of them.
 pub(super) async fn pair(
     tx: &mut TenantTx,
-    project: ProjectId,
+    scan: Scan<'_>,
     sightings: &[Sighting],
     belongs: &mut [Option<Belongs>],
     gone: &mut Gone,
 ) -> Result<(), StoreError> {
-    let mut old = old_candidates(tx, project, gone).await?;
+    let mut old = old_candidates(tx, scan.project, gone).await?;
     let bases: HashSet<Fingerprint> = old.iter().map(|old| old.base).collect();
     let groups = changed_groups(sightings, belongs, &bases);
     let siblings: BTreeSet<usize> = groups.into_values().flatten().collect();
@@ -60,9 +60,10 @@ pub(super) async fn pair(
     if both.is_empty() || (old.is_empty() && siblings.is_empty()) {
         return Ok(());
     }
+    scan.contents.wait(tx).await?;
     let both: Vec<usize> = both.into_iter().collect();
     let rules = rules_of(&old, siblings.is_empty());
-    let new = new_candidates(tx, project, sightings, &both, rules.as_deref()).await?;
+    let new = new_candidates(tx, scan.project, sightings, &both, rules.as_deref()).await?;
     for candidate in &new {
         let at = candidate.name;
         if let (true, Some(Belongs::Held(alert, before))) = (siblings.contains(&at), belongs[at]) {

@@ -10,6 +10,7 @@
 //!
 //! Not here: rows of findings ([`crate::finding`]).
 
+mod arrival;
 mod gone;
 mod known;
 mod leftovers;
@@ -17,12 +18,14 @@ mod leftovers;
 mod tests;
 mod write;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tamiz_core::identity::{Fingerprint, Kind, PartHash};
 use tamiz_core::scope::{Comparison, ScanScope};
 use tamiz_core::{AlertId, FindingId, ProjectId, Severity, TaskId};
 use uuid::Uuid;
+
+pub use arrival::Arrival;
 
 use super::count::Changes;
 use super::scope;
@@ -37,7 +40,7 @@ const ROWS_AT_ONCE: usize = 5_000;
 pub struct Sighting {
     /// The finding.
     pub finding: FindingId,
-    /// What it says; stored already.
+    /// What it says; stored, or on its way ([`Scan::contents`]).
     pub content: PartHash,
     /// What its identity is made of.
     pub kind: Kind,
@@ -68,6 +71,8 @@ pub struct Scan<'a> {
     pub scope: &'a ScanScope,
     /// Whether what it did not find is gone.
     pub closes: bool,
+    /// What the sightings say; read only where fingerprints do not tell who is who.
+    pub contents: &'a Arrival,
 }
 
 /// What an occurrence was before this scan.
@@ -163,16 +168,20 @@ async fn belongings(
             belongs[at] = Some(take(*alert, &sightings[at], &mut gone));
         }
     }
-    leftovers::pair(tx, scan.project, sightings, &mut belongs, &mut gone).await?;
+    leftovers::pair(tx, scan, sightings, &mut belongs, &mut gone).await?;
     leftovers::return_equals(tx, scan.project, sightings, &mut belongs).await?;
-    // equal fingerprints that nobody knows are places of one new alert
-    let mut new: BTreeMap<Fingerprint, AlertId> = BTreeMap::new();
-    let belongs = belongs.into_iter().zip(sightings).map(|(belongs, sighting)| {
-        belongs.unwrap_or_else(|| {
-            let alert = new.entry(sighting.fingerprint).or_insert_with(AlertId::fresh);
-            Belongs::New(*alert)
-        })
-    });
+    // Equal fingerprints that nobody knows are places of one new alert. Ids are given in the order of fingerprints, so
+    // that each index of alerts and places is written from one end to the other.
+    let unknown = sightings
+        .iter()
+        .zip(&belongs)
+        .filter(|(_, belongs)| belongs.is_none());
+    let new: BTreeSet<Fingerprint> = unknown.map(|(sighting, _)| sighting.fingerprint).collect();
+    let new: HashMap<Fingerprint, AlertId> = new.into_iter().map(|print| (print, AlertId::fresh())).collect();
+    let belongs = belongs
+        .into_iter()
+        .zip(sightings)
+        .map(|(belongs, sighting)| belongs.unwrap_or_else(|| Belongs::New(new[&sighting.fingerprint])));
     Ok((belongs.collect(), gone))
 }
 

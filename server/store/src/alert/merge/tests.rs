@@ -138,6 +138,7 @@ impl World {
             task: self.task,
             scope: &scope,
             closes,
+            contents: &Arrival::done(),
         };
         let merged = merge(&mut tx, scan, &sightings).await.unwrap();
         tx.commit().await.unwrap();
