@@ -40,10 +40,6 @@ impl Mark {
     pub fn of(finding: &Finding, said: &[u8], source: Option<Lines>) -> Self {
         let lines = source.as_ref().map(Lines::to_bytes).unwrap_or_default();
         let parts = Parts::of(finding, source);
-        let column = match finding.locations.first() {
-            Some(tamiz_core::Location::File { start: Some(at), .. }) => at.column.unwrap_or(0),
-            _ => 0,
-        };
         Self {
             kind: parts.kind,
             tool: finding.tool.clone(),
@@ -52,7 +48,7 @@ impl Mark {
             content: content_of(said),
             base: parts.base().0,
             place: identity::place(parts.kind, finding),
-            at: (parts.line, column),
+            at: identity::line_and_column(finding),
             tool_id: parts.tool_id.unwrap_or_default(),
             lines,
         }

@@ -14,7 +14,7 @@ mod gone;
 mod known;
 mod leftovers;
 #[cfg(test)]
-mod tests;
+pub(in crate::alert) mod tests;
 mod write;
 
 use std::collections::{BTreeMap, HashSet};
