@@ -97,7 +97,7 @@ fn fill(stand: &Stand, project: &str, alerts: usize) -> Outcome<()> {
         &stand.database_url,
         &format!(
             "insert into tenant.scan_scope select tenant_id, gen_random_uuid(), project_id, sha256('known'), scan_type,
-                 'known', '', '', '', '', now(), task_id, now() from tenant.scan_scope where project_id = '{project}' limit 1;
+                 'known', '', '', '', '', now(), task_id, now(), fingerprint_version from tenant.scan_scope where project_id = '{project}' limit 1;
              create temporary table known as
              select s.tenant_id, s.id as scope_id, s.project_id, s.task_id, gen_random_uuid() as alert_id,
                     gen_random_uuid() as content_id, sha256(n::text::bytea) as fingerprint, (n % 5)::smallint as severity, n

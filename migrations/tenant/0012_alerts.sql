@@ -20,6 +20,8 @@ create table tenant.scan_scope (
     -- the newest task that told of it, and when
     task_id uuid not null,
     scanned_at timestamptz not null,
+    -- of which version the fingerprints of the places are that it holds
+    fingerprint_version smallint not null,
     primary key (tenant_id, id),
     constraint scan_scope_key unique (tenant_id, project_id, key),
     foreign key (tenant_id, project_id) references tenant.project (tenant_id, id)

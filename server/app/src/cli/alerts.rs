@@ -74,7 +74,8 @@ fn table(drifts: &[(String, Drift)]) -> String {
     format!("{table}\n")
 }
 
-async fn tenants(store: &Store, name: Option<&str>) -> Result<Vec<(TenantId, String)>, CliError> {
+/// The tenant of this name, or all.
+pub(super) async fn tenants(store: &Store, name: Option<&str>) -> Result<Vec<(TenantId, String)>, CliError> {
     let mut tx = store.begin_control().await.map_err(away)?;
     if let Some(name) = name {
         return Ok(vec![(tenant_named(&mut tx, name).await?, name.to_owned())]);

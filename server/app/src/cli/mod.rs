@@ -13,6 +13,7 @@ pub mod database;
 mod door;
 pub mod enrich;
 mod error;
+pub mod fingerprints;
 pub mod flags;
 mod limits;
 pub mod migrate;
@@ -100,6 +101,9 @@ enum Command {
     /// Check the counters of alerts
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
+    /// Know alerts again as this version does
+    #[command(subcommand)]
+    Fingerprints(fingerprints::FingerprintsCommand),
     /// Manage what operators reach over HTTP
     #[command(subcommand)]
     Operator(operator_token::OperatorCommand),
@@ -152,6 +156,7 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Plugin(command) => plugin::run(command, &flags),
         Command::Plan(command) => block_on(plan::run(command, flags)),
         Command::Alerts(command) => block_on(alerts::run(command, flags)),
+        Command::Fingerprints(command) => block_on(fingerprints::run(command, flags)),
         Command::Enrich(command) => block_on(enrich::run(command, flags)),
         Command::Usage(command) => block_on(usage::run(command, flags)),
         Command::Queue(command) => block_on(queue::run(command, flags)),

@@ -39,6 +39,7 @@ pub(super) async fn store_findings(
     results: &AttemptResults,
 ) -> Result<Comparison, FlowError> {
     alert::hold_project(tx, scanned.project).await?;
+    alert::rehash::catch_up(tx, scanned.project).await?;
     let beside = Beside::begin(store, scope, scanned.project, results.spool.clone()).await;
     let Some(task) = task::get(tx, scanned.task).await? else {
         return Err(FlowError::fault("storing the findings", "the task is gone"));

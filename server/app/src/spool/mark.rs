@@ -39,10 +39,6 @@ impl Mark {
     pub fn of(finding: &Finding, content: PartHash, source: Option<Lines>) -> Self {
         let lines = source.as_ref().map(Lines::to_bytes).unwrap_or_default();
         let parts = Parts::of(finding, source);
-        let column = match finding.locations.first() {
-            Some(tamiz_core::Location::File { start: Some(at), .. }) => at.column.unwrap_or(0),
-            _ => 0,
-        };
         Self {
             kind: parts.kind,
             tool: finding.tool.clone(),
@@ -51,7 +47,7 @@ impl Mark {
             content,
             base: parts.base().0,
             place: identity::place(parts.kind, finding),
-            at: (parts.line, column),
+            at: identity::line_and_column(finding),
             tool_id: parts.tool_id.unwrap_or_default(),
             lines,
         }

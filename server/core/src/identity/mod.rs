@@ -13,13 +13,14 @@ pub mod fingerprint;
 pub mod lines;
 pub mod matching;
 pub(crate) mod normal;
+pub use normal::path;
 pub mod ordinals;
 mod parts;
 
 pub use fingerprint::Fingerprint;
 pub use lines::Lines;
 pub(crate) use parts::package;
-pub use parts::{Kind, Parts, place};
+pub use parts::{Kind, Parts, line_and_column, place};
 
 use sha2::{Digest, Sha256};
 

@@ -3,7 +3,7 @@
 use url::Url;
 
 /// `/` as separator, no `./` in front.
-pub(crate) fn path(path: &str) -> String {
+pub fn path(path: &str) -> String {
     let path = path.replace('\\', "/");
     let mut rest = path.as_str();
     while let Some(shorter) = rest.strip_prefix("./") {

@@ -77,10 +77,7 @@ impl Parts {
             code: lines.as_ref().map(Lines::code),
             lines,
             tool_id: finding.tool_fingerprint.as_deref().map(|id| part_hash([id])),
-            line: match place {
-                Some(Location::File { start: Some(at), .. }) => at.line,
-                _ => 0,
-            },
+            line: line_and_column(finding).0,
         }
     }
 }
@@ -103,6 +100,14 @@ pub fn place(kind: Kind, finding: &Finding) -> PartHash {
         _ => return [0; 16],
     };
     part_hash([text.as_str()])
+}
+
+/// Line and column of the primary place in a file, from 1; 0 where there is none. By them equals are ordered.
+pub fn line_and_column(finding: &Finding) -> (u32, u32) {
+    match finding.locations.first() {
+        Some(Location::File { start: Some(at), .. }) => (at.line, at.column.unwrap_or(0)),
+        _ => (0, 0),
+    }
 }
 
 fn kind_and_target(finding: &Finding) -> (Kind, String) {

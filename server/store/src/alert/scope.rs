@@ -1,6 +1,7 @@
 //! The scopes that scans compare themselves with.
 
 use chrono::{DateTime, Utc};
+use tamiz_core::identity::fingerprint;
 use tamiz_core::scope::ScanScope;
 use tamiz_core::{ProjectId, TaskId};
 use uuid::Uuid;
@@ -32,8 +33,9 @@ pub(super) async fn open(
         with before as materialized (
             select scanned_at from tenant.scan_scope where tenant_id = $1 and project_id = $3 and key = $4)
         insert into tenant.scan_scope as s
-            (tenant_id, id, project_id, key, scan_type, tool, target, branch, environment, category, task_id, scanned_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
+            (tenant_id, id, project_id, key, scan_type, tool, target, branch, environment, category, task_id, scanned_at,
+             fingerprint_version)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), $12)
         on conflict (tenant_id, project_id, key) do update set task_id = excluded.task_id, scanned_at = now()
         returning s.id, coalesce((select scanned_at from before), now()) as "scanned_before!"
         "#,
@@ -47,7 +49,8 @@ pub(super) async fn open(
         scope.labels.branch,
         scope.labels.environment,
         scope.labels.category,
-        task.uuid()
+        task.uuid(),
+        fingerprint::VERSION
     )
     .fetch_one(tx.connection())
     .await?;

@@ -245,6 +245,36 @@ pub(crate) async fn contents(
     Ok(findings)
 }
 
+/// The paths of these contents in the way in which identities spell them, as far as they are of files.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub(crate) async fn paths(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    let mut paths = HashMap::new();
+    for part in ids.chunks(CONTENTS_PER_INSERT) {
+        let rows = sqlx::query!(
+            r#"
+            select id, file_path as "file_path!" from tenant.finding_content
+            where tenant_id = $1 and project_id = $2 and id = any($3) and file_path is not null
+            "#,
+            tx.tenant(),
+            project.uuid(),
+            part
+        )
+        .fetch_all(tx.connection())
+        .await?;
+        paths.extend(
+            rows.into_iter()
+                .map(|row| (row.id, tamiz_core::identity::path(&row.file_path))),
+        );
+    }
+    Ok(paths)
+}
+
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     let text = serde_json::to_string(value)
         .map_err(|error| StoreError::unreadable("finding", &error.to_string()))?;

@@ -7,8 +7,8 @@ mod nested;
 mod occurrence;
 mod read;
 
-pub(crate) use content::contents;
 pub use content::{CONTENTS_PER_INSERT, NewContent, insert_contents, missing_contents};
+pub(crate) use content::{contents, paths};
 pub use insert::{NewFinding, insert};
 pub(crate) use months::OpenMonths;
 pub use months::{FindingMonth, KEPT};

@@ -23,6 +23,7 @@ mod hostile_plugins;
 mod hostile_reports;
 mod hostile_tools;
 mod isolation;
+mod killed_imports;
 mod killed_workers;
 mod occurrences;
 mod operating;

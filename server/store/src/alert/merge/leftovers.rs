@@ -13,6 +13,8 @@ use crate::error::StoreError;
 use crate::finding;
 use crate::tenant_tx::TenantTx;
 
+/// Places that both scans know, as far as they say how far code moved: some megabytes.
+const ANCHORS_MAX: usize = 20_000;
 /// How many numbers beyond those of a scan's equals alerts of before are looked for.
 const EQUALS_BEYOND: u32 = 16;
 
@@ -79,12 +81,56 @@ pub(super) async fn pair(
     }
     let siblings: Vec<usize> = siblings.into_iter().collect();
     release(sightings, belongs, gone, &siblings);
-    for (name, at, _) in matching::pairs(&old, &new, &Anchors::default()) {
+    let anchors = anchors(tx, project, sightings, belongs, &old).await?;
+    for (name, at, _) in matching::pairs(&old, &new, &anchors) {
         if let Some(place) = gone.remove(&name) {
             belongs[at] = Some(Belongs::Held(name.0, place.before));
         }
     }
     Ok(())
+}
+
+/// How far the code of the files that have something left over moved: by the places that both scans know, as many as
+/// [`ANCHORS_MAX`]. Those of files with nothing left over are read and not kept, those that did not move count like any.
+async fn anchors(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    sightings: &[Sighting],
+    belongs: &[Option<Belongs>],
+    old: &[Candidate<(AlertId, Uuid)>],
+) -> Result<Anchors, StoreError> {
+    let files: HashSet<&str> = old
+        .iter()
+        .filter(|one| one.parts.kind == Kind::Code)
+        .map(|one| one.parts.target.as_str())
+        .collect();
+    let mut anchors = Anchors::default();
+    if files.is_empty() {
+        return Ok(anchors);
+    }
+    let held = sightings
+        .iter()
+        .zip(belongs)
+        .filter_map(|(one, belongs)| match belongs {
+            Some(Belongs::Held(_, before)) if one.kind == Kind::Code => {
+                let was = u32::try_from(before.line).ok()?;
+                Some((Uuid::from_bytes(one.content), was, one.at.0))
+            }
+            _ => None,
+        });
+    let mut held: Vec<(Uuid, u32, u32)> = held.collect();
+    // of too many an even choice, that no order of a report has a say in
+    held.sort_unstable();
+    let step = held.len().div_ceil(ANCHORS_MAX).max(1);
+    let held: Vec<(Uuid, u32, u32)> = held.into_iter().step_by(step).collect();
+    let contents: Vec<Uuid> = held.iter().map(|(content, ..)| *content).collect();
+    let paths = finding::paths(tx, project, &contents).await?;
+    for (content, was, is) in held {
+        if let Some(path) = paths.get(&content).filter(|path| files.contains(path.as_str())) {
+            anchors.add(path, was, is);
+        }
+    }
+    Ok(anchors)
 }
 
 /// Equals that nobody knows by their numbers may be back: alerts with another number of the same parts that this scan

@@ -15,7 +15,7 @@ mod gone;
 mod known;
 mod leftovers;
 #[cfg(test)]
-mod tests;
+pub(in crate::alert) mod tests;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -11,7 +11,7 @@ use tamiz_core::scope::ScopeLabels;
 use tamiz_core::{Confidence, Finding, Location, ScanType};
 
 use super::*;
-use crate::alert::hold_project;
+use crate::alert::{hold_project, rehash};
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
 use crate::finding::{NewContent, insert_contents, missing_contents};
@@ -19,13 +19,13 @@ use crate::scope::TenantScope;
 use crate::task;
 
 /// What a tool says of a line of code: path, line, code.
-type Said<'a> = (&'a str, u32, &'a str);
+pub(in crate::alert) type Said<'a> = (&'a str, u32, &'a str);
 
-struct World {
-    database: Database,
-    store: Store,
-    scope: TenantScope,
-    project: ProjectId,
+pub(in crate::alert) struct World {
+    pub(in crate::alert) database: Database,
+    pub(in crate::alert) store: Store,
+    pub(in crate::alert) scope: TenantScope,
+    pub(in crate::alert) project: ProjectId,
     task: TaskId,
 }
 
@@ -72,7 +72,7 @@ fn branch(name: &str) -> ScanScope {
 }
 
 impl World {
-    async fn made() -> Self {
+    pub(in crate::alert) async fn made() -> Self {
         let database = Database::fresh().await;
         let store = database.store().await;
         let (scope, task) = tenant_with_task(&store, "acme").await;
@@ -88,9 +88,15 @@ impl World {
         }
     }
 
-    async fn scan(&self, name: &str, closes: bool, said: &[Said<'_>]) -> (Vec<AlertId>, Comparison) {
+    pub(in crate::alert) async fn scan(
+        &self,
+        name: &str,
+        closes: bool,
+        said: &[Said<'_>],
+    ) -> (Vec<AlertId>, Comparison) {
         let mut tx = self.store.begin(&self.scope).await.unwrap();
         hold_project(&mut tx, self.project).await.unwrap();
+        rehash::catch_up(&mut tx, self.project).await.unwrap();
         let findings: Vec<Finding> = said.iter().copied().map(found).collect();
         let mut sightings = Vec::new();
         for finding in &findings {
@@ -146,7 +152,7 @@ impl World {
     }
 
     /// How many alerts the project has: open, reopened, dismissed, fixed.
-    async fn states(&self) -> [i64; 4] {
+    pub(in crate::alert) async fn states(&self) -> [i64; 4] {
         let mut admin = self.database.as_admin().await;
         let mut states = [0; 4];
         for (state, count) in (0..).zip(states.iter_mut()) {
@@ -161,7 +167,7 @@ impl World {
     }
 
     /// What must hold whatever was merged.
-    async fn is_sound(&self) {
+    pub(in crate::alert) async fn is_sound(&self) {
         let mut admin = self.database.as_admin().await;
         for (what, query) in [
             (
@@ -191,7 +197,7 @@ impl World {
         }
     }
 
-    async fn end(self) {
+    pub(in crate::alert) async fn end(self) {
         self.is_sound().await;
         self.store.close().await;
         self.database.drop().await;
@@ -248,6 +254,18 @@ async fn equals_keep_their_alerts_when_one_more_stands_above_them() {
     let (again, after): (BTreeSet<_>, BTreeSet<_>) =
         (again.into_iter().collect(), after.into_iter().collect());
     assert_eq!(again, after);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_both_scans_know_says_which_of_equals_went() {
+    let world = World::made().await;
+    let (x, y) = (|line| ("a.py", line, "x()"), |line| ("a.py", line, "y()"));
+    let (before, _) = world.scan("", true, &[y(5), x(10), x(20), x(30)]).await;
+    // all moved by ten lines, and the last one went: by their own lines it would be the first
+    let (after, changed) = world.scan("", true, &[y(15), x(20), x(30)]).await;
+    assert_eq!(after[..], before[..3]);
+    assert_eq!((changed.new, changed.moved, changed.fixed), (0, 3, 1));
     world.end().await;
 }
 

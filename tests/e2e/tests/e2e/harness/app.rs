@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::checkout;
 use super::client::Client;
-use super::database::{Database, psql};
+use super::database::{Database, psql, psql_if_up};
 use super::process::{Process, kill_stranger, running_with};
 use super::tool::Tools;
 use super::wait::{SOON, until, until_blocking};
@@ -236,7 +236,11 @@ impl App {
     /// A worker in a process of its own.
     pub(crate) fn worker(&self, name: &str) -> Process {
         let mut command = match self.workers {
-            Workers::Direct => self.tamiz(),
+            Workers::Direct => {
+                let mut command = self.tamiz();
+                command.env("DATABASE_URL", self.database_url());
+                command
+            }
             Workers::Remote => self.tamiz_in(&self.worker_dir()),
         };
         command.arg("worker");
@@ -304,6 +308,11 @@ impl App {
     /// What the superuser reads in the database: for what no client can see.
     pub(crate) fn sql(&self, statement: &str) -> String {
         psql(&self.database_url(), statement)
+    }
+
+    /// The same while the database may be down; nothing then.
+    pub(crate) fn sql_if_up(&self, statement: &str) -> Option<String> {
+        psql_if_up(&self.database_url(), statement).ok()
     }
 
     pub(crate) fn database(&self) -> &Database {

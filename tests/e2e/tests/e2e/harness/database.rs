@@ -62,13 +62,17 @@ impl Drop for Database {
 
 /// What a statement answers, without decoration.
 pub(crate) fn psql(url: &str, statement: &str) -> String {
+    psql_if_up(url, statement).unwrap_or_else(|said| panic!("psql {statement}: {said}"))
+}
+
+/// The same, or what `psql` says when the database is down.
+pub(crate) fn psql_if_up(url: &str, statement: &str) -> Result<String, String> {
     let mut command = Command::new("psql");
     command.args(["-qAtX", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statement]);
     let output = command.output().expect("psql is installed by scripts/setup");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "psql {statement}: {said}");
-    String::from_utf8(output.stdout)
-        .expect("psql speaks UTF-8")
-        .trim()
-        .to_owned()
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let said = String::from_utf8(output.stdout).expect("psql speaks UTF-8");
+    Ok(said.trim().to_owned())
 }
