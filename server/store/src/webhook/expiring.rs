@@ -9,6 +9,7 @@ use super::outbox::By;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::scope::TenantScope;
+use crate::tenant_tx::TenantTx;
 
 /// Alerts of one project that one message tells.
 const ALERTS_AT_ONCE: i64 = 5_000;
@@ -63,25 +64,7 @@ async fn tell(store: &Store, scope: &TenantScope) -> Result<u64, StoreError> {
     if !wants {
         return Ok(0);
     }
-    let project = sqlx::query_scalar!(
-        r#"
-        select a.project_id from tenant.alert a
-        where a.tenant_id = $1 and a.dismissed_until > now()
-          and a.dismissed_until <= now() + make_interval(days => $2) and a.state = 2
-          and exists (select from tenant.webhook_endpoint e
-                      where e.tenant_id = $1 and e.disabled_at is null and $3 = any(e.events)
-                        and (e.project_ids is null or a.project_id = any(e.project_ids)))
-          and not exists (select from tenant.webhook_expiry_told t
-                          where t.tenant_id = $1 and t.alert_id = a.id and t.dismissed_until = a.dismissed_until)
-        order by a.dismissed_until limit 1
-        "#,
-        tx.tenant(),
-        EXPIRING_DAYS,
-        event.as_str()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    let Some(project) = project.map(ProjectId::from) else {
+    let Some(project) = next_project(&mut tx).await? else {
         return Ok(0);
     };
     // of two processes the second waits for the first one's notes, finds them, and tells nothing
@@ -119,4 +102,27 @@ async fn tell(store: &Store, scope: &TenantScope) -> Result<u64, StoreError> {
     tx.outbox.add(project, event, &By::Nobody, count, alerts);
     tx.commit().await?;
     Ok(count)
+}
+
+/// The project whose acceptance ends first, of those that are to be told and have not been.
+async fn next_project(tx: &mut TenantTx) -> Result<Option<ProjectId>, StoreError> {
+    let project = sqlx::query_scalar!(
+        r#"
+        select a.project_id from tenant.alert a
+        where a.tenant_id = $1 and a.dismissed_until > now()
+          and a.dismissed_until <= now() + make_interval(days => $2) and a.state = 2
+          and exists (select from tenant.webhook_endpoint e
+                      where e.tenant_id = $1 and e.disabled_at is null and $3 = any(e.events)
+                        and (e.project_ids is null or a.project_id = any(e.project_ids)))
+          and not exists (select from tenant.webhook_expiry_told t
+                          where t.tenant_id = $1 and t.alert_id = a.id and t.dismissed_until = a.dismissed_until)
+        order by a.dismissed_until limit 1
+        "#,
+        tx.tenant(),
+        EXPIRING_DAYS,
+        EventType::AcceptanceExpiring.as_str()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(project.map(ProjectId::from))
 }

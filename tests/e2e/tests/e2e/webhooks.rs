@@ -74,6 +74,26 @@ async fn about_endpoint(acme: &Client, mutation: &str, endpoint: &str, selection
         .await
 }
 
+/// Why no endpoint is made there.
+async fn refusal(client: &Client, url: &str) -> String {
+    let input = json!({ "url": url, "events": ["ALERT_OPENED"] });
+    let made = client
+        .mutate_for(
+            "createWebhookEndpoint",
+            "CreateWebhookEndpointInput",
+            input,
+            "secret",
+        )
+        .await;
+    assert_eq!(made["secret"], Value::Null, "{url}");
+    assert_eq!(made["errors"][0]["path"], json!(["input", "url"]), "{made}");
+    format!(
+        "{}: {}",
+        text(&made["errors"][0]["code"]),
+        text(&made["errors"][0]["message"])
+    )
+}
+
 /// Lets time pass for what waits.
 fn hurry(app: &App) {
     app.sql("update control.webhook_due set due_at = now(), leased_until = null");
@@ -217,24 +237,6 @@ async fn what_is_not_public_is_not_called_at_first_nor_later() {
     let (acme, globex) = (admin(&app, "acme"), admin(&app, "globex"));
     let elsewhere = Receiver::start(&[]).await;
     let receiver = Receiver::start(&[Manner::SendsTo(elsewhere.url())]).await;
-    let refusals = async |client: &Client, url: &str| {
-        let input = json!({ "url": url, "events": ["ALERT_OPENED"] });
-        let made = client
-            .mutate_for(
-                "createWebhookEndpoint",
-                "CreateWebhookEndpointInput",
-                input,
-                "secret",
-            )
-            .await;
-        assert_eq!(made["secret"], Value::Null, "{url}");
-        assert_eq!(made["errors"][0]["path"], json!(["input", "url"]), "{made}");
-        format!(
-            "{}: {}",
-            text(&made["errors"][0]["code"]),
-            text(&made["errors"][0]["message"])
-        )
-    };
     let by_name = format!("http://hooks.example:{}/", receiver.port());
     for (client, url, why) in [
         (
@@ -247,13 +249,13 @@ async fn what_is_not_public_is_not_called_at_first_nor_later() {
         (&acme, "https://169.254.169.254/", "metadata"),
         (&acme, "https://[::1]/", "loopback"),
     ] {
-        let refused = refusals(client, url).await;
+        let refused = refusal(client, url).await;
         assert!(
             refused.starts_with("TARGET_FORBIDDEN") && refused.contains(why),
             "{url}: {refused}"
         );
     }
-    assert!(refusals(&acme, "http://8.8.8.8/").await.contains("use https"));
+    assert!(refusal(&acme, "http://8.8.8.8/").await.contains("use https"));
 
     // a redirect is an answer, and nobody goes there
     let (id, _) = endpoint(&acme, &by_name, &["ALERT_OPENED"]).await;

@@ -93,7 +93,7 @@ pub(crate) struct ReplayFailedWebhooksPayload {
 pub(crate) struct CreateWebhookEndpointInput {
     /// An https address of a public host; plain http where the operator allows the host's network.
     url: String,
-    /// What it is told, at least one; not `WEBHOOK_TEST`.
+    /// What it is told, at least one; tests are sent by `sendTestWebhook`.
     events: Vec<WebhookEventName>,
     /// Of these projects alone, 1 to 100; of all if not said.
     project_ids: Option<Vec<Uuid>>,
@@ -105,7 +105,7 @@ pub(crate) struct UpdateWebhookEndpointInput {
     endpoint_id: Uuid,
     /// An https address of a public host; plain http where the operator allows the host's network.
     url: String,
-    /// What it is told, at least one; not `WEBHOOK_TEST`.
+    /// What it is told, at least one; tests are sent by `sendTestWebhook`.
     events: Vec<WebhookEventName>,
     /// Of these projects alone, 1 to 100; of all if not said.
     project_ids: Option<Vec<Uuid>>,

@@ -184,28 +184,7 @@ impl Tenant {
         own.rule = format!("{word}-0");
         "semgrep".clone_into(&mut own.tool);
         own.project_name = format!("{word} shop");
-        own.cursors = [
-            "projects",
-            "tasks",
-            "worst",
-            "byFile",
-            "newest",
-            "plugins",
-            "taskGroups",
-            "schedules",
-        ]
-        .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
-        .to_vec();
-        let tasks = rows(&data["tasks"]["nodes"]);
-        let mut findings = tasks.iter().flat_map(|task| rows(&task["findings"]["nodes"]));
-        let again = findings.find_map(|finding| {
-            let cursor = &finding["occurrences"]["pageInfo"]["endCursor"];
-            cursor.as_str().map(str::to_owned)
-        });
-        own.cursors.push(again.expect("something comes again"));
-        own.cursors.extend(alert_cursors(&data));
-        own.cursors
-            .push(text(&webhooks["deliveries"]["pageInfo"]["endCursor"]));
+        own.cursors = cursors(&data);
         assert_eq!(
             own.ids.len(),
             15,
@@ -374,6 +353,35 @@ async fn give_webhook(app: &App, client: &Client, word: &str) {
              select tenant_id, {values} from tenant.webhook_endpoint where id = '{endpoint}'"
         ));
     }
+}
+
+/// Where pages end.
+fn cursors(data: &Value) -> Vec<String> {
+    let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut cursors = [
+        "projects",
+        "tasks",
+        "worst",
+        "byFile",
+        "newest",
+        "plugins",
+        "taskGroups",
+        "schedules",
+    ]
+    .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
+    .to_vec();
+    let tasks = rows(&data["tasks"]["nodes"]);
+    let mut findings = tasks.iter().flat_map(|task| rows(&task["findings"]["nodes"]));
+    let again = findings.find_map(|finding| {
+        let cursor = &finding["occurrences"]["pageInfo"]["endCursor"];
+        cursor.as_str().map(str::to_owned)
+    });
+    cursors.push(again.expect("something comes again"));
+    cursors.extend(alert_cursors(data));
+    cursors.push(text(
+        &data["webhookEndpoints"][0]["deliveries"]["pageInfo"]["endCursor"],
+    ));
+    cursors
 }
 
 /// Where pages about alerts end.
