@@ -178,7 +178,7 @@ fn events(events: &[EventType]) -> Result<Vec<EventType>, Refusal> {
     if each.contains(&EventType::Test) {
         return Err(Refusal::invalid(
             "events",
-            "must not have WEBHOOK_TEST, which is sent when asked for",
+            "must not have TEST, which is sent when asked for",
         ));
     }
     if each.is_empty() {

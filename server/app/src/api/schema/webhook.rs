@@ -36,7 +36,6 @@ pub(crate) enum WebhookEventName {
     /// `task.finished`: a task has ended, well or badly.
     TaskFinished,
     /// `webhook.test`: somebody tries an endpoint out; nobody asks for it in `events`.
-    #[graphql(name = "WEBHOOK_TEST")]
     Test,
 }
 
