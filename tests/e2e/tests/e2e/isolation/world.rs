@@ -58,9 +58,11 @@ pub(super) struct Tenant {
 
 impl World {
     pub(super) async fn new() -> Self {
+        // a task of acme's is at work while every mutation is tried
+        let script = Script::new(SCRIPT).limit("wall_seconds", 900);
         let plan = Plan::new().set("worker_slots", 1);
         let plan = plan.set("webhook_networks_allowed", "*=127.0.0.1/32");
-        let app = plan.tools(Tools::Script(Script::new(SCRIPT))).start().await;
+        let app = plan.tools(Tools::Script(script)).start().await;
         app.go();
         app.sql(PUBLIC_FACTS);
         let other = stock(&app, OTHER_WORD).await;
