@@ -23,5 +23,6 @@ pub mod target;
 pub mod telemetry;
 pub mod tool;
 pub mod upkeep;
+pub mod webhook;
 pub(crate) mod wire;
 pub mod worker;

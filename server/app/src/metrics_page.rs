@@ -12,7 +12,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 use tamiz_store::worker::WorkerState;
-use tamiz_store::{Store, StoreError, queue_view};
+use tamiz_store::{Store, StoreError, queue_view, webhook};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -102,7 +102,9 @@ impl Fleet {
         let named = i64::try_from(self.tenants_named_max).unwrap_or(i64::MAX);
         let tenants = queue_view::busiest(&mut tx, named).await?;
         let refused = queue_view::latest_refused(&mut tx, named).await?;
+        let webhooks = webhook::due::waiting(&mut tx).await?;
         drop(tx);
+        metrics::gauge!("tamiz_webhooks_waiting").set(webhooks as f64);
         seen.queue = queue_text::lines(&totals, &tenants, named > 0) + &queue_text::refusals(&refused);
         let workers = self.store.workers().await?;
         for state in WorkerState::ALL {

@@ -110,6 +110,35 @@ async fn is_known(name: &str, servers: &[SocketAddr]) -> bool {
     false
 }
 
+/// The addresses of a host that is to be called by something else than a scan, judged as those of a scan's target are.
+///
+/// # Errors
+/// `TARGET_UNRESOLVED` when the host has no address now, `TARGET_FORBIDDEN` when one of the addresses is special and
+/// not allowed to the tenant.
+pub(crate) async fn reach(
+    host: &str,
+    tenant: &str,
+    settings: &TargetSettings,
+) -> Result<Vec<IpAddr>, Refusal> {
+    let patience = Duration::from_secs(RESOLVE_SECONDS_MAX);
+    let addresses = match host.parse() {
+        Ok(literal) => vec![literal],
+        Err(_) if settings.resolvers_are_named => {
+            let ask = async |host: String| names::addresses(&host, &settings.resolvers).await;
+            resolve(host, patience, ask).await?
+        }
+        Err(_) => resolve(host, patience, ask_system).await?,
+    };
+    for address in &addresses {
+        let judged = address::judge(*address, &|address| settings.allows(tenant, address));
+        judged.map_err(|why| {
+            let message = format!("{host} may not be called: {why}; the operator can allow its network");
+            Refusal::new(RefusalCode::TargetForbidden, message)
+        })?;
+    }
+    Ok(addresses)
+}
+
 /// Judges the pinned addresses again; the very same ones come back.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ use crate::flow::delete_trash::delete_trash;
 use crate::flow::fire_schedule::fire_due_schedules;
 use crate::flow::start_scan::Rules;
 use crate::platform::Platform;
+use crate::webhook;
 
 /// Batches of one sweep in a row; the rest waits for the next turn, so that a large backlog of one kind
 /// does not keep a connection busy for ever.
@@ -128,6 +129,15 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "acceptances", ACCEPTANCES_PAUSE, |store| async move {
             store.expire_acceptances().await
         }),
+        Sweep::of(
+            store,
+            "expiring_acceptances",
+            ACCEPTANCES_PAUSE,
+            |store| async move { store.tell_expiring_acceptances().await },
+        ),
+        Sweep::of(store, "old_webhooks", RETENTION_PAUSE, |store| async move {
+            store.delete_old_webhooks().await
+        }),
         Sweep::of(store, "refusals", REFUSALS_EVERY, |store| async move {
             store.tell_late_refusals().await
         }),
@@ -228,6 +238,15 @@ impl Watch {
         self.heard = answers.then_some((since, now));
         answers && now - since >= self.silence
     }
+}
+
+/// Runs all sweeps and sends webhooks, until `shutdown`.
+pub async fn all(platform: Platform, shutdown: CancellationToken) {
+    let sweeps = sweeps(&platform);
+    tokio::join!(
+        run(sweeps, shutdown.clone()),
+        webhook::run(platform, shutdown.clone())
+    );
 }
 
 /// Runs `sweeps`, each at its own pace, until `shutdown`. One that fails or hangs holds up no other.

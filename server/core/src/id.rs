@@ -109,3 +109,11 @@ typed_id!(
     /// Tasks that are asked for again and again.
     ScheduleId
 );
+typed_id!(
+    /// Where webhooks are sent.
+    WebhookEndpointId
+);
+typed_id!(
+    /// What a webhook tells, the same at every try.
+    WebhookMessageId
+);

@@ -38,6 +38,7 @@ pub mod task;
 pub mod text;
 pub mod token;
 pub mod weakness;
+pub mod webhook;
 mod words;
 pub mod worker_token;
 
@@ -45,7 +46,7 @@ pub use alert::{AlertState, Dismissal, DismissalReason};
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
     AlertId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId, TokenId,
-    ToolExecutionId, UploadId, WorkerId, WorkerTokenId,
+    ToolExecutionId, UploadId, WebhookEndpointId, WebhookMessageId, WorkerId, WorkerTokenId,
 };
 pub use location::{Location, Position};
 pub use plugin_fault::{OversteppedLimit, PluginFault, PluginRef};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::progress::Phase;
+use tamiz_core::webhook::EventType;
 use tamiz_core::{PluginFault, Refusal, TaskId, TaskStatus, WorkerId};
 
 use crate::error::{StoreError, word};
@@ -352,7 +353,10 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
                plugin_fault = $10,
                run_at = case when $9 then now() + make_interval(secs => $11) else run_at end
         where tenant_id = $1 and id = $2 and attempt = $3 and status = 'running'
-        returning type, group_id
+        returning type, group_id, project_id,
+                  exists (select from tenant.webhook_endpoint e
+                          where e.tenant_id = $1 and e.disabled_at is null and $12 = any(e.events)
+                            and (e.project_ids is null or project_id = any(e.project_ids))) as "wants_told!"
         "#,
         tx.tenant(),
         id.uuid(),
@@ -364,29 +368,15 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
         i32::from(retrying && ending.counts),
         retrying,
         fault,
-        ending.pause.unwrap_or_default().as_secs_f64()
+        ending.pause.unwrap_or_default().as_secs_f64(),
+        EventType::TaskFinished.as_str()
     )
     .fetch_optional(tx.connection())
     .await?;
     let Some(task) = ours else {
         return Ok(false);
     };
-    sqlx::query!(
-        r#"
-        update tenant.task_attempt set finished_at = now(), outcome = $4, error_code = $5, error_message = $6,
-               plugin_fault = $7
-        where tenant_id = $1 and task_id = $2 and attempt = $3
-        "#,
-        tx.tenant(),
-        id.uuid(),
-        attempt,
-        ending.status.as_str(),
-        code,
-        reason,
-        fault
-    )
-    .execute(tx.connection())
-    .await?;
+    close(tx, id, attempt, ending, fault.as_ref()).await?;
     let event = NewEvent {
         done: ending.done,
         ..NewEvent::of(ending.status, phase, &ending.message)
@@ -400,8 +390,38 @@ async fn write_end(tx: &mut TenantTx, id: TaskId, attempt: i32, ending: &Ending)
         }
         ticket::remove(tx, id, attempt).await?;
         tx.will_count_end(task.r#type);
+        if task.wants_told {
+            tx.outbox.finished(task.project_id.into(), id);
+        }
     }
     Ok(true)
+}
+
+/// The row of the attempt says how it ended.
+async fn close(
+    tx: &mut TenantTx,
+    id: TaskId,
+    attempt: i32,
+    ending: &Ending,
+    fault: Option<&serde_json::Value>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        update tenant.task_attempt set finished_at = now(), outcome = $4, error_code = $5, error_message = $6,
+               plugin_fault = $7
+        where tenant_id = $1 and task_id = $2 and attempt = $3
+        "#,
+        tx.tenant(),
+        id.uuid(),
+        attempt,
+        ending.status.as_str(),
+        ending.refusal.as_ref().map(|refusal| refusal.code.as_ref()),
+        ending.refusal.as_ref().map(|refusal| refusal.message.as_str()),
+        fault
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// One try at a task, as it is told.

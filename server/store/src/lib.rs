@@ -66,6 +66,7 @@ pub mod token;
 pub mod tool_execution;
 pub mod upload;
 pub mod usage;
+pub mod webhook;
 pub mod worker;
 pub mod worker_log;
 pub mod worker_token;

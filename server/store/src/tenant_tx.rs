@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::scope::TenantScope;
 use crate::shares::Place;
 use crate::signal::{Class, News, Signal};
+use crate::webhook::outbox::Outbox;
 use crate::weight::Allowance;
 
 /// Somebody who can do without a connection waits no longer for it.
@@ -31,6 +32,8 @@ pub struct TenantTx {
     /// Scan types of tasks that end here.
     ended: Vec<String>,
     allowance: Allowance,
+    /// Written when this commits.
+    pub(crate) outbox: Outbox,
     _place: Place,
 }
 
@@ -71,6 +74,7 @@ impl Store {
             signals: Vec::new(),
             ended: Vec::new(),
             allowance: Allowance::default(),
+            outbox: Outbox::default(),
             _place: place,
         })
     }
@@ -87,11 +91,12 @@ impl TenantTx {
         self.allowance = Allowance::of(budget);
     }
 
-    /// Makes the writes durable, then tells watchers and workers.
+    /// Writes what webhooks tell of it, makes the writes durable, then tells watchers and workers.
     ///
     /// # Errors
     /// Whatever the commit meets; nothing is announced then.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        std::mem::take(&mut self.outbox).write(&mut self).await?;
         let Self {
             transaction,
             store,

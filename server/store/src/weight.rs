@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::finding::{FindingRow, OccurrenceRow};
 use crate::pcap_session::PcapSession;
 use crate::task::TaskRow;
+use crate::webhook::Attempt;
 
 /// What a transaction may read; without a budget anything.
 #[derive(Debug, Clone, Default)]
@@ -153,6 +154,11 @@ pub(crate) fn of_occurrence(row: &OccurrenceRow) -> u64 {
 /// What the session of a capture holds.
 pub(crate) fn of_pcap_session(row: &PcapSession) -> u64 {
     size_of::<PcapSession>() as u64 + json_bytes(&row.protocol_stats) + json_bytes(&row.flows)
+}
+
+/// What a try at sending a webhook holds.
+pub(crate) fn of_webhook_attempt(row: &Attempt) -> u64 {
+    size_of::<Attempt>() as u64 + maybe(row.error.as_ref()) + maybe(row.answer.as_ref())
 }
 
 /// What a task holds.

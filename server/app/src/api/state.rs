@@ -22,6 +22,8 @@ pub struct ApiState {
     pub plugin_limits: LimitSet,
     /// What scans may reach.
     pub targets: TargetSettings,
+    /// What webhooks may reach.
+    pub webhooks: TargetSettings,
     /// Counts the requests of tenants over all servers.
     pub limiter: Limiter,
     /// What workers without the database are told.

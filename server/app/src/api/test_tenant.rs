@@ -102,6 +102,7 @@ impl Platform {
             plugin_limits: limits::of_platform(&allowed),
             plugins: Plugins::new(host, Registry::default(), Some(blobs), allowed),
             targets: TargetSettings::default(),
+            webhooks: TargetSettings::default(),
             remote_workers: RemoteWorkers {
                 queue: config::load(Some("/dev/null".into()), Vec::new())
                     .unwrap()

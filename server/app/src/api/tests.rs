@@ -42,6 +42,7 @@ impl Door {
             plugins: state.plugins.clone(),
             plugin_limits: state.plugin_limits,
             targets: state.targets.clone(),
+            webhooks: state.webhooks.clone(),
             settings: state.settings.clone(),
             metrics: None,
         };

@@ -119,7 +119,7 @@ async fn serve(
             .clone()
             .run(platform.store.clone(), finished.clone()),
     );
-    let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), finished.clone()));
+    let upkeep = tokio::spawn(upkeep::all(platform.clone(), finished.clone()));
     let mut working = tokio::spawn(work(platform.clone(), equipment, shutdown.clone(), hurry.clone()));
     tracing::info!(%address, "serving");
     eprintln!("tamiz serves on http://{address}/ (GraphiQL); stop it with Ctrl-C");
@@ -163,6 +163,7 @@ fn state_of(platform: &Platform, limiter: Limiter, metrics: Option<PrometheusHan
         plugins: platform.plugins.clone(),
         plugin_limits: limits::of_platform(&config.plugin),
         targets: config.target.clone(),
+        webhooks: config.webhook.clone(),
         remote_workers: RemoteWorkers {
             queue: config.queue.clone(),
             scratch_dir: config.scratch_dir.clone(),

@@ -190,7 +190,7 @@ async fn work(config: &Arc<Config>, database_url: &str) -> Result<(), CliError> 
     };
     let worker = equipment.arrive(arrival, platform.plugins.clone()).await?;
     let ended = CancellationToken::new();
-    let upkeep = tokio::spawn(upkeep::run(upkeep::sweeps(&platform), ended.clone()));
+    let upkeep = tokio::spawn(upkeep::all(platform.clone(), ended.clone()));
     let done = until_asked_to_end(worker).await;
     ended.cancel();
     upkeep.await.map_err(|error| CliError::failed(&error))?;

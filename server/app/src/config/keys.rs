@@ -105,6 +105,8 @@ pub(super) const KEYS: &[Key] = &[
     // What scans may reach.
     unset("target_networks_allowed"),
     computed("target_resolvers", |_| system_resolvers()),
+    // What webhooks may reach, and over plain HTTP.
+    unset("webhook_networks_allowed"),
     // Plugins.
     computed("plugin_dir", |_| plugin_dir()),
     computed("plugin_cache_dir", |value| under_data_dir(value, "plugin-cache")),

@@ -75,6 +75,7 @@ impl Reader<'_> {
         let log_retention_days = self.count("log_retention_days", 1..=3_650);
         let worker = self.worker();
         let target = self.target();
+        let webhook = self.webhook(&target);
         let plugin = self.plugin();
         let archive = self.archive();
         let api = self.api(archive);
@@ -94,6 +95,7 @@ impl Reader<'_> {
             log_retention_days: u32::try_from(log_retention_days?).ok()?,
             worker: worker?,
             target,
+            webhook,
             plugin: plugin?,
             archive: archive?,
             api: api?,
@@ -119,6 +121,16 @@ impl Reader<'_> {
                 .into_iter()
                 .map(|Resolver(address)| address)
                 .collect(),
+        }
+    }
+
+    /// Names are asked of the servers that scans ask; which networks are allowed is another question.
+    fn webhook(&mut self, target: &TargetSettings) -> TargetSettings {
+        TargetSettings {
+            networks_allowed: self
+                .optional("webhook_networks_allowed", listed::<NetworkAllowance>)
+                .unwrap_or_default(),
+            ..target.clone()
         }
     }
 

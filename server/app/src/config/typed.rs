@@ -39,6 +39,8 @@ pub struct Config {
     pub worker: WorkerSettings,
     /// what scans may reach
     pub target: TargetSettings,
+    /// what webhooks may reach
+    pub webhook: TargetSettings,
     /// plugins and their limits
     pub plugin: PluginSettings,
     /// what one uploaded archive may unpack to

@@ -35,6 +35,7 @@ pub(crate) mod take_in;
 pub mod task_group;
 pub mod triage;
 pub mod update_project_sla;
+pub mod webhook_endpoint;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;

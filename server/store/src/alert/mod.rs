@@ -38,21 +38,27 @@ use crate::tenant_tx::TenantTx;
 /// read whole tables are left to nobody from here on. (A table with row-level security may be read whole for each key all
 /// the same, unless the key is looked up in a lateral query of its own.)
 ///
+/// The same statement learns what webhooks want to hear of the project.
+///
 /// # Errors
 /// [`StoreError`] when the database cannot be asked.
 pub async fn hold_project(tx: &mut TenantTx, project: ProjectId) -> Result<(), StoreError> {
-    sqlx::query!(
+    let held = sqlx::query!(
         r#"
         select set_config('enable_seqscan', 'off', true) as "seqscan!",
                set_config('enable_hashjoin', 'off', true) as "hashjoin!",
                set_config('enable_mergejoin', 'off', true) as "mergejoin!",
-               (select p.id from tenant.project p where p.tenant_id = $1 and p.id = $2 for no key update) as id
+               (select p.id from tenant.project p where p.tenant_id = $1 and p.id = $2 for no key update) as id,
+               array(select unnest(e.events) from tenant.webhook_endpoint e
+                     where e.tenant_id = $1 and e.disabled_at is null
+                       and (e.project_ids is null or $2 = any(e.project_ids))) as "wanted!"
         "#,
         tx.tenant(),
         project.uuid()
     )
     .fetch_one(tx.connection())
     .await?;
+    tx.outbox.note_wanted(project, &held.wanted);
     Ok(())
 }
 

@@ -3,3 +3,4 @@
 mod deciding;
 mod field;
 mod listing;
+mod telling;

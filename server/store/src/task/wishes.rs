@@ -1,6 +1,7 @@
 //! What people want of a task that is there: to stop it, or to have it tried again.
 
 use tamiz_core::progress::Phase;
+use tamiz_core::webhook::EventType;
 use tamiz_core::{TaskId, TaskStatus};
 use uuid::Uuid;
 
@@ -51,14 +52,24 @@ pub async fn cancel(tx: &mut TenantTx, id: TaskId) -> Result<Cancellation, Store
     attempt::close_lost(tx, id, i32::MAX).await?;
     group::lock_of(tx, &[id]).await?;
     ticket::remove_waiting(tx, id).await?;
-    sqlx::query!(
-        "update tenant.task set status = 'cancelled', phase = 'done', finished_at = now(), unique_key = null
-         where tenant_id = $1 and id = $2",
+    let wanting = sqlx::query_scalar!(
+        r#"
+        with ended as (
+            update tenant.task set status = 'cancelled', phase = 'done', finished_at = now(), unique_key = null
+            where tenant_id = $1 and id = $2 returning project_id)
+        select project_id from ended where exists (
+            select from tenant.webhook_endpoint e where e.tenant_id = $1 and e.disabled_at is null
+              and $3 = any(e.events) and (e.project_ids is null or ended.project_id = any(e.project_ids)))
+        "#,
         tx.tenant(),
-        id.uuid()
+        id.uuid(),
+        EventType::TaskFinished.as_str()
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
+    if let Some(project) = wanting {
+        tx.outbox.finished(project.into(), id);
+    }
     let message = match status {
         TaskStatus::Queued => "cancelled before it began",
         _ => "cancelled before it was tried again",

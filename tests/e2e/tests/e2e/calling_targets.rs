@@ -4,7 +4,7 @@
 //! scanners are installed they are run, too. Targets are servers of the test on 127.0.0.0/8. Not here:
 //! what is refused as a target (`targets`), the door alone (unit tests of `tool`).
 
-mod local;
+pub(crate) mod local;
 
 use std::net::Ipv4Addr;
 

@@ -44,5 +44,6 @@ mod task_life;
 mod tokens;
 mod uploads;
 mod watching;
+mod webhooks;
 mod whole_road;
 mod workers;

@@ -38,11 +38,13 @@ mod usage;
 mod viewer;
 mod waiting;
 mod weakness;
+mod webhook;
 mod worker;
 
 mod mutation;
 mod mutation_of_alerts;
 mod mutation_of_queue;
+mod mutation_of_webhooks;
 mod query;
 mod subscription;
 
@@ -69,6 +71,7 @@ use crate::limiter::Stopped;
 use mutation::Mutation;
 use mutation_of_alerts::AlertMutation;
 use mutation_of_queue::QueueMutation;
+use mutation_of_webhooks::WebhookMutation;
 use principal::OperatorSession;
 pub use principal::{Principal, TenantCaller};
 use query::Query;
@@ -77,10 +80,10 @@ use subscription::Events;
 
 type GraphSchema = Schema<Query, Writes, Events>;
 
-/// The root of writes, of three files.
+/// The root of writes, of four files.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-struct Writes(Mutation, QueueMutation, AlertMutation);
+struct Writes(Mutation, QueueMutation, AlertMutation, WebhookMutation);
 
 /// The schema in the schema definition language, as committed in `schema.graphql`.
 pub fn sdl() -> String {
@@ -93,9 +96,13 @@ pub fn sdl() -> String {
 
 fn build() -> GraphSchema {
     // complexity and depth are `cost`'s, before the engine sees a document
-    Schema::build(Query, Writes(Mutation, QueueMutation, AlertMutation), Events)
-        .disable_suggestions()
-        .finish()
+    Schema::build(
+        Query,
+        Writes(Mutation, QueueMutation, AlertMutation, WebhookMutation),
+        Events,
+    )
+    .disable_suggestions()
+    .finish()
 }
 
 /// The schema over the store.

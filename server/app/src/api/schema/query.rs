@@ -25,6 +25,7 @@ use super::tool_execution::ToolExecution;
 use super::usage::{Usage, UsageBucket};
 use super::viewer::Viewer;
 use super::waiting::QueuePause;
+use super::webhook::{self, WebhookEndpoint};
 use super::worker::WorkerConnection;
 use crate::api::errors::ApiError;
 
@@ -194,6 +195,20 @@ impl Query {
     ) -> Result<PluginConnection, ApiError> {
         let session = Session::of(context)?;
         PluginConnection::page(session, scan_type.as_deref(), first, after.as_deref()).await
+    }
+
+    /// For admins: where webhooks are sent, the newest first; at most ten.
+    async fn webhook_endpoints(&self, context: &Context<'_>) -> Result<Vec<WebhookEndpoint>, ApiError> {
+        webhook::endpoints(Session::of(context)?).await
+    }
+
+    /// For admins: one endpoint of webhooks.
+    async fn webhook_endpoint(
+        &self,
+        context: &Context<'_>,
+        id: Uuid,
+    ) -> Result<Option<WebhookEndpoint>, ApiError> {
+        webhook::endpoint_of(Session::of(context)?, id.into()).await
     }
 
     /// What your tenant has used from the window that holds `from` to the one that holds `to`; at most 1,000

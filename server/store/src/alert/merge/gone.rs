@@ -1,6 +1,7 @@
 //! What nobody sees any more.
 
 use tamiz_core::AlertState;
+use tamiz_core::webhook::EventType;
 use uuid::Uuid;
 
 use super::{Gone, Scan};
@@ -9,6 +10,7 @@ use crate::alert::scope::OpenScope;
 use crate::alert::standing_of;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
+use crate::webhook::outbox::By;
 
 /// Places that the scope held are gone, and with its last place an alert is: it is fixed, unless it was dismissed.
 /// Answers how many were fixed.
@@ -56,7 +58,7 @@ pub(super) async fn close(
             select $1, gone.id, gen_random_uuid(), 'fixed', $4, jsonb_build_object('state', case gone.state
                        when 0 then 'open' else 'reopened' end), '{"state": "fixed"}'
             from gone where gone.state < 2)
-        select state, severity, count(*)::int as "alerts!" from gone group by 1, 2
+        select state, severity, count(*)::int as "alerts!", (array_agg(id))[:100] as "some!" from gone group by 1, 2
         "#,
         tx.tenant(),
         &alerts,
@@ -71,6 +73,11 @@ pub(super) async fn close(
         if state.is_open() {
             changes.add(Some((state, severity)), (AlertState::Fixed, severity), row.alerts);
             fixed += row.alerts;
+            let count = u64::try_from(row.alerts).unwrap_or(0);
+            let some = row.some.into_iter().map(|id| (severity, id.into()));
+            let by = By::Task(scan.task);
+            tx.outbox
+                .add(scan.project, EventType::AlertFixed, &by, count, some);
         }
     }
     Ok(u32::try_from(fixed).unwrap_or(0))

@@ -81,7 +81,7 @@ pub(super) async fn pair(
     }
     let siblings: Vec<usize> = siblings.into_iter().collect();
     release(sightings, belongs, gone, &siblings);
-    let anchors = anchors(tx, project, sightings, belongs, &old).await?;
+    let anchors = anchors(tx, scan.project, sightings, belongs, &old).await?;
     for (name, at, _) in matching::pairs(&old, &new, &anchors) {
         if let Some(place) = gone.remove(&name) {
             belongs[at] = Some(Belongs::Held(name.0, place.before));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tamiz_core::identity::{Fingerprint, fingerprint};
 use tamiz_core::scope::Comparison;
+use tamiz_core::webhook::EventType;
 use tamiz_core::{AlertId, AlertState};
 use uuid::Uuid;
 
@@ -12,6 +13,7 @@ use crate::alert::count::Changes;
 use crate::alert::standing_of;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
+use crate::webhook::outbox::By;
 
 /// Equals of one file that may ever have been known: far more than anybody looks at.
 const NUMBERS_MAX: u32 = 10_000;
@@ -149,7 +151,8 @@ impl<'a> Written<'a> {
                 select $1, old.id, gen_random_uuid(), 'severity', $7::uuid, jsonb_build_object('severity', old.severity),
                        jsonb_build_object('severity', old.new_severity)
                 from old where old.new_severity <> old.severity)
-            select state, severity, new_state as "new_state!", new_severity as "new_severity!", count(*)::int as "alerts!"
+            select state, severity, new_state as "new_state!", new_severity as "new_severity!", count(*)::int as "alerts!",
+                   (array_agg(id))[:100] as "some!"
             from old where state <> new_state or severity <> new_severity group by 1, 2, 3, 4
             "#,
             tx.tenant(),
@@ -172,6 +175,10 @@ impl<'a> Written<'a> {
             changes.add(Some(before), after, row.alerts);
             if before.0 != after.0 {
                 comparison.reopened += u32::try_from(row.alerts).unwrap_or(0);
+                let some = row.some.into_iter().map(|id| (after.1, id.into()));
+                let count = u64::try_from(row.alerts).unwrap_or(0);
+                let (project, by) = (self.scan.project, By::Task(self.scan.task));
+                tx.outbox.add(project, EventType::AlertReopened, &by, count, some);
             }
         }
         Ok(())
@@ -230,6 +237,10 @@ impl<'a> Written<'a> {
             changes.add(None, (AlertState::Open, shown.severity), 1);
         }
         comparison.new = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        let told = new.iter().map(|(alert, shown)| (shown.severity, *alert));
+        let (project, by) = (self.scan.project, By::Task(self.scan.task));
+        tx.outbox
+            .add(project, EventType::AlertOpened, &by, new.len() as u64, told);
         for part in new.chunks(ROWS_AT_ONCE) {
             self.insert(tx, part).await?;
         }

@@ -10,7 +10,7 @@ use crate::project;
 
 impl Field {
     /// Decides on the alerts; answers how many changed.
-    async fn decide(&self, decision: &Decision, alerts: &[AlertId]) -> usize {
+    pub(super) async fn decide(&self, decision: &Decision, alerts: &[AlertId]) -> usize {
         let mut tx = self.begin().await;
         hold_project(&mut tx, self.project).await.unwrap();
         let (standings, at) = read(&mut tx, self.project, &alerts.iter().copied().collect())

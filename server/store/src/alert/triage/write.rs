@@ -1,12 +1,14 @@
 //! Storing what decisions changed.
 
-use tamiz_core::{ProjectId, Severity};
+use tamiz_core::webhook::EventType;
+use tamiz_core::{AlertState, ProjectId, Severity};
 use uuid::Uuid;
 
 use super::{Change, Moment, Standing};
 use crate::alert::count::Changes;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
+use crate::webhook::outbox::By;
 
 /// Writes the changes with an event each, and moves the counters. The project is held.
 ///
@@ -34,9 +36,27 @@ pub async fn write(
             counts.add(Some(was), is, 1);
         }
     }
+    tell(tx, project, moment.actor, changes);
     alerts(tx, project, &differing).await?;
     events(tx, moment.actor, changes).await?;
     counts.write(tx, project).await
+}
+
+/// What webhooks are told of: what is to be acted on again, and what is not.
+fn tell(tx: &mut TenantTx, project: ProjectId, actor: &str, changes: &[Change]) {
+    let by = By::Actor(actor.to_owned());
+    for (event, state) in [
+        (EventType::AlertReopened, AlertState::Reopened),
+        (EventType::AlertDismissed, AlertState::Dismissed),
+        (EventType::AlertFixed, AlertState::Fixed),
+    ] {
+        let became = |change: &&Change| change.before.state != state && change.after.state == state;
+        let alerts = changes.iter().filter(became);
+        let alerts: Vec<_> = alerts
+            .map(|change| (change.after.severity, change.after.id))
+            .collect();
+        tx.outbox.add(project, event, &by, alerts.len() as u64, alerts);
+    }
 }
 
 async fn alerts(tx: &mut TenantTx, project: ProjectId, alerts: &[&Standing]) -> Result<(), StoreError> {

@@ -111,15 +111,15 @@ pub(super) fn dead_port() -> u16 {
 }
 
 /// A name server for which every name has one address, until it moves.
-pub(super) struct Names {
-    pub(super) address: SocketAddr,
+pub(crate) struct Names {
+    pub(crate) address: SocketAddr,
     place: Arc<Mutex<Ipv4Addr>>,
     questions: Arc<AtomicU64>,
     serving: JoinHandle<()>,
 }
 
 impl Names {
-    pub(super) async fn serve(place: Ipv4Addr) -> Self {
+    pub(crate) async fn serve(place: Ipv4Addr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
         let address = socket.local_addr().expect("an address");
         let place = Arc::new(Mutex::new(place));
@@ -142,7 +142,7 @@ impl Names {
         }
     }
 
-    pub(super) fn move_to(&self, place: Ipv4Addr) {
+    pub(crate) fn move_to(&self, place: Ipv4Addr) {
         *self.place.lock().expect("never poisoned") = place;
     }
 

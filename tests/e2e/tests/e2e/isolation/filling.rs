@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Plugin,
     Group,
     Schedule,
+    WebhookEndpoint,
+    WebhookMessage,
 }
 
 /// What goes into an argument.
@@ -88,6 +90,9 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("CreateTaskGroupInput.id", Chosen),
     ("CreateTaskGroupInput.name", Chosen),
     ("CreateTaskGroupInput.projectId", Id(Kind::Project)),
+    ("CreateWebhookEndpointInput.events", Word("ACCEPTANCE_EXPIRING")),
+    ("CreateWebhookEndpointInput.projectIds", Id(Kind::Project)),
+    ("CreateWebhookEndpointInput.url", Word("http://127.0.0.1:9/")),
     ("DismissAlertsInput.alertIds", Id(Kind::Alert)),
     ("DismissAlertsInput.comment", Nothing),
     ("DismissAlertsInput.reason", Word("WONT_FIX")),
@@ -159,10 +164,15 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("Query.usage.bucket", Word("DAY")),
     ("Query.usage.from", Word("2026-01-01T00:00:00Z")),
     ("Query.usage.to", Word("2027-12-31T00:00:00Z")),
+    ("Query.webhookEndpoint.id", Id(Kind::WebhookEndpoint)),
     ("RedriveTasksInput.dryRun", Nothing),
     ("RedriveTasksInput.first", Number(3)),
     ("ReopenAlertsInput.alertIds", Id(Kind::Alert)),
     ("ReopenAlertsInput.comment", Nothing),
+    ("ReplayFailedWebhooksInput.endpointId", Id(Kind::WebhookEndpoint)),
+    ("ReplayFailedWebhooksInput.since", Word("2026-01-01T00:00:00Z")),
+    ("ReplayWebhookMessageInput.endpointId", Id(Kind::WebhookEndpoint)),
+    ("ReplayWebhookMessageInput.messageId", Id(Kind::WebhookMessage)),
     ("ResumeQueueInput.scanType", Nothing),
     ("RetryTaskInput.taskId", Id(Kind::Task)),
     ("Schedule.nextRuns.first", Number(3)),
@@ -225,6 +235,15 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("TaskGroup.tasks.first", Number(3)),
     ("UpdateProjectSlaInput.projectId", Id(Kind::Project)),
     ("UpdateScheduleInput.scheduleId", Id(Kind::Schedule)),
+    ("UpdateWebhookEndpointInput.enabled", Nothing),
+    ("UpdateWebhookEndpointInput.endpointId", Id(Kind::WebhookEndpoint)),
+    ("UpdateWebhookEndpointInput.events", Word("ACCEPTANCE_EXPIRING")),
+    ("UpdateWebhookEndpointInput.projectIds", Id(Kind::Project)),
+    ("UpdateWebhookEndpointInput.url", Word("http://127.0.0.1:9/")),
+    ("WebhookEndpoint.deliveries.after", Cursor),
+    ("WebhookEndpoint.deliveries.first", Number(3)),
+    ("WebhookEndpoint.deliveries.state", Nothing),
+    ("WebhookEndpointIdInput.endpointId", Id(Kind::WebhookEndpoint)),
 ];
 
 /// How the argument at `place` is filled.

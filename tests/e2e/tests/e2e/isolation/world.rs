@@ -30,6 +30,7 @@ const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name 
     latest: alerts(orderBy: LAST_SEEN_DESC) { pageInfo { endCursor } } } }
   worst: findings { pageInfo { endCursor } } byFile: findings(orderBy: FILE) { pageInfo { endCursor } }
   newest: findings(orderBy: CREATED_DESC) { pageInfo { endCursor } }
+  webhookEndpoints { id deliveries { nodes { messageId } pageInfo { endCursor } } }
   taskGroups { nodes { id } pageInfo { endCursor } } schedules { nodes { id } pageInfo { endCursor } }
   plugins(first: 1) { nodes { id isOwn } pageInfo { endCursor } } }";
 
@@ -57,8 +58,11 @@ pub(super) struct Tenant {
 
 impl World {
     pub(super) async fn new() -> Self {
+        // a task of acme's is at work while every mutation is tried
+        let script = Script::new(SCRIPT).limit("wall_seconds", 900);
         let plan = Plan::new().set("worker_slots", 1);
-        let app = plan.tools(Tools::Script(Script::new(SCRIPT))).start().await;
+        let plan = plan.set("webhook_networks_allowed", "*=127.0.0.1/32");
+        let app = plan.tools(Tools::Script(script)).start().await;
         app.go();
         app.sql(PUBLIC_FACTS);
         let other = stock(&app, OTHER_WORD).await;
@@ -169,6 +173,12 @@ impl Tenant {
                 add(kind, &thing["id"]);
             }
         }
+        let webhooks = &data["webhookEndpoints"][0];
+        add(Kind::WebhookEndpoint, &webhooks["id"]);
+        add(
+            Kind::WebhookMessage,
+            &webhooks["deliveries"]["nodes"][0]["messageId"],
+        );
         let plugin = &data["plugins"]["nodes"][0];
         assert_eq!(plugin["isOwn"], true, "the newest is the tenant's own");
         add(Kind::Plugin, &plugin["id"]);
@@ -176,29 +186,10 @@ impl Tenant {
         own.rule = format!("{word}-0");
         "semgrep".clone_into(&mut own.tool);
         own.project_name = format!("{word} shop");
-        own.cursors = [
-            "projects",
-            "tasks",
-            "worst",
-            "byFile",
-            "newest",
-            "plugins",
-            "taskGroups",
-            "schedules",
-        ]
-        .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
-        .to_vec();
-        let tasks = rows(&data["tasks"]["nodes"]);
-        let mut findings = tasks.iter().flat_map(|task| rows(&task["findings"]["nodes"]));
-        let again = findings.find_map(|finding| {
-            let cursor = &finding["occurrences"]["pageInfo"]["endCursor"];
-            cursor.as_str().map(str::to_owned)
-        });
-        own.cursors.push(again.expect("something comes again"));
-        own.cursors.extend(alert_cursors(&data));
+        own.cursors = cursors(&data);
         assert_eq!(
             own.ids.len(),
-            13,
+            15,
             "{word} has things of all kinds: {:#?}",
             own.ids
         );
@@ -267,6 +258,7 @@ async fn stock(app: &App, word: &str) -> Client {
     give_targets(app, word, &import, &text(&scan["task"]["id"]));
     group_and_schedule(&client, &project, &upload, word).await;
     dismiss_one(&client, &import, word).await;
+    give_webhook(app, &client, word).await;
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
@@ -326,6 +318,72 @@ async fn dismiss_one(client: &Client, import: &str, word: &str) {
         .mutate_for("dismissAlerts", "DismissAlertsInput", input, "changed")
         .await;
     assert_eq!(done["changed"], 1, "{done}");
+}
+
+/// An endpoint that nothing real is sent to, and the log of a message.
+async fn give_webhook(app: &App, client: &Client, word: &str) {
+    let url = format!("http://127.0.0.1:9/{word}");
+    let input = json!({ "url": url, "events": ["ACCEPTANCE_EXPIRING"] });
+    let made = client
+        .mutate_for(
+            "createWebhookEndpoint",
+            "CreateWebhookEndpointInput",
+            input,
+            "endpoint { id }",
+        )
+        .await;
+    let (endpoint, message) = (text(&made["endpoint"]["id"]), uuid::Uuid::now_v7());
+    for (table, columns, values) in [
+        (
+            "message",
+            "id, type, body",
+            format!("'{message}', 'webhook.test', '{word}'"),
+        ),
+        (
+            "delivery",
+            "endpoint_id, message_id, state, attempts, next_at, finished_at",
+            format!("id, '{message}', 'delivered', 1, null, now()"),
+        ),
+        (
+            "attempt",
+            "endpoint_id, message_id, attempt, started_at, duration_ms, status_code, error, answer",
+            format!("id, '{message}', 1, now(), 7, 200, '{word}', '{word}'"),
+        ),
+    ] {
+        app.sql(&format!(
+            "insert into tenant.webhook_{table} (tenant_id, {columns})
+             select tenant_id, {values} from tenant.webhook_endpoint where id = '{endpoint}'"
+        ));
+    }
+}
+
+/// Where pages end.
+fn cursors(data: &Value) -> Vec<String> {
+    let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut cursors = [
+        "projects",
+        "tasks",
+        "worst",
+        "byFile",
+        "newest",
+        "plugins",
+        "taskGroups",
+        "schedules",
+    ]
+    .map(|list| text(&data[list]["pageInfo"]["endCursor"]))
+    .to_vec();
+    let tasks = rows(&data["tasks"]["nodes"]);
+    let mut findings = tasks.iter().flat_map(|task| rows(&task["findings"]["nodes"]));
+    let again = findings.find_map(|finding| {
+        let cursor = &finding["occurrences"]["pageInfo"]["endCursor"];
+        cursor.as_str().map(str::to_owned)
+    });
+    cursors.push(again.expect("something comes again"));
+    cursors.extend(alert_cursors(data));
+    cursors.push(text(
+        &data["webhookEndpoints"][0]["deliveries"]["pageInfo"]["endCursor"],
+    ));
+    cursors
 }
 
 /// Where pages about alerts end.
