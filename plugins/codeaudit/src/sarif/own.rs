@@ -246,6 +246,9 @@ fn extra(own: &Own, result: &ResultShape<'_>, mut finding: FindingBuilder) -> Fi
     if let Some(rank) = result.rank.get() {
         finding = finding.extra_json("rank", &rank.0.to_string());
     }
+    if let Some(count) = result.occurrence_count.get().filter(|count| **count > 0) {
+        finding = finding.extra_json("occurrence-count", &count.to_string());
+    }
     let flow = result.code_flows.objects().first();
     let flow = flow.and_then(|flow| flow.thread_flows.objects().first());
     let steps = flow.map_or(&[][..], |flow| flow.locations.objects()).iter();

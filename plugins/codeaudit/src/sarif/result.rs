@@ -222,6 +222,9 @@ impl<'run> ResultReader<'run> {
         if let Some(rank) = result.rank.get() {
             finding = finding.extra_json("rank", &rank.0.to_string());
         }
+        if let Some(count) = result.occurrence_count.get().filter(|count| **count > 0) {
+            finding = finding.extra_json("occurrence-count", &count.to_string());
+        }
         finding = suppressed(finding, result);
         let related = result.related_locations.objects().iter().take(FLOW_STEPS);
         let related: Vec<_> = related

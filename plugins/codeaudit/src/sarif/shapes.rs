@@ -49,6 +49,8 @@ pub(super) struct ResultShape<'a> {
     pub(super) fixes: Field<Objects<Fix<'a>>>,
     #[serde(default)]
     pub(super) rank: Field<Decimal>,
+    #[serde(default)]
+    pub(super) occurrence_count: Whole,
     #[serde(borrow, default)]
     pub(super) properties: Field<Boxed<Properties<'a>>>,
 }
