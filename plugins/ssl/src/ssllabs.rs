@@ -149,6 +149,7 @@ impl Format for SslLabs {
         }
         reader.finish()?;
         if reading.contact {
+            session.covered();
             return Ok(());
         }
         let problem = reading

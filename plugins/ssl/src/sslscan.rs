@@ -98,7 +98,10 @@ impl Format for SslScan {
             },
         )?;
         match reading {
-            Reading { contact: true, .. } => Ok(()),
+            Reading { contact: true, .. } => {
+                session.covered();
+                Ok(())
+            }
             Reading {
                 error: Some(problem), ..
             } => Err(Stop::Broken(format!(

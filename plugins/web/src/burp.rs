@@ -124,7 +124,10 @@ fn issue(session: &mut Session<'_>, record: &XmlRecord<'_>) -> Result<(), Stop> 
         }
     }
     if raw == Some("False positive") {
-        finding = finding.tag("false-positive");
+        // somebody's word in Burp
+        finding = finding
+            .tag("false-positive")
+            .suppression("external", "false positive");
     }
     session.emit(finding, record)
 }

@@ -87,6 +87,7 @@ impl Format for Nmap {
             let problem = "nmap saw no host and no port that answered: the target is dead or filtered";
             return Err(Stop::Broken(problem.to_owned()));
         }
+        session.covered();
         Ok(())
     }
 }

@@ -100,10 +100,10 @@ impl Summary {
     }
 
     /// Whether what it does not speak of is gone: a report that is whole, of a tool that looked at something and left
-    /// nothing out. An empty report must say that the tool looked.
+    /// nothing out. An empty report must show that the tool looked. Records that were left out because they are no
+    /// findings, such as checks that passed, take nothing from it: what could not be read makes the report partial.
     pub fn proves_absence(&self) -> bool {
-        let is_whole = self.completeness == Completeness::Complete && self.skipped == 0;
-        is_whole
+        self.completeness == Completeness::Complete
             && (self.coverage == Coverage::Whole || self.coverage == Coverage::Unknown && self.records > 0)
     }
 

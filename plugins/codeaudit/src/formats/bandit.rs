@@ -123,6 +123,8 @@ impl Format for Bandit {
                         let message = "the tool looked at no file: no result says nothing about the target";
                         let at = Some(span_since(reader, start));
                         session.tell(LogLevel::Warn, "nothing-scanned", message, at);
+                    } else {
+                        session.covered();
                     }
                 }
                 _ => return Ok(false),

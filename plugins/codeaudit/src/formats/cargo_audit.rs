@@ -9,7 +9,9 @@ use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::Kind;
 use tamiz_sdk::json::lenient::{Field, Object, Text, Texts};
 use tamiz_sdk::model::Severity;
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, each, members};
+use tamiz_sdk::report::{
+    Element, Format, Head, Recognition, Session, Source, Stop, each, members, small_object,
+};
 use tamiz_sdk::vocabulary::SeverityTable;
 
 use super::cvss::Vectors;
@@ -140,6 +142,15 @@ impl Format for CargoAudit {
                     })?;
                     Ok(true)
                 })?,
+                ("lockfile", Kind::Object) => {
+                    let lockfile = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
+                    let count = lockfile
+                        .get("dependency-count")
+                        .and_then(serde_json::Value::as_u64);
+                    if count.is_some_and(|count| count > 0) {
+                        session.covered();
+                    }
+                }
                 // Versions before 0.13.
                 ("warnings", Kind::Array) => each(reader, session, "warnings", |session, element| {
                     record(session, &element, "notice")

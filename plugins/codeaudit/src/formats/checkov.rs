@@ -174,9 +174,14 @@ fn framework(reader: &mut JsonReader<'_>, session: &mut Session<'_>, prefix: &st
                 session.tool_is("checkov", version.as_deref());
             }
             ("resource_count", _) => {
-                if reader.ahead(2)?.starts_with(b"0") {
-                    let message = "the tool looked at no resource: no result says nothing about the target";
-                    session.tell(LogLevel::Warn, "nothing-scanned", message, None);
+                match reader.ahead(1)? {
+                    b"0" => {
+                        let message =
+                            "the tool looked at no resource: no result says nothing about the target";
+                        session.tell(LogLevel::Warn, "nothing-scanned", message, None);
+                    }
+                    [b'1'..=b'9'] => session.covered(),
+                    _ => {}
                 }
                 return Ok(false);
             }

@@ -135,6 +135,9 @@ fn audited(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop>
     };
     if let Some(is_secret) = audited {
         finding = finding.extra_json("audited-as-secret", is_secret);
+        if is_secret == "false" {
+            finding = finding.suppression("external", "audited as no secret");
+        }
     }
     let path = secret::without(leak.filename.text(), &[leak.secrets.text()]);
     let lines = leak.lines.members().iter().map(|(line, _)| line.parse().ok());
@@ -172,6 +175,9 @@ fn leak(session: &mut Session<'_>, element: &Element<'_>, file: &str) -> Result<
     }
     if let Some(is_secret) = leak.is_secret.get() {
         finding = finding.extra_json("audited-as-secret", &is_secret.to_string());
+        if !is_secret {
+            finding = finding.suppression("external", "audited as no secret");
+        }
     }
     let hash = leak.hashed_secret.text();
     if !hash.is_empty() {

@@ -128,6 +128,8 @@ fn files(
     sources: &mut Sources,
 ) -> Result<(), Stop> {
     objects(reader, session, array, |reader, session, name| {
+        // each file that was looked at, also one without a message
+        session.covered();
         // The tool writes it in front of the messages, which otherwise wait for it.
         let mut file: Option<String> = None;
         let mut kept = Vec::new();

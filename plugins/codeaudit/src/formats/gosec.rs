@@ -117,9 +117,14 @@ impl Format for Gosec {
                 }
                 ("Stats", Kind::Object) => {
                     let stats = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
-                    if stats.get("files").and_then(serde_json::Value::as_u64) == Some(0) {
-                        let message = "the tool looked at no file: no result says nothing about the target";
-                        session.tell(LogLevel::Warn, "nothing-scanned", message, None);
+                    match stats.get("files").and_then(serde_json::Value::as_u64) {
+                        Some(0) => {
+                            let message =
+                                "the tool looked at no file: no result says nothing about the target";
+                            session.tell(LogLevel::Warn, "nothing-scanned", message, None);
+                        }
+                        Some(_) => session.covered(),
+                        None => {}
                     }
                 }
                 ("GosecVersion", _) => {
@@ -169,7 +174,7 @@ fn issue(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         finding = finding.suppression(said.kind.text(), said.justification.text());
     }
     if suppressions.is_empty() && issue.nosec.get() == Some(&true) {
-        finding = finding.extra_json("suppressed", "true");
+        finding = finding.suppression("inSource", "");
     }
     let line = issue.line.text();
     let (first, last) = line.split_once('-').unwrap_or((line, ""));

@@ -105,6 +105,19 @@ impl Format for NpmAudit {
                     package(reader, session, name)?;
                     Ok(true)
                 })?,
+                ("metadata", Kind::Object) => {
+                    let counts = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
+                    // of version 2 by kind of dependency, with a total
+                    let total = counts
+                        .pointer("/dependencies/total")
+                        .or(counts.get("totalDependencies"));
+                    if total
+                        .and_then(serde_json::Value::as_u64)
+                        .is_some_and(|total| total > 0)
+                    {
+                        session.covered();
+                    }
+                }
                 ("error", Kind::Object) => failure(reader, session)?,
                 ("message", Kind::String) => {
                     let start = reader.offset();

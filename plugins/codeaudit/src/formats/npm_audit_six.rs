@@ -9,7 +9,9 @@ use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Object, Objects, Text, Texts, Whole};
 use tamiz_sdk::json::{JsonReader, Kind, Located};
 use tamiz_sdk::limits::{EXTRA_BYTES, RECORD_BYTES};
-use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Stop, members, span_since};
+use tamiz_sdk::report::{
+    Element, Format, Head, Recognition, Session, Source, Stop, members, small_object, span_since,
+};
 use tamiz_sdk::vocabulary::{advisories as advisories_in, cvss_vector, cwes};
 
 use super::npm_audit::{SEVERITIES, Score};
@@ -83,6 +85,16 @@ impl Format for NpmAuditSix {
     fn convert(&self, source: Source<'_>, session: &mut Session<'_>) -> Result<(), Stop> {
         session.tool_is("npm audit", None);
         walk::object(source, session, |reader, session, key, kind| {
+            if (key, kind) == ("metadata", Kind::Object) {
+                let counts = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
+                let total = counts
+                    .get("totalDependencies")
+                    .and_then(serde_json::Value::as_u64);
+                if total.is_some_and(|total| total > 0) {
+                    session.covered();
+                }
+                return Ok(true);
+            }
             if (key, kind) != ("advisories", Kind::Object) {
                 return Ok(false);
             }

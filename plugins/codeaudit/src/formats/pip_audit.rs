@@ -86,6 +86,8 @@ impl Format for PipAudit {
 
 /// One dependency. Vulnerabilities that stand in front of its name wait for it.
 fn dependency(reader: &mut JsonReader<'_>, session: &mut Session<'_>, place: &str) -> Result<(), Stop> {
+    // also one without a vulnerability is listed
+    session.covered();
     let mut own = Dependency::default();
     let mut waiting = Vec::new();
     let end = members(reader, session, |reader, session, key, kind| {

@@ -139,6 +139,7 @@ fn results(
     object: &str,
 ) -> Result<(), Stop> {
     objects(reader, session, array, |reader, session, name| {
+        session.covered();
         let mut target = Target {
             object: object.to_owned(),
             ..Target::default()

@@ -322,7 +322,8 @@ fn misconfiguration(session: &mut Session<'_>, element: &Element<'_>, target: &T
         finding = finding.reference(address);
     }
     if found.status.text() == "EXCEPTION" {
-        finding = finding.extra_json("suppressed", "true");
+        // of the user's own policy, which stands beside the code
+        finding = finding.suppression("external", "");
     }
     if !matches!(found.advisory.text(), "" | "N/A") && found.advisory.text() != rule {
         finding = finding.extra_text("advisory", found.advisory.text());

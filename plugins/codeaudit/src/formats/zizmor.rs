@@ -165,7 +165,7 @@ fn issue(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         finding = finding.confidence(confidence);
     }
     if issue.ignored.get() == Some(&true) {
-        finding = finding.extra_json("suppressed", "true");
+        finding = finding.suppression("inSource", "");
     }
     walk::tell_cut(session, element, "locations", issue.locations.is_cut());
     let locations = issue.locations.objects();

@@ -7,6 +7,7 @@ use serde::de::MapAccess;
 use tamiz_sdk::FindingBuilder;
 use tamiz_sdk::json::lenient::{Field, Lenient, Object, Objects, Text};
 
+use super::own::is_our_print;
 use super::shapes::{Message, ResultShape};
 use crate::vocabulary::unless_placeholder;
 
@@ -102,6 +103,7 @@ pub(super) fn fingerprint(finding: FindingBuilder, result: &ResultShape<'_>) -> 
         let said = list
             .members()
             .iter()
+            .filter(|(name, _)| !is_our_print(name))
             .filter_map(|(name, value)| Some((name, unless_placeholder(&value.get()?.0))));
         let first = said
             .filter(|(_, value)| !value.is_empty())

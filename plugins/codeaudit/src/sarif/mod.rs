@@ -15,6 +15,7 @@ mod beginning;
 mod extras;
 mod head;
 mod message;
+mod own;
 mod places;
 mod region;
 mod result;
@@ -52,6 +53,9 @@ pub(crate) struct SarifWalk {
     tool: Option<String>,
     tool_version: Option<String>,
     notes: Notes,
+    /// Runs that do not show what their tool looked at, and those that do.
+    runs_silent: usize,
+    runs_evident: usize,
     /// The last run's, for results that stand outside of the runs.
     last_head: RunHead,
     inline_done: bool,
@@ -65,9 +69,20 @@ struct Run<'walk> {
     head_known: bool,
     tool_seen: bool,
     results_seen: bool,
+    /// Its tool says that it went well.
+    is_successful: bool,
     /// The input could not be rewound when it would have helped.
     rules_missing: bool,
     budget: &'walk mut TextBudget,
+}
+
+impl Run<'_> {
+    /// Whether the run shows that its tool looked at something: its files, or the tool's word that all went well.
+    /// Semgrep and its kin have that word also when there was no file for them.
+    fn is_evident(&self) -> bool {
+        let always_content = ["semgrep", "opengrep"].contains(&self.head.tool_name());
+        self.results_seen && (self.head.knows_files() || self.is_successful && !always_content)
+    }
 }
 
 impl SarifWalk {
@@ -107,6 +122,9 @@ impl SarifWalk {
 
     /// Tells what waited for the end.
     pub(crate) fn end(&mut self, session: &mut Session<'_>) {
+        if self.runs_evident > 0 && self.runs_silent == 0 {
+            session.covered();
+        }
         self.notes.tell(session);
     }
 
@@ -120,6 +138,8 @@ impl SarifWalk {
             surveyed: Some(heads),
             survey_wanted: false,
             runs_done: self.runs_done,
+            runs_silent: self.runs_silent,
+            runs_evident: self.runs_evident,
             run_recognized: self.run_recognized,
             tool: self.tool,
             tool_version: self.tool_version,
@@ -219,6 +239,7 @@ impl SarifWalk {
             head_known,
             tool_seen: head_known,
             results_seen: false,
+            is_successful: false,
             rules_missing: false,
             budget,
         };
@@ -236,6 +257,11 @@ impl SarifWalk {
         if run.head.cut {
             let message = format!("runs[{index}] has more rules than are kept; later ones are not looked up");
             session.tell(LogLevel::Warn, "rules-limit", &message, None);
+        }
+        if run.is_evident() {
+            self.runs_evident += 1;
+        } else {
+            self.runs_silent += 1;
         }
         self.notes.tell(session);
         self.last_head = run.head;
@@ -271,7 +297,7 @@ impl SarifWalk {
                 session.lose("record-unreadable", &message, record::span_since(reader, start));
                 Ok(())
             }
-            ("invocations", Kind::Array) => self.invocations(run.index, reader),
+            ("invocations", Kind::Array) => self.invocations(run, reader),
             ("externalPropertyFileReferences", Kind::Object) => {
                 if record::small_object::<ExternalFiles>(reader)?.is_some_and(|files| files.names_results()) {
                     session.partial = true;
@@ -333,7 +359,8 @@ impl SarifWalk {
     }
 
     /// What the tool says about its own run. Told when the run's end, or the report's, is reached.
-    fn invocations(&mut self, run: usize, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
+    fn invocations(&mut self, of: &mut Run<'_>, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
+        let run = of.index;
         reader.enter_array()?;
         while reader.next_element()? {
             let start = reader.offset();
@@ -344,6 +371,7 @@ impl SarifWalk {
                 self.notes.add_gap("tool-error-unreadable", message, at);
                 continue;
             };
+            of.is_successful |= invocation.succeeded();
             if invocation.failed() {
                 let message = || format!("runs[{run}]: the tool says that its run was not successful");
                 self.notes.add_gap("tool-failed", message, at);

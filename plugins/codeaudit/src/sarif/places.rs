@@ -82,9 +82,7 @@ fn explanation(
 /// The names of what is no file: an assembly's method, a package, a cloud resource, each once. They stand
 /// instead of a file or say more about one.
 pub(super) fn logical_places(finding: FindingBuilder, locations: &[Location<'_>]) -> FindingBuilder {
-    let logical = locations
-        .iter()
-        .filter_map(|location| location.logical.objects().first());
+    let logical = locations.iter().flat_map(|location| location.logical.objects());
     let mut names: Vec<&str> = Vec::new();
     for logical in logical {
         let name = match logical.fully_qualified_name.text() {

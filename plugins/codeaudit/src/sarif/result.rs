@@ -11,6 +11,7 @@ use super::beginning::Beginnings;
 use super::extras::{Fix, fingerprint, offender};
 use super::head::RunHead;
 use super::message::message_text;
+use super::own;
 use super::places::{flow_step, logical_places, related_place, target};
 use super::region::{by_offset, context_lines, lines, offsets, positions};
 use super::rules::{Rule, rule_id};
@@ -68,7 +69,17 @@ impl<'run> ResultReader<'run> {
             return Ok(());
         }
         tell_oddities(&result, session, element);
-        let finding = self.finding(&result, session, element, sources);
+        let finding = match own::of(&result) {
+            Some(own) => {
+                let rule = self.head.rules.of(&result);
+                let id = match rule_id(&result) {
+                    "" => NO_RULE_ID,
+                    id => id,
+                };
+                own::finding(own, &result, rule, self.head.tool_name(), id)
+            }
+            None => self.finding(&result, session, element, sources),
+        };
         session.emit(finding, element)
     }
 
@@ -211,6 +222,9 @@ impl<'run> ResultReader<'run> {
         if let Some(rank) = result.rank.get() {
             finding = finding.extra_json("rank", &rank.0.to_string());
         }
+        if let Some(count) = result.occurrence_count.get().filter(|count| **count > 0) {
+            finding = finding.extra_json("occurrence-count", &count.to_string());
+        }
         finding = suppressed(finding, result);
         let related = result.related_locations.objects().iter().take(FLOW_STEPS);
         let related: Vec<_> = related
@@ -312,10 +326,10 @@ fn severity(
 
 /// What silences the result, and what was only asked for or refused, which silences nothing (SARIF 2.1.0,
 /// 3.35.3).
-fn suppressed(mut finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuilder {
+pub(super) fn suppressed(mut finding: FindingBuilder, result: &ResultShape<'_>) -> FindingBuilder {
     let mut not_accepted = Vec::new();
     for entry in result.suppressions.objects() {
-        let (kind, justification) = (entry.kind.text(), entry.justification.text());
+        let (kind, justification) = (own::suppression_kind(entry), entry.justification.text());
         match entry.status.text() {
             "" | "accepted" => finding = finding.suppression(kind, justification),
             status => not_accepted.push(json!({

@@ -6,6 +6,7 @@ use tamiz_sdk::json::lenient::{Boxed, Decimal, Field, Members, Object, Objects, 
 use tamiz_sdk::limits::WORD_BYTES;
 
 use super::extras::{Fix, Print, WebRequest};
+use super::own::{Own, OwnBag};
 use crate::vocabulary::{self, Label};
 use crate::weaknesses::Weaknesses;
 
@@ -48,6 +49,8 @@ pub(super) struct ResultShape<'a> {
     pub(super) fixes: Field<Objects<Fix<'a>>>,
     #[serde(default)]
     pub(super) rank: Field<Decimal>,
+    #[serde(default)]
+    pub(super) occurrence_count: Whole,
     #[serde(borrow, default)]
     pub(super) properties: Field<Boxed<Properties<'a>>>,
 }
@@ -106,6 +109,8 @@ pub(super) struct Location<'a> {
     pub(super) logical: Field<Objects<LogicalLocation<'a>>>,
     #[serde(borrow, default)]
     pub(super) message: Field<Boxed<Message<'a>>>,
+    #[serde(default)]
+    pub(super) properties: Field<Boxed<OwnBag>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -170,6 +175,8 @@ pub(super) struct Suppression<'a> {
     pub(super) status: Text<'a>,
     #[serde(borrow, default)]
     pub(super) justification: Text<'a>,
+    #[serde(default)]
+    pub(super) properties: Field<Boxed<OwnBag>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -259,6 +266,9 @@ pub(super) struct Properties<'a> {
     cvss_vector: Text<'a>,
     #[serde(borrow, default)]
     cvss: Text<'a>,
+    /// The platform's own, of a result that it exported.
+    #[serde(default)]
+    pub(super) tamiz: Field<Boxed<Own>>,
 }
 
 impl Properties<'_> {
@@ -380,6 +390,10 @@ pub(super) struct Invocation {
 impl Invocation {
     pub(super) fn failed(&self) -> bool {
         self.execution_successful.get() == Some(&false)
+    }
+
+    pub(super) fn succeeded(&self) -> bool {
+        self.execution_successful.get() == Some(&true)
     }
 
     /// What went wrong while it ran (semgrep's time-outs are warnings), and settings that it could

@@ -393,7 +393,8 @@ impl Extra<'_> {
             finding = dependency.put(finding);
         }
         if self.is_ignored.get() == Some(&true) {
-            finding = finding.extra_json("suppressed", "true");
+            // a comment with `nosem`
+            finding = finding.suppression("inSource", "");
         }
         // A trace that is too long is left out without a word: the place it leads to is there.
         match self.dataflow_trace {

@@ -35,10 +35,8 @@ const CHOSEN_REASONS: [&str; 10] = [
 pub(super) struct Reach {
     paths_seen: bool,
     errors_seen: bool,
-    /// Whether it lists files that were scanned, and those that were not: then what it does not name was not
-    /// left out.
+    /// Whether it lists files that were scanned.
     scanned_any: bool,
-    skipped_seen: bool,
     /// Files that were left out as asked for: by reason of [`CHOSEN_REASONS`], with one of them.
     chosen: Vec<(String, u32, String)>,
     notes: Notes,
@@ -72,7 +70,7 @@ impl Reach {
             let message = || format!("left out as asked for ({reason}): {count}, such as `{example}`");
             self.notes.add(LogLevel::Info, "files-excluded", message, None);
         }
-        if self.errors_seen && self.scanned_any && self.skipped_seen {
+        if self.errors_seen && self.scanned_any {
             session.covered();
         }
         self.notes.tell(session);
@@ -151,7 +149,6 @@ impl Reach {
     }
 
     fn skipped(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Stop> {
-        self.skipped_seen = true;
         reader.enter_array()?;
         let mut index = 0_u32;
         while reader.next_element()? {

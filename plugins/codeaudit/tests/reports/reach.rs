@@ -105,7 +105,7 @@ fn gaps_that_cannot_be_read_are_gaps() {
 #[test]
 fn a_sarif_run_that_says_it_failed_is_partial() {
     for (invocation, expected) in [
-        (r#"{"executionSuccessful":true}"#, Coverage::Unknown),
+        (r#"{"executionSuccessful":true}"#, Coverage::Whole),
         (r#"{"executionSuccessful":false}"#, Coverage::Partial),
         (
             r#"{"executionSuccessful":true,"toolExecutionNotifications":[{"message":{"text":"no level is a warning"}}]}"#,
@@ -113,11 +113,11 @@ fn a_sarif_run_that_says_it_failed_is_partial() {
         ),
         (
             r#"{"executionSuccessful":true,"toolExecutionNotifications":[{"level":"note","message":{"text":"begun"}}]}"#,
-            Coverage::Unknown,
+            Coverage::Whole,
         ),
         (
             r#"{"executionSuccessful":true,"toolConfigurationNotifications":[{"level":"warning","message":{"text":"an old option"}}]}"#,
-            Coverage::Unknown,
+            Coverage::Whole,
         ),
         (
             r#"{"executionSuccessful":true,"toolConfigurationNotifications":[{"level":"error","message":{"text":"a rule is wrong"}}]}"#,
@@ -130,5 +130,27 @@ fn a_sarif_run_that_says_it_failed_is_partial() {
         );
         let answer = convert(text.as_bytes());
         assert_eq!(coverage(&answer), expected, "{invocation}");
+    }
+}
+
+#[test]
+fn a_sarif_run_that_shows_what_was_looked_at_covers_it() {
+    let good = r#""invocations":[{"executionSuccessful":true}]"#;
+    let files = r#""artifacts":[{"location":{"uri":"a.py"}}]"#;
+    for (name, members, expected) in [
+        ("demo", "", Coverage::Unknown),
+        ("demo", good, Coverage::Whole),
+        ("demo", files, Coverage::Whole),
+        // it always says so
+        ("Semgrep OSS", good, Coverage::Unknown),
+        ("Semgrep OSS", files, Coverage::Whole),
+        ("demo", r#""artifacts":[]"#, Coverage::Unknown),
+    ] {
+        let comma = if members.is_empty() { "" } else { "," };
+        let text = format!(
+            r#"{{"version":"2.1.0","runs":[{{"tool":{{"driver":{{"name":"{name}"}}}},"results":[]{comma}{members}}}]}}"#
+        );
+        let answer = convert(text.as_bytes());
+        assert_eq!(coverage(&answer), expected, "{name}: {members}");
     }
 }

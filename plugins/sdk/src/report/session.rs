@@ -74,7 +74,7 @@ pub(super) struct Seen {
     pub(super) format: Option<&'static str>,
     pub(super) tool: Option<String>,
     pub(super) tool_version: Option<String>,
-    /// Its tool says that it left nothing out.
+    /// It shows what its tool looked at.
     pub(super) covered: bool,
 }
 
@@ -156,8 +156,9 @@ impl<'host> Session<'host> {
         self.tell(LogLevel::Warn, code, message, at);
     }
 
-    /// The tool says, by its own report, that it looked at everything that it was asked to: coverage `whole`,
-    /// unless something else speaks of a gap.
+    /// The report shows that the tool looked at something, such as a list of the files that it scanned, and would
+    /// say what it could not look at: coverage `whole`, unless something does speak of a gap. An empty report with
+    /// it says that all is well; without it, an empty report says nothing.
     pub fn covered(&mut self) {
         self.seen.covered = true;
     }

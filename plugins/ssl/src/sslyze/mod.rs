@@ -127,6 +127,7 @@ impl Format for Sslyze {
         })?;
         reader.finish()?;
         if reading.contact {
+            session.covered();
             return Ok(());
         }
         let problem = reading.problem.unwrap_or_else(|| "no server is in it".to_owned());

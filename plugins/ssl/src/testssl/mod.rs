@@ -152,6 +152,7 @@ impl Reading {
     fn end(mut self, session: &mut Session<'_>, read: Result<(), Stop>) -> Result<(), Stop> {
         if self.contact {
             self.tell_waiting(session)?;
+            session.covered();
             return read;
         }
         for waiting in &self.waiting {

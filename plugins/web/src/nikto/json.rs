@@ -94,6 +94,7 @@ impl Format for NiktoJson {
                 "nikto reached no target: the report names no host".to_owned(),
             ));
         }
+        session.covered();
         Ok(())
     }
 }

@@ -35,6 +35,7 @@ impl Format for NiktoXml {
                 }
                 Event::Open(node) if node.name() == "scandetails" => {
                     reached = true;
+                    session.covered();
                     let name = node.attribute("sitename").filter(|name| name.contains("://"));
                     let name = name.or(node.attribute("siteip")).unwrap_or_default();
                     name.clone_into(&mut site);

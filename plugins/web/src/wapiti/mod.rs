@@ -80,6 +80,11 @@ fn emit(
     let base = html::addresses(flaw.curl).next().filter(|_| target.is_empty());
     let url = place::join(base.unwrap_or(target), flaw.path);
     let evidence = place::request_line(flaw.request);
+    // several cookies or headers of one address are several flaws
+    let parameter = match flaw.parameter {
+        "" => subject(info),
+        parameter => parameter,
+    };
     let mut finding = FindingBuilder::new(
         TOOL,
         if class.name.is_empty() {
@@ -96,7 +101,7 @@ fn emit(
         "additionals" => "technology",
         _ => "security",
     })
-    .location(place::at(&url, flaw.method, flaw.parameter, evidence))
+    .location(place::at(&url, flaw.method, parameter, evidence))
     .remediation(&class.solution);
     for (title, address) in &class.references {
         finding = finding.reference(address);
@@ -118,10 +123,20 @@ fn emit(
     session.emit(finding, record)
 }
 
+/// The cookie or header that a flaw's words are about; empty when they are about none.
+fn subject(info: &str) -> &str {
+    let cookie = info.split_once(" in the cookie").map(|(_, rest)| rest);
+    let cookie = cookie.map(|rest| rest.trim_start_matches([' ', ':']));
+    let header = || info.strip_suffix(" is not set");
+    let said = cookie.or_else(header).unwrap_or_default().trim();
+    let is_name = !said.is_empty() && !said.contains(char::is_whitespace);
+    if is_name { said } else { "" }
+}
+
 /// For a report without an entry.
 fn judge_silence(session: &mut Session<'_>, crawled: Option<i64>) -> Result<(), Stop> {
     match crawled {
-        Some(pages) if pages > 0 => {}
+        Some(pages) if pages > 0 => session.covered(),
         Some(_) => {
             let problem = "wapiti crawled no page: the target did not answer";
             return Err(Stop::Broken(problem.to_owned()));
@@ -132,4 +147,21 @@ fn judge_silence(session: &mut Session<'_>, crawled: Option<i64>) -> Result<(), 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::subject;
+
+    #[test]
+    fn cookies_and_headers_of_one_address_are_told_apart() {
+        for (info, expected) in [
+            ("HttpOnly flag is not set in the cookie : session", "session"),
+            ("Secure flag is not set in the cookie: lang", "lang"),
+            ("X-Frame-Options is not set", "X-Frame-Options"),
+            ("CSP is not set for this", ""),
+        ] {
+            assert_eq!(subject(info), expected);
+        }
+    }
 }

@@ -163,7 +163,10 @@ impl Format for Wpscan {
                 let problem = "wpscan does not say that the target answered";
                 Err(Stop::Broken(problem.to_owned()))
             }
-            None => Ok(()),
+            None => {
+                session.covered();
+                Ok(())
+            }
         }
     }
 }

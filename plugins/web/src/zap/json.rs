@@ -118,7 +118,11 @@ impl Format for ZapJson {
             Ok(true)
         })?;
         reader.finish()?;
-        if reached { Ok(()) } else { Err(refuse_silence()) }
+        if !reached {
+            return Err(refuse_silence());
+        }
+        session.covered();
+        Ok(())
     }
 }
 

@@ -77,11 +77,13 @@ fn emit(session: &mut Session<'_>, record: &dyn Record, alert: &Alert<'_>) -> Re
     } else {
         alert.plugin
     };
+    // The spider comes by them in another order each time, and the first is what an alert is known by.
+    let mut in_order = alert.places.clone();
+    in_order.sort_by_cached_key(sorted_by);
     // At least one finding, also for an alert without a place.
-    for places in alert
-        .places
+    for places in in_order
         .chunks(LIST_ENTRIES)
-        .chain(alert.places.is_empty().then_some(&[][..]))
+        .chain(in_order.is_empty().then_some(&[][..]))
     {
         let mut finding = FindingBuilder::new(TOOL, rule)
             .rule_name(alert.name)
@@ -107,11 +109,28 @@ fn emit(session: &mut Session<'_>, record: &dyn Record, alert: &Alert<'_>) -> Re
             finding = finding.extra_text("alert-reference", alert.reference);
         }
         if is_false {
-            finding = finding.tag("false-positive");
+            // somebody's word in ZAP, or its alert filter's
+            finding = finding
+                .tag("false-positive")
+                .suppression("external", "false positive");
         }
         session.emit(tagged(finding, &alert.tags), record)?;
     }
     Ok(())
+}
+
+/// Address, method, parameter and evidence; places of other kinds come first.
+fn sorted_by(place: &Location) -> [String; 4] {
+    let Location::Url(url) = place else {
+        return Default::default();
+    };
+    let own = |text: &Option<String>| text.clone().unwrap_or_default();
+    [
+        url.url.clone(),
+        own(&url.method),
+        own(&url.parameter),
+        own(&url.evidence),
+    ]
 }
 
 /// `OWASP_2021_A03`, `CWE-79`, `WSTG-v42-INPV-01` and the like.

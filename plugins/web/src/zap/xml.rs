@@ -38,7 +38,11 @@ impl Format for ZapXml {
             }
             Ok(())
         })?;
-        if reached { Ok(()) } else { Err(refuse_silence()) }
+        if !reached {
+            return Err(refuse_silence());
+        }
+        session.covered();
+        Ok(())
     }
 }
 

@@ -77,6 +77,7 @@ fn code_extra() -> serde_json::Value {
         "logical-location": "users.find",
         "logical-locations": ["users.find", "users.all"],
         "rank": 87.5,
+        "occurrence-count": 3,
         "check-id": "rules.javascript.sqli",
         "odd": { "nested": [1, null] },
     })

@@ -11,6 +11,7 @@ use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chrono::Utc;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -79,8 +80,8 @@ pub(super) fn run(args: &RunArgs, config: &Config) -> Result<(), CliError> {
     let outcome = converted.outcome.as_ref();
     let text = match args.format {
         Format::Json => format!("{:#}\n", sink.document(&plugin, outcome, dropped)),
-        Format::Sarif => format!("{:#}\n", sarif::render(&sink.report())),
-        Format::Table => table::render(&sink.report(), table::Look::of_stdout()),
+        Format::Sarif => sarif::render(&sink.report(&plugin), Utc::now()),
+        Format::Table => table::render(&sink.report(&plugin), table::Look::of_stdout()),
     };
     answer::print(&text)?;
     if args.format != Format::Json {
@@ -276,12 +277,12 @@ impl MemorySink {
     }
 
     /// The findings as the other formats print them.
-    fn report(&self) -> Report {
+    fn report(&self, plugin: &Plugin) -> Report {
         let project = Project {
             id: String::new(),
             name: "local".to_owned(),
         };
-        let mut report = Report::new("local", project);
+        let mut report = Report::new("local", plugin.description().scan_type.clone(), project);
         report.findings = self.findings.iter().map(row).collect();
         report.sort();
         report
@@ -349,6 +350,18 @@ fn row(local: &Local) -> report::Finding {
         tool: finding.tool.clone(),
         confidence: confidence.and_then(|word| word.as_str().map(str::to_owned)),
         fingerprint: local.fingerprint.clone(),
+        more: report::More {
+            rule_name: finding.rule_name.clone(),
+            severity_raw: finding.severity_raw.clone(),
+            category: finding.category.clone(),
+            cvss_vector: finding.cvss_vector.clone(),
+            remediation: finding.remediation.clone(),
+            tool_fingerprint: finding.tool_fingerprint.clone(),
+            references: finding.references.clone(),
+            tags: finding.tags.clone(),
+            locations: finding.locations.clone(),
+            extra: finding.extra.clone(),
+        },
     }
     .clean()
 }

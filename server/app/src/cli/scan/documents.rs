@@ -46,7 +46,7 @@ mutation($id: UUID!) { cancelTask(input: { taskId: $id }) { errors { code messag
 const TASK_STATUS: &str = "query($id: UUID!) { task(id: $id) { id status } }";
 
 const FINDINGS: &str = "\
-query($id: UUID!, $first: Int!, $after: String) {
+query($id: UUID!, $first: Int!, $after: String, $whole: Boolean!) {
   task(id: $id) {
     status
     error { code message }
@@ -54,6 +54,9 @@ query($id: UUID!, $first: Int!, $after: String) {
       nodes {
         id severity ruleId title message file line endLine location cwe cve cvssScore tool confidence
         fingerprint occurrenceCount
+        ... @include(if: $whole) {
+          ruleName severityRaw category cvssVector remediation toolFingerprint references tags locations extra
+        }
       }
       pageInfo { hasNextPage endCursor }
       totalCount
@@ -299,20 +302,24 @@ pub(super) fn is_final(status: &str) -> bool {
     known.is_ok_and(tamiz_core::task::TaskStatus::is_final)
 }
 
-/// Reads the end of a task with all its findings.
-pub(super) async fn read_report(client: &Client, task: &str, project: Project) -> Result<Report, CliError> {
-    let mut report = Report::new(task, project);
+/// Reads the end of the report's task with all its findings, and with all that they say if they are wanted whole.
+pub(super) async fn read_report(
+    client: &Client,
+    mut report: Report,
+    whole: bool,
+) -> Result<Report, CliError> {
+    let task = report.task.clone();
     let mut after: Option<String> = None;
     let mut rows = PAGE_ROWS;
     for _ in 0..PAGES_MAX {
-        let variables = json!({ "id": task, "first": rows, "after": after });
+        let variables = json!({ "id": task, "first": rows, "after": after, "whole": whole });
         let answer = client.answer(FINDINGS, variables, Repeat::Always).await?;
         if rows > 1 && client::is_too_large(&answer) {
             rows /= 2;
             continue;
         }
         let found: FindingsAnswer = client::data_of(answer)?;
-        let page = found.task.ok_or_else(|| vanished(task))?;
+        let page = found.task.ok_or_else(|| vanished(&task))?;
         report.status = page.status.to_ascii_lowercase();
         report.error = page.error.map(|error| error.message);
         report

@@ -25,9 +25,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::Utc;
 use clap::{Args, ValueEnum};
-use tamiz_core::TaskId;
 use tamiz_core::severity::Severity;
+use tamiz_core::{ScanType, TaskId};
 use url::Url;
 
 use super::CliError;
@@ -298,6 +299,7 @@ async fn scan(
     progress: &Progress,
 ) -> Result<Report, CliError> {
     let args = &job.how;
+    let scan_type = ScanType::parse(&job.scan_type).map_err(|error| CliError::Usage(error.to_string()))?;
     let package = match &job.what {
         What::Target(_) => None,
         What::Scan(path) => Some(pack(client, path, &job.scan_type, progress).await?),
@@ -334,7 +336,9 @@ async fn scan(
     follow::to_the_end(client, &task.id, progress).await?;
     started.note(None);
     progress.say("reading findings");
-    let mut report = documents::read_report(client, &task.id, project).await?;
+    let is_sarif = args.format == Format::Sarif;
+    let report = Report::new(&task.id, scan_type, project);
+    let mut report = documents::read_report(client, report, is_sarif).await?;
     if let Some(notes) = notes::read(client, &task.id).await? {
         notes.tell(progress);
         report.completeness = Some(notes.completeness());
@@ -424,7 +428,7 @@ fn print(report: &Report, format: Format, output: &mut (dyn Write + Send)) -> Re
     let text = match format {
         Format::Table => table::render(report, table::Look::of_stdout()),
         Format::Json => pretty(&report.to_json())?,
-        Format::Sarif => pretty(&sarif::render(report))?,
+        Format::Sarif => sarif::render(report, Utc::now()),
     };
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         // Whoever read our output has seen enough.

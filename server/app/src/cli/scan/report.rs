@@ -1,9 +1,10 @@
 //! The findings of a scan, sorted and counted, and the JSON document of `--format json`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tamiz_core::severity::Severity;
 use tamiz_core::text::printable;
+use tamiz_core::{Location, ScanType};
 
 use super::documents::Project;
 
@@ -37,6 +38,25 @@ pub(in crate::cli) struct Finding {
     /// further records of the report that say the same
     #[serde(default)]
     pub(in crate::cli) occurrence_count: u64,
+    /// what only SARIF has room for
+    #[serde(flatten, skip_serializing)]
+    pub(in crate::cli) more: More,
+}
+
+/// What else a finding says: asked for when it is to be written as SARIF.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in crate::cli) struct More {
+    pub(in crate::cli) rule_name: Option<String>,
+    pub(in crate::cli) severity_raw: Option<String>,
+    pub(in crate::cli) category: Option<String>,
+    pub(in crate::cli) cvss_vector: Option<String>,
+    pub(in crate::cli) remediation: Option<String>,
+    pub(in crate::cli) tool_fingerprint: Option<String>,
+    pub(in crate::cli) references: Vec<String>,
+    pub(in crate::cli) tags: Vec<String>,
+    pub(in crate::cli) locations: Vec<Location>,
+    pub(in crate::cli) extra: Map<String, Value>,
 }
 
 fn severity<'a, D: serde::Deserializer<'a>>(deserializer: D) -> Result<Severity, D::Error> {
@@ -111,6 +131,7 @@ fn reorders(character: char) -> bool {
 #[derive(Debug)]
 pub(in crate::cli) struct Report {
     pub(in crate::cli) task: String,
+    pub(in crate::cli) scan_type: ScanType,
     pub(in crate::cli) project: Project,
     pub(in crate::cli) status: String,
     pub(in crate::cli) error: Option<String>,
@@ -120,9 +141,10 @@ pub(in crate::cli) struct Report {
 }
 
 impl Report {
-    pub(in crate::cli) fn new(task: &str, project: Project) -> Report {
+    pub(in crate::cli) fn new(task: &str, scan_type: ScanType, project: Project) -> Report {
         Report {
             task: task.to_owned(),
+            scan_type,
             project,
             status: String::new(),
             error: None,
@@ -187,7 +209,7 @@ impl Report {
 
     /// The document of `--format json`.
     pub(in crate::cli) fn to_json(&self) -> Value {
-        let counts: serde_json::Map<String, Value> = Severity::ALL
+        let counts: Map<String, Value> = Severity::ALL
             .into_iter()
             .map(|severity| (severity.as_str().to_owned(), json!(self.count(severity))))
             .collect();
@@ -212,7 +234,7 @@ pub(in crate::cli) mod tests {
             id: "p1".to_owned(),
             name: "shop".to_owned(),
         };
-        let mut report = Report::new("t1", project);
+        let mut report = Report::new("t1", ScanType::parse("codeaudit").unwrap(), project);
         "completed".clone_into(&mut report.status);
         report.completeness = Some("complete".to_owned());
         report.findings = vec![

@@ -58,6 +58,20 @@ pub(super) fn logical_places(rest: &mut Rest) -> Vec<Value> {
     names.into_iter().filter(Value::is_string).map(say).collect()
 }
 
+/// How often it was there, from 1.
+pub(super) fn occurrence_count(rest: &mut Rest) -> Value {
+    const KEY: &str = "occurrence-count";
+    if rest
+        .get(KEY)
+        .and_then(Value::as_u64)
+        .is_some_and(|count| count > 0)
+    {
+        rest.remove(KEY).unwrap_or_default()
+    } else {
+        Value::Null
+    }
+}
+
 /// From 0 to 100.
 pub(super) fn rank(rest: &mut Rest) -> Value {
     let is_rank = |rank: f64| (0.0..=100.0).contains(&rank);

@@ -33,6 +33,11 @@ pub(super) fn result(alert: &Exported, index: usize, rule: &Rule, version: Optio
         alert.baseline.map_or("", Baseline::as_str),
     );
     set(&mut result, "rank", extras::rank(&mut rest));
+    set(
+        &mut result,
+        "occurrenceCount",
+        extras::occurrence_count(&mut rest),
+    );
     result["locations"] = located(alert, &mut rest);
     set(&mut result, "relatedLocations", extras::related(&mut rest));
     set(&mut result, "codeFlows", extras::code_flows(&mut rest));

@@ -171,6 +171,7 @@ fn extra(result: &Value) -> Map<String, Value> {
     let fix = result.pointer("/fixes/0/artifactChanges/0/replacements/0/insertedContent/text");
     put("fix", fix.cloned().unwrap_or_default());
     put("rank", result["rank"].clone());
+    put("occurrence-count", result["occurrenceCount"].clone());
     let flow = list(result, "/codeFlows/0/threadFlows/0/locations").iter();
     put(
         "code-flow",
