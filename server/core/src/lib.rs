@@ -9,6 +9,7 @@
 pub mod address;
 pub mod advisory;
 pub mod alert;
+pub mod alert_rule;
 pub mod aliases;
 pub mod budget;
 pub mod cron;
@@ -44,8 +45,8 @@ pub mod worker_token;
 pub use alert::{AlertState, Dismissal, DismissalReason};
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
-    AlertId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId, TokenId,
-    ToolExecutionId, UploadId, WorkerId, WorkerTokenId,
+    AlertId, AlertRuleId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId,
+    TokenId, ToolExecutionId, UploadId, WorkerId, WorkerTokenId,
 };
 pub use location::{Location, Position};
 pub use plugin_fault::{OversteppedLimit, PluginFault, PluginRef};

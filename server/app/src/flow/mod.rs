@@ -7,6 +7,8 @@
 //! Not here: reads (the API reads through the store), and the work itself (see `worker`).
 
 pub mod accept_upload;
+pub mod alert_rule;
+pub(crate) mod apply_rules;
 pub mod bundle_plugins;
 pub mod cancel_task;
 pub mod cancel_tasks;

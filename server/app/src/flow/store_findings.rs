@@ -17,8 +17,8 @@ use tamiz_store::task::{self, Source, Task};
 use tamiz_store::{TenantTx, alert, finding, upload};
 use tokio::sync::mpsc;
 
-use super::FlowError;
 use super::finish_attempt::AttemptResults;
+use super::{FlowError, apply_rules};
 use crate::spool::{self, Batch, Mark, Spooled};
 
 /// Batches read ahead of the database: enough to keep it busy, little enough to stay small.
@@ -73,6 +73,7 @@ pub(super) async fn store_findings(
     }
     findings.sort_by_key(|finding| finding.id);
     finding::insert(tx, scanned.project, scanned.task, scanned.month, &findings).await?;
+    apply_rules::after_import(tx, scanned.project, scanned.task).await?;
     alert::due::set(tx, scanned.project, scanned.task).await?;
     Ok(whole)
 }

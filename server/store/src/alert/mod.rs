@@ -13,6 +13,7 @@ mod occurrence;
 mod page;
 mod read;
 pub mod recount;
+pub mod rule;
 pub mod scope;
 mod totals;
 pub mod triage;

@@ -1,5 +1,5 @@
 //! Alerts against a database of their own: listing, decisions, expiry, counters.
 
 mod deciding;
-mod field;
+pub(super) mod field;
 mod listing;

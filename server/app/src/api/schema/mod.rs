@@ -14,6 +14,7 @@ mod alert;
 mod alert_event;
 mod alert_occurrence;
 mod alert_page;
+mod alert_rule;
 mod artifact;
 mod exploitation;
 mod export;
@@ -41,6 +42,7 @@ mod weakness;
 mod worker;
 
 mod mutation;
+mod mutation_of_alert_rules;
 mod mutation_of_alerts;
 mod mutation_of_queue;
 mod query;
@@ -67,6 +69,7 @@ use super::state::ApiState;
 use super::transport::Engine;
 use crate::limiter::Stopped;
 use mutation::Mutation;
+use mutation_of_alert_rules::AlertRuleMutation;
 use mutation_of_alerts::AlertMutation;
 use mutation_of_queue::QueueMutation;
 use principal::OperatorSession;
@@ -77,10 +80,10 @@ use subscription::Events;
 
 type GraphSchema = Schema<Query, Writes, Events>;
 
-/// The root of writes, of three files.
+/// The root of writes, of four files.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-struct Writes(Mutation, QueueMutation, AlertMutation);
+struct Writes(Mutation, QueueMutation, AlertMutation, AlertRuleMutation);
 
 /// The schema in the schema definition language, as committed in `schema.graphql`.
 pub fn sdl() -> String {
@@ -93,7 +96,8 @@ pub fn sdl() -> String {
 
 fn build() -> GraphSchema {
     // complexity and depth are `cost`'s, before the engine sees a document
-    Schema::build(Query, Writes(Mutation, QueueMutation, AlertMutation), Events)
+    let writes = Writes(Mutation, QueueMutation, AlertMutation, AlertRuleMutation);
+    Schema::build(Query, writes, Events)
         .disable_suggestions()
         .finish()
 }
@@ -210,5 +214,7 @@ impl Engine for Graph {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_alert_rules;
 #[cfg(test)]
 mod tests_of_alerts;

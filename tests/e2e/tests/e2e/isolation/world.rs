@@ -22,7 +22,7 @@ const OTHER_WORD: &str = "otherhorse";
 const SCRIPT: &str = "cat \"$install/owner\"; cat \"$install/owner\" >&2\n\
     until [ -e \"$install/go\" ]; do sleep 0.05; done\ncat \"$install/report.json\" > /out/report";
 
-const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name } pageInfo { endCursor } }
+const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name alertRules { id } } pageInfo { endCursor } }
   tasks { nodes { id uploadId artifacts { id } toolExecutions { id tool } scanResult { id }
     findings(first: 2) { nodes { id file ruleId occurrences { pageInfo { endCursor } }
       alert { id occurrences { pageInfo { endCursor } } events { pageInfo { endCursor } } } } } } pageInfo { endCursor } }
@@ -148,6 +148,9 @@ impl Tenant {
         add(Kind::Token, &json!(token_id(app, word)));
         for project in rows(&data["projects"]["nodes"]) {
             add(Kind::Project, &project["id"]);
+            for rule in rows(&project["alertRules"]) {
+                add(Kind::AlertRule, &rule["id"]);
+            }
         }
         for task in rows(&data["tasks"]["nodes"]) {
             add(Kind::Task, &task["id"]);
@@ -196,12 +199,7 @@ impl Tenant {
         });
         own.cursors.push(again.expect("something comes again"));
         own.cursors.extend(alert_cursors(&data));
-        assert_eq!(
-            own.ids.len(),
-            13,
-            "{word} has things of all kinds: {:#?}",
-            own.ids
-        );
+        assert_eq!(own.ids.len(), 14, "{word} has all kinds: {:#?}", own.ids);
         Self { client, own }
     }
 
@@ -267,6 +265,7 @@ async fn stock(app: &App, word: &str) -> Client {
     give_targets(app, word, &import, &text(&scan["task"]["id"]));
     group_and_schedule(&client, &project, &upload, word).await;
     dismiss_one(&client, &import, word).await;
+    make_rule(&client, &project, word).await;
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
@@ -326,6 +325,18 @@ async fn dismiss_one(client: &Client, import: &str, word: &str) {
         .mutate_for("dismissAlerts", "DismissAlertsInput", input, "changed")
         .await;
     assert_eq!(done["changed"], 1, "{done}");
+}
+
+/// A rule that fits nothing and tells who made it.
+async fn make_rule(client: &Client, project: &str, word: &str) {
+    let input = json!({
+        "projectId": project, "name": word, "conditions": { "paths": [format!("{word}/nowhere/**")] },
+        "action": { "dismiss": { "reason": "USED_IN_TESTS", "comment": word } },
+    });
+    let made = client
+        .mutate_for("createAlertRule", "CreateAlertRuleInput", input, "rule { id }")
+        .await;
+    assert_eq!(made["errors"], json!([]), "{made}");
 }
 
 /// Where pages about alerts end.
