@@ -34,6 +34,7 @@ pub mod scope;
 pub mod severity;
 pub mod sla;
 pub mod summary;
+pub mod suppression;
 pub mod target;
 pub mod task;
 pub mod text;

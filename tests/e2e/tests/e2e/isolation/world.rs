@@ -269,7 +269,10 @@ async fn stock(app: &App, word: &str) -> Client {
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
-    app.sql("update tenant.finding_content set cve = '{CVE-2021-44228}'");
+    app.sql(
+        "update tenant.finding_content set cve = '{CVE-2021-44228}',
+         extra = extra || '{\"suppressions\": [{\"kind\": \"inSource\", \"justification\": \"nosem\"}]}'",
+    );
     app.sql(&format!(
         "insert into control.quota_refusal (tenant_id, name, refused_count)
          select tenant_id, 'tasks-per-hour', 3 from tenant.task where id = '{failed}'
