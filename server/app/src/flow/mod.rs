@@ -18,6 +18,7 @@ pub mod delete_trash;
 pub mod finish_attempt;
 pub mod fire_schedule;
 pub mod import_enrichment;
+pub mod import_vex;
 pub mod install_plugin;
 pub mod name_bytes;
 pub mod note_refusal;

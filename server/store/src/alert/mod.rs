@@ -17,6 +17,7 @@ pub mod rule;
 pub mod scope;
 mod totals;
 pub mod triage;
+pub mod vex;
 
 #[cfg(test)]
 mod tests;

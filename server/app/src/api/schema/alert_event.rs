@@ -42,7 +42,7 @@ impl AlertEvent {
         self.0.created_at
     }
 
-    /// Who: the name of the token, `rule:` and the name of the rule as it was, or `expiry`; null when a task did it.
+    /// Who: the name of the token, `rule:` and the name of the rule as it was, `vex` or `expiry`; null when a task did it.
     async fn actor(&self) -> Option<&str> {
         self.0.actor.as_deref()
     }

@@ -45,6 +45,7 @@ mod mutation;
 mod mutation_of_alert_rules;
 mod mutation_of_alerts;
 mod mutation_of_queue;
+mod mutation_of_vex;
 mod query;
 mod subscription;
 
@@ -72,6 +73,7 @@ use mutation::Mutation;
 use mutation_of_alert_rules::AlertRuleMutation;
 use mutation_of_alerts::AlertMutation;
 use mutation_of_queue::QueueMutation;
+use mutation_of_vex::VexMutation;
 use principal::OperatorSession;
 pub use principal::{Principal, TenantCaller};
 use query::Query;
@@ -80,10 +82,16 @@ use subscription::Events;
 
 type GraphSchema = Schema<Query, Writes, Events>;
 
-/// The root of writes, of four files.
+/// The root of writes, of five files.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-struct Writes(Mutation, QueueMutation, AlertMutation, AlertRuleMutation);
+struct Writes(
+    Mutation,
+    QueueMutation,
+    AlertMutation,
+    AlertRuleMutation,
+    VexMutation,
+);
 
 /// The schema in the schema definition language, as committed in `schema.graphql`.
 pub fn sdl() -> String {
@@ -96,7 +104,13 @@ pub fn sdl() -> String {
 
 fn build() -> GraphSchema {
     // complexity and depth are `cost`'s, before the engine sees a document
-    let writes = Writes(Mutation, QueueMutation, AlertMutation, AlertRuleMutation);
+    let writes = Writes(
+        Mutation,
+        QueueMutation,
+        AlertMutation,
+        AlertRuleMutation,
+        VexMutation,
+    );
     Schema::build(Query, writes, Events)
         .disable_suggestions()
         .finish()
@@ -218,3 +232,5 @@ mod tests;
 mod tests_of_alert_rules;
 #[cfg(test)]
 mod tests_of_alerts;
+#[cfg(test)]
+mod tests_of_vex;
