@@ -9,7 +9,7 @@ use tamiz_core::alert_rule::{Action, BadCondition, Conditions, Matcher, RULES_MA
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
 use tamiz_core::{AlertId, AlertRuleId, AlertState, ProjectId, Refusal, RefusalCode, Severity};
 use tamiz_store::alert::hold_project;
-use tamiz_store::alert::rule::alerts::{self, ALERTS_AT_ONCE, Position};
+use tamiz_store::alert::rule::alerts::{self, ALERTS_AT_ONCE, Candidate, Position};
 use tamiz_store::alert::rule::{self, AlertRule, RulePlan, SavedRule};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::{Store, TenantTx, audit, project};
@@ -249,7 +249,7 @@ pub async fn apply(
         changed += apply_rules::act(&mut tx, rule.project, &book, &candidates, Some(id)).await?;
         tx.commit().await?;
         let last = candidates.last().filter(|_| candidates.len() == ALERTS_AT_ONCE);
-        let next = last.map(|last| last.position());
+        let next = last.map(Candidate::position);
         match next {
             Some(next) if part < PARTS_PER_REQUEST => (after, part) = (next, part + 1),
             _ => {
