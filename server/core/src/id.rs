@@ -74,6 +74,10 @@ typed_id!(
     AlertId
 );
 typed_id!(
+    /// What acts on alerts by itself.
+    AlertRuleId
+);
+typed_id!(
     /// Bytes worth keeping.
     ArtifactId
 );

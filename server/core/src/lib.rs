@@ -9,6 +9,7 @@
 pub mod address;
 pub mod advisory;
 pub mod alert;
+pub mod alert_rule;
 pub mod aliases;
 pub mod budget;
 pub mod cron;
@@ -33,6 +34,7 @@ pub mod scope;
 pub mod severity;
 pub mod sla;
 pub mod summary;
+pub mod suppression;
 pub mod target;
 pub mod task;
 pub mod text;
@@ -45,8 +47,8 @@ pub mod worker_token;
 pub use alert::{AlertState, Dismissal, DismissalReason};
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
-    AlertId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId, TokenId,
-    ToolExecutionId, UploadId, WebhookEndpointId, WebhookMessageId, WorkerId, WorkerTokenId,
+    AlertId, AlertRuleId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TenantId,
+    TokenId, ToolExecutionId, UploadId, WebhookEndpointId, WebhookMessageId, WorkerId, WorkerTokenId,
 };
 pub use location::{Location, Position};
 pub use plugin_fault::{OversteppedLimit, PluginFault, PluginRef};

@@ -129,6 +129,7 @@ pub(crate) fn of_alert(row: &AlertRow) -> u64 {
         + optional.into_iter().map(|part| maybe(part.as_ref())).sum::<u64>()
         + lists.into_iter().map(|list| texts(list)).sum::<u64>()
         + row.locations.0.iter().map(place).sum::<u64>()
+        + row.suppressions.0.values().map(json_bytes).sum::<u64>()
 }
 
 /// What a place of an alert holds.

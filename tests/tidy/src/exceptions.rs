@@ -50,6 +50,11 @@ pub(crate) const SLEEPS: &[(&str, usize, &str)] = &[
         1,
         "a peer that is silent for longer than the server's patience: the silence is the subject",
     ),
+    (
+        "tests/e2e/tests/e2e/killed_imports.rs",
+        1,
+        "a kill comes at a drawn moment: the moment is the subject",
+    ),
 ];
 
 /// Variables `TAMIZ_…` that the code names and nobody sets: name, reason.

@@ -30,6 +30,7 @@ use super::state::ApiState;
 use super::workers::RemoteWorkers;
 use crate::blob::BlobStore;
 use crate::config::{self, ApiSettings, PluginSettings, TargetSettings};
+use crate::flow::apply_rules::after_import;
 use crate::limiter::{Limiter, Rates};
 use crate::plugins::{Plugins, limits};
 use crate::spool::Mark;
@@ -127,7 +128,7 @@ impl Platform {
         run_sql(&self.base, &format!("drop database {} with (force)", self.name));
     }
 
-    fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.state.store
     }
 
@@ -239,13 +240,7 @@ impl Platform {
         finding::insert_contents(&mut tx, project, contents.collect())
             .await
             .unwrap();
-        let scope = ScanScope {
-            scan_type: ScanType::parse("codeaudit").unwrap(),
-            tool: "semgrep".to_owned(),
-            target: String::new(),
-            labels: ScopeLabels::default(),
-            configuration: String::new(),
-        };
+        let scope = source_code();
         let scan = Scan {
             project,
             task,
@@ -254,6 +249,7 @@ impl Platform {
             contents: &Arrival::done(),
         };
         let (alerts, comparison) = merge(&mut tx, scan, &sightings).await.unwrap();
+        after_import(&mut tx, project, task).await.unwrap();
         let new = sightings.iter().zip(&alerts).map(|(sighting, alert)| NewFinding {
             id: sighting.finding,
             alert: Some(*alert),
@@ -308,6 +304,17 @@ impl Platform {
             .unwrap();
         tx.commit().await.unwrap();
         new.iter().map(|finding| finding.id).collect()
+    }
+}
+
+/// What semgrep looks at.
+fn source_code() -> ScanScope {
+    ScanScope {
+        scan_type: ScanType::parse("codeaudit").unwrap(),
+        tool: "semgrep".to_owned(),
+        target: String::new(),
+        labels: ScopeLabels::default(),
+        configuration: String::new(),
     }
 }
 

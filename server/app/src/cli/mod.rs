@@ -110,6 +110,9 @@ enum Command {
     Scan(scan::ScanArgs),
     Import(scan::ImportArgs),
     Export(scan::ExportArgs),
+    /// Read decisions from VEX documents
+    #[command(subcommand)]
+    Vex(scan::VexCommand),
     #[command(hide = true)]
     Postgres(postgres::PostgresArgs),
     #[command(hide = true)]
@@ -164,6 +167,7 @@ fn execute(cli: Cli) -> Result<(), CliError> {
         Command::Scan(args) => block_on(scan::run(args)),
         Command::Import(args) => block_on(scan::run_import(args)),
         Command::Export(args) => block_on(scan::run_export(args)),
+        Command::Vex(command) => block_on(scan::run_vex(command)),
         Command::Postgres(args) => block_on(postgres::run(args, flags)),
     }
 }

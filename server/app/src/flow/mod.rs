@@ -7,6 +7,8 @@
 //! Not here: reads (the API reads through the store), and the work itself (see `worker`).
 
 pub mod accept_upload;
+pub mod alert_rule;
+pub(crate) mod apply_rules;
 pub mod bundle_plugins;
 pub mod cancel_task;
 pub mod cancel_tasks;
@@ -16,6 +18,7 @@ pub mod delete_trash;
 pub mod finish_attempt;
 pub mod fire_schedule;
 pub mod import_enrichment;
+pub mod import_vex;
 pub mod install_plugin;
 pub mod name_bytes;
 pub mod note_refusal;

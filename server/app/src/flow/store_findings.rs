@@ -15,9 +15,9 @@ use tamiz_store::finding::{FindingMonth, NewFinding};
 use tamiz_store::task::{self, Source, Task};
 use tamiz_store::{Store, TenantScope, TenantTx, alert, finding, upload};
 
-use super::FlowError;
 use super::finish_attempt::AttemptResults;
 use super::store_contents::{Beside, read_ahead, store_contents, unreadable};
+use super::{FlowError, apply_rules};
 use crate::spool::Mark;
 
 /// What the comparison goes by, beside the findings.
@@ -73,10 +73,11 @@ pub(super) async fn store_findings(
     }
     findings.sort_by_key(|finding| finding.id);
     finding::insert(tx, scanned.project, scanned.task, scanned.month, &findings).await?;
-    alert::due::set(tx, scanned.project, scanned.task).await?;
     if let Some(beside) = beside {
         beside.end(tx).await?;
     }
+    apply_rules::after_import(tx, scanned.project, scanned.task).await?;
+    alert::due::set(tx, scanned.project, scanned.task).await?;
     Ok(whole)
 }
 

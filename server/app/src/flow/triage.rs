@@ -97,7 +97,11 @@ impl Wish {
     }
 }
 
-fn may_end(reason: DismissalReason, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refusal> {
+pub(super) fn may_end(
+    reason: DismissalReason,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
     if reason != DismissalReason::AcceptedRisk {
         return Err(Refusal::invalid("until", "is only for ACCEPTED_RISK"));
     }
@@ -121,7 +125,7 @@ fn may_be_due(day: NaiveDate, today: NaiveDate) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn words(comment: Option<String>) -> Result<Option<String>, Refusal> {
+pub(super) fn words(comment: Option<String>) -> Result<Option<String>, Refusal> {
     let comment = comment.filter(|comment| !comment.trim().is_empty());
     comment.map(|comment| text("comment", &comment)).transpose()
 }

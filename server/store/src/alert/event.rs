@@ -26,6 +26,8 @@ pub struct AlertEventRow {
     pub task_id: Option<Uuid>,
     /// The person, rule or platform that did it.
     pub actor: Option<String>,
+    /// The rule, where one did.
+    pub rule_id: Option<Uuid>,
     /// What was otherwise before.
     pub before: Option<Value>,
     /// What it is since.
@@ -52,8 +54,8 @@ pub async fn event_pages_of(
     let alerts: Vec<Uuid> = alerts.iter().map(|id| id.uuid()).collect();
     let mut query = QueryBuilder::<Postgres>::new("select e.* from unnest(");
     query.push_bind(alerts).push(
-        "::uuid[]) x(id) cross join lateral (select e.alert_id, e.id, e.kind, e.task_id, e.actor, e.before, e.after, \
-         e.comment, e.created_at from tenant.alert_event e where e.tenant_id = ",
+        "::uuid[]) x(id) cross join lateral (select e.alert_id, e.id, e.kind, e.task_id, e.actor, e.rule_id, \
+         e.before, e.after, e.comment, e.created_at from tenant.alert_event e where e.tenant_id = ",
     );
     query.push_bind(tenant).push(" and e.alert_id = x.id");
     if let Some((at, id)) = after {

@@ -15,7 +15,7 @@ const ALERTS_AT_ONCE: i64 = 500;
 /// Alerts that one call opens before it leaves the rest to the next.
 const ALERTS_PER_CALL: u64 = 5_000;
 /// Who the events say it was.
-const ACTOR: &str = "expiry";
+pub(super) const ACTOR: &str = "expiry";
 
 impl Store {
     /// Opens accepted risks whose time is over, up to a few thousand; answers how many.

@@ -14,9 +14,11 @@ mod page;
 mod read;
 pub mod recount;
 pub mod rehash;
+pub mod rule;
 pub mod scope;
 mod totals;
 pub mod triage;
+pub mod vex;
 
 #[cfg(test)]
 mod tests;

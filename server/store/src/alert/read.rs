@@ -96,6 +96,8 @@ pub struct AlertRow {
     pub refs: sqlx::types::Json<Vec<String>>,
     /// Such as `owasp:A03:2021`.
     pub tags: sqlx::types::Json<Vec<String>>,
+    /// Of the rest, what the tool says of suppressions ([`tamiz_core::suppression::KEYS`]).
+    pub suppressions: sqlx::types::Json<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// What a scan looked at.
@@ -152,7 +154,9 @@ pub(super) const COLUMNS: &str = "a.id, a.project_id, a.kind, a.source_tool, a.s
     a.dismissed_reason, a.dismissed_comment, a.dismissed_by, a.dismissed_at, a.dismissed_until, a.assignee, a.due_on, \
     c.rule_id, c.rule_name, c.severity_raw, c.confidence, c.category, c.cwe, c.cve, c.cvss_vector, \
     c.cvss_score::float8 as cvss_score, c.title, c.message, c.remediation, c.location_kind, c.location_label, \
-    c.file_path, c.line, c.locations, c.refs, c.tags";
+    c.file_path, c.line, c.locations, c.refs, c.tags, jsonb_strip_nulls(jsonb_build_object('suppressions', \
+    c.extra->'suppressions', 'suppressions-not-accepted', c.extra->'suppressions-not-accepted', 'suppressed', \
+    c.extra->'suppressed')) as suppressions";
 
 /// What an alert shows, by the keys of contents and scopes.
 pub(super) const JOINED: &str = " join tenant.finding_content c on c.tenant_id = a.tenant_id \

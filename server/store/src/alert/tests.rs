@@ -1,6 +1,6 @@
 //! Alerts against a database of their own: listing, decisions, expiry, counters.
 
 mod deciding;
-mod field;
+pub(super) mod field;
 mod listing;
 mod telling;

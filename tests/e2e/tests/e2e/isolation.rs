@@ -9,6 +9,7 @@ mod filling;
 mod operators;
 mod routes;
 mod schema;
+mod stock;
 mod world;
 
 use std::collections::BTreeSet;

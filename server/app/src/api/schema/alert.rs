@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use tamiz_core::Location;
+use tamiz_core::{Location, suppression};
 use tamiz_store::StoreError;
 use tamiz_store::alert::{self, AlertRow};
 
@@ -36,6 +36,18 @@ pub(crate) struct Dismissal {
     at: DateTime<Utc>,
     /// Until when, of an accepted risk: then it opens again if it is there.
     until: Option<DateTime<Utc>>,
+}
+
+/// A reason for which a tool hides its own result.
+#[derive(SimpleObject)]
+#[graphql(name = "AlertSuppression")]
+pub(crate) struct Suppression {
+    /// Such as `inSource` or `external`; empty where the tool does not say.
+    kind: String,
+    /// `accepted`, `underReview` or `rejected`.
+    status: String,
+    /// In words; empty where there are none.
+    justification: String,
 }
 
 /// What one kind of scan looks at; it finds gone what it held and does not see any more.
@@ -244,6 +256,20 @@ impl Alert {
     /// Such as `owasp:A03:2021`.
     fn tags(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
         paid(context, &self.0.tags.0[..])
+    }
+
+    /// Why the tool itself hides its newest sighting (`nosem`, a baseline, a list of the tool's). Evidence, and no state:
+    /// what a tool suppresses stays as people have it.
+    fn suppressions(&self, context: &Context<'_>) -> Result<Vec<Suppression>, ApiError> {
+        let said = suppression::of(&self.0.suppressions.0).into_iter();
+        let shown = said.map(|one| {
+            Ok(Suppression {
+                kind: one.kind,
+                status: one.status,
+                justification: paid(context, &one.justification)?.clone(),
+            })
+        });
+        shown.collect()
     }
 
     /// What its identity is made of: `code`, `url`, …

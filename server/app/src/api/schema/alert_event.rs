@@ -42,9 +42,14 @@ impl AlertEvent {
         self.0.created_at
     }
 
-    /// Who: the name of the token, or `expiry`; null when a task did it.
+    /// Who: the name of the token, `rule:` and the name of the rule as it was, `vex` or `expiry`; null when a task did it.
     async fn actor(&self) -> Option<&str> {
         self.0.actor.as_deref()
+    }
+
+    /// The rule that did it, a UUID; null when none did.
+    async fn rule_id(&self) -> Option<ID> {
+        self.0.rule_id.map(|id| ID(id.to_string()))
     }
 
     /// The task that did it; null when a person did, and once the task is deleted.

@@ -240,6 +240,16 @@ pub(crate) struct AlertCount {
     count: i32,
 }
 
+impl AlertCount {
+    pub(super) fn of(state: tamiz_core::AlertState, severity: tamiz_core::Severity, count: u32) -> Self {
+        Self {
+            state: state.into(),
+            severity: severity.into(),
+            count: i32::try_from(count).unwrap_or(i32::MAX),
+        }
+    }
+}
+
 /// What happened to a project's alerts of one severity on one day, in UTC.
 #[derive(SimpleObject, Clone, Copy)]
 pub(crate) struct AlertDay {

@@ -111,6 +111,42 @@ async fn an_alert_tells_what_its_newest_sighting_says_where_and_since_when() {
 }
 
 #[tokio::test]
+async fn what_a_tool_suppresses_is_evidence_and_changes_no_state() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let project = platform.project(&acme).await;
+    let mut told: Vec<Finding> = findings(2).into_iter().map(apart).collect();
+    let first = platform.task(&acme, project).await;
+    let alerts = platform.merge_findings(&acme, project, first, told.clone()).await;
+    let input = json!({ "alertIds": [alerts[1]], "reason": "WONT_FIX" });
+    decide(&platform, &acme, "dismissAlerts", input).await;
+    for finding in &mut told {
+        let said = json!([{ "kind": "inSource", "justification": "nosem" }]);
+        finding.extra.insert("suppressions".into(), said);
+        let asked = json!([{ "kind": "external", "status": "underReview" }]);
+        finding.extra.insert("suppressions-not-accepted".into(), asked);
+    }
+    let second = platform.task(&acme, project).await;
+    let again = platform.merge_findings(&acme, project, second, told).await;
+    assert_eq!(again, alerts);
+    let query =
+        "query($a: UUID!, $b: UUID!) { a: alert(id: $a) { state suppressions { kind status justification } }
+        b: alert(id: $b) { state suppressions { kind } } }";
+    let variables = json!({ "a": alerts[0], "b": alerts[1] });
+    let (answer, _) = ask(&platform, &acme, query, variables).await;
+    assert_eq!(
+        answer["data"]["a"],
+        json!({ "state": "OPEN", "suppressions": [
+            { "kind": "inSource", "status": "accepted", "justification": "nosem" },
+            { "kind": "external", "status": "underReview", "justification": "" },
+        ] }),
+        "{answer}"
+    );
+    assert_eq!(answer["data"]["b"]["state"], "DISMISSED");
+    platform.end().await;
+}
+
+#[tokio::test]
 async fn pages_of_alerts_tell_each_once_and_refuse_cursors_of_others() {
     let platform = Platform::start().await;
     let acme = platform.tenant("acme").await;

@@ -14,6 +14,7 @@ mod alert;
 mod alert_event;
 mod alert_occurrence;
 mod alert_page;
+mod alert_rule;
 mod artifact;
 mod exploitation;
 mod export;
@@ -42,8 +43,10 @@ mod webhook;
 mod worker;
 
 mod mutation;
+mod mutation_of_alert_rules;
 mod mutation_of_alerts;
 mod mutation_of_queue;
+mod mutation_of_vex;
 mod mutation_of_webhooks;
 mod query;
 mod subscription;
@@ -69,8 +72,10 @@ use super::state::ApiState;
 use super::transport::Engine;
 use crate::limiter::Stopped;
 use mutation::Mutation;
+use mutation_of_alert_rules::AlertRuleMutation;
 use mutation_of_alerts::AlertMutation;
 use mutation_of_queue::QueueMutation;
+use mutation_of_vex::VexMutation;
 use mutation_of_webhooks::WebhookMutation;
 use principal::OperatorSession;
 pub use principal::{Principal, TenantCaller};
@@ -80,10 +85,17 @@ use subscription::Events;
 
 type GraphSchema = Schema<Query, Writes, Events>;
 
-/// The root of writes, of four files.
+/// The root of writes, of six files.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-struct Writes(Mutation, QueueMutation, AlertMutation, WebhookMutation);
+struct Writes(
+    Mutation,
+    QueueMutation,
+    AlertMutation,
+    AlertRuleMutation,
+    VexMutation,
+    WebhookMutation,
+);
 
 /// The schema in the schema definition language, as committed in `schema.graphql`.
 pub fn sdl() -> String {
@@ -96,13 +108,17 @@ pub fn sdl() -> String {
 
 fn build() -> GraphSchema {
     // complexity and depth are `cost`'s, before the engine sees a document
-    Schema::build(
-        Query,
-        Writes(Mutation, QueueMutation, AlertMutation, WebhookMutation),
-        Events,
-    )
-    .disable_suggestions()
-    .finish()
+    let writes = Writes(
+        Mutation,
+        QueueMutation,
+        AlertMutation,
+        AlertRuleMutation,
+        VexMutation,
+        WebhookMutation,
+    );
+    Schema::build(Query, writes, Events)
+        .disable_suggestions()
+        .finish()
 }
 
 /// The schema over the store.
@@ -216,6 +232,10 @@ impl Engine for Graph {
 }
 
 #[cfg(test)]
+mod alert_rule_tests;
+#[cfg(test)]
 mod alert_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vex_tests;

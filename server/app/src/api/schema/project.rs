@@ -8,6 +8,7 @@ use tamiz_core::ProjectId;
 use tamiz_store::project;
 
 use super::alert_page::{self, AlertConnection, AlertCount, AlertDay, AlertFilter, AlertOrder};
+use super::alert_rule::{AlertRule, rules_of};
 use super::connection::{Listed, connection, decode, encode, limit};
 use super::export::ExportFormat;
 use super::finding::{FindingFilter, FindingOrder, askable};
@@ -100,6 +101,11 @@ impl Project {
         #[graphql(desc = "1 to 366.", default = 30)] days: i32,
     ) -> Result<Vec<AlertDay>, ApiError> {
         alert_page::trend_of(Session::of(context)?, self.0.id, days).await
+    }
+
+    /// Rules that act on its alerts by themselves, in the order in which they are asked.
+    async fn alert_rules(&self, context: &Context<'_>) -> Result<Vec<AlertRule>, ApiError> {
+        rules_of(Session::of(context)?, self.0.id).await
     }
 
     /// Days from when an alert opens until it is due, by severity.

@@ -39,6 +39,7 @@ use tokio::sync::Mutex;
 use super::alert_event::{AlertEventPage, AlertEventPageKey};
 use super::alert_occurrence::{AlertOccurrencePage, AlertOccurrencePageKey};
 use super::alert_page::{AlertCount, AlertDay, AlertPage, AlertPageKey, AlertsCountKey};
+use super::alert_rule::AlertRule;
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::{Batch, grouped};
 use super::exploitation::KnownKey;
@@ -92,6 +93,7 @@ pub(super) struct Session {
     pub(super) alert_pages: Batch<AlertPageKey, Arc<AlertPage>>,
     pub(super) alert_counts_under: Batch<AlertsCountKey, i64>,
     pub(super) alert_counts_of: Batch<ProjectId, Vec<AlertCount>>,
+    pub(super) alert_rules_of: Batch<ProjectId, Vec<AlertRule>>,
     pub(super) alert_trends_of: Batch<(ProjectId, u16), Vec<AlertDay>>,
     pub(super) alert_occurrence_pages: Batch<AlertOccurrencePageKey, Arc<AlertOccurrencePage>>,
     pub(super) alert_occurrence_counts: Batch<AlertId, i64>,
@@ -139,6 +141,7 @@ impl Session {
             alert_pages: Batch::default(),
             alert_counts_under: Batch::default(),
             alert_counts_of: Batch::default(),
+            alert_rules_of: Batch::default(),
             alert_trends_of: Batch::default(),
             alert_occurrence_pages: Batch::default(),
             alert_occurrence_counts: Batch::default(),
@@ -264,6 +267,7 @@ impl Session {
         self.alert_pages.clear();
         self.alert_counts_under.clear();
         self.alert_counts_of.clear();
+        self.alert_rules_of.clear();
         self.alert_trends_of.clear();
         self.alert_occurrence_pages.clear();
         self.alert_occurrence_counts.clear();

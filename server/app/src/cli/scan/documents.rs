@@ -112,8 +112,9 @@ pub(super) struct TaskEvent {
     pub(super) total: Option<i64>,
 }
 
+/// Why a mutation was refused.
 #[derive(Debug, Deserialize)]
-struct UserError {
+pub(super) struct UserError {
     #[serde(default)]
     code: String,
     message: String,
@@ -132,7 +133,7 @@ impl UserError {
 }
 
 /// Refusals of a mutation, in one line.
-fn refused(what: &str, errors: &[UserError]) -> Result<(), CliError> {
+pub(super) fn refused(what: &str, errors: &[UserError]) -> Result<(), CliError> {
     if errors.is_empty() {
         return Ok(());
     }

@@ -19,6 +19,7 @@ pub(super) mod table;
 mod target;
 #[cfg(test)]
 mod tests;
+mod vex;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub use export::{ExportArgs, run as run_export};
 use pack::Package;
 use progress::Progress;
 use report::Report;
+pub use vex::{VexCommand, run as run_vex};
 
 /// The type of scan that needs no saying, and whose files are packed.
 const CODEAUDIT: &str = "codeaudit";

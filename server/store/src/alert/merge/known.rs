@@ -152,7 +152,7 @@ pub(super) async fn by_fingerprint(
 }
 
 /// The project's alerts with these fingerprints. Served by `alert_identity_key`.
-pub(super) async fn alerts_with(
+pub(in crate::alert) async fn alerts_with(
     tx: &mut TenantTx,
     project: ProjectId,
     prints: &[Fingerprint],

@@ -26,6 +26,7 @@ use tamiz_core::{AlertId, FindingId, ProjectId, Severity, TaskId};
 use uuid::Uuid;
 
 pub use arrival::Arrival;
+pub(super) use known::alerts_with;
 
 use super::count::Changes;
 use super::scope;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tamiz_core::identity::{Fingerprint, fingerprint};
 use tamiz_core::scope::Comparison;
 use tamiz_core::webhook::EventType;
-use tamiz_core::{AlertId, AlertState};
+use tamiz_core::{AlertId, AlertState, Severity};
 use uuid::Uuid;
 
 use super::{Belongs, ROWS_AT_ONCE, Scan, Sighting, known, line};
@@ -176,12 +176,23 @@ impl<'a> Written<'a> {
             if before.0 != after.0 {
                 comparison.reopened += u32::try_from(row.alerts).unwrap_or(0);
                 let some = row.some.into_iter().map(|id| (after.1, id.into()));
-                let count = u64::try_from(row.alerts).unwrap_or(0);
-                let (project, by) = (self.scan.project, By::Task(self.scan.task));
-                tx.outbox.add(project, EventType::AlertReopened, &by, count, some);
+                self.tell(tx, EventType::AlertReopened, row.alerts, some);
             }
         }
         Ok(())
+    }
+
+    /// Notes what webhooks tell of it.
+    fn tell(
+        &self,
+        tx: &mut TenantTx,
+        event: EventType,
+        count: i32,
+        some: impl IntoIterator<Item = (Severity, AlertId)>,
+    ) {
+        let by = By::Task(self.scan.task);
+        let count = u64::try_from(count).unwrap_or(0);
+        tx.outbox.add(self.scan.project, event, &by, count, some);
     }
 
     /// Fingerprints that alerts are about to take may belong to others that this scan does not see: equals of before.
@@ -238,9 +249,12 @@ impl<'a> Written<'a> {
         }
         comparison.new = u32::try_from(new.len()).unwrap_or(u32::MAX);
         let told = new.iter().map(|(alert, shown)| (shown.severity, *alert));
-        let (project, by) = (self.scan.project, By::Task(self.scan.task));
-        tx.outbox
-            .add(project, EventType::AlertOpened, &by, new.len() as u64, told);
+        self.tell(
+            tx,
+            EventType::AlertOpened,
+            i32::try_from(new.len()).unwrap_or(i32::MAX),
+            told,
+        );
         for part in new.chunks(ROWS_AT_ONCE) {
             self.insert(tx, part).await?;
         }

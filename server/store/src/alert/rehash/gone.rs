@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::mark::{Mark, marks};
 use super::{Rehashed, Which, write};
+use crate::alert::merge::alerts_with;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -125,7 +126,7 @@ pub(super) async fn free_numbers(
             (*from..from.saturating_add(2 * count)).map(move |number| base.numbered(number))
         });
         let prints: Vec<Fingerprint> = prints.collect();
-        let taken: HashSet<Fingerprint> = write::owners(tx, project, &prints).await?.into_keys().collect();
+        let taken: HashSet<Fingerprint> = alerts_with(tx, project, &prints).await?.into_keys().collect();
         for (base, count, from) in &mut open {
             let found = free.entry(*base).or_default();
             let next = from.saturating_add(2 * *count);
@@ -149,7 +150,7 @@ pub(super) async fn give_way(
     takers: &HashSet<AlertId>,
 ) -> Result<u64, StoreError> {
     let prints: Vec<Fingerprint> = taken.keys().copied().collect();
-    let owners = write::owners(tx, project, &prints).await?;
+    let owners = alerts_with(tx, project, &prints).await?;
     let mut evicted: BTreeMap<Fingerprint, Vec<AlertId>> = BTreeMap::new();
     for (print, owner) in owners.into_iter().filter(|(_, owner)| !takers.contains(owner)) {
         evicted.entry(taken[&print]).or_default().push(owner);

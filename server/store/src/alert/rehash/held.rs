@@ -114,11 +114,11 @@ fn places_of(group: &[&Held], prints: &[Fingerprint]) -> Vec<Place> {
         let is_first = wanted.insert((one.alert, new_place));
         let place = Place {
             alert: one.alert,
-            place: one.place,
-            new_place: if is_first { new_place } else { one.place },
+            old: one.place,
+            new: if is_first { new_place } else { one.place },
             print: *print,
         };
-        (place.new_place != one.place || *print != one.print).then_some(place)
+        (place.new != one.place || *print != one.print).then_some(place)
     });
     places.collect()
 }

@@ -1,9 +1,7 @@
 //! Who has which fingerprint, and writing new ones: each row is found by its key and written where it lies.
 
-use std::collections::HashMap;
-
+use tamiz_core::AlertId;
 use tamiz_core::identity::{Fingerprint, Kind, fingerprint};
-use tamiz_core::{AlertId, ProjectId};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -34,41 +32,9 @@ impl Alert {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) alert: AlertId,
-    pub(super) place: Uuid,
-    pub(super) new_place: Uuid,
+    pub(super) old: Uuid,
+    pub(super) new: Uuid,
     pub(super) print: Fingerprint,
-}
-
-/// The alerts of the project that have these fingerprints. Served by `alert_identity_key`.
-pub(super) async fn owners(
-    tx: &mut TenantTx,
-    project: ProjectId,
-    prints: &[Fingerprint],
-) -> Result<HashMap<Fingerprint, AlertId>, StoreError> {
-    let mut owners = HashMap::new();
-    for part in prints.chunks(ROWS_AT_ONCE) {
-        let prints: Vec<Vec<u8>> = part.iter().map(|print| print.0.to_vec()).collect();
-        let ids = sqlx::query_scalar!(
-            r#"
-            select a.id as "id?" from unnest($3::bytea[]) with ordinality x(fingerprint, n)
-            left join lateral (
-                select a.id from tenant.alert a
-                where a.tenant_id = $1 and a.project_id = $2 and a.fingerprint = x.fingerprint limit 1) a on true
-            order by x.n
-            "#,
-            tx.tenant(),
-            project.uuid(),
-            &prints
-        )
-        .fetch_all(tx.connection())
-        .await?;
-        let known = part
-            .iter()
-            .zip(ids)
-            .filter_map(|(print, id)| Some((*print, id?.into())));
-        owners.extend(known);
-    }
-    Ok(owners)
 }
 
 /// Alerts may change fingerprints among each other until [`settle`].
@@ -148,8 +114,8 @@ pub(super) async fn numbers(tx: &mut TenantTx, moved: &[(AlertId, Fingerprint)])
 pub(super) async fn places(tx: &mut TenantTx, scope: Uuid, places: &[Place]) -> Result<(), StoreError> {
     for part in places.chunks(ROWS_AT_ONCE) {
         let alerts: Vec<Uuid> = part.iter().map(|one| one.alert.uuid()).collect();
-        let old: Vec<Uuid> = part.iter().map(|one| one.place).collect();
-        let new: Vec<Uuid> = part.iter().map(|one| one.new_place).collect();
+        let old: Vec<Uuid> = part.iter().map(|one| one.old).collect();
+        let new: Vec<Uuid> = part.iter().map(|one| one.new).collect();
         let prints: Vec<Vec<u8>> = part.iter().map(|one| one.print.0.to_vec()).collect();
         sqlx::query!(
             r#"

@@ -12,18 +12,18 @@ use crate::project;
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
 
-pub(super) struct Field {
-    pub(super) database: Database,
-    pub(super) store: Store,
-    pub(super) scope: TenantScope,
-    pub(super) project: ProjectId,
-    pub(super) admin: PgConnection,
+pub(in crate::alert) struct Field {
+    pub(in crate::alert) database: Database,
+    pub(in crate::alert) store: Store,
+    pub(in crate::alert) scope: TenantScope,
+    pub(in crate::alert) project: ProjectId,
+    pub(in crate::alert) admin: PgConnection,
 }
 
 impl Field {
     /// Four scopes, of which two were scanned in one transaction, and `alerts` alerts: of the states and severities
     /// in turn, gone where they are fixed and half of the time where they are dismissed, of 50 contents.
-    pub(super) async fn with(alerts: i32) -> Self {
+    pub(in crate::alert) async fn with(alerts: i32) -> Self {
         let database = Database::fresh().await;
         let store = database.store().await;
         let (scope, _) = tenant_with_task(&store, "acme").await;
@@ -55,12 +55,12 @@ impl Field {
         field
     }
 
-    pub(super) async fn sql(&mut self, statement: &str) {
+    pub(in crate::alert) async fn sql(&mut self, statement: &str) {
         let statement = AssertSqlSafe(statement.to_owned());
         sqlx::raw_sql(statement).execute(&mut self.admin).await.unwrap();
     }
 
-    pub(super) async fn texts(&mut self, statement: &str) -> Vec<String> {
+    pub(in crate::alert) async fn texts(&mut self, statement: &str) -> Vec<String> {
         let statement = AssertSqlSafe(statement.to_owned());
         sqlx::query_scalar(statement)
             .fetch_all(&mut self.admin)
@@ -68,7 +68,7 @@ impl Field {
             .unwrap()
     }
 
-    pub(super) async fn ids(&mut self, statement: &str) -> Vec<AlertId> {
+    pub(in crate::alert) async fn ids(&mut self, statement: &str) -> Vec<AlertId> {
         let statement = AssertSqlSafe(statement.to_owned());
         let ids: Vec<Uuid> = sqlx::query_scalar(statement)
             .fetch_all(&mut self.admin)
@@ -77,11 +77,11 @@ impl Field {
         ids.into_iter().map(AlertId::from).collect()
     }
 
-    pub(super) async fn begin(&self) -> TenantTx {
+    pub(in crate::alert) async fn begin(&self) -> TenantTx {
         self.store.begin(&self.scope).await.unwrap()
     }
 
-    pub(super) async fn end(self) {
+    pub(in crate::alert) async fn end(self) {
         self.store.close().await;
         drop(self.admin);
         self.database.drop().await;

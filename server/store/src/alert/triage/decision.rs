@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value, json};
-use tamiz_core::{AlertState, Dismissal, DismissalReason, Severity, SlaDays};
+use tamiz_core::{AlertRuleId, AlertState, Dismissal, DismissalReason, Severity, SlaDays};
 
 use super::Standing;
 
@@ -53,6 +53,22 @@ pub struct Change {
     pub(super) after: Standing,
     pub(super) kind: &'static str,
     pub(super) comment: Option<String>,
+    /// The rule that decided, and what it is called; none where it is the moment's actor.
+    pub(super) rule: Option<(AlertRuleId, String)>,
+}
+
+impl Change {
+    /// The same by a rule, called by `actor`.
+    #[must_use]
+    pub fn by_rule(self, rule: AlertRuleId, actor: String) -> Self {
+        let rule = Some((rule, actor));
+        Self { rule, ..self }
+    }
+
+    /// How the alert stands since.
+    pub const fn after(&self) -> &Standing {
+        &self.after
+    }
 }
 
 impl Decision {
@@ -106,6 +122,7 @@ impl Decision {
             after,
             kind,
             comment,
+            rule: None,
         })
     }
 }

@@ -123,21 +123,28 @@ async fn events(tx: &mut TenantTx, actor: &str, changes: &[Change]) -> Result<()
     let kinds: Vec<&str> = changes.iter().map(|change| change.kind).collect();
     let (before, after): (Vec<_>, Vec<_>) = changes.iter().map(Change::told).unzip();
     let comments: Vec<Option<&str>> = changes.iter().map(|change| change.comment.as_deref()).collect();
+    let by = |change: &Change| change.rule.as_ref().map(|(id, _)| id.uuid());
+    let rules: Vec<Option<Uuid>> = changes.iter().map(by).collect();
+    let actors = changes
+        .iter()
+        .map(|change| change.rule.as_ref().map_or(actor, |(_, name)| name));
+    let actors: Vec<&str> = actors.collect();
     sqlx::query!(
         r#"
-        insert into tenant.alert_event (tenant_id, alert_id, id, kind, actor, before, after, comment)
-        select $1, x.alert_id, x.id, x.kind, $2, nullif(x.before, '{}'), nullif(x.after, '{}'), x.comment
-        from unnest($3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::jsonb[], $8::text[])
-             x(alert_id, id, kind, before, after, comment)
+        insert into tenant.alert_event (tenant_id, alert_id, id, kind, actor, rule_id, before, after, comment)
+        select $1, x.alert_id, x.id, x.kind, x.actor, x.rule_id, nullif(x.before, '{}'), nullif(x.after, '{}'), x.comment
+        from unnest($2::text[], $9::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::jsonb[], $8::text[])
+             x(actor, rule_id, alert_id, id, kind, before, after, comment)
         "#,
         tx.tenant(),
-        actor,
+        &actors as &[&str],
         &alerts,
         &ids,
         &kinds as &[&str],
         &before,
         &after,
-        &comments as &[Option<&str>]
+        &comments as &[Option<&str>],
+        &rules as &[Option<Uuid>]
     )
     .execute(tx.connection())
     .await?;
