@@ -89,10 +89,10 @@ impl Field {
 }
 
 const SCOPES: &str = "insert into tenant.scan_scope (tenant_id, project_id, id, key, scan_type, tool, target, branch, \
-    environment, category, task_id, scanned_at) select";
+    environment, category, task_id, scanned_at, fingerprint_version) select";
 const SCOPE_ROWS: &str = ", ('00000000-0000-7000-8000-00000000000' || n)::uuid, sha256(n::text::bytea), 'codeaudit', \
     case when n = 4 then 'bandit' else 'semgrep' end, '', 'branch-' || n, '', '', gen_random_uuid(), \
-    '2026-11-20'::timestamptz + (n / 2) * interval '1 hour' from generate_series(1, 4) n";
+    '2026-11-20'::timestamptz + (n / 2) * interval '1 hour', 2 from generate_series(1, 4) n";
 const CONTENTS: &str = "insert into tenant.finding_content (tenant_id, project_id, id, source_tool, rule_id, severity, \
     confidence, cwe, cve, title, message, file_path, line, locations, refs, tags, extra) select";
 const CONTENT_ROWS: &str = ", ('00000000-0000-7000-9000-0000000000' || to_char(n, 'FM00'))::uuid, 'semgrep', \
