@@ -179,18 +179,19 @@ fn copy(stand: &Stand, results: usize) -> Outcome<()> {
 
 /// Statements of one import, as the database counts them.
 async fn statements(stand: &Stand, project: &str) -> Outcome<()> {
-    let set = |what: &str| -> Outcome<()> {
-        for statement in [what, "select pg_reload_conf()"] {
+    // of the role alone that reads and writes tenants' rows, on connections made from now on
+    let log_statements = |which: &str| -> Outcome<()> {
+        for statement in [
+            &*format!("alter role tamiz_app set log_statement = '{which}'"),
+            "alter role tamiz_app set log_parameter_max_length = 0",
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'tamiz_app'",
+        ] {
             psql(&stand.database_url, statement)?;
         }
         Ok(())
     };
-    psql(
-        &stand.database_url,
-        "alter system set log_parameter_max_length = 0",
-    )?;
-    set("alter system set log_statement = 'all'")?;
-    let log = log_of(stand)?;
+    log_statements("all")?;
+    let log = stand.folder.path().join("postgres/postgres.log");
     let before = executed(&log)?;
     import(
         &stand.client,
@@ -200,29 +201,12 @@ async fn statements(stand: &Stand, project: &str) -> Outcome<()> {
     )
     .await?;
     let statements = executed(&log)? - before;
-    set("alter system set log_statement = 'none'")?;
+    log_statements("none")?;
     println!(
         "  {statements} statements for {COUNTED} findings, whatever else ran meanwhile: {:.4} each (bar 0.05)",
         statements as f64 / COUNTED as f64
     );
     Ok(())
-}
-
-/// The log of the stand's Postgres.
-fn log_of(stand: &Stand) -> Outcome<PathBuf> {
-    let mut folders = vec![stand.folder.path().join("postgres")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "log") {
-                return Ok(path);
-            }
-            if path.is_dir() && !path.ends_with("base") {
-                folders.push(path);
-            }
-        }
-    }
-    Err("no log of Postgres".into())
 }
 
 fn executed(log: &Path) -> Outcome<usize> {

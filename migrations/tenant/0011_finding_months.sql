@@ -34,7 +34,6 @@ create table tenant.finding_content (
     tags jsonb not null,
     tool_fingerprint text,
     extra jsonb not null,
-    created_at timestamptz not null default now(),
     primary key (tenant_id, project_id, id)
 );
 
@@ -154,10 +153,10 @@ select tenant.open_finding_month('9999-12-31');
 insert into tenant.finding_content
     (tenant_id, project_id, id, source_tool, rule_id, rule_name, severity, severity_raw, confidence, category, cwe, cve,
      cvss_vector, cvss_score, title, message, remediation, location_kind, location_label, file_path, line, locations,
-     refs, tags, tool_fingerprint, extra, created_at)
+     refs, tags, tool_fingerprint, extra)
 select tenant_id, project_id, id, source_tool, rule_id, rule_name, severity, severity_raw, confidence, category, cwe, cve,
        cvss_vector, cvss_score, title, message, remediation, location_kind, location_label, file_path, line, locations,
-       refs, tags, tool_fingerprint, extra, created_at
+       refs, tags, tool_fingerprint, extra
 from tenant.finding_before;
 insert into tenant.finding
     (tenant_id, id, project_id, task_id, content_id, source_tool, severity, fingerprint, fingerprint_version,

@@ -126,6 +126,9 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "finding-months", RETENTION_PAUSE, |store| async move {
             store.drop_finding_months().await
         }),
+        Sweep::of(store, "contents", RETENTION_PAUSE, |store| async move {
+            store.sweep_contents().await
+        }),
         Sweep::of(store, "acceptances", ACCEPTANCES_PAUSE, |store| async move {
             store.expire_acceptances().await
         }),

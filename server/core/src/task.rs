@@ -121,6 +121,12 @@ impl ScanType {
     /// Longest accepted word, in bytes.
     pub const BYTES_MAX: usize = 40;
 
+    /// Whether such scans look at what happened for a while, as captures of traffic do: what one of them does not show
+    /// may be there all the same.
+    pub fn is_of_a_moment(&self) -> bool {
+        self.0 == "pcap"
+    }
+
     /// `word` if it is lower-case letters, digits and inner hyphens.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub mod error;
 pub mod migrate;
 pub mod pace;
 pub mod page;
+mod round;
 mod scope;
 pub mod shares;
 pub mod signal;

@@ -17,8 +17,8 @@ use crate::signal::{Class, News, Signal};
 use crate::webhook::outbox::Outbox;
 use crate::weight::Allowance;
 
-/// Somebody who can do without a connection waits no longer for it.
-const SOON: Duration = Duration::from_millis(50);
+/// Somebody who can do without a connection waits no longer for it. Making a new one takes a busy machine a while.
+const SOON: Duration = Duration::from_millis(500);
 
 /// The only way to a tenant's rows. Dropped without [`TenantTx::commit`], it rolls back.
 ///

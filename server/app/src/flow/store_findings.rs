@@ -53,7 +53,7 @@ pub(super) async fn store_findings(
             project: scanned.project,
             task: scanned.task,
             scope: &of,
-            closes: results.summary.proves_absence(),
+            closes: results.summary.proves_absence() && !of.scan_type.is_of_a_moment(),
             contents: &arrival,
         };
         let (alerts, comparison) = merge(tx, scan, &sightings).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tamiz_core::{AlertId, ProjectId, TenantId};
+use tamiz_core::{AlertId, ProjectId};
 
 use super::triage::{Decision, Moment, read, write};
 use super::{due, hold_project};
@@ -20,36 +20,16 @@ pub(super) const ACTOR: &str = "expiry";
 impl Store {
     /// Opens accepted risks whose time is over, up to a few thousand; answers how many.
     ///
-    /// Tenants come in another order each time, so that none waits for ever behind another; one whose alerts cannot be
-    /// opened, because an import holds their project, holds up no other.
-    ///
     /// Served by `alert_expiry_idx`.
     ///
     /// # Errors
     /// [`StoreError`] when nothing was opened and some tenant's alerts could not be.
     pub async fn expire_acceptances(&self) -> Result<u64, StoreError> {
-        let tenants = sqlx::query_scalar!("select id from control.tenant order by random()")
-            .fetch_all(&self.control)
-            .await?;
-        let (mut opened, mut failure) = (0, None);
-        for tenant in tenants {
-            let scope = TenantScope::of(TenantId::from(tenant));
-            match expire(self, &scope).await {
-                Ok(more) => opened += more,
-                Err(error) => {
-                    let reason = &error as &dyn std::error::Error;
-                    tracing::warn!(tenant = %scope.tenant_id(), error = reason, "acceptances stay beyond their time");
-                    failure = Some(error);
-                }
-            }
-            if opened >= ALERTS_PER_CALL {
-                break;
-            }
-        }
-        match failure {
-            Some(error) if opened == 0 => Err(error),
-            _ => Ok(opened),
-        }
+        let failing = "acceptances stay beyond their time";
+        self.round(ALERTS_PER_CALL, failing, |store, scope| async move {
+            expire(&store, &scope).await
+        })
+        .await
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct OpenScope {
     pub(super) id: Uuid,
     /// When it was scanned before; now, if it never was.
     pub(super) scanned_before: DateTime<Utc>,
+    /// Whether this is the first scan of it, so that it holds nothing.
+    pub(super) is_new: bool,
 }
 
 /// Notes that the task scanned it; made if this is the first scan of it. The project is held.
@@ -37,7 +39,8 @@ pub(super) async fn open(
              fingerprint_version)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), $12)
         on conflict (tenant_id, project_id, key) do update set task_id = excluded.task_id, scanned_at = now()
-        returning s.id, coalesce((select scanned_at from before), now()) as "scanned_before!"
+        returning s.id, coalesce((select scanned_at from before), now()) as "scanned_before!",
+                  not exists (select from before) as "is_new!"
         "#,
         tx.tenant(),
         Uuid::now_v7(),

@@ -1,6 +1,7 @@
-//! Alerts against a database of their own: listing, decisions, expiry, counters.
+//! Alerts against a database of their own: listing, decisions, expiry, counters, and what goes with time.
 
 mod deciding;
 pub(super) mod field;
+mod leaving;
 mod listing;
 mod telling;

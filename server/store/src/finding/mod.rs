@@ -6,6 +6,7 @@ mod months;
 mod nested;
 mod occurrence;
 mod read;
+mod sweep;
 
 pub use content::{CONTENTS_PER_INSERT, NewContent, insert_contents, missing_contents};
 pub(crate) use content::{contents, paths};

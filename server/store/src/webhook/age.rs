@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tamiz_core::TenantId;
 use tamiz_core::webhook::KEPT_DAYS;
 use uuid::{Builder, Uuid};
 
@@ -25,23 +24,15 @@ pub(super) fn first_id_of(at: DateTime<Utc>) -> Uuid {
 impl Store {
     /// Deletes webhooks' messages that are older than thirty days, up to some thousand; answers how many.
     ///
-    /// Tenants come in another order each time, so that none waits for ever behind another.
-    ///
     /// # Errors
-    /// [`StoreError`] when the database does not take it.
+    /// [`StoreError`] when nothing was deleted and some tenant's could not be.
     pub async fn delete_old_webhooks(&self) -> Result<u64, StoreError> {
-        let tenants = sqlx::query_scalar!("select id from control.tenant order by random()")
-            .fetch_all(&self.control)
-            .await?;
         let before = first_id_of(Utc::now() - TimeDelta::days(i64::from(KEPT_DAYS)));
-        let mut gone = 0;
-        for tenant in tenants {
-            gone += delete(self, &TenantScope::of(TenantId::from(tenant)), before).await?;
-            if gone >= MESSAGES_PER_CALL {
-                break;
-            }
-        }
-        Ok(gone)
+        let failing = "old messages stay";
+        self.round(MESSAGES_PER_CALL, failing, |store, scope| async move {
+            delete(&store, &scope, before).await
+        })
+        .await
     }
 }
 

@@ -3,7 +3,7 @@
 //! That it was told is noted beside the alert and not in it: nobody's import waits for this sweep.
 
 use tamiz_core::webhook::{EXPIRING_DAYS, EventType};
-use tamiz_core::{AlertId, ProjectId, Severity, TenantId};
+use tamiz_core::{AlertId, ProjectId, Severity};
 
 use super::outbox::By;
 use crate::connect::Store;
@@ -19,33 +19,14 @@ const ALERTS_PER_CALL: u64 = 20_000;
 impl Store {
     /// Tells of acceptances that end within a week, if an endpoint wants it; answers how many.
     ///
-    /// Tenants come in another order each time; one that cannot be served holds up no other.
-    ///
     /// # Errors
     /// [`StoreError`] when nothing was told and some tenant's could not be.
     pub async fn tell_expiring_acceptances(&self) -> Result<u64, StoreError> {
-        let tenants = sqlx::query_scalar!("select id from control.tenant order by random()")
-            .fetch_all(&self.control)
-            .await?;
-        let (mut told, mut failure) = (0, None);
-        for tenant in tenants {
-            let scope = TenantScope::of(TenantId::from(tenant));
-            match tell(self, &scope).await {
-                Ok(more) => told += more,
-                Err(error) => {
-                    let reason = &error as &dyn std::error::Error;
-                    tracing::warn!(tenant = %scope.tenant_id(), error = reason, "ends of acceptances are not told");
-                    failure = Some(error);
-                }
-            }
-            if told >= ALERTS_PER_CALL {
-                break;
-            }
-        }
-        match failure {
-            Some(error) if told == 0 => Err(error),
-            _ => Ok(told),
-        }
+        let failing = "ends of acceptances are not told";
+        self.round(ALERTS_PER_CALL, failing, |store, scope| async move {
+            tell(&store, &scope).await
+        })
+        .await
     }
 }
 

@@ -29,7 +29,7 @@ pub use arrival::Arrival;
 pub(super) use known::alerts_with;
 
 use super::count::Changes;
-use super::scope;
+use super::scope::{self, OpenScope};
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -125,7 +125,7 @@ pub async fn merge(
     sightings: &[Sighting],
 ) -> Result<(Vec<AlertId>, Comparison), StoreError> {
     let scope = scope::open(tx, scan.project, scan.task, scan.scope).await?;
-    let (belongs, gone) = belongings(tx, scan, scope.id, sightings).await?;
+    let (belongs, gone) = belongings(tx, scan, &scope, sightings).await?;
     let mut changes = Changes::default();
     let mut comparison = Comparison {
         closes: scan.closes,
@@ -156,12 +156,15 @@ type Gone = BTreeMap<(AlertId, Uuid), known::Place>;
 async fn belongings(
     tx: &mut TenantTx,
     scan: Scan<'_>,
-    scope: Uuid,
+    scope: &OpenScope,
     sightings: &[Sighting],
 ) -> Result<(Vec<Belongs>, Gone), StoreError> {
-    let mut belongs = known::held(tx, scope, sightings).await?;
-    let mut gone = known::not_seen(tx, scope, sightings, &belongs).await?;
-    leftovers::settle_groups(tx, scan.project, sightings, &mut belongs, &mut gone).await?;
+    let (mut belongs, mut gone) = (vec![None; sightings.len()], Gone::new());
+    if !scope.is_new {
+        belongs = known::held(tx, scope.id, sightings).await?;
+        gone = known::not_seen(tx, scope.id, sightings, &belongs).await?;
+        leftovers::settle_groups(tx, scan.project, sightings, &mut belongs, &mut gone).await?;
+    }
     let unknown: Vec<usize> = (0..belongs.len()).filter(|at| belongs[*at].is_none()).collect();
     let known = known::by_fingerprint(tx, scan.project, sightings, &unknown).await?;
     for at in unknown {

@@ -59,7 +59,7 @@ const TABLES: [(&str, &str, &str); 10] = [
     ),
     (
         "finding_content",
-        "to_jsonb(c) - array['tenant_id', 'project_id', 'created_at'], $at(c.created_at)",
+        "to_jsonb(c) - array['tenant_id', 'project_id']",
         "tenant.finding_content c where c.project_id = '$project'",
     ),
     (

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{comparison, imported};
+use super::{cases, comparison, imported};
 use crate::harness::{App, Client};
 
 /// Imports a report with alerts and then others of the same tool; how many alerts each of these closed.
@@ -76,4 +76,28 @@ async fn reimport_of_nothing_closes_what_the_tool_says_that_it_looked_at() {
     let said = closed(&app, &acme, "sarif", "sarif/ruff-vulnshop.sarif", &empty).await;
     assert_eq!(said[..2], [json!(0), json!(0)], "a run without evidence");
     assert_ne!(said[2], 0, "a run that went well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reimport_of_another_capture_closes_nothing() {
+    let app = App::start().await;
+    let acme = app.tenant("acme");
+    let project = acme.project("traffic").await;
+    let mut alerts = 0;
+    for case in cases("pcap")
+        .into_iter()
+        .filter(|case| case.bytes.len() < 100_000)
+        .take(8)
+    {
+        let task = imported(&acme, &project, "pcap", case.name(), case.bytes.clone()).await;
+        let compared = comparison(&app, &task);
+        assert_eq!(compared["fixed"].as_u64().unwrap_or(0), 0, "{}", case.path);
+        alerts += compared["new"].as_u64().unwrap_or(0);
+    }
+    assert!(alerts > 1, "the captures show something");
+    assert_eq!(
+        app.sql("select count(*) from tenant.alert where state = 0")
+            .trim(),
+        alerts.to_string()
+    );
 }
