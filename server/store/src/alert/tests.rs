@@ -4,4 +4,5 @@ mod deciding;
 pub(super) mod field;
 mod leaving;
 mod listing;
+mod sightings;
 mod telling;

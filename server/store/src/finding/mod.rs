@@ -13,6 +13,8 @@ pub(crate) use content::{contents, paths};
 pub use insert::{NewFinding, insert};
 pub(crate) use months::OpenMonths;
 pub use months::{FindingMonth, KEPT};
+#[cfg(test)]
+pub(crate) use nested::push_pages;
 pub use nested::{FindingParents, counts_of, pages_of};
 pub use occurrence::{
     NewOccurrence, OccurrenceRow, insert_occurrences, occurrence_counts_of, occurrence_pages_of,

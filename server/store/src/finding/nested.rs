@@ -10,7 +10,7 @@ use tamiz_core::{ProjectId, TaskId};
 use uuid::Uuid;
 
 use super::read::{
-    COLUMNS, FindingFilter, FindingOrder, FindingPosition, FindingRow, JOINED, conditions, continue_after,
+    COLUMNS, FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, continue_after,
 };
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
@@ -49,6 +49,34 @@ impl FindingParents {
     }
 }
 
+/// What pages are asked by.
+pub(crate) fn push_pages(
+    query: &mut QueryBuilder<Postgres>,
+    tenant: Uuid,
+    parents: &FindingParents,
+    filter: &FindingFilter,
+    order: FindingOrder,
+    after: Option<&FindingPosition>,
+    limit: PageLimit,
+) {
+    query
+        .push("select f.* from unnest(")
+        .push_bind(parents.ids())
+        .push("::uuid[]) parent(parent_id) cross join lateral (select ");
+    query.push(COLUMNS).push(order.read_from());
+    conditions(query, tenant, filter);
+    query
+        .push(" and ")
+        .push(parents.column())
+        .push(" = parent.parent_id");
+    if let Some(after) = after {
+        continue_after(query, order, after);
+    }
+    query.push(" order by ").push(order.columns());
+    query.push(" limit ").push_bind(limit.probe());
+    query.push(") f order by ").push(order.outer_columns());
+}
+
 /// The same page of each parent; a parent without findings is left out.
 ///
 /// Served by `finding_task_severity_idx` and `finding_project_severity_idx`.
@@ -63,22 +91,8 @@ pub async fn pages_of(
     after: Option<&FindingPosition>,
     limit: PageLimit,
 ) -> Result<HashMap<Uuid, Page<FindingRow>>, StoreError> {
-    let mut query = QueryBuilder::<Postgres>::new("select f.* from unnest(");
-    query
-        .push_bind(parents.ids())
-        .push("::uuid[]) parent(parent_id) cross join lateral (select ");
-    query.push(COLUMNS).push(JOINED);
-    conditions(&mut query, tx.tenant(), filter);
-    query
-        .push(" and ")
-        .push(parents.column())
-        .push(" = parent.parent_id");
-    if let Some(after) = after {
-        continue_after(&mut query, order, after);
-    }
-    query.push(" order by ").push(order.columns());
-    query.push(" limit ").push_bind(limit.probe());
-    query.push(") f order by ").push(order.outer_columns());
+    let mut query = QueryBuilder::new("");
+    push_pages(&mut query, tx.tenant(), parents, filter, order, after, limit);
     let allowance = tx.allowance();
     let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_finding).await?;

@@ -39,6 +39,15 @@ pub enum FindingOrder {
 }
 
 impl FindingOrder {
+    /// What a page is read from. Orders by the finding's own columns read contents one by one, in the order of an index,
+    /// until the page is full; a join would be made of all findings first.
+    pub(super) const fn read_from(self) -> &'static str {
+        match self {
+            Self::SeverityDesc | Self::CreatedDesc => KEYED,
+            Self::File => JOINED,
+        }
+    }
+
     /// For `order by`, inside the query that joins findings and contents.
     pub(super) const fn columns(self) -> &'static str {
         match self {
@@ -154,7 +163,10 @@ pub(super) const COLUMNS: &str = "f.id, f.project_id, f.task_id, f.alert_id, f.s
     c.file_path, c.line, c.locations, c.refs, c.tags, f.fingerprint, f.fingerprint_version, c.tool_fingerprint, \
     c.extra, f.created_at";
 
-/// Findings with what they say, by the key of contents.
+/// Findings with what they say, each looked up by the key of contents.
+const KEYED: &str = " from tenant.finding f cross join lateral (select * from tenant.finding_content c \
+    where c.tenant_id = f.tenant_id and c.project_id = f.project_id and c.id = f.content_id limit 1) c";
+/// Findings with what they say, all at once.
 pub(super) const JOINED: &str = " from tenant.finding f join tenant.finding_content c on c.tenant_id = f.tenant_id \
     and c.project_id = f.project_id and c.id = f.content_id";
 
@@ -183,7 +195,7 @@ pub async fn page(
     limit: PageLimit,
 ) -> Result<Page<FindingRow>, StoreError> {
     let mut query = QueryBuilder::new("select ");
-    query.push(COLUMNS).push(JOINED);
+    query.push(COLUMNS).push(order.read_from());
     conditions(&mut query, tx.tenant(), filter);
     if let Some(after) = after {
         continue_after(&mut query, order, after);

@@ -14,6 +14,7 @@ mod arrival;
 mod gone;
 mod known;
 mod leftovers;
+mod room;
 #[cfg(test)]
 pub(in crate::alert) mod tests;
 mod write;

@@ -1,22 +1,20 @@
 //! Writes what changed: known alerts first, because new ones may take fingerprints that these leave.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tamiz_core::identity::{Fingerprint, fingerprint};
+use tamiz_core::identity::fingerprint;
 use tamiz_core::scope::Comparison;
 use tamiz_core::webhook::EventType;
 use tamiz_core::{AlertId, AlertState, Severity};
 use uuid::Uuid;
 
-use super::{Belongs, ROWS_AT_ONCE, Scan, Sighting, known, line};
+use super::{Belongs, ROWS_AT_ONCE, Scan, Sighting, line, room};
 use crate::alert::count::Changes;
+use crate::alert::rehash::{settle, unsettle};
 use crate::alert::standing_of;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 use crate::webhook::outbox::By;
-
-/// Equals of one file that may ever have been known: far more than anybody looks at.
-const NUMBERS_MAX: u32 = 10_000;
 
 /// A scan whose sightings have found their alerts.
 pub(super) struct Written<'a> {
@@ -105,9 +103,17 @@ impl<'a> Written<'a> {
         }
         comparison.moved = u32::try_from(elsewhere.len()).unwrap_or(u32::MAX);
         let shown = self.showing(&touched);
-        self.make_room(tx, &shown).await?;
+        room::make(tx, self.scan, &shown).await?;
+        // equals may change numbers with those of another part
+        let has_parts = shown.len() > ROWS_AT_ONCE;
+        if has_parts {
+            unsettle(tx).await?;
+        }
         for part in shown.chunks(ROWS_AT_ONCE) {
             self.update(tx, part, changes, comparison).await?;
+        }
+        if has_parts {
+            settle(tx).await?;
         }
         Ok(())
     }
@@ -193,42 +199,6 @@ impl<'a> Written<'a> {
         let by = By::Task(self.scan.task);
         let count = u64::try_from(count).unwrap_or(0);
         tx.outbox.add(self.scan.project, event, &by, count, some);
-    }
-
-    /// Fingerprints that alerts are about to take may belong to others that this scan does not see: equals of before.
-    /// They get numbers that nobody has.
-    async fn make_room(&self, tx: &mut TenantTx, alerts: &[(AlertId, &Sighting)]) -> Result<(), StoreError> {
-        let bases: HashMap<Fingerprint, Fingerprint> = alerts
-            .iter()
-            .map(|(_, shown)| (shown.fingerprint, shown.base))
-            .collect();
-        let moving: HashSet<AlertId> = alerts.iter().map(|(alert, _)| *alert).collect();
-        let prints: Vec<Fingerprint> = bases.keys().copied().collect();
-        let owners = known::alerts_with(tx, self.scan.project, &prints).await?;
-        for (print, owner) in owners.iter().filter(|(_, owner)| !moving.contains(owner)) {
-            let free = (0..NUMBERS_MAX).map(|number| bases[print].numbered(number));
-            let free: Vec<Vec<u8>> = free
-                .filter(|print| !bases.contains_key(print))
-                .map(|print| print.0.to_vec())
-                .collect();
-            sqlx::query!(
-                r#"
-                update tenant.alert a set fingerprint = (
-                    select x.fingerprint from unnest($4::bytea[]) with ordinality x(fingerprint, n)
-                    where not exists (select from tenant.alert o where o.tenant_id = $1 and o.project_id = $2
-                                      and o.fingerprint = x.fingerprint)
-                    order by x.n limit 1)
-                where a.tenant_id = $1 and a.project_id = $2 and a.id = $3
-                "#,
-                tx.tenant(),
-                self.scan.project.uuid(),
-                owner.uuid(),
-                &free
-            )
-            .execute(tx.connection())
-            .await?;
-        }
-        Ok(())
     }
 
     /// Alerts that nobody knew.

@@ -38,7 +38,7 @@ pub(super) struct Place {
 }
 
 /// Alerts may change fingerprints among each other until [`settle`].
-pub(super) async fn unsettle(tx: &mut TenantTx) -> Result<(), StoreError> {
+pub(in crate::alert) async fn unsettle(tx: &mut TenantTx) -> Result<(), StoreError> {
     sqlx::query("set constraints tenant.alert_identity_key deferred")
         .execute(tx.connection())
         .await?;
@@ -46,7 +46,7 @@ pub(super) async fn unsettle(tx: &mut TenantTx) -> Result<(), StoreError> {
 }
 
 /// Each fingerprint has one alert again.
-pub(super) async fn settle(tx: &mut TenantTx) -> Result<(), StoreError> {
+pub(in crate::alert) async fn settle(tx: &mut TenantTx) -> Result<(), StoreError> {
     sqlx::query("set constraints tenant.alert_identity_key immediate")
         .execute(tx.connection())
         .await?;
@@ -88,7 +88,10 @@ pub(super) async fn alerts(tx: &mut TenantTx, alerts: &[Alert]) -> Result<u64, S
 }
 
 /// Gives alerts other numbers, and nothing else; answers how many.
-pub(super) async fn numbers(tx: &mut TenantTx, moved: &[(AlertId, Fingerprint)]) -> Result<u64, StoreError> {
+pub(in crate::alert) async fn numbers(
+    tx: &mut TenantTx,
+    moved: &[(AlertId, Fingerprint)],
+) -> Result<u64, StoreError> {
     for part in moved.chunks(ROWS_AT_ONCE) {
         let ids: Vec<Uuid> = part.iter().map(|(alert, _)| alert.uuid()).collect();
         let prints: Vec<Vec<u8>> = part.iter().map(|(_, print)| print.0.to_vec()).collect();

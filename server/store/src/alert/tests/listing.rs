@@ -153,7 +153,7 @@ async fn plan(field: &Field, asked: &Asked<'_>) -> Value {
 }
 
 /// Every node of a plan.
-fn nodes(plan: &Value) -> Vec<&Value> {
+pub(super) fn nodes(plan: &Value) -> Vec<&Value> {
     let below = plan["Plans"].as_array().into_iter().flatten();
     std::iter::once(plan).chain(below.flat_map(nodes)).collect()
 }
