@@ -19,8 +19,11 @@ const FINDINGS: usize = 800;
 const REPORTS: [bool; 3] = [false, true, false];
 /// Projects that are imported into at once.
 const LANES: usize = 4;
-/// Kills of one storm.
+/// Kills of one storm: the most, and as many as there must be.
 const KILLS: usize = 24;
+const KILLS_MIN: usize = 20;
+/// Projects of one storm: where all imports end before enough was killed, as many as before begin.
+const LANES_MAX: usize = 10 * LANES;
 /// For a moment to come; then the next one is waited for.
 const MOMENT_PATIENCE: Duration = Duration::from_secs(1);
 /// A kill comes up to so long after its moment.
@@ -225,12 +228,24 @@ impl Storm {
         self.lanes.iter().any(|lane| lane.task.is_some())
     }
 
-    async fn rages(&mut self) {
-        for lane in &mut self.lanes {
+    /// More projects, each with its first import ordered.
+    async fn begins(&mut self) {
+        for _ in 0..LANES {
+            let mut lane = Lane::of(&self.client, &format!("lane {}", self.lanes.len())).await;
             lane.goes_on(&self.client).await;
+            self.lanes.push(lane);
         }
+    }
+
+    async fn rages(&mut self) {
         let mut plan = PLAN.into_iter().cycle();
-        while self.goes_on().await && self.kills < KILLS {
+        while self.kills < KILLS {
+            if !self.goes_on().await {
+                if self.kills >= KILLS_MIN || self.lanes.len() >= LANES_MAX {
+                    break;
+                }
+                self.begins().await;
+            }
             let (victim, moment) = plan.next().expect("it has no end");
             if self.comes(moment) {
                 let delay = self.random.random_range(0..DELAY_MS_MAX);
@@ -267,15 +282,11 @@ async fn killed_imports_leave_what_undisturbed_ones_leave(workers: Workers) {
     let app = plan.set("max_attempts", 100).start().await;
     let calm = left_alone(&app, &app.tenant("calm")).await;
     let client = app.tenant("storm");
-    let mut lanes = Vec::new();
-    for number in 0..LANES {
-        lanes.push(Lane::of(&client, &format!("lane {number}")).await);
-    }
     let worker = app.worker("worker");
     let mut storm = Storm {
         app,
         client,
-        lanes,
+        lanes: Vec::new(),
         worker,
         random: StdRng::seed_from_u64(6),
         kills: 0,
@@ -285,7 +296,7 @@ async fn killed_imports_leave_what_undisturbed_ones_leave(workers: Workers) {
         .app
         .sql("select count(*) from tenant.task_attempt where outcome <> 'completed'");
     println!("{} kills, {lost} attempts were lost", storm.kills);
-    assert!(storm.kills >= 20, "{} kills", storm.kills);
+    assert!(storm.kills >= KILLS_MIN, "{} kills", storm.kills);
     storm.app.says(&["alerts", "check"]);
     for lane in &storm.lanes {
         rows::check_equal(&storm.app, &calm, &lane.project);
