@@ -1,29 +1,25 @@
 //! Which alerts of a project are related: found by several tools, or in several places, and perhaps of one flaw.
 //!
-//! Related alerts are shown beside each other and never merged. Two are related when they share a key ([`keys`]):
+//! Related alerts are shown beside each other and never merged. Two are related
 //!
-//! - the same advisory, by any of its aliases. The key is of the group's representative, so it changes when more
-//!   aliases become known: keys are made when they are needed, or again when groups grew.
-//! - the same weakness (CWE) at the same place, as far as a hash can tell: the path of a file, the template of a URL,
-//!   an endpoint, a name, a conversation. Lines that are close to each other have no common hash, so of alerts that
-//!   share such a key [`is_same_place`] has the last word.
+//! - by an advisory that both name, by any of its aliases ([`crate::aliases`]), or
+//! - by a weakness (CWE) that both name at one place: [`Traits::place`] finds those that may be, and [`is_same_place`] has
+//!   the last word, because lines that are close to each other have no common hash.
 //!
-//! A finding about a package, or of an advisory in a file, has keys of its advisories alone: all packages of a project
+//! A finding about a package, or of an advisory in a file, is related by its advisories alone: all packages of a project
 //! stand in the same few files, and their weaknesses say nothing about each other.
 //!
 //! Not here: identity of one tool's findings over time ([`crate::identity`]).
 
 use crate::advisory::{Advisory, Family};
-use crate::aliases::{self, Groups};
+use crate::aliases;
 use crate::finding::Finding;
 use crate::identity::{PartHash, normal, package, part_hash};
 use crate::location::{Location, Position};
 use crate::words::words;
 
-/// Advisories of one finding that make keys, the best known ones; also its weaknesses, the tool's first ones.
-const EACH_MAX: usize = 8;
-/// Keys of one finding.
-pub const KEYS_MAX: usize = 2 * EACH_MAX;
+/// Advisories of one finding that relate it to others, the best known ones.
+pub const ADVISORIES_MAX: usize = 32;
 /// Between the end of one place and the start of the next, in lines: tools point at the call, at its argument or at the
 /// whole statement.
 pub const LINES_APART_MAX: u32 = 3;
@@ -38,43 +34,41 @@ words! {
     } known "advisory, weakness"
 }
 
-/// Alerts that share one may be related.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RelationKey {
-    /// What it stands for.
-    pub by: RelatedBy,
-    /// Of the advisory, or of the weakness and the place.
-    pub hash: PartHash,
+/// What a finding may have in common with others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// Of the place where its weaknesses are, as far as a hash can tell: the path of a file, the template of a URL, an
+    /// endpoint, a name, a conversation. `None` without a weakness or a place of its own.
+    pub place: Option<PartHash>,
+    /// Its advisories, the best known first, at most [`ADVISORIES_MAX`]; bulletins only where it names nothing better.
+    pub advisories: Vec<Advisory>,
 }
 
-/// The keys of a finding, at most [`KEYS_MAX`], each once.
-pub fn keys(finding: &Finding, groups: &Groups) -> Vec<RelationKey> {
-    let named = aliases::named(finding);
-    let mut keys: Vec<RelationKey> = advisories(&named)
-        .take(EACH_MAX)
-        .map(|id| RelationKey {
-            by: RelatedBy::Advisory,
-            hash: part_hash(["advisory", groups.representative(id).as_str()]),
-        })
-        .collect();
-    if let Some(place) = own_place(finding, keys.is_empty()) {
-        let weaknesses = finding.cwe.iter().take(EACH_MAX);
-        keys.extend(weaknesses.map(|cwe| RelationKey {
-            by: RelatedBy::Weakness,
-            hash: part_hash(["weakness", &cwe.to_string(), place.0, &place.1]),
-        }));
+impl Traits {
+    /// Of a finding.
+    pub fn of(finding: &Finding) -> Self {
+        let advisories = advisories(aliases::named(finding));
+        let place = (!finding.cwe.is_empty())
+            .then(|| own_place(finding, advisories.is_empty()))
+            .flatten();
+        Self {
+            place: place.map(|(kind, text)| part_hash([kind, &text])),
+            advisories,
+        }
     }
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+
+    /// [`Self::advisories`] of a finding that names these: its list, and its rule.
+    pub fn advisories_in<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Advisory> {
+        advisories(aliases::named_in(texts))
+    }
 }
 
-/// Those of one flaw each; bulletins only where a finding names nothing better.
-fn advisories(named: &[Advisory]) -> impl Iterator<Item = &Advisory> {
-    let has_flaw = named.iter().any(|id| id.family() != Family::Bulletin);
+/// Those of one flaw each, or else bulletins.
+fn advisories(mut named: Vec<Advisory>) -> Vec<Advisory> {
+    // sorted, so bulletins are last
+    let flaws = named.partition_point(|id| id.family() < Family::Bulletin);
+    named.truncate(if flaws > 0 { flaws } else { named.len() }.min(ADVISORIES_MAX));
     named
-        .iter()
-        .filter(move |id| !has_flaw || id.family() != Family::Bulletin)
 }
 
 /// The primary place, where it is the flaw's own and not that of a list of packages.

@@ -2,6 +2,7 @@
 
 use tamiz_core::export::Exported;
 use tamiz_core::identity::{Fingerprint, Kind};
+use tamiz_core::related::Traits;
 use tamiz_core::scope::{ScanScope, ScopeLabels};
 use tamiz_core::{
     AlertId, AlertState, Confidence, DismissalReason, Finding, FindingId, Location, ProjectId, ScanType,
@@ -62,6 +63,7 @@ fn sighting(identity: u8, number: u8) -> Sighting {
         at: (u32::from(number), 1),
         lines: None,
         tool_id: None,
+        traits: Traits::default(),
     }
 }
 

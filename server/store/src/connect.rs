@@ -134,6 +134,8 @@ pub(crate) fn role_options(database_url: &str, role: &str) -> Result<PgConnectOp
     Ok(options.application_name("tamiz").options([
         ("statement_timeout", STATEMENT_TIMEOUT),
         ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_TIMEOUT),
+        // our statements are short: compiling one takes longer than running it
+        ("jit", "off"),
     ]))
 }
 

@@ -371,6 +371,7 @@ fn sighting(finding: &Finding) -> Sighting {
         at: mark.at,
         lines: None,
         tool_id: None,
+        traits: mark.traits(),
     }
 }
 

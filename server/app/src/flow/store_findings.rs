@@ -139,6 +139,7 @@ fn numbered(marks: Vec<(FindingId, Mark)>) -> Vec<Found> {
                 place: mark.place,
                 severity: mark.severity,
                 at: mark.at,
+                traits: mark.traits(),
                 lines: (!mark.lines.is_empty()).then_some(mark.lines),
                 tool_id: is_own.then_some(mark.tool_id),
             };

@@ -1,7 +1,9 @@
 //! What a spool says of a finding beside its text, so that the text need not be read to compare scans.
 
 use serde::{Deserialize, Serialize};
+use tamiz_core::advisory::Advisory;
 use tamiz_core::identity::{self, Fingerprint, Kind, Lines, PartHash, Parts};
+use tamiz_core::related::Traits;
 use tamiz_core::{Finding, Severity, scope};
 
 /// What a finding is known by. All but the lines follows from its text.
@@ -32,6 +34,12 @@ pub struct Mark {
     /// The lines of the scanned source; empty where there was none.
     #[serde(with = "hex")]
     pub lines: Vec<u8>,
+    /// Of the place where its weaknesses are; zero where there is none.
+    #[serde(with = "hex", default)]
+    pub weakness_place: PartHash,
+    /// The advisories that it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisories: Vec<String>,
 }
 
 impl Mark {
@@ -39,6 +47,8 @@ impl Mark {
     pub fn of(finding: &Finding, content: PartHash, source: Option<Lines>) -> Self {
         let lines = source.as_ref().map(Lines::to_bytes).unwrap_or_default();
         let parts = Parts::of(finding, source);
+        let traits = Traits::of(finding);
+        let advisories = traits.advisories.iter().map(|id| id.as_str().to_owned());
         Self {
             kind: parts.kind,
             tool: finding.tool.clone(),
@@ -50,6 +60,20 @@ impl Mark {
             at: identity::line_and_column(finding),
             tool_id: parts.tool_id.unwrap_or_default(),
             lines,
+            weakness_place: traits.place.unwrap_or_default(),
+            advisories: advisories.collect(),
+        }
+    }
+
+    /// What it may have in common with findings of other tools.
+    pub fn traits(&self) -> Traits {
+        Traits {
+            place: (self.weakness_place != PartHash::default()).then_some(self.weakness_place),
+            advisories: self
+                .advisories
+                .iter()
+                .filter_map(|id| Advisory::parse(id))
+                .collect(),
         }
     }
 

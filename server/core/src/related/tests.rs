@@ -37,104 +37,78 @@ fn dependency(rule: &str, cve: &[&str]) -> Finding {
     }
 }
 
-fn shared(one: &Finding, other: &Finding, groups: &Groups) -> Vec<RelatedBy> {
-    let others = keys(other, groups);
-    let mut shared = keys(one, groups);
-    shared.retain(|key| others.contains(key));
-    shared.iter().map(|key| key.by).collect()
+fn place(finding: &Finding) -> Option<PartHash> {
+    Traits::of(finding).place
+}
+
+fn named(finding: &Finding) -> Vec<String> {
+    let named = Traits::of(finding).advisories;
+    named.iter().map(|id| id.as_str().to_owned()).collect()
 }
 
 #[test]
-fn the_same_advisory_relates_by_any_of_its_ids() {
-    let trivy = dependency("CVE-2014-3744", &["CVE-2014-3744"]);
-    let osv = dependency("GHSA-69rr-wvh9-6c4q", &["GHSA-69rr-wvh9-6c4q"]);
-    let mut groups = Groups::default();
-    assert_eq!(shared(&trivy, &osv, &groups), []);
-    let told = dependency("GHSA-69rr-wvh9-6c4q", &["CVE-2014-3744"]);
-    assert_eq!(shared(&trivy, &told, &groups), [RelatedBy::Advisory]);
-    groups.join(aliases::told(&aliases::named(&told))).unwrap();
-    assert_eq!(shared(&trivy, &osv, &groups), [RelatedBy::Advisory]);
-    assert_eq!(keys(&told, &groups).len(), 1);
+fn advisories_are_told_in_one_spelling_the_best_known_first() {
+    let told = dependency("GHSA-69rr-wvh9-6c4q", &["cve-2014-3744"]);
+    assert_eq!(named(&told), ["CVE-2014-3744", "GHSA-69rr-wvh9-6c4q"]);
+    assert_eq!(named(&dependency("licence", &[])), [""; 0]);
 }
 
 #[test]
-fn packages_in_one_file_are_not_related_by_their_weakness() {
-    let groups = Groups::default();
-    let one = dependency("CVE-2014-3744", &["CVE-2014-3744"]);
-    let other = dependency("CVE-2019-0001", &["CVE-2019-0001"]);
-    assert_eq!(shared(&one, &other, &groups), []);
-    let unnamed = dependency("licence", &[]);
-    assert_eq!(keys(&unnamed, &groups), []);
+fn packages_in_one_file_have_no_place_of_their_own() {
+    assert_eq!(place(&dependency("CVE-2014-3744", &["CVE-2014-3744"])), None);
+    assert_eq!(place(&dependency("licence", &[])), None);
     // a report that names the file alone
-    let bare = |id: &str| Finding {
-        cve: vec![id.into()],
+    let bare = Finding {
+        cve: vec!["CVE-2014-3744".into()],
         ..at("scanner", &[22], file("package-lock.json", 1, 1))
     };
-    assert_eq!(
-        shared(&bare("CVE-2014-3744"), &bare("CVE-2019-0001"), &groups),
-        []
-    );
+    assert_eq!(place(&bare), None);
 }
 
 #[test]
-fn an_advisory_found_at_work_relates_by_its_place_too() {
-    let groups = Groups::default();
+fn an_advisory_found_at_work_has_its_place_too() {
     let nuclei = Finding {
         cve: vec!["CVE-2021-0001".into()],
         ..at("nuclei", &[79], url("https://shop.test/search?q=x", None))
     };
     let zap = at("zap", &[79], url("https://shop.test/search", Some("q")));
-    assert_eq!(shared(&nuclei, &zap, &groups), [RelatedBy::Weakness]);
-    let trivy = dependency("CVE-2021-0001", &[]);
-    assert_eq!(shared(&nuclei, &trivy, &groups), [RelatedBy::Advisory]);
+    assert_eq!(place(&nuclei), place(&zap));
+    assert!(place(&zap).is_some());
+    assert_eq!(named(&nuclei), ["CVE-2021-0001"]);
 }
 
 #[test]
-fn a_bulletin_relates_only_what_names_no_flaw() {
-    let groups = Groups::default();
-    let bare = dependency("DSA-5020-1", &[]);
-    assert_eq!(shared(&bare, &bare.clone(), &groups), [RelatedBy::Advisory]);
-    let with_cve = dependency("DSA-5020-1", &["CVE-2021-44228"]);
-    assert_eq!(shared(&bare, &with_cve, &groups), []);
+fn a_bulletin_counts_only_for_what_names_no_flaw() {
+    assert_eq!(named(&dependency("DSA-5020-1", &[])), ["DSA-5020-1"]);
+    assert_eq!(
+        named(&dependency("DSA-5020-1", &["CVE-2021-44228"])),
+        ["CVE-2021-44228"]
+    );
 }
 
 #[test]
-fn the_same_weakness_at_the_same_path_shares_a_key() {
-    let groups = Groups::default();
+fn equal_places_have_equal_hashes() {
     let semgrep = at("semgrep", &[89, 564], file("./src/db.py", 10, 12));
-    for (other, expected) in [
-        (
-            at("bandit", &[89], file("src\\db.py", 90, 90)),
-            &[RelatedBy::Weakness][..],
-        ),
-        (at("bandit", &[79], file("src/db.py", 10, 10)), &[]),
-        (at("bandit", &[89], file("src/other.py", 10, 10)), &[]),
-        (at("zap", &[89], url("http://shop.test/src/db.py", None)), &[]),
-        (at("bandit", &[], file("src/db.py", 10, 10)), &[]),
+    for (other, same) in [
+        (at("bandit", &[89], file("src\\db.py", 90, 90)), true),
+        (at("bandit", &[89], file("src/other.py", 10, 10)), false),
+        (at("zap", &[89], url("http://shop.test/src/db.py", None)), false),
+        (at("bandit", &[], file("src/db.py", 10, 10)), false),
     ] {
-        assert_eq!(
-            shared(&semgrep, &other, &groups),
-            expected,
-            "{:?}",
-            other.locations
-        );
+        assert_eq!(place(&semgrep) == place(&other), same, "{:?}", other.locations);
     }
     let zap = at("zap", &[79], url("https://Shop.test/users/7?x=1", Some("x")));
     let nuclei = at("nuclei", &[79], url("https://shop.test/users/19", None));
-    assert_eq!(shared(&zap, &nuclei, &groups), [RelatedBy::Weakness]);
+    assert_eq!(place(&zap), place(&nuclei));
+    assert_eq!(place(&at("tool", &[79], file("", 1, 1))), None);
+    assert_eq!(Traits::of(&plain()), Traits::default());
 }
 
 #[test]
-fn keys_are_few_and_each_is_there_once() {
-    let groups = Groups::default();
-    let cwe: Vec<u32> = (1..100).chain(1..100).collect();
-    assert_eq!(keys(&at("tool", &cwe, file("a", 1, 1)), &groups).len(), EACH_MAX);
+fn advisories_are_few_and_each_is_there_once() {
     let ids: Vec<String> = (1000..1100).map(|number| format!("CVE-2020-{number}")).collect();
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    assert_eq!(keys(&dependency("rule", &ids), &groups).len(), EACH_MAX);
-    assert_eq!(keys(&at("tool", &[79, 79], file("a", 1, 1)), &groups).len(), 1);
-    assert_eq!(keys(&at("tool", &[79], file("", 1, 1)), &groups), []);
-    assert_eq!(keys(&plain(), &groups), []);
+    let ids: Vec<&str> = ids.iter().chain(&ids).map(String::as_str).collect();
+    assert_eq!(named(&dependency("rule", &ids)).len(), ADVISORIES_MAX);
 }
 
 #[test]

@@ -10,11 +10,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use tamiz_core::export::Exported;
-use tamiz_core::identity::Fingerprint;
 use tamiz_core::{AlertState, Dismissal, DismissalReason, Location, ProjectId, ScanType};
 use uuid::Uuid;
 
-use super::standing_of;
+use super::{fingerprint_of, standing_of};
 use crate::error::StoreError;
 use crate::finding::contents;
 use crate::tenant_tx::TenantTx;
@@ -173,10 +172,6 @@ async fn places(
 }
 
 fn exported(row: AlertRow, finding: tamiz_core::Finding) -> Result<Exported, StoreError> {
-    let fingerprint: [u8; 32] = row
-        .fingerprint
-        .try_into()
-        .map_err(|bytes: Vec<u8>| StoreError::unreadable("fingerprint", &hex::encode(bytes)))?;
     let (state, severity) = standing_of(row.state, row.severity)?;
     let dismissal = match row.dismissed_reason {
         None => None,
@@ -194,7 +189,7 @@ fn exported(row: AlertRow, finding: tamiz_core::Finding) -> Result<Exported, Sto
         id: row.id,
         finding,
         places: Vec::new(),
-        fingerprint: Fingerprint(fingerprint),
+        fingerprint: fingerprint_of(&row.fingerprint)?,
         fingerprint_version: row.fingerprint_version,
         state,
         dismissal,

@@ -9,11 +9,13 @@ mod event;
 pub mod expiry;
 pub mod export;
 pub mod merge;
+mod numbers;
 mod occurrence;
 mod page;
 mod read;
 pub mod recount;
 pub mod rehash;
+pub mod related;
 pub mod rule;
 pub mod scope;
 mod totals;
@@ -29,10 +31,14 @@ pub use page::{AlertFilter, AlertOrder, AlertPosition, counts_under, pages_of};
 pub use read::{AlertRow, AlertScope, by_ids};
 pub use totals::{AlertDay, TREND_DAYS_MAX, counts, trend};
 
+use tamiz_core::identity::Fingerprint;
 use tamiz_core::{AlertState, ProjectId, Severity};
 
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
+
+/// Rows of one statement: some megabytes at most.
+const ROWS_AT_ONCE: usize = 5_000;
 
 /// Waits for the project's turn and keeps it until the transaction ends. Foreign keys of others pass.
 ///
@@ -71,4 +77,10 @@ fn standing_of(state: i16, severity: i16) -> Result<(AlertState, Severity), Stor
         AlertState::from_rank(state).ok_or_else(|| unreadable("alert state", state))?,
         Severity::from_rank(severity).ok_or_else(|| unreadable("severity", severity))?,
     ))
+}
+
+/// A fingerprint as stored.
+fn fingerprint_of(bytes: &[u8]) -> Result<Fingerprint, StoreError> {
+    let hash = bytes.try_into().map(Fingerprint);
+    hash.map_err(|_| StoreError::unreadable("fingerprint", &hex::encode(bytes)))
 }

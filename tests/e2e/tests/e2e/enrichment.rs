@@ -92,6 +92,47 @@ async fn imported_files_tell_of_findings_what_is_known_and_what_was() {
     assert_eq!(never, Value::Null);
 }
 
+/// What pip-audit says of a package with one flaw.
+fn audited(package: &str, id: &str, aliases: &[&str]) -> Vec<u8> {
+    let flaw = json!({ "id": id, "fix_versions": [], "aliases": aliases, "description": "a flaw" });
+    serde_json::to_vec(&json!([{ "name": package, "version": "1.0", "vulns": [flaw] }])).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_a_cve_is_found_through_the_aliases_that_a_project_knows() {
+    let app = App::start().await;
+    let acme = app.tenant("acme");
+    let project = acme.project("shop").await;
+    fs::write(app.folder().join("scores.csv"), SCORES).unwrap();
+    app.says(&["enrich", "import", "scores.csv"]);
+    let alone = audited("one", "GHSA-x84v-xcm2-53pg", &[]);
+    let task = acme.import(&project, "one.json", alone).await;
+    acme.ends_as(&task, "COMPLETED").await;
+    assert_eq!(
+        known(&acme, "GHSA-x84v-xcm2-53pg", Value::Null).await,
+        Value::Null
+    );
+    let told = audited("two", "CVE-2018-18074", &["GHSA-x84v-xcm2-53pg"]);
+    let task = acme.import(&project, "two.json", told).await;
+    acme.ends_as(&task, "COMPLETED").await;
+    let query =
+        "query($p: UUID!) { project(id: $p) { alerts(filter: { state: [OPEN, FIXED] }) { nodes { title cve
+        exploitation { epss { cve score } } related { by alert { cve } } } } } }";
+    let answer = acme.data(query, json!({ "p": project })).await;
+    let alerts = answer["project"]["alerts"]["nodes"].as_array().unwrap();
+    assert_eq!(alerts.len(), 2, "{answer:#}");
+    for alert in alerts {
+        let epss = &alert["exploitation"]["epss"];
+        assert_eq!(
+            *epss,
+            json!({ "cve": "CVE-2018-18074", "score": 0.5 }),
+            "{answer:#}"
+        );
+        assert_eq!(alert["related"].as_array().unwrap().len(), 1, "{answer:#}");
+        assert_eq!(alert["related"][0]["by"], "ADVISORY");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_refused_changes_nothing() {
     let app = App::start().await;

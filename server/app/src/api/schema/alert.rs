@@ -12,9 +12,12 @@ use tamiz_store::alert::{self, AlertRow};
 use super::alert_event::AlertEventConnection;
 use super::alert_occurrence::AlertOccurrenceConnection;
 use super::answer_bytes::paid;
+use super::exploitation::Exploitation;
 use super::project::Project;
+use super::related::RelatedAlert;
 use super::session::Session;
 use super::task::Task;
+use super::weakness::Weakness;
 use super::words::{AlertStateName, Confidence, DismissalReasonName, Severity};
 use crate::api::errors::ApiError;
 
@@ -181,6 +184,23 @@ impl Alert {
     /// CWE numbers, the first is primary.
     async fn cwe(&self) -> &[i32] {
         &self.0.cwe
+    }
+
+    /// What the CWE numbers are called, and where they stand in the OWASP Top 10 of 2021 and of 2025.
+    async fn weaknesses(&self) -> Vec<Weakness> {
+        Weakness::all_of(&self.0.cwe)
+    }
+
+    /// What is known of its CVEs elsewhere: how likely they are exploited (EPSS), and whether they are (KEV), as
+    /// `tamiz enrich` imported it. Null when nothing is known.
+    async fn exploitation(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "As it was known on this day; now, if not said.")] as_of: Option<NaiveDate>,
+    ) -> Result<Option<Exploitation>, ApiError> {
+        let session = Session::of(context)?;
+        let named = self.0.cve.iter().chain([&self.0.rule_id]).map(String::as_str);
+        Exploitation::of(session, self.0.project_id.into(), named, as_of).await
     }
 
     /// Advisory ids (CVE, GHSA, OSV).
@@ -359,6 +379,16 @@ impl Alert {
     ) -> Result<AlertOccurrenceConnection, ApiError> {
         let session = Session::of(context)?;
         AlertOccurrenceConnection::of(session, self.0.id.into(), first, after.as_deref()).await
+    }
+
+    /// Other alerts of the project that may be of the same flaw: of the same advisory by any of its aliases, or of the
+    /// same weakness at the same place. Those that are open come first, then the worst. Nothing is merged.
+    async fn related(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many at most, 20 if not said.")] first: Option<i32>,
+    ) -> Result<Vec<RelatedAlert>, ApiError> {
+        RelatedAlert::of(Session::of(context)?, self.0.id.into(), first).await
     }
 
     /// What happened to it, the newest first.

@@ -111,6 +111,7 @@ impl AlertEventConnection {
             limit: limit(session, first)?,
         };
         let page = session
+            .batches
             .alert_event_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;

@@ -88,6 +88,7 @@ impl AlertOccurrencesCount {
                 .await
         };
         Ok(session
+            .batches
             .alert_occurrence_counts
             .load(self.0, fetch)
             .await?
@@ -117,6 +118,7 @@ impl AlertOccurrenceConnection {
             limit: limit(session, first)?,
         };
         let page = session
+            .batches
             .alert_occurrence_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;

@@ -167,6 +167,7 @@ impl AlertConnection {
         let has_previous = question.after.is_some();
         let key = AlertPageKey { project, question };
         let page = session
+            .batches
             .alert_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
@@ -226,7 +227,11 @@ impl AlertsCountKey {
             }
             Ok(counts)
         };
-        let counted = session.alert_counts_under.load(self.clone(), fetch).await?;
+        let counted = session
+            .batches
+            .alert_counts_under
+            .load(self.clone(), fetch)
+            .await?;
         Ok(counted.unwrap_or(0))
     }
 }
@@ -295,6 +300,7 @@ pub(super) async fn counts_of(session: &Session, project: ProjectId) -> Result<V
         Ok(counts)
     };
     Ok(session
+        .batches
         .alert_counts_of
         .load(project, fetch)
         .await?
@@ -326,6 +332,10 @@ pub(super) async fn trend_of(
         }
         Ok(trends)
     };
-    let trend = session.alert_trends_of.load((project, days), fetch).await?;
+    let trend = session
+        .batches
+        .alert_trends_of
+        .load((project, days), fetch)
+        .await?;
     Ok(trend.unwrap_or_default())
 }

@@ -238,6 +238,7 @@ pub(super) async fn rules_of(session: &Session, project: ProjectId) -> Result<Ve
         Ok(rules.collect::<HashMap<_, _>>())
     };
     Ok(session
+        .batches
         .alert_rules_of
         .load(project, fetch)
         .await?

@@ -120,7 +120,9 @@ impl Finding {
         context: &Context<'_>,
         #[graphql(desc = "As it was known on this day; now, if not said.")] as_of: Option<NaiveDate>,
     ) -> Result<Option<Exploitation>, ApiError> {
-        Exploitation::of(Session::of(context)?, &self.0, as_of).await
+        let session = Session::of(context)?;
+        let named = self.0.cve.iter().chain([&self.0.rule_id]).map(String::as_str);
+        Exploitation::of(session, self.0.project_id.into(), named, as_of).await
     }
 
     /// Advisory ids (CVE, GHSA, OSV).

@@ -111,6 +111,7 @@ impl FindingConnection {
         let has_previous = question.after.is_some();
         let key = FindingPageKey { owner, question };
         let page = session
+            .batches
             .finding_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
@@ -201,6 +202,7 @@ async fn pages(
 impl FindingsCountKey {
     async fn count(&self, session: &Session) -> Result<i64, ApiError> {
         let counted = session
+            .batches
             .finding_counts
             .load(self.clone(), async |keys| counts(session, keys).await)
             .await?;

@@ -6,6 +6,7 @@
 
 mod answer_bytes;
 mod batch;
+mod batches;
 mod connection;
 mod session;
 mod words;
@@ -26,6 +27,7 @@ mod plugin;
 mod principal;
 mod project;
 mod queue;
+mod related;
 mod scan_result;
 mod schedule;
 mod target;
@@ -235,6 +237,8 @@ impl Engine for Graph {
 mod alert_rule_tests;
 #[cfg(test)]
 mod alert_tests;
+#[cfg(test)]
+mod related_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -76,7 +76,12 @@ impl OccurrencesCount {
                 .read(|tx| Box::pin(async move { finding::occurrence_counts_of(tx, &findings).await }))
                 .await
         };
-        Ok(session.occurrence_counts.load(self.0, fetch).await?.unwrap_or(0))
+        Ok(session
+            .batches
+            .occurrence_counts
+            .load(self.0, fetch)
+            .await?
+            .unwrap_or(0))
     }
 }
 
@@ -101,6 +106,7 @@ impl OccurrenceConnection {
             limit: limit(session, first)?,
         };
         let page = session
+            .batches
             .occurrence_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;

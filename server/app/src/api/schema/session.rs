@@ -13,13 +13,10 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tamiz_core::budget::ByteBudget;
 use tamiz_core::plugin::LimitSet;
-use tamiz_core::{
-    AlertId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TaskStatus,
-};
+use tamiz_core::{AlertId, ArtifactId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TaskStatus};
 use tamiz_store::alert::{self, AlertRow};
 use tamiz_store::artifact::{self, Artifact};
 use tamiz_store::attempt::{self, AttemptRow};
-use tamiz_store::enrichment::Known;
 use tamiz_store::group::{self, Group};
 use tamiz_store::pause::{self, Pause};
 use tamiz_store::pcap_session::{self, PcapSession};
@@ -36,20 +33,12 @@ use tamiz_store::tool_execution::{self, ToolExecution};
 use tamiz_store::{Store, StoreError, TenantTx, event, finding};
 use tokio::sync::Mutex;
 
-use super::alert_event::{AlertEventPage, AlertEventPageKey};
-use super::alert_occurrence::{AlertOccurrencePage, AlertOccurrencePageKey};
-use super::alert_page::{AlertCount, AlertDay, AlertPage, AlertPageKey, AlertsCountKey};
-use super::alert_rule::AlertRule;
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
-use super::batch::{Batch, grouped};
-use super::exploitation::KnownKey;
-use super::finding_page::{FindingPage, FindingPageKey, FindingsCountKey};
-use super::group::GroupPageKey;
-use super::occurrence::{OccurrencePage, OccurrencePageKey};
+use super::batch::grouped;
+use super::batches::Batches;
 use super::principal::{Asker, no_tenant};
 use super::task_event::{EventsKey, TaskEvent};
-use super::task_log::{LogCount, LogPage, LogPageKey};
-use super::task_page::{TaskPage, TaskPageKey, TasksCountKey, by};
+use super::task_page::by;
 use crate::api::errors::ApiError;
 use crate::api::state::ApiState;
 use crate::flow::{FlowError, note_refusal};
@@ -64,45 +53,7 @@ pub(super) struct Session {
     reads: AtomicU64,
     /// When there is room again under the limits that refused something.
     room_at: std::sync::Mutex<Option<DateTime<Utc>>>,
-    projects: Batch<ProjectId, Arc<Project>>,
-    tasks: Batch<TaskId, Arc<Task>>,
-    alerts: Batch<AlertId, Arc<AlertRow>>,
-    artifacts: Batch<ArtifactId, Arc<Artifact>>,
-    artifacts_of: Batch<TaskId, Arc<Vec<Arc<Artifact>>>>,
-    executions_of: Batch<TaskId, Arc<Vec<Arc<ToolExecution>>>>,
-    results_of: Batch<TaskId, Arc<ScanResult>>,
-    targets_of: Batch<TaskId, Arc<TaskTarget>>,
-    pcap_sessions_of: Batch<TaskId, Arc<PcapSession>>,
-    attempts_of: Batch<TaskId, Arc<Vec<Arc<AttemptRow>>>>,
-    events_of: Batch<EventsKey, Arc<Vec<TaskEvent>>>,
-    severities_of: Batch<ProjectId, [i64; 5]>,
-    plugins: Batch<PluginId, Arc<InstalledPlugin>>,
-    groups: Batch<GroupId, Arc<Group>>,
-    group_counts_of: Batch<GroupId, Arc<Vec<(TaskStatus, i64)>>>,
-    schedules: Batch<ScheduleId, Arc<Schedule>>,
-    /// What holds back the caller's tasks is one list.
-    pauses: Batch<(), Arc<Vec<Pause>>>,
-    limits_reached: Batch<(), Arc<Reached>>,
-    /// The caller has one plan.
-    plan_limits: Batch<(), LimitSet>,
-    pub(super) known_cves: Batch<KnownKey, Arc<Known>>,
-    pub(super) finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
-    pub(super) finding_counts: Batch<FindingsCountKey, i64>,
-    pub(super) occurrence_pages: Batch<OccurrencePageKey, Arc<OccurrencePage>>,
-    pub(super) occurrence_counts: Batch<FindingId, i64>,
-    pub(super) alert_pages: Batch<AlertPageKey, Arc<AlertPage>>,
-    pub(super) alert_counts_under: Batch<AlertsCountKey, i64>,
-    pub(super) alert_counts_of: Batch<ProjectId, Vec<AlertCount>>,
-    pub(super) alert_rules_of: Batch<ProjectId, Vec<AlertRule>>,
-    pub(super) alert_trends_of: Batch<(ProjectId, u16), Vec<AlertDay>>,
-    pub(super) alert_occurrence_pages: Batch<AlertOccurrencePageKey, Arc<AlertOccurrencePage>>,
-    pub(super) alert_occurrence_counts: Batch<AlertId, i64>,
-    pub(super) alert_event_pages: Batch<AlertEventPageKey, Arc<AlertEventPage>>,
-    pub(super) log_pages: Batch<LogPageKey, Arc<LogPage>>,
-    pub(super) log_counts: Batch<LogCount, i64>,
-    pub(super) task_pages: Batch<TaskPageKey, Arc<TaskPage>>,
-    pub(super) task_counts: Batch<TasksCountKey, i64>,
-    pub(super) group_pages: Batch<GroupPageKey, Arc<TaskPage>>,
+    pub(super) batches: Batches,
 }
 
 impl Session {
@@ -114,43 +65,7 @@ impl Session {
             budget: Arc::new(ByteBudget::new(ANSWER_BYTES_MAX)),
             reads: AtomicU64::new(0),
             room_at: std::sync::Mutex::default(),
-            projects: Batch::default(),
-            tasks: Batch::default(),
-            alerts: Batch::default(),
-            artifacts: Batch::default(),
-            artifacts_of: Batch::default(),
-            executions_of: Batch::default(),
-            results_of: Batch::default(),
-            targets_of: Batch::default(),
-            pcap_sessions_of: Batch::default(),
-            attempts_of: Batch::default(),
-            events_of: Batch::default(),
-            severities_of: Batch::default(),
-            plugins: Batch::default(),
-            groups: Batch::default(),
-            group_counts_of: Batch::default(),
-            schedules: Batch::default(),
-            pauses: Batch::default(),
-            limits_reached: Batch::default(),
-            plan_limits: Batch::default(),
-            known_cves: Batch::default(),
-            finding_pages: Batch::default(),
-            finding_counts: Batch::default(),
-            occurrence_pages: Batch::default(),
-            occurrence_counts: Batch::default(),
-            alert_pages: Batch::default(),
-            alert_counts_under: Batch::default(),
-            alert_counts_of: Batch::default(),
-            alert_rules_of: Batch::default(),
-            alert_trends_of: Batch::default(),
-            alert_occurrence_pages: Batch::default(),
-            alert_occurrence_counts: Batch::default(),
-            alert_event_pages: Batch::default(),
-            log_pages: Batch::default(),
-            log_counts: Batch::default(),
-            task_pages: Batch::default(),
-            task_counts: Batch::default(),
-            group_pages: Batch::default(),
+            batches: Batches::default(),
         }
     }
 
@@ -240,43 +155,7 @@ impl Session {
             // it only read; a failed end rolls back, which is the same
             let _ = transaction.commit().await;
         }
-        self.projects.clear();
-        self.tasks.clear();
-        self.alerts.clear();
-        self.artifacts.clear();
-        self.artifacts_of.clear();
-        self.executions_of.clear();
-        self.results_of.clear();
-        self.targets_of.clear();
-        self.pcap_sessions_of.clear();
-        self.attempts_of.clear();
-        self.events_of.clear();
-        self.severities_of.clear();
-        self.plugins.clear();
-        self.groups.clear();
-        self.group_counts_of.clear();
-        self.schedules.clear();
-        self.pauses.clear();
-        self.limits_reached.clear();
-        self.plan_limits.clear();
-        self.known_cves.clear();
-        self.finding_pages.clear();
-        self.finding_counts.clear();
-        self.occurrence_pages.clear();
-        self.occurrence_counts.clear();
-        self.alert_pages.clear();
-        self.alert_counts_under.clear();
-        self.alert_counts_of.clear();
-        self.alert_rules_of.clear();
-        self.alert_trends_of.clear();
-        self.alert_occurrence_pages.clear();
-        self.alert_occurrence_counts.clear();
-        self.alert_event_pages.clear();
-        self.log_pages.clear();
-        self.log_counts.clear();
-        self.task_pages.clear();
-        self.task_counts.clear();
-        self.group_pages.clear();
+        self.batches.clear();
     }
 
     pub(super) async fn project(&self, id: ProjectId) -> Result<Option<Arc<Project>>, ApiError> {
@@ -286,7 +165,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.projects.load(id, fetch).await
+        self.batches.projects.load(id, fetch).await
     }
 
     pub(super) async fn task(&self, id: TaskId) -> Result<Option<Arc<Task>>, ApiError> {
@@ -296,7 +175,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.tasks.load(id, fetch).await
+        self.batches.tasks.load(id, fetch).await
     }
 
     pub(super) async fn alert(&self, id: AlertId) -> Result<Option<Arc<AlertRow>>, ApiError> {
@@ -309,7 +188,7 @@ impl Session {
                 .map(|row| (row.id.into(), Arc::new(row)))
                 .collect())
         };
-        self.alerts.load(id, fetch).await
+        self.batches.alerts.load(id, fetch).await
     }
 
     pub(super) async fn plugin(&self, id: PluginId) -> Result<Option<Arc<InstalledPlugin>>, ApiError> {
@@ -319,7 +198,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.plugins.load(id, fetch).await
+        self.batches.plugins.load(id, fetch).await
     }
 
     pub(super) async fn group(&self, id: GroupId) -> Result<Option<Arc<Group>>, ApiError> {
@@ -329,7 +208,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.groups.load(id, fetch).await
+        self.batches.groups.load(id, fetch).await
     }
 
     pub(super) async fn group_counts_of(&self, id: GroupId) -> Result<Arc<Vec<(TaskStatus, i64)>>, ApiError> {
@@ -342,7 +221,12 @@ impl Session {
                 .map(|(id, counts)| (id, Arc::new(counts)))
                 .collect())
         };
-        Ok(self.group_counts_of.load(id, fetch).await?.unwrap_or_default())
+        Ok(self
+            .batches
+            .group_counts_of
+            .load(id, fetch)
+            .await?
+            .unwrap_or_default())
     }
 
     pub(super) async fn schedule(&self, id: ScheduleId) -> Result<Option<Arc<Schedule>>, ApiError> {
@@ -352,7 +236,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.schedules.load(id, fetch).await
+        self.batches.schedules.load(id, fetch).await
     }
 
     /// What holds back the caller's tasks.
@@ -361,7 +245,7 @@ impl Session {
             let pauses = self.read(|tx| Box::pin(pause::of_tenant(tx))).await?;
             Ok(HashMap::from([((), Arc::new(pauses))]))
         };
-        Ok(self.pauses.load((), fetch).await?.unwrap_or_default())
+        Ok(self.batches.pauses.load((), fetch).await?.unwrap_or_default())
     }
 
     /// At which limits the caller's waiting tasks are.
@@ -376,7 +260,12 @@ impl Session {
             }
             Ok(HashMap::from([((), Arc::new(reached))]))
         };
-        Ok(self.limits_reached.load((), fetch).await?.unwrap_or_default())
+        Ok(self
+            .batches
+            .limits_reached
+            .load((), fetch)
+            .await?
+            .unwrap_or_default())
     }
 
     /// What the caller's plan says about plugins.
@@ -385,7 +274,12 @@ impl Session {
             let plan = self.read(|tx| Box::pin(plan::of_tenant(tx))).await?;
             Ok(HashMap::from([((), plan.limits)]))
         };
-        Ok(self.plan_limits.load((), fetch).await?.unwrap_or_default())
+        Ok(self
+            .batches
+            .plan_limits
+            .load((), fetch)
+            .await?
+            .unwrap_or_default())
     }
 
     pub(super) async fn artifact(&self, id: ArtifactId) -> Result<Option<Arc<Artifact>>, ApiError> {
@@ -395,7 +289,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.artifacts.load(id, fetch).await
+        self.batches.artifacts.load(id, fetch).await
     }
 
     pub(super) async fn artifacts_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<Artifact>>>, ApiError> {
@@ -405,7 +299,12 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter().map(|row| (row.task_id, row))))
         };
-        Ok(self.artifacts_of.load(task, fetch).await?.unwrap_or_default())
+        Ok(self
+            .batches
+            .artifacts_of
+            .load(task, fetch)
+            .await?
+            .unwrap_or_default())
     }
 
     pub(super) async fn executions_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<ToolExecution>>>, ApiError> {
@@ -415,7 +314,12 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter().map(|row| (row.task_id, row))))
         };
-        Ok(self.executions_of.load(task, fetch).await?.unwrap_or_default())
+        Ok(self
+            .batches
+            .executions_of
+            .load(task, fetch)
+            .await?
+            .unwrap_or_default())
     }
 
     pub(super) async fn result_of(&self, task: TaskId) -> Result<Option<Arc<ScanResult>>, ApiError> {
@@ -425,7 +329,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
         };
-        self.results_of.load(task, fetch).await
+        self.batches.results_of.load(task, fetch).await
     }
 
     pub(super) async fn target_of(&self, task: TaskId) -> Result<Option<Arc<TaskTarget>>, ApiError> {
@@ -435,7 +339,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
         };
-        self.targets_of.load(task, fetch).await
+        self.batches.targets_of.load(task, fetch).await
     }
 
     pub(super) async fn pcap_session_of(&self, task: TaskId) -> Result<Option<Arc<PcapSession>>, ApiError> {
@@ -445,7 +349,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
         };
-        self.pcap_sessions_of.load(task, fetch).await
+        self.batches.pcap_sessions_of.load(task, fetch).await
     }
 
     pub(super) async fn attempts_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<AttemptRow>>>, ApiError> {
@@ -455,7 +359,12 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter()))
         };
-        Ok(self.attempts_of.load(task, fetch).await?.unwrap_or_default())
+        Ok(self
+            .batches
+            .attempts_of
+            .load(task, fetch)
+            .await?
+            .unwrap_or_default())
     }
 
     pub(super) async fn events_of(&self, key: EventsKey) -> Result<Arc<Vec<TaskEvent>>, ApiError> {
@@ -480,7 +389,7 @@ impl Session {
             }
             Ok(found)
         };
-        Ok(self.events_of.load(key, fetch).await?.unwrap_or_default())
+        Ok(self.batches.events_of.load(key, fetch).await?.unwrap_or_default())
     }
 
     /// Findings by severity, from info to critical.
@@ -495,6 +404,11 @@ impl Session {
             }
             Ok(counts)
         };
-        Ok(self.severities_of.load(project, fetch).await?.unwrap_or_default())
+        Ok(self
+            .batches
+            .severities_of
+            .load(project, fetch)
+            .await?
+            .unwrap_or_default())
     }
 }

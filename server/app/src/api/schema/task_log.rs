@@ -104,7 +104,7 @@ impl LogCount {
             }
             Ok(counts)
         };
-        Ok(session.log_counts.load(self, fetch).await?.unwrap_or(0))
+        Ok(session.batches.log_counts.load(self, fetch).await?.unwrap_or(0))
     }
 }
 
@@ -131,6 +131,7 @@ impl TaskLogConnection {
             limit: limit(session, first)?,
         };
         let page = session
+            .batches
             .log_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;

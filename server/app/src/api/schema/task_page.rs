@@ -114,7 +114,12 @@ impl TasksCount {
                     }
                     Ok(counts)
                 };
-                Ok(session.task_counts.load(key.clone(), fetch).await?.unwrap_or(0))
+                Ok(session
+                    .batches
+                    .task_counts
+                    .load(key.clone(), fetch)
+                    .await?
+                    .unwrap_or(0))
             }
         }
     }
@@ -167,6 +172,7 @@ impl TaskConnection {
             filter: key.filter.clone(),
         });
         let page = session
+            .batches
             .task_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
@@ -185,6 +191,7 @@ impl TaskConnection {
         let after: Option<TaskId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
         let limit = limit(session, first)?;
         let page = session
+            .batches
             .group_pages
             .load(GroupPageKey { group, after, limit }, async |keys| {
                 group::pages(session, keys).await

@@ -9,6 +9,7 @@ use tamiz_core::{AlertId, ProjectId};
 use uuid::Uuid;
 
 use super::{Before, Belongs, Gone, ROWS_AT_ONCE, Sighting};
+use crate::alert::fingerprint_of;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -18,12 +19,6 @@ pub(super) struct Place {
     pub(super) before: Before,
     pub(super) lines: Option<Vec<u8>>,
     pub(super) tool_id: Option<Uuid>,
-}
-
-fn fingerprint(bytes: &[u8]) -> Result<Fingerprint, StoreError> {
-    let hash = bytes.try_into();
-    hash.map(Fingerprint)
-        .map_err(|_| StoreError::unreadable("fingerprint", &hex::encode(bytes)))
 }
 
 /// What the scope holds with the same fingerprint and place. Served by `alert_occurrence_scope_idx`.
@@ -130,7 +125,7 @@ async fn places(tx: &mut TenantTx, scope: Uuid, which: &[(Uuid, Uuid)]) -> Resul
             before: Before {
                 content: row.content_id,
                 line: row.line,
-                fingerprint: fingerprint(&row.fingerprint)?,
+                fingerprint: fingerprint_of(&row.fingerprint)?,
             },
             lines: row.lines,
             tool_id: row.tool_id,
@@ -175,7 +170,7 @@ pub(in crate::alert) async fn alerts_with(
         .fetch_all(tx.connection())
         .await?;
         for row in rows {
-            known.insert(fingerprint(&row.fingerprint)?, row.id.into());
+            known.insert(fingerprint_of(&row.fingerprint)?, row.id.into());
         }
     }
     Ok(known)

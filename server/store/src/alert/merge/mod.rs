@@ -14,7 +14,6 @@ mod arrival;
 mod gone;
 mod known;
 mod leftovers;
-mod room;
 #[cfg(test)]
 pub(in crate::alert) mod tests;
 mod write;
@@ -22,6 +21,7 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tamiz_core::identity::{Fingerprint, Kind, PartHash};
+use tamiz_core::related::Traits;
 use tamiz_core::scope::{Comparison, ScanScope};
 use tamiz_core::{AlertId, FindingId, ProjectId, Severity, TaskId};
 use uuid::Uuid;
@@ -29,13 +29,11 @@ use uuid::Uuid;
 pub use arrival::Arrival;
 pub(super) use known::alerts_with;
 
+use super::ROWS_AT_ONCE;
 use super::count::Changes;
 use super::scope::{self, OpenScope};
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
-
-/// Rows of one statement: some megabytes at most.
-const ROWS_AT_ONCE: usize = 5_000;
 
 /// A finding as far as alerts are concerned.
 #[derive(Debug, Clone)]
@@ -60,6 +58,8 @@ pub struct Sighting {
     pub lines: Option<Vec<u8>>,
     /// The tool's own id, unless it stands for several results.
     pub tool_id: Option<PartHash>,
+    /// What it may have in common with others.
+    pub traits: Traits,
 }
 
 /// Which scan it is.

@@ -7,6 +7,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
 use tamiz_core::identity::{self, Parts, ordinals};
 use tamiz_core::location::Position;
+use tamiz_core::related::Traits;
 use tamiz_core::scope::ScopeLabels;
 use tamiz_core::{Confidence, Finding, Location, ScanType};
 
@@ -46,7 +47,7 @@ fn found((path, line, code): Said<'_>) -> Finding {
             end: None,
             snippet: (!code.is_empty()).then(|| code.into()),
         }],
-        cwe: vec![],
+        cwe: vec![79],
         cve: vec![],
         cvss_vector: None,
         references: vec![],
@@ -115,6 +116,7 @@ impl World {
                 at: (parts.line, 0),
                 lines: None,
                 tool_id: None,
+                traits: Traits::of(finding),
             });
         }
         let places = sightings

@@ -8,10 +8,9 @@ use tamiz_core::webhook::EventType;
 use tamiz_core::{AlertId, AlertState, Severity};
 use uuid::Uuid;
 
-use super::{Belongs, ROWS_AT_ONCE, Scan, Sighting, line, room};
+use super::{Belongs, ROWS_AT_ONCE, Scan, Sighting, line};
 use crate::alert::count::Changes;
-use crate::alert::rehash::{settle, unsettle};
-use crate::alert::standing_of;
+use crate::alert::{numbers, related, standing_of};
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 use crate::webhook::outbox::By;
@@ -32,6 +31,7 @@ struct Columns {
     contents: Vec<Uuid>,
     prints: Vec<Vec<u8>>,
     severities: Vec<i16>,
+    weakness_places: Vec<Option<Uuid>>,
 }
 
 impl Columns {
@@ -42,6 +42,9 @@ impl Columns {
             contents: shown().map(|one| Uuid::from_bytes(one.content)).collect(),
             prints: shown().map(|one| one.fingerprint.0.to_vec()).collect(),
             severities: shown().map(|one| one.severity.rank()).collect(),
+            weakness_places: shown()
+                .map(|one| one.traits.place.map(Uuid::from_bytes))
+                .collect(),
         }
     }
 }
@@ -103,17 +106,18 @@ impl<'a> Written<'a> {
         }
         comparison.moved = u32::try_from(elsewhere.len()).unwrap_or(u32::MAX);
         let shown = self.showing(&touched);
-        room::make(tx, self.scan, &shown).await?;
+        let taken = shown.iter().map(|(_, shown)| (shown.fingerprint, shown.base));
+        numbers::give_way(tx, self.scan.project, &taken.collect(), &touched).await?;
         // equals may change numbers with those of another part
         let has_parts = shown.len() > ROWS_AT_ONCE;
         if has_parts {
-            unsettle(tx).await?;
+            numbers::unsettle(tx).await?;
         }
         for part in shown.chunks(ROWS_AT_ONCE) {
             self.update(tx, part, changes, comparison).await?;
         }
         if has_parts {
-            settle(tx).await?;
+            numbers::settle(tx).await?;
         }
         Ok(())
     }
@@ -130,17 +134,18 @@ impl<'a> Written<'a> {
             r#"
             with old as materialized (
                 select a.id, a.state, a.severity, x.content_id, x.fingerprint, x.severity as tool_severity,
-                       coalesce(a.severity_override, x.severity) as new_severity,
+                       x.weakness_place, coalesce(a.severity_override, x.severity) as new_severity,
                        -- what was gone, and what was accepted until a time that is past
                        case when a.state = 3 or a.state = 2 and a.dismissed_until <= now() then 1 else a.state end
                            as new_state
-                from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::smallint[]) x(id, content_id, fingerprint, severity)
-                cross join lateral (select * from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a),
+                from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::smallint[], $9::uuid[])
+                     x(id, content_id, fingerprint, severity, weakness_place),
+                lateral (select * from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a),
             changed as (
                 update tenant.alert a
                 set content_id = old.content_id, fingerprint = old.fingerprint, fingerprint_version = $8,
-                    tool_severity = old.tool_severity, severity = old.new_severity, state = old.new_state,
-                    scope_id = $6, last_seen_at = null,
+                    tool_severity = old.tool_severity, severity = old.new_severity, state = old.new_state, scope_id = $6,
+                    weakness_place = old.weakness_place, last_seen_at = null,
                     dismissed_reason = case when old.new_state = 2 then a.dismissed_reason end,
                     dismissed_comment = case when old.new_state = 2 then a.dismissed_comment end,
                     dismissed_by = case when old.new_state = 2 then a.dismissed_by end,
@@ -168,16 +173,15 @@ impl<'a> Written<'a> {
             &columns.severities,
             self.scope,
             self.scan.task.uuid(),
-            fingerprint::VERSION
+            fingerprint::VERSION,
+            &columns.weakness_places as &[Option<Uuid>]
         )
         .fetch_all(tx.connection())
         .await?;
         for row in rows {
+            let before = standing_of(row.state, row.severity)?;
             let state = i16::try_from(row.new_state).unwrap_or(-1);
-            let (before, after) = (
-                standing_of(row.state, row.severity)?,
-                standing_of(state, row.new_severity)?,
-            );
+            let after = standing_of(state, row.new_severity)?;
             changes.add(Some(before), after, row.alerts);
             if before.0 != after.0 {
                 comparison.reopened += u32::try_from(row.alerts).unwrap_or(0);
@@ -185,7 +189,7 @@ impl<'a> Written<'a> {
                 self.tell(tx, EventType::AlertReopened, row.alerts, some);
             }
         }
-        Ok(())
+        self.name_advisories(tx, alerts).await
     }
 
     /// Notes what webhooks tell of it.
@@ -239,10 +243,11 @@ impl<'a> Written<'a> {
             with new as (
                 insert into tenant.alert
                     (tenant_id, project_id, scope_id, first_task_id, source_tool, fingerprint_version, id, kind,
-                     content_id, fingerprint, state, severity, tool_severity)
-                select $1, $2, $3, $4, $5, $6, x.id, x.kind, x.content_id, x.fingerprint, 0, x.severity, x.severity
-                from unnest($7::uuid[], $8::text[], $9::uuid[], $10::bytea[], $11::smallint[])
-                     x(id, kind, content_id, fingerprint, severity))
+                     content_id, fingerprint, state, severity, tool_severity, weakness_place)
+                select $1, $2, $3, $4, $5, $6, x.id, x.kind, x.content_id, x.fingerprint, 0, x.severity, x.severity,
+                       x.weakness_place
+                from unnest($7::uuid[], $8::text[], $9::uuid[], $10::bytea[], $11::smallint[], $12::uuid[])
+                     x(id, kind, content_id, fingerprint, severity, weakness_place))
             insert into tenant.alert_event (tenant_id, alert_id, id, kind, task_id, after)
             select $1, x.id, x.id, 'opened', $4, '{"state": "open"}' from unnest($7::uuid[]) x(id)
             "#,
@@ -256,11 +261,24 @@ impl<'a> Written<'a> {
             &kinds as &[&str],
             &columns.contents,
             &columns.prints,
-            &columns.severities
+            &columns.severities,
+            &columns.weakness_places as &[Option<Uuid>]
         )
         .execute(tx.connection())
         .await?;
-        Ok(())
+        self.name_advisories(tx, alerts).await
+    }
+
+    /// The advisories that these alerts name now. What an alert named before stays: readers look at what it says.
+    async fn name_advisories(
+        &self,
+        tx: &mut TenantTx,
+        alerts: &[(AlertId, &Sighting)],
+    ) -> Result<(), StoreError> {
+        let named = alerts
+            .iter()
+            .map(|(alert, shown)| (*alert, &shown.traits.advisories[..]));
+        related::name_advisories(tx, self.scan.project, named).await
     }
 
     /// The places that the scope did not hold, or held otherwise.

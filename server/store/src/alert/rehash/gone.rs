@@ -1,14 +1,14 @@
 //! Alerts that no scope holds: they get the lowest number that nobody has, and give it to whoever is there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
+use tamiz_core::ProjectId;
 use tamiz_core::identity::{Fingerprint, fingerprint};
-use tamiz_core::{AlertId, ProjectId};
 use uuid::Uuid;
 
 use super::mark::{Mark, marks};
 use super::{Rehashed, Which, write};
-use crate::alert::merge::alerts_with;
+use crate::alert::numbers::free_numbers;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -70,7 +70,7 @@ pub(super) async fn batch(
         ..Rehashed::default()
     };
     let changed = numbered(tx, project, groups, &mut done).await?;
-    done.alerts = write::alerts(tx, &changed).await?;
+    done.alerts = write::alerts(tx, project, &changed).await?;
     Ok(Some((last, done)))
 }
 
@@ -89,7 +89,7 @@ async fn numbered(
         // who has a number keeps it; its version may be behind all the same
         group.retain(|(mark, row)| match row.fingerprint.as_slice().try_into() {
             Ok(print) if mark.has(Fingerprint(print), size) => {
-                changed.push(write::Alert::of(row.id, Fingerprint(print), mark.kind));
+                changed.push(write::Alert::of(row.id, Fingerprint(print), mark));
                 false
             }
             _ => true,
@@ -105,78 +105,8 @@ async fn numbered(
             if number > 0 && !mark.kind.is_counted() {
                 done.fell_together += 1;
             }
-            changed.push(write::Alert::of(row.id, print, mark.kind));
+            changed.push(write::Alert::of(row.id, print, &mark));
         }
     }
     Ok(changed)
-}
-
-/// For each base so many numbers that no alert of the project has, the lowest first.
-pub(super) async fn free_numbers(
-    tx: &mut TenantTx,
-    project: ProjectId,
-    wanted: &[(Fingerprint, u32)],
-) -> Result<HashMap<Fingerprint, Vec<(Fingerprint, u32)>>, StoreError> {
-    let mut free: HashMap<Fingerprint, Vec<(Fingerprint, u32)>> = HashMap::new();
-    let mut open: Vec<(Fingerprint, u32, u32)> =
-        wanted.iter().map(|(base, count)| (*base, *count, 0)).collect();
-    while !open.is_empty() {
-        // as many as are wanted, and as many again for those that are taken
-        let prints = open.iter().flat_map(|(base, count, from)| {
-            (*from..from.saturating_add(2 * count)).map(move |number| base.numbered(number))
-        });
-        let prints: Vec<Fingerprint> = prints.collect();
-        let taken: HashSet<Fingerprint> = alerts_with(tx, project, &prints).await?.into_keys().collect();
-        for (base, count, from) in &mut open {
-            let found = free.entry(*base).or_default();
-            let next = from.saturating_add(2 * *count);
-            let numbers = (*from..next).map(|number| (base.numbered(number), number));
-            let numbers = numbers.filter(|(print, _)| !taken.contains(print));
-            let before = found.len();
-            found.extend(numbers.take(*count as usize));
-            *count -= u32::try_from(found.len() - before).unwrap_or(*count);
-            *from = next;
-        }
-        open.retain(|(_, count, _)| *count > 0);
-    }
-    Ok(free)
-}
-
-/// Alerts that have fingerprints which others are about to take get numbers that nobody has.
-pub(super) async fn give_way(
-    tx: &mut TenantTx,
-    project: ProjectId,
-    taken: &HashMap<Fingerprint, Fingerprint>,
-    takers: &HashSet<AlertId>,
-) -> Result<u64, StoreError> {
-    let prints: Vec<Fingerprint> = taken.keys().copied().collect();
-    let owners = alerts_with(tx, project, &prints).await?;
-    let mut evicted: BTreeMap<Fingerprint, Vec<AlertId>> = BTreeMap::new();
-    for (print, owner) in owners.into_iter().filter(|(_, owner)| !takers.contains(owner)) {
-        evicted.entry(taken[&print]).or_default().push(owner);
-    }
-    let mut sizes: HashMap<Fingerprint, u32> = HashMap::new();
-    for base in taken.values() {
-        *sizes.entry(*base).or_default() += 1;
-    }
-    // those that are about to be taken are not free: beyond them enough are
-    let wanted = evicted.iter().map(|(base, owners)| {
-        let owners = u32::try_from(owners.len()).unwrap_or(u32::MAX);
-        (*base, owners.saturating_add(sizes[base]))
-    });
-    let wanted: Vec<(Fingerprint, u32)> = wanted.collect();
-    let mut free = free_numbers(tx, project, &wanted).await?;
-    let mut moved = Vec::new();
-    for (base, mut owners) in evicted {
-        owners.sort_unstable();
-        let numbers = free.remove(&base).unwrap_or_default().into_iter();
-        let numbers = numbers.filter(|(print, _)| !taken.contains_key(print));
-        moved.extend(
-            owners
-                .into_iter()
-                .zip(numbers)
-                .map(|(owner, (print, _))| (owner, print)),
-        );
-    }
-    write::numbers(tx, &moved).await
 }

@@ -2,8 +2,7 @@
 //!
 //! Memory: 300 bytes for each place that the scope holds, as while it is scanned.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::future::ready;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
@@ -13,12 +12,10 @@ use uuid::Uuid;
 
 use super::mark::{Mark, marks};
 use super::write::{self, Place};
-use super::{Rehashed, Which, gone};
+use super::{Rehashed, Which};
+use crate::alert::{ROWS_AT_ONCE, fingerprint_of, numbers};
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
-
-/// Places of one statement.
-const ROWS_AT_ONCE: usize = 5_000;
 
 /// One place and the alert that it is of.
 #[derive(Debug, Clone)]
@@ -56,16 +53,16 @@ pub(super) async fn of_scope(
     for (base, group) in groups {
         let prints = prints_of(which, base, &group, &mut done);
         places.extend(places_of(&group, &prints));
-        for (alert, print, kind) in alerts_of(which, &group, &prints) {
+        for (one, print) in alerts_of(which, &group, &prints) {
             taken.insert(print, base);
-            alerts.push(write::Alert::of(alert.uuid(), print, kind));
+            alerts.push(write::Alert::of(one.alert.uuid(), print, &one.mark));
         }
     }
-    let takers: HashSet<AlertId> = alerts.iter().map(write::Alert::id).collect();
-    write::unsettle(tx).await?;
-    done.alerts += gone::give_way(tx, project, &taken, &takers).await?;
-    done.alerts += write::alerts(tx, &alerts).await?;
-    write::settle(tx).await?;
+    let takers: BTreeSet<AlertId> = alerts.iter().map(write::Alert::id).collect();
+    numbers::unsettle(tx).await?;
+    done.alerts += numbers::give_way(tx, project, &taken, &takers).await?;
+    done.alerts += write::alerts(tx, project, &alerts).await?;
+    numbers::settle(tx).await?;
     done.places = places.len() as u64;
     write::places(tx, scope, &places).await?;
     sqlx::query!(
@@ -125,11 +122,7 @@ fn places_of(group: &[&Held], prints: &[Fingerprint]) -> Vec<Place> {
 
 /// The alerts of a group, each with the fingerprint of its first place; one that another scope saw last and numbered
 /// already is left to that scope.
-fn alerts_of(
-    which: Which,
-    group: &[&Held],
-    prints: &[Fingerprint],
-) -> Vec<(AlertId, Fingerprint, tamiz_core::identity::Kind)> {
+fn alerts_of<'a>(which: Which, group: &[&'a Held], prints: &[Fingerprint]) -> Vec<(&'a Held, Fingerprint)> {
     let mut first: BTreeMap<AlertId, (Uuid, &Held, Fingerprint)> = BTreeMap::new();
     for (one, print) in group.iter().zip(prints) {
         let known = first.entry(one.alert).or_insert((one.place, one, *print));
@@ -137,11 +130,11 @@ fn alerts_of(
             *known = (one.place, one, *print);
         }
     }
-    let alerts = first.into_iter().map(|(alert, (_, one, print))| {
+    let alerts = first.into_values().map(|(_, one, print)| {
         let is_known =
             one.alert_version == fingerprint::VERSION && one.mark.has(one.alert_print, group.len());
         let keeps = is_known && (which == Which::All || !one.is_home);
-        (alert, if keeps { one.alert_print } else { print }, one.mark.kind)
+        (one, if keeps { one.alert_print } else { print })
     });
     alerts.collect()
 }
@@ -155,7 +148,7 @@ async fn read(tx: &mut TenantTx, project: ProjectId, scope: Uuid) -> Result<Vec<
         scope
     )
     .fetch(tx.connection());
-    let keys = keys.try_filter_map(|row| ready(Ok(Some((row.alert_id, row.place)))));
+    let keys = keys.map_ok(|row| (row.alert_id, row.place));
     let mut keys: Vec<(Uuid, Uuid)> = keys.try_collect().await?;
     keys.sort_unstable();
     let mut held = Vec::with_capacity(keys.len());
@@ -196,16 +189,12 @@ async fn some(
         .collect();
     let marks = marks(tx, project, &stored).await?;
     let held = rows.into_iter().zip(marks).filter_map(|(row, mark)| {
-        let print = |bytes: &[u8]| {
-            let hash = bytes.try_into().map(Fingerprint);
-            hash.map_err(|_| StoreError::unreadable("fingerprint", &hex::encode(bytes)))
-        };
         let held = |mark| {
             Ok(Held {
                 alert: row.alert_id.into(),
                 place: row.place,
-                print: print(&row.fingerprint)?,
-                alert_print: print(&row.alert_print)?,
+                print: fingerprint_of(&row.fingerprint)?,
+                alert_print: fingerprint_of(&row.alert_print)?,
                 alert_version: row.fingerprint_version,
                 is_home: row.scope_id == scope,
                 rank: (row.state, row.first_seen_at),

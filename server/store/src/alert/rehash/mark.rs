@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tamiz_core::identity::ordinals::Position;
 use tamiz_core::identity::{self, Fingerprint, Kind, Lines, PartHash, Parts};
+use tamiz_core::related::Traits;
 use tamiz_core::{Finding, ProjectId};
 use uuid::Uuid;
 
@@ -15,13 +16,14 @@ use crate::tenant_tx::TenantTx;
 pub(super) const NUMBERS_BEYOND: u32 = 64;
 
 /// An identity made anew.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Mark {
     pub(super) kind: Kind,
     pub(super) base: Fingerprint,
     /// Which of an identity's places it is.
     pub(super) place: PartHash,
     pub(super) position: Position,
+    pub(super) traits: Traits,
 }
 
 impl Mark {
@@ -33,6 +35,7 @@ impl Mark {
             base: parts.base(),
             place: identity::place(parts.kind, finding),
             position: (line, column, content.into_bytes()),
+            traits: Traits::of(finding),
         }
     }
 

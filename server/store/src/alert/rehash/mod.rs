@@ -23,8 +23,6 @@ mod mark;
 mod tests;
 mod write;
 
-pub(super) use write::{numbers, settle, unsettle};
-
 use chrono::{DateTime, Utc};
 use tamiz_core::identity::fingerprint;
 use tamiz_core::{ProjectId, TenantId};

@@ -124,6 +124,17 @@ async fn rows_of_an_older_version_become_what_this_one_would_have_written() {
 }
 
 #[tokio::test]
+async fn alerts_from_before_learn_where_their_weakness_is() {
+    let world = lived_in().await;
+    let before = rows(&world).await;
+    run(&world, "update tenant.alert set weakness_place = null").await;
+    assert_ne!(rows(&world).await, before);
+    assert_eq!(rehashed(&world, ALL).await.alerts, 0, "no other identity");
+    assert_eq!(rows(&world).await, before);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn whoever_is_killed_goes_on_where_he_was() {
     let world = lived_in().await;
     let before = rows(&world).await;
@@ -201,7 +212,7 @@ async fn alerts_that_fall_together_stay_apart_and_the_open_one_is_found() {
     let marks = mark::marks(&mut tx, world.project, &[(content, None)])
         .await
         .unwrap();
-    let base = marks[0].unwrap().base;
+    let base = marks[0].as_ref().unwrap().base;
     assert_eq!(secrets[0].1, base.numbered(0).0, "the open one is who scans find");
     drop(tx);
     let again = rehashed(&world, ALL).await;

@@ -1,26 +1,32 @@
 //! Who has which fingerprint, and writing new ones: each row is found by its key and written where it lies.
 
-use tamiz_core::AlertId;
 use tamiz_core::identity::{Fingerprint, Kind, fingerprint};
+use tamiz_core::related::Traits;
+use tamiz_core::{AlertId, ProjectId};
 use uuid::Uuid;
 
+use super::mark::Mark;
+use crate::alert::{ROWS_AT_ONCE, related};
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
-/// Rows of one statement.
-const ROWS_AT_ONCE: usize = 5_000;
-
 /// What an alert is known by from now on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Alert {
     id: Uuid,
     print: Fingerprint,
     kind: Kind,
+    traits: Traits,
 }
 
 impl Alert {
-    pub(super) const fn of(id: Uuid, print: Fingerprint, kind: Kind) -> Self {
-        Self { id, print, kind }
+    pub(super) fn of(id: Uuid, print: Fingerprint, mark: &Mark) -> Self {
+        Self {
+            id,
+            print,
+            kind: mark.kind,
+            traits: mark.traits.clone(),
+        }
     }
 
     pub(super) fn id(&self) -> AlertId {
@@ -37,40 +43,35 @@ pub(super) struct Place {
     pub(super) print: Fingerprint,
 }
 
-/// Alerts may change fingerprints among each other until [`settle`].
-pub(in crate::alert) async fn unsettle(tx: &mut TenantTx) -> Result<(), StoreError> {
-    sqlx::query("set constraints tenant.alert_identity_key deferred")
-        .execute(tx.connection())
-        .await?;
-    Ok(())
-}
-
-/// Each fingerprint has one alert again.
-pub(in crate::alert) async fn settle(tx: &mut TenantTx) -> Result<(), StoreError> {
-    sqlx::query("set constraints tenant.alert_identity_key immediate")
-        .execute(tx.connection())
-        .await?;
-    Ok(())
-}
-
 /// Writes alerts in this version; answers of how many the fingerprint is another one.
-pub(super) async fn alerts(tx: &mut TenantTx, alerts: &[Alert]) -> Result<u64, StoreError> {
+pub(super) async fn alerts(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    alerts: &[Alert],
+) -> Result<u64, StoreError> {
     let mut changed = 0;
     for part in alerts.chunks(ROWS_AT_ONCE) {
         let ids: Vec<Uuid> = part.iter().map(|alert| alert.id).collect();
         let prints: Vec<Vec<u8>> = part.iter().map(|alert| alert.print.0.to_vec()).collect();
         let kinds: Vec<&str> = part.iter().map(|alert| alert.kind.as_str()).collect();
+        let places: Vec<Option<Uuid>> = part
+            .iter()
+            .map(|alert| alert.traits.place.map(Uuid::from_bytes))
+            .collect();
         let other = sqlx::query_scalar!(
             r#"
             with known as materialized (
                 select x.*, a.ctid as at, a.fingerprint <> x.new_fingerprint as is_other
-                from unnest($2::uuid[], $3::bytea[], $4::text[]) x(id, new_fingerprint, new_kind)
+                from unnest($2::uuid[], $3::bytea[], $4::text[], $6::uuid[])
+                     x(id, new_fingerprint, new_kind, new_weakness_place)
                 cross join lateral (
                     select a.ctid, a.* from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a
-                where a.fingerprint <> x.new_fingerprint or a.kind <> x.new_kind or a.fingerprint_version <> $5),
+                where a.fingerprint <> x.new_fingerprint or a.kind <> x.new_kind or a.fingerprint_version <> $5
+                   or a.weakness_place is distinct from x.new_weakness_place),
             written as (
                 update tenant.alert a
-                set fingerprint = known.new_fingerprint, kind = known.new_kind, fingerprint_version = $5
+                set fingerprint = known.new_fingerprint, kind = known.new_kind, fingerprint_version = $5,
+                    weakness_place = known.new_weakness_place
                 from known where a.tenant_id = $1 and a.ctid = known.at)
             select count(*) filter (where is_other) as "other!" from known
             "#,
@@ -78,39 +79,18 @@ pub(super) async fn alerts(tx: &mut TenantTx, alerts: &[Alert]) -> Result<u64, S
             &ids,
             &prints,
             &kinds as &[&str],
-            fingerprint::VERSION
+            fingerprint::VERSION,
+            &places as &[Option<Uuid>]
         )
         .fetch_one(tx.connection())
         .await?;
         changed += other.cast_unsigned();
+        let named = part
+            .iter()
+            .map(|alert| (alert.id(), &alert.traits.advisories[..]));
+        related::name_advisories(tx, project, named).await?;
     }
     Ok(changed)
-}
-
-/// Gives alerts other numbers, and nothing else; answers how many.
-pub(in crate::alert) async fn numbers(
-    tx: &mut TenantTx,
-    moved: &[(AlertId, Fingerprint)],
-) -> Result<u64, StoreError> {
-    for part in moved.chunks(ROWS_AT_ONCE) {
-        let ids: Vec<Uuid> = part.iter().map(|(alert, _)| alert.uuid()).collect();
-        let prints: Vec<Vec<u8>> = part.iter().map(|(_, print)| print.0.to_vec()).collect();
-        sqlx::query!(
-            r#"
-            update tenant.alert a set fingerprint = known.new_fingerprint
-            from (select x.new_fingerprint, a.ctid as at from unnest($2::uuid[], $3::bytea[]) x(id, new_fingerprint)
-                  cross join lateral (
-                      select a.ctid from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a) known
-            where a.tenant_id = $1 and a.ctid = known.at
-            "#,
-            tx.tenant(),
-            &ids,
-            &prints
-        )
-        .execute(tx.connection())
-        .await?;
-    }
-    Ok(moved.len() as u64)
 }
 
 /// Writes places of a scope. One whose new place another row has stays where it is: the next scan sees the other.

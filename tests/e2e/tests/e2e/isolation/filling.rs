@@ -63,8 +63,10 @@ use Filling::{AnyId, Chosen, Cursor, File, Id, NeededId, Nothing, Number, Projec
 const FILLINGS: &[(&str, Filling)] = &[
     ("Alert.events.after", Cursor),
     ("Alert.events.first", Number(20)),
+    ("Alert.exploitation.asOf", Nothing),
     ("Alert.occurrences.after", Cursor),
     ("Alert.occurrences.first", Number(3)),
+    ("Alert.related.first", Number(3)),
     ("AlertActionDismissalInput.comment", Chosen),
     ("AlertActionDismissalInput.reason", Word("USED_IN_TESTS")),
     ("AlertActionDismissalInput.until", Nothing),

@@ -38,6 +38,10 @@ pub(super) async fn stock(app: &App, word: &str) -> Client {
         "update tenant.finding_content set cve = '{CVE-2021-44228}',
          extra = extra || '{\"suppressions\": [{\"kind\": \"inSource\", \"justification\": \"nosem\"}]}'",
     );
+    app.sql(
+        "insert into tenant.alert_advisory select tenant_id, project_id, 'CVE-2021-44228', id from tenant.alert
+         on conflict do nothing",
+    );
     app.sql(&format!(
         "insert into control.quota_refusal (tenant_id, name, refused_count)
          select tenant_id, 'tasks-per-hour', 3 from tenant.task where id = '{failed}'
