@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::EmbeddedError;
 use super::account::{self, Account};
 use super::binaries::{self, Binaries};
+use super::memory;
 
 /// The superuser of the cluster.
 pub(super) const SUPERUSER: &str = "tamiz_admin";
@@ -52,7 +53,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("unix_socket_permissions", "0700"),
     // Worker slots, API requests and tests share one small machine.
     ("max_connections", "100"),
-    ("shared_buffers", "128MB"),
     // Our queries are short; compiling them costs more than running them.
     ("jit", "off"),
     // What was acknowledged survives a power cut.
@@ -62,7 +62,8 @@ const SETTINGS: &[(&str, &str)] = &[
     // A crash start opens every file otherwise: minutes with many databases.
     ("recovery_init_sync_method", "syncfs"),
     ("min_wal_size", "80MB"),
-    ("max_wal_size", "1GB"),
+    // A large import writes some hundred megabytes; after each checkpoint every page is logged whole once more.
+    ("max_wal_size", "2GB"),
     // Parallel workers need /dev/shm, which containers keep at 64 MB.
     ("max_parallel_workers_per_gather", "0"),
     ("max_parallel_maintenance_workers", "0"),
@@ -114,21 +115,20 @@ impl Cluster {
         if made_by.is_none() {
             cluster.create(data_dir).await?;
         }
-        cluster.choose_packing().await;
+        cluster.choose_packing().await?;
         cluster.make_socket_dir()?;
         Ok(cluster)
     }
 
     /// LZ4 where Postgres was built with it: an import touches pages all over its indexes, and pglz takes as long for a
     /// page as the rows on it.
-    async fn choose_packing(&mut self) {
+    async fn choose_packing(&mut self) -> Result<(), EmbeddedError> {
+        let folder = File::open(&self.dir).map_err(EmbeddedError::file("open the folder", &self.dir))?;
         let mut command = self.command("postgres");
         command
-            .arg("-D")
-            .arg(&self.dir)
-            .args(["-C", "wal_compression", "-c"])
+            .args(["-D", "/proc/self/fd/0", "-C", "wal_compression", "-c"])
             .arg(format!("wal_compression={LZ4}"))
-            .stdin(Stdio::null())
+            .stdin(folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
@@ -136,6 +136,7 @@ impl Cluster {
         if matches!(asked, Ok(Ok(status)) if status.success()) {
             self.packing = LZ4;
         }
+        Ok(())
     }
 
     /// How clients reach the database as its superuser.
@@ -161,6 +162,9 @@ impl Cluster {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         command.arg("-c").arg(format!("wal_compression={}", self.packing));
+        command
+            .arg("-c")
+            .arg(format!("shared_buffers={}MB", memory::buffers_mib()));
         let socket_dir = if self.socket_dir == self.dir {
             Path::new(".")
         } else {

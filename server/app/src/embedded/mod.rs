@@ -14,6 +14,7 @@ mod account;
 mod binaries;
 mod cluster;
 mod leftovers;
+mod memory;
 mod server;
 mod supervisor;
 

@@ -51,9 +51,9 @@ pub async fn set(tx: &mut TenantTx, project: ProjectId, task: TaskId) -> Result<
         where s.tenant_id = $1 and s.project_id = $2 and s.task_id = $3
           and a.tenant_id = $1 and a.project_id = $2 and a.scope_id = s.id and a.state in (0, 1)
           and a.severity between 0 and 4 and a.last_seen_at is null and a.xmin = pg_current_xact_id()::xid
-          and exists (select from tenant.alert_event e
-                      where e.tenant_id = $1 and e.alert_id = a.id and e.task_id = $3 and e.created_at = now()
-                        and e.kind in ('opened', 'reopened', 'severity'))
+          and (select true from tenant.alert_event e
+               where e.tenant_id = $1 and e.alert_id = a.id and e.task_id = $3 and e.created_at = now()
+                 and e.kind in ('opened', 'reopened', 'severity') limit 1)
         "#,
         tx.tenant(),
         project.uuid(),

@@ -43,8 +43,9 @@ const ROWS_AT_ONCE: usize = 5_000;
 /// Waits for the project's turn and keeps it until the transaction ends. Foreign keys of others pass.
 ///
 /// What is asked then goes by lists of keys, and tables grow from nothing to millions within one import: plans that
-/// read whole tables are left to nobody from here on. (A table with row-level security may be read whole for each key all
-/// the same, unless the key is looked up in a lateral query of its own.)
+/// read whole tables are left to nobody from here on. That is not enough: an index may be read from end to end for each
+/// key all the same. So each key is looked up in a lateral query of its own, one row at most, and what is written is
+/// written where it was found (`ctid`; nobody else writes alerts of the project meanwhile).
 ///
 /// The same statement learns what webhooks want to hear of the project.
 ///

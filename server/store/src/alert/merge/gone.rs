@@ -1,10 +1,15 @@
 //! What nobody sees any more.
+//!
+//! `coalesce(last_seen_at, 'infinity') = 'infinity'` says `is null` where an index of what is there must not be chosen: statistics of a table that
+//! was empty make it look as good as the key, and then all of it is read for each alert.
+
+use std::collections::BTreeSet;
 
 use tamiz_core::AlertState;
 use tamiz_core::webhook::EventType;
 use uuid::Uuid;
 
-use super::{Gone, Scan};
+use super::{Gone, ROWS_AT_ONCE, Scan};
 use crate::alert::count::Changes;
 use crate::alert::scope::OpenScope;
 use crate::alert::standing_of;
@@ -21,16 +26,36 @@ pub(super) async fn close(
     gone: &Gone,
     changes: &mut Changes,
 ) -> Result<u32, StoreError> {
-    if gone.is_empty() {
-        return Ok(0);
+    let places: Vec<(Uuid, Uuid)> = gone.keys().map(|(alert, place)| (alert.uuid(), *place)).collect();
+    for part in places.chunks(ROWS_AT_ONCE) {
+        leave_places(tx, scope, part).await?;
     }
-    let (alerts, places): (Vec<Uuid>, Vec<Uuid>) =
-        gone.keys().map(|(alert, place)| (alert.uuid(), *place)).unzip();
+    let alerts: BTreeSet<Uuid> = places.into_iter().map(|(alert, _)| alert).collect();
+    let alerts: Vec<Uuid> = alerts.into_iter().collect();
+    let mut fixed = 0;
+    for part in alerts.chunks(ROWS_AT_ONCE) {
+        leave_scope(tx, scope.id, part).await?;
+        fixed += close_some(tx, scan, scope, part, changes).await?;
+    }
+    Ok(fixed)
+}
+
+/// Places that the scope held are gone. Served by the primary key.
+async fn leave_places(
+    tx: &mut TenantTx,
+    scope: &OpenScope,
+    places: &[(Uuid, Uuid)],
+) -> Result<(), StoreError> {
+    let (alerts, places): (Vec<Uuid>, Vec<Uuid>) = places.iter().copied().unzip();
     sqlx::query!(
         r#"
         update tenant.alert_occurrence o set last_seen_at = $5
-        from unnest($3::uuid[], $4::uuid[]) x(alert_id, place)
-        where o.tenant_id = $1 and o.scope_id = $2 and o.alert_id = x.alert_id and o.place = x.place
+        from (select o.at from unnest($3::uuid[], $4::uuid[]) x(alert_id, place)
+              cross join lateral (
+                  select o.ctid as at from tenant.alert_occurrence o
+                  where o.tenant_id = $1 and o.scope_id = $2 and o.alert_id = x.alert_id and o.place = x.place
+                  limit 1) o) known
+        where o.tenant_id = $1 and o.ctid = known.at
         "#,
         tx.tenant(),
         scope.id,
@@ -40,19 +65,31 @@ pub(super) async fn close(
     )
     .execute(tx.connection())
     .await?;
-    leave_scope(tx, scope.id, &alerts).await?;
+    Ok(())
+}
+
+/// Of these alerts, those that have no place any more are gone; answers how many were fixed.
+async fn close_some(
+    tx: &mut TenantTx,
+    scan: Scan<'_>,
+    scope: &OpenScope,
+    alerts: &[Uuid],
+    changes: &mut Changes,
+) -> Result<u32, StoreError> {
     let rows = sqlx::query!(
         r#"
         with gone as materialized (
-            select a.id, a.state, a.severity
-            from (select distinct * from unnest($2::uuid[]) x(id)) x
-            join tenant.alert a on a.tenant_id = $1 and a.id = x.id
-            where a.last_seen_at is null
-              and not exists (select from tenant.alert_occurrence o
-                              where o.tenant_id = $1 and o.alert_id = a.id and o.last_seen_at is null)),
+            select a.at, a.id, a.state, a.severity
+            from unnest($2::uuid[]) x(id)
+            cross join lateral (
+                select a.ctid as at, a.id, a.state, a.severity from tenant.alert a
+                where a.tenant_id = $1 and a.id = x.id and coalesce(a.last_seen_at, 'infinity') = 'infinity' limit 1) a
+            where (select true from tenant.alert_occurrence o
+                   where o.tenant_id = $1 and o.alert_id = a.id and coalesce(o.last_seen_at, 'infinity') = 'infinity'
+                   limit 1) is null),
         closed as (
             update tenant.alert a set last_seen_at = $3, state = case when gone.state < 2 then 3 else gone.state end
-            from gone where a.tenant_id = $1 and a.id = gone.id),
+            from gone where a.tenant_id = $1 and a.ctid = gone.at),
         told as (
             insert into tenant.alert_event (tenant_id, alert_id, id, kind, task_id, before, after)
             select $1, gone.id, gen_random_uuid(), 'fixed', $4, jsonb_build_object('state', case gone.state
@@ -61,7 +98,7 @@ pub(super) async fn close(
         select state, severity, count(*)::int as "alerts!", (array_agg(id))[:100] as "some!" from gone group by 1, 2
         "#,
         tx.tenant(),
-        &alerts,
+        alerts,
         scope.scanned_before,
         scan.task.uuid()
     )
@@ -87,14 +124,19 @@ pub(super) async fn close(
 async fn leave_scope(tx: &mut TenantTx, scope: Uuid, alerts: &[Uuid]) -> Result<(), StoreError> {
     sqlx::query!(
         r#"
-        update tenant.alert a set scope_id = o.scope_id
-        from (select distinct * from unnest($3::uuid[]) x(id)) x
-        cross join lateral (
-            select o.scope_id from tenant.alert_occurrence o join tenant.scan_scope s
-                on s.tenant_id = o.tenant_id and s.id = o.scope_id
-            where o.tenant_id = $1 and o.alert_id = x.id and o.last_seen_at is null
-            order by s.scanned_at desc limit 1) o
-        where a.tenant_id = $1 and a.id = x.id and a.scope_id = $2
+        update tenant.alert a set scope_id = known.scope_id
+        from (select a.at, o.scope_id from unnest($3::uuid[]) x(id)
+              cross join lateral (
+                  select a.ctid as at from tenant.alert a
+                  where a.tenant_id = $1 and a.id = x.id and a.scope_id = $2 limit 1) a
+              cross join lateral (
+                  select o.scope_id from tenant.alert_occurrence o
+                  cross join lateral (
+                      select s.scanned_at from tenant.scan_scope s
+                      where s.tenant_id = $1 and s.id = o.scope_id limit 1) s
+                  where o.tenant_id = $1 and o.alert_id = x.id and coalesce(o.last_seen_at, 'infinity') = 'infinity'
+                  order by s.scanned_at desc limit 1) o) known
+        where a.tenant_id = $1 and a.ctid = known.at
         "#,
         tx.tenant(),
         scope,

@@ -133,14 +133,14 @@ impl<'a> Written<'a> {
         let rows = sqlx::query!(
             r#"
             with old as materialized (
-                select a.id, a.state, a.severity, x.content_id, x.fingerprint, x.severity as tool_severity,
+                select a.at, a.id, a.state, a.severity, x.content_id, x.fingerprint, x.severity as tool_severity,
                        x.weakness_place, coalesce(a.severity_override, x.severity) as new_severity,
                        -- what was gone, and what was accepted until a time that is past
                        case when a.state = 3 or a.state = 2 and a.dismissed_until <= now() then 1 else a.state end
                            as new_state
                 from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::smallint[], $9::uuid[])
                      x(id, content_id, fingerprint, severity, weakness_place),
-                lateral (select * from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a),
+                lateral (select a.ctid as at, * from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a),
             changed as (
                 update tenant.alert a
                 set content_id = old.content_id, fingerprint = old.fingerprint, fingerprint_version = $8,
@@ -151,7 +151,7 @@ impl<'a> Written<'a> {
                     dismissed_by = case when old.new_state = 2 then a.dismissed_by end,
                     dismissed_at = case when old.new_state = 2 then a.dismissed_at end,
                     dismissed_until = case when old.new_state = 2 then a.dismissed_until end
-                from old where a.tenant_id = $1 and a.id = old.id),
+                from old where a.tenant_id = $1 and a.ctid = old.at),
             told as (
                 insert into tenant.alert_event (tenant_id, alert_id, id, kind, task_id, before, after)
                 select $1, old.id, gen_random_uuid(), 'reopened', $7::uuid,
@@ -359,8 +359,11 @@ impl<'a> Written<'a> {
             sqlx::query!(
                 r#"
                 update tenant.alert a set scope_id = $2
-                from (select distinct * from unnest($3::uuid[]) x(id)) x
-                where a.tenant_id = $1 and a.id = x.id and a.scope_id <> $2
+                from (select a.at from (select distinct * from unnest($3::uuid[]) x(id)) x
+                      cross join lateral (
+                          select a.ctid as at from tenant.alert a
+                          where a.tenant_id = $1 and a.id = x.id and a.scope_id <> $2 limit 1) a) known
+                where a.tenant_id = $1 and a.ctid = known.at
                 "#,
                 tx.tenant(),
                 self.scope,

@@ -96,7 +96,10 @@ async fn alerts(tx: &mut TenantTx, project: ProjectId, alerts: &[&Standing]) -> 
         from unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[], $8::text[], $9::text[],
                     $10::timestamptz[], $11::timestamptz[], $12::text[], $13::date[])
              x(id, state, severity, severity_override, reason, comment, by, at, until, assignee, due_on)
-        where a.tenant_id = $1 and a.project_id = $2 and a.id = x.id
+        cross join lateral (
+            select a.ctid as row from tenant.alert a
+            where a.tenant_id = $1 and a.project_id = $2 and a.id = x.id limit 1) known
+        where a.tenant_id = $1 and a.ctid = known.row
         "#,
         tx.tenant(),
         project.uuid(),
