@@ -13,6 +13,7 @@ use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Sto
 use tamiz_sdk::vocabulary::{SeverityTable, cwes};
 
 use super::cvss::Vectors;
+use super::image;
 use super::package::{Package, advisories};
 use super::place::{self, Region};
 use super::{walk, wrong};
@@ -179,6 +180,22 @@ struct Place<'a> {
     path: Text<'a>,
 }
 
+/// What was looked at: `{"type": "image", "target": {"userInput", …}}`; of a folder the target is its path.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct From {
+    #[serde(rename = "type")]
+    kind: String,
+    target: serde_json::Value,
+}
+
+impl From {
+    fn image(&self) -> Option<&str> {
+        let name = walk::text(&self.target, "userInput");
+        image::repository(name).filter(|_| self.kind == "image")
+    }
+}
+
 impl Format for Grype {
     fn name(&self) -> &'static str {
         "grype-json"
@@ -213,6 +230,12 @@ impl Format for Grype {
                         session.leave_out_record("match-ignored", &element, why);
                         Ok(())
                     })?;
+                }
+                ("source", Kind::Object) => {
+                    let from = small_object::<From>(reader)?.unwrap_or_default();
+                    if let Some(image) = from.image() {
+                        session.target_is(image);
+                    }
                 }
                 ("descriptor", Kind::Object) => {
                     let descriptor = small_object::<serde_json::Value>(reader)?.unwrap_or_default();

@@ -23,6 +23,7 @@ mod gitleaks;
 mod gosec;
 mod grype;
 mod hadolint;
+mod image;
 mod kingfisher;
 mod njsscan;
 mod npm_audit;

@@ -13,6 +13,7 @@ use tamiz_sdk::report::{
 };
 use tamiz_sdk::vocabulary::SeverityTable;
 
+use super::image;
 use super::trivy_records as records;
 use super::walk::{Kept, keep};
 
@@ -28,6 +29,9 @@ pub(super) const SEVERITIES: SeverityTable = SeverityTable {
 };
 
 pub(super) struct Trivy;
+
+/// The `ArtifactType` whose name is one.
+const IMAGE: &str = "container_image";
 
 /// What a result says about all its records. It stands in front of them.
 #[derive(Default)]
@@ -77,12 +81,21 @@ impl Format for Trivy {
         let is_list = source.head().shape() == Shape::Array;
         let mut reader = source.json()?;
         let mut seen = false;
+        let (mut name, mut kind_of) = (String::new(), String::new());
         if is_list {
             seen = true;
             results(&mut reader, session, "", "")?;
         } else {
             members(&mut reader, session, |reader, session, key, kind| {
                 match (key, kind) {
+                    ("ArtifactName", Kind::String) => {
+                        name = small_text(reader)?.unwrap_or_default();
+                        return Ok(true);
+                    }
+                    ("ArtifactType", Kind::String) => {
+                        kind_of = small_text(reader)?.unwrap_or_default();
+                        return Ok(true);
+                    }
                     ("Results", Kind::Array) => results(reader, session, "Results", "")?,
                     (key, Kind::Array) if CLUSTER_LISTS.contains(&key) => resources(reader, session, key)?,
                     (key, Kind::Word) if CLUSTER_LISTS.contains(&key) => {
@@ -93,6 +106,10 @@ impl Format for Trivy {
                 seen = true;
                 Ok(true)
             })?;
+        }
+        // of anything else the name is a path
+        if let Some(image) = image::repository(&name).filter(|_| kind_of == IMAGE) {
+            session.target_is(image);
         }
         if !seen {
             let message = "the report has no results: the tool found nothing that it can look at";
