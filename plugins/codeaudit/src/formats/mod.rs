@@ -35,6 +35,7 @@ mod ruff;
 mod semgrep_supply_chain;
 mod shellcheck;
 mod trivy;
+mod trivy_modified;
 mod trivy_operator;
 mod trivy_records;
 mod trufflehog;

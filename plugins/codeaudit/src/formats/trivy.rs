@@ -34,13 +34,15 @@ pub(super) struct Trivy;
 const IMAGE: &str = "container_image";
 
 /// What a result says about all its records. It stands in front of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Target {
     pub(super) path: String,
     pub(super) class: String,
     pub(super) kind: String,
     /// Of a cluster: the object that was looked at, such as `default/Deployment/shop`.
     pub(super) object: String,
+    /// Why the record that is read is taken out, if it is.
+    pub(super) suppressed: Option<String>,
 }
 
 /// The lists of a cluster's objects.
@@ -177,6 +179,7 @@ fn results(
                     };
                     let list = format!("{name}.{key}");
                     if has_path {
+                        tell_waiting(session, &mut waiting, &target)?;
                         each(reader, session, &list, |session, element| {
                             kind.convert(session, &element, &target)
                         })?;
@@ -191,11 +194,21 @@ fn results(
             }
             Ok(true)
         });
-        for (kind, kept) in &waiting {
-            for element in kept {
-                kind.convert(session, &element.element(), &target)?;
-            }
-        }
+        tell_waiting(session, &mut waiting, &target)?;
         end
     })
+}
+
+/// Makes findings of what waited for its target: before those behind it, so that they come as they stand.
+fn tell_waiting(
+    session: &mut Session<'_>,
+    waiting: &mut Vec<(records::Kind, Vec<Kept>)>,
+    target: &Target,
+) -> Result<(), Stop> {
+    for (kind, kept) in std::mem::take(waiting) {
+        for element in &kept {
+            kind.convert(session, &element.element(), target)?;
+        }
+    }
+    Ok(())
 }

@@ -25,7 +25,7 @@ fn says(app: &App, client: &Client, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Three alerts about packages, and a server that has them.
+/// Four alerts about packages, of which grype's own user ignores one, and a server that has them.
 async fn stocked() -> (App, Client) {
     let app = App::start().await;
     let acme = app.tenant("acme");
@@ -147,6 +147,7 @@ async fn documents_decide_on_the_alerts_of_a_report_once() {
         "requests": dismissed("vulnerable_code_not_in_execute_path"),
         "coreutils": ["OPEN", null],
         "odd": dismissed("nobody calls it"),
+        "pip": ["OPEN", null],
     });
     assert_eq!(standing(&acme).await, expected);
     app.says(&["alerts", "check"]);
