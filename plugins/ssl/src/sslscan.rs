@@ -92,6 +92,10 @@ impl Format for SslScan {
                             format!("{} answered in no version of TLS or SSL", reading.server.shown());
                         session.gap("no-tls", &message, None);
                     }
+                    if name == "ssltest" && reading.answered == Some(true) && !reading.server.host.is_empty()
+                    {
+                        session.target_is(&reading.server.shown());
+                    }
                     Ok(())
                 }
                 Event::Record(record) => reading.record(session, &record),

@@ -1,22 +1,28 @@
 //! What a scan looks at: the alerts that it may find gone are those of its scope.
 //!
 //! A scope is a tool, a type of scan, a target and a configuration. Of a target in the network it is the task's; of an
-//! imported report it is the host that a finding names, so that a report about one host closes nothing of another. Of
-//! source code it is the project's branch, environment and category. The tool's version is no part of it, nor is the
+//! imported report it is the host that a finding names, or else what the report says that it is about, such as an image,
+//! so that a report about one closes nothing of another. Of source code it is the project's branch, environment and
+//! category. The tool's version is no part of it, nor is the
 //! plugin's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::finding::Finding;
+use crate::finding::{Diagnostic, Finding};
 use crate::identity::field;
 use crate::location::Location;
 use crate::task::ScanType;
 
 /// A branch, environment or category, in characters.
 pub const LABEL_CHARACTERS_MAX: usize = 200;
+/// What a report is about, in bytes; a longer name is none.
+pub const TARGET_BYTES_MAX: usize = 500;
+/// The code of a diagnostic by which a plugin names what a report is about; its message is the name and nothing else. It
+/// speaks for a report without findings, too. And the key in `extra` of a finding's own.
+pub const TARGET_WORD: &str = "scan-target";
 
 /// What whoever asks for a scan says of what it looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -81,15 +87,40 @@ impl ScanScope {
 /// The target that a finding of an imported report speaks of.
 pub fn target_of(finding: &Finding) -> String {
     match finding.locations.first() {
-        Some(Location::Url { url, .. }) => {
-            let url = url::Url::parse(url).ok();
-            let host = url.as_ref().and_then(url::Url::host_str).unwrap_or_default();
-            let port = url.as_ref().and_then(url::Url::port_or_known_default);
-            port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-        }
+        Some(Location::Url { url, .. }) => host_and_port(url).unwrap_or_default(),
         Some(Location::Endpoint(at)) => at.label().to_ascii_lowercase(),
-        Some(Location::File { .. } | Location::Domain { .. } | Location::Flow { .. }) | None => String::new(),
+        Some(Location::File { .. } | Location::Domain { .. } | Location::Flow { .. }) | None => {
+            let own = finding.extra.get(TARGET_WORD).and_then(serde_json::Value::as_str);
+            own.and_then(target_named).unwrap_or_default()
+        }
     }
+}
+
+/// What a report says that it is about, by the diagnostics of its conversion.
+pub fn targets_of_report(diagnostics: &[Diagnostic]) -> BTreeSet<String> {
+    let told = diagnostics.iter().filter(|told| told.code == TARGET_WORD);
+    told.filter_map(|told| target_named(&told.message)).collect()
+}
+
+/// A target by the name that a report gives it: of an address its host and port, as of a finding there.
+fn target_named(name: &str) -> Option<String> {
+    let name = name.trim();
+    let target = if name.contains("://") {
+        host_and_port(name)?
+    } else {
+        name.to_ascii_lowercase()
+    };
+    (!target.is_empty() && target.len() <= TARGET_BYTES_MAX).then_some(target)
+}
+
+/// Host and port of an address; the port of its scheme where it has none.
+fn host_and_port(address: &str) -> Option<String> {
+    let url = url::Url::parse(address).ok()?;
+    let host = url.host_str()?;
+    Some(match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
 }
 
 /// The hash of what a tool was told, in hex: the options in the order of their keys, and the hash of the rules.
@@ -134,5 +165,50 @@ impl Comparison {
             reopened: self.reopened + other.reopened,
             closes: self.closes || other.closes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::LogLevel;
+    use crate::finding::tests::plain;
+
+    #[test]
+    fn a_report_names_its_targets_as_findings_name_theirs() {
+        let told = |code: &str, message: &str| Diagnostic {
+            level: LogLevel::Info,
+            code: code.into(),
+            message: message.into(),
+            at: None,
+        };
+        let long = "x".repeat(TARGET_BYTES_MAX + 1);
+        let diagnostics = [
+            told(TARGET_WORD, "https://Shop.test/login"),
+            told(TARGET_WORD, "Mail.test:25"),
+            told(TARGET_WORD, "registry.test/shop"),
+            told("tool-error", "https://other.test"),
+            told(TARGET_WORD, " "),
+            told(TARGET_WORD, &long),
+        ];
+        let named: Vec<String> = targets_of_report(&diagnostics).into_iter().collect();
+        assert_eq!(named, ["mail.test:25", "registry.test/shop", "shop.test:443"]);
+    }
+
+    #[test]
+    fn a_finding_without_a_host_may_name_its_target() {
+        let mut finding = plain();
+        assert_eq!(target_of(&finding), "");
+        finding
+            .extra
+            .insert(TARGET_WORD.into(), "registry.test/shop".into());
+        assert_eq!(target_of(&finding), "registry.test/shop");
+        finding.locations = vec![Location::Url {
+            url: "http://shop.test/a".into(),
+            method: None,
+            parameter: None,
+            evidence: None,
+        }];
+        assert_eq!(target_of(&finding), "shop.test:80", "a place is nearer");
     }
 }

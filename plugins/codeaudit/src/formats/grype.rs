@@ -2,7 +2,8 @@
 //! `{"matches": [{"vulnerability", "relatedVulnerabilities", "matchDetails", "artifact"}], "source",
 //! "descriptor"}`. How likely it is that a vulnerability is used (EPSS), and that it is (KEV), are extra.
 //!
-//! `ignoredMatches` are those that its rules take out; they are no findings.
+//! `ignoredMatches` are those that rules take out: findings that are suppressed, or none where the rule is the tool's own
+//! and says that there is no flaw.
 
 use serde::Deserialize;
 use tamiz_sdk::FindingBuilder;
@@ -13,6 +14,7 @@ use tamiz_sdk::report::{Element, Format, Head, Recognition, Session, Source, Sto
 use tamiz_sdk::vocabulary::{SeverityTable, cwes};
 
 use super::cvss::Vectors;
+use super::image;
 use super::package::{Package, advisories};
 use super::place::{self, Region};
 use super::{walk, wrong};
@@ -42,6 +44,43 @@ struct Match<'a> {
     details: Field<Objects<Detail<'a>>>,
     #[serde(borrow)]
     artifact: Field<Object<Artifact<'a>>>,
+    #[serde(borrow, rename = "appliedIgnoreRules")]
+    rules: Field<Objects<Rule<'a>>>,
+}
+
+/// Why a match is ignored: by a file of the user, by an option, or by a VEX document.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Rule<'a> {
+    #[serde(borrow)]
+    reason: Text<'a>,
+    #[serde(borrow)]
+    fix_state: Text<'a>,
+    #[serde(borrow)]
+    vex_status: Text<'a>,
+    #[serde(borrow)]
+    vex_justification: Text<'a>,
+}
+
+/// Reasons of the tool itself: the distribution has mended it, or never had it.
+const OWN_REASONS: [&str; 2] = ["DistroPackageFixed", "Explicit APK NAK"];
+
+impl Rule<'_> {
+    /// All that it says: `not_affected: vulnerable_code_not_present`.
+    fn justification(&self) -> String {
+        let state = match self.fix_state.text() {
+            "" => String::new(),
+            state => format!("fix state {state}"),
+        };
+        let said = [
+            self.vex_status.text(),
+            self.vex_justification.text(),
+            self.reason.text(),
+            state.as_str(),
+        ];
+        let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
+        said.join(": ")
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -179,6 +218,22 @@ struct Place<'a> {
     path: Text<'a>,
 }
 
+/// What was looked at: `{"type": "image", "target": {"userInput", …}}`; of a folder the target is its path.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct From {
+    #[serde(rename = "type")]
+    kind: String,
+    target: serde_json::Value,
+}
+
+impl From {
+    fn image(&self) -> Option<&str> {
+        let name = walk::text(&self.target, "userInput");
+        image::repository(name).filter(|_| self.kind == "image")
+    }
+}
+
 impl Format for Grype {
     fn name(&self) -> &'static str {
         "grype-json"
@@ -209,10 +264,14 @@ impl Format for Grype {
                 }
                 ("ignoredMatches", Kind::Array) => {
                     each(reader, session, "ignoredMatches", |session, element| {
-                        let why = "is taken out by the tool's rules";
-                        session.leave_out_record("match-ignored", &element, why);
-                        Ok(())
+                        found(session, &element)
                     })?;
+                }
+                ("source", Kind::Object) => {
+                    let from = small_object::<From>(reader)?.unwrap_or_default();
+                    if let Some(image) = from.image() {
+                        session.target_is(image);
+                    }
                 }
                 ("descriptor", Kind::Object) => {
                     let descriptor = small_object::<serde_json::Value>(reader)?.unwrap_or_default();
@@ -234,6 +293,10 @@ fn found(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         session,
         wrong!(found; vulnerability, related_vulnerabilities, artifact),
     );
+    if found.is_no_flaw() {
+        session.leave_out_record("match-ignored", element, "is taken out by the tool's own rules");
+        return Ok(());
+    }
     let (no_vulnerability, no_artifact) = (Vulnerability::default(), Artifact::default());
     let own = found.vulnerability.object().unwrap_or(&no_vulnerability);
     let artifact = found.artifact.object().unwrap_or(&no_artifact);
@@ -286,7 +349,8 @@ fn found(session: &mut Session<'_>, element: &Element<'_>) -> Result<(), Stop> {
         finding,
         own.advisories.objects().iter().map(|advisory| advisory.id.text()),
     );
-    let finding = artifact.put_places(own.outlook(vectors.put(finding)), session, element);
+    let finding = found.suppressed(own.outlook(vectors.put(finding)));
+    let finding = artifact.put_places(finding, session, element);
     session.emit(finding, element)
 }
 
@@ -309,6 +373,20 @@ impl Artifact<'_> {
 }
 
 impl Match<'_> {
+    /// Whether the tool itself says that the package does not have it.
+    fn is_no_flaw(&self) -> bool {
+        let mut rules = self.rules.objects().iter();
+        rules.any(|rule| OWN_REASONS.contains(&rule.reason.text()))
+    }
+
+    /// Writes why it is ignored into a finding.
+    fn suppressed(&self, finding: FindingBuilder) -> FindingBuilder {
+        let rules = self.rules.objects().iter();
+        rules.fold(finding, |finding, rule| {
+            finding.suppression("external", &rule.justification())
+        })
+    }
+
     /// The versions without the problem. The one that the tool suggests for this package stands first.
     fn fixed(&self, own: &Vulnerability<'_>) -> String {
         let suggested = self

@@ -13,6 +13,7 @@ use tamiz_sdk::report::{
 };
 use tamiz_sdk::vocabulary::SeverityTable;
 
+use super::image;
 use super::trivy_records as records;
 use super::walk::{Kept, keep};
 
@@ -29,14 +30,19 @@ pub(super) const SEVERITIES: SeverityTable = SeverityTable {
 
 pub(super) struct Trivy;
 
+/// The `ArtifactType` whose name is one.
+const IMAGE: &str = "container_image";
+
 /// What a result says about all its records. It stands in front of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Target {
     pub(super) path: String,
     pub(super) class: String,
     pub(super) kind: String,
     /// Of a cluster: the object that was looked at, such as `default/Deployment/shop`.
     pub(super) object: String,
+    /// Why the record that is read is taken out, if it is.
+    pub(super) suppressed: Option<String>,
 }
 
 /// The lists of a cluster's objects.
@@ -77,12 +83,21 @@ impl Format for Trivy {
         let is_list = source.head().shape() == Shape::Array;
         let mut reader = source.json()?;
         let mut seen = false;
+        let (mut name, mut kind_of) = (String::new(), String::new());
         if is_list {
             seen = true;
             results(&mut reader, session, "", "")?;
         } else {
             members(&mut reader, session, |reader, session, key, kind| {
                 match (key, kind) {
+                    ("ArtifactName", Kind::String) => {
+                        name = small_text(reader)?.unwrap_or_default();
+                        return Ok(true);
+                    }
+                    ("ArtifactType", Kind::String) => {
+                        kind_of = small_text(reader)?.unwrap_or_default();
+                        return Ok(true);
+                    }
                     ("Results", Kind::Array) => results(reader, session, "Results", "")?,
                     (key, Kind::Array) if CLUSTER_LISTS.contains(&key) => resources(reader, session, key)?,
                     (key, Kind::Word) if CLUSTER_LISTS.contains(&key) => {
@@ -93,6 +108,10 @@ impl Format for Trivy {
                 seen = true;
                 Ok(true)
             })?;
+        }
+        // of anything else the name is a path
+        if let Some(image) = image::repository(&name).filter(|_| kind_of == IMAGE) {
+            session.target_is(image);
         }
         if !seen {
             let message = "the report has no results: the tool found nothing that it can look at";
@@ -160,6 +179,7 @@ fn results(
                     };
                     let list = format!("{name}.{key}");
                     if has_path {
+                        tell_waiting(session, &mut waiting, &target)?;
                         each(reader, session, &list, |session, element| {
                             kind.convert(session, &element, &target)
                         })?;
@@ -174,11 +194,21 @@ fn results(
             }
             Ok(true)
         });
-        for (kind, kept) in &waiting {
-            for element in kept {
-                kind.convert(session, &element.element(), &target)?;
-            }
-        }
+        tell_waiting(session, &mut waiting, &target)?;
         end
     })
+}
+
+/// Makes findings of what waited for its target: before those behind it, so that they come as they stand.
+fn tell_waiting(
+    session: &mut Session<'_>,
+    waiting: &mut Vec<(records::Kind, Vec<Kept>)>,
+    target: &Target,
+) -> Result<(), Stop> {
+    for (kind, kept) in std::mem::take(waiting) {
+        for element in &kept {
+            kind.convert(session, &element.element(), target)?;
+        }
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use super::cvss::Vectors;
 use super::package::{Package, advisories};
 use super::place::{self, Region};
 use super::trivy::{SEVERITIES, Target};
-use super::wrong;
+use super::{trivy_modified, wrong};
 
 /// Which of a result's lists a record is of.
 #[derive(Clone, Copy)]
@@ -50,11 +50,19 @@ impl Kind {
             Self::Misconfiguration => misconfiguration(session, element, target),
             Self::Secret => secret(session, element, target),
             Self::License => license(session, element, target),
-            Self::Suppressed => {
-                session.leave_out_record("finding-suppressed", element, "is taken out by the tool's rules");
-                Ok(())
-            }
+            Self::Suppressed => trivy_modified::convert(session, element, target),
         }
+    }
+
+    /// By the word for it in a record that is taken out.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "vulnerability" => Self::Vulnerability,
+            "misconfiguration" => Self::Misconfiguration,
+            "secret" => Self::Secret,
+            "license" => Self::License,
+            _ => return None,
+        })
     }
 }
 
@@ -183,7 +191,10 @@ impl Target {
                 finding = finding.extra_text(key, text);
             }
         }
-        finding
+        match &self.suppressed {
+            Some(why) => finding.suppression("external", why),
+            None => finding,
+        }
     }
 }
 

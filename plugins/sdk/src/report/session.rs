@@ -124,6 +124,25 @@ impl<'host> Session<'host> {
         }
     }
 
+    /// What the report is about, if its findings' places do not say it, or if it has none: an image, a package, a host
+    /// with its port, an address. Alerts of other targets are then nothing that this report can close. Told as the
+    /// diagnostic `scan-target`, whose message is the name alone. Never the path of a file: it differs from machine to
+    /// machine.
+    pub fn target_is(&mut self, name: &str) {
+        let name = name.trim();
+        if name.is_empty() {
+            return;
+        }
+        // of an address the origin is enough, and a password in it goes nowhere
+        let origin = name.split_once("://").map(|(scheme, rest)| {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}")
+        });
+        let target = origin.as_deref().unwrap_or(name);
+        self.tell(LogLevel::Info, "scan-target", target, None);
+    }
+
     /// For a format that [confirms](crate::report::Format::confirms) by itself: it is this one.
     pub fn recognised(&mut self, format: &'static str) {
         self.seen.format = Some(format);

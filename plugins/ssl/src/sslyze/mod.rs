@@ -194,6 +194,8 @@ impl Reading {
                 .unwrap_or_default();
             let problem = format!("{}: {}", self.server.shown(), last.trim());
             self.missed(session, &problem);
+        } else if !self.server.host.is_empty() {
+            session.target_is(&self.server.shown());
         }
         Ok(())
     }

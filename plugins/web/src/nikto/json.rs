@@ -137,6 +137,7 @@ fn target(reader: &mut JsonReader<'_>, session: &mut Session<'_>) -> Result<bool
         }
         Ok(true)
     })?;
+    session.target_is(&target.site());
     // A name that no address could be found for comes without both.
     Ok(!target.host.is_empty() || !target.ip.is_empty())
 }

@@ -39,6 +39,9 @@ impl Format for NiktoXml {
                     let name = node.attribute("sitename").filter(|name| name.contains("://"));
                     let name = name.or(node.attribute("siteip")).unwrap_or_default();
                     name.clone_into(&mut site);
+                    if site.contains("://") {
+                        session.target_is(&site);
+                    }
                 }
                 Event::Record(record) => {
                     let node = record.node;

@@ -133,6 +133,10 @@ fn site(reader: &mut JsonReader<'_>, session: &mut Session<'_>, name: &str) -> R
             each(reader, session, &array, alert)?;
             Ok(true)
         }
+        ("@name", Kind::String) => {
+            session.target_is(&small_text(reader)?.unwrap_or_default());
+            Ok(true)
+        }
         _ => Ok(false),
     })
 }

@@ -30,7 +30,10 @@ impl Format for ZapXml {
             match event {
                 Event::Open(node) => match node.name() {
                     "OWASPZAPReport" => session.tool_is(TOOL, node.attribute("version")),
-                    "site" => reached = true,
+                    "site" => {
+                        reached = true;
+                        session.target_is(node.attribute("name").unwrap_or_default());
+                    }
                     _ => {}
                 },
                 Event::Close(_) => {}

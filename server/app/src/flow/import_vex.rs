@@ -2,7 +2,7 @@
 //!
 //! A statement is about an alert when it names its package and one of its advisories, by any of the names that the
 //! document and the project's findings give it. Of several the latest counts. What a person decided after a statement
-//! was made stands. The alerts are decided on a few hundred at a time, in a transaction each; a document imported again
+//! was made stands. What is about fixed alerts alone is counted, and decides nothing. The alerts are decided on a few hundred at a time, in a transaction each; a document imported again
 //! changes nothing.
 
 use std::collections::{BTreeSet, HashMap};
@@ -46,6 +46,8 @@ pub struct VexOutcome {
     pub unchanged: u32,
     /// Those that a person decided on after the statement was made.
     pub kept: u32,
+    /// How many statements are about alerts that are fixed already, and about no other.
+    pub fixed: u32,
     /// How many statements are about no alert.
     pub unmatched: u32,
     /// Where in the document they stand; the first hundred.
@@ -112,8 +114,10 @@ pub async fn import_vex(
     })?;
     let mut tx = store.begin(&caller.scope).await?;
     known(&mut tx, project).await?;
-    let packages = alerts::package_alerts(&mut tx, project).await?;
-    let groups = groups(&mut tx, project, &packages, &statements).await?;
+    let packages = alerts::package_alerts(&mut tx, project, alerts::DECIDABLE).await?;
+    let mut groups = Groups::default();
+    join_named(&mut groups, &statements)?;
+    join_found(&mut groups, &mut tx, project, &packages).await?;
     if !is_dry_run {
         note(&mut tx, caller, project, statements.len()).await?;
     }
@@ -137,6 +141,11 @@ pub async fn import_vex(
             tx.commit().await?;
         }
     }
+    if import.used.len() < statements.len() {
+        let mut tx = store.begin(&caller.scope).await?;
+        import.fixed(&mut tx, project).await?;
+        tx.commit().await?;
+    }
     let unused = statements.iter().filter(|one| !import.used.contains(&one.number));
     let unused: Vec<&VexStatement> = unused.collect();
     let mut outcome = import.outcome;
@@ -146,34 +155,41 @@ pub async fn import_vex(
     Ok(outcome)
 }
 
-/// Which advisories are of one flaw, as the document and the project's findings tell.
-async fn groups(
+/// Joins the advisories that are of one flaw, as the document tells.
+fn join_named(groups: &mut Groups, statements: &[VexStatement]) -> Result<(), FlowError> {
+    for statement in statements {
+        let named = aliases::named_in(statement.advisories.iter().map(String::as_str));
+        groups.join(aliases::told(&named)).map_err(too_many)?;
+    }
+    Ok(())
+}
+
+/// Joins the advisories that are of one flaw, as the findings of these alerts tell.
+async fn join_found(
+    groups: &mut Groups,
     tx: &mut TenantTx,
     project: ProjectId,
     packages: &[PackageAlert],
-    statements: &[VexStatement],
-) -> Result<Groups, FlowError> {
-    let mut groups = Groups::default();
-    let full = |error| FlowError::fault("grouping advisories", error);
-    for statement in statements {
-        let named = aliases::named_in(statement.advisories.iter().map(String::as_str));
-        groups.join(aliases::told(&named)).map_err(full)?;
-    }
+) -> Result<(), FlowError> {
     for part in packages.chunks(ALERTS_AT_ONCE) {
         for finding in alerts::findings(tx, project, part).await?.values() {
             groups
                 .join(aliases::told(&aliases::named(finding)))
-                .map_err(full)?;
+                .map_err(too_many)?;
         }
     }
-    Ok(groups)
+    Ok(())
+}
+
+fn too_many(error: impl std::error::Error + Send + Sync + 'static) -> FlowError {
+    FlowError::fault("grouping advisories", error)
 }
 
 /// An import under way.
 struct Import<'a> {
     groups: Groups,
     index: Index<'a>,
-    /// The numbers of statements that are about an alert.
+    /// The numbers of statements that are about an alert, in the end also a fixed one.
     used: BTreeSet<usize>,
     outcome: VexOutcome,
 }
@@ -224,6 +240,22 @@ impl<'a> Import<'a> {
         if !is_dry_run {
             triage::write(tx, project, moment, &changes).await?;
         }
+        Ok(())
+    }
+
+    /// Counts the statements that are about alerts that are fixed, and about no other: nothing is to be decided there.
+    async fn fixed(&mut self, tx: &mut TenantTx, project: ProjectId) -> Result<(), FlowError> {
+        let packages = alerts::package_alerts(tx, project, alerts::FIXED).await?;
+        join_found(&mut self.groups, tx, project, &packages).await?;
+        let mut about = BTreeSet::new();
+        for part in packages.chunks(ALERTS_AT_ONCE) {
+            let findings = alerts::findings(tx, project, part).await?;
+            let statements = findings.values().filter_map(|finding| self.statement(finding));
+            about.extend(statements.map(|statement| statement.number));
+        }
+        let alone = about.difference(&self.used).count();
+        self.outcome.fixed = u32::try_from(alone).unwrap_or(u32::MAX);
+        self.used.extend(about);
         Ok(())
     }
 

@@ -149,7 +149,8 @@ fn numbered(marks: Vec<(FindingId, Mark)>) -> Vec<Found> {
 }
 
 /// The scopes that the task speaks of, each with its findings: of every tool that ran or is named, and for an imported
-/// report of every target that a finding names.
+/// report of every target that it or a finding names. What a report about one target says without a place of its own is
+/// about that.
 async fn scopes(
     tx: &mut TenantTx,
     task: &Task,
@@ -174,18 +175,12 @@ async fn scopes(
         Source::Tree { .. } | Source::Capture { .. } => Some(String::new()),
         Source::Report { .. } => None,
     };
-    let mut members: BTreeMap<(String, String), Vec<Sighting>> = BTreeMap::new();
-    for (tool, sighting, target) in found {
-        let target = own.clone().unwrap_or(target);
-        members.entry((tool, target)).or_default().push(sighting);
-    }
-    // a tool that found nothing has looked all the same
-    let loud: BTreeSet<String> = members.keys().map(|(tool, _)| tool.clone()).collect();
-    let said = summary.tool.as_deref().map(str::to_lowercase);
-    let silent = scanned.tools.iter().map(|tool| (*tool).to_owned()).chain(said);
-    for tool in silent.filter(|tool| !loud.contains(tool)) {
-        members.insert((tool, own.clone().unwrap_or_default()), Vec::new());
-    }
+    let named = if is_import {
+        scope::targets_of_report(&summary.diagnostics)
+    } else {
+        BTreeSet::new()
+    };
+    let members = members(found, own.as_deref(), &named, (scanned, summary));
     let scopes = members.into_iter().map(|((tool, target), members)| {
         let scope = ScanScope {
             scan_type: task.scan_type.clone(),
@@ -197,6 +192,38 @@ async fn scopes(
         (scope, members)
     });
     Ok(scopes.collect())
+}
+
+/// The findings by tool and target: `own` is the task's, `named` are those that an imported report says it is about. A
+/// tool that found nothing has looked all the same, at each of these.
+fn members(
+    found: Vec<Found>,
+    own: Option<&str>,
+    named: &BTreeSet<String>,
+    (scanned, summary): (&Scanned<'_>, &Summary),
+) -> BTreeMap<(String, String), Vec<Sighting>> {
+    let only = named.first().filter(|_| named.len() == 1);
+    let placeless = own.or(only.map(String::as_str)).unwrap_or_default();
+    let mut members: BTreeMap<(String, String), Vec<Sighting>> = BTreeMap::new();
+    for (tool, sighting, target) in found {
+        let target = match own {
+            None if !target.is_empty() => target,
+            _ => placeless.to_owned(),
+        };
+        members.entry((tool, target)).or_default().push(sighting);
+    }
+    let loud: BTreeSet<String> = members.keys().map(|(tool, _)| tool.clone()).collect();
+    let said = summary.tool.as_deref().map(str::to_lowercase);
+    let tools = scanned.tools.iter().map(|tool| (*tool).to_owned()).chain(said);
+    for tool in tools {
+        if named.is_empty() && !loud.contains(&tool) {
+            members.insert((tool.clone(), placeless.to_owned()), Vec::new());
+        }
+        for target in named {
+            members.entry((tool.clone(), target.clone())).or_default();
+        }
+    }
+    members
 }
 
 /// What a scan of a target in the network is the scope of.

@@ -1,9 +1,12 @@
 //! Rows of separated values (RFC 4180), one at a time and bounded, each with the line it begins in.
 //!
 //! A field may be quoted and then hold commas, quotes (doubled) and line ends. A row that cannot be read is told, and
-//! reading goes on behind it.
+//! reading goes on behind it. Lines are read here, because a row's length is bounded and its place is told; what they say
+//! `csv-core` parts.
 
 use std::io::{self, BufRead, Read};
+
+use csv_core::{ReadRecordResult, Terminator};
 
 use super::{EnrichmentError, RowFault, RowPlace};
 
@@ -22,10 +25,14 @@ pub(super) struct Rows<R> {
     lines: u64,
     /// The row as it stands in the file.
     bytes: Vec<u8>,
-    /// Its fields, one behind the other.
-    text: String,
-    /// Where each field ends.
-    ends: Vec<usize>,
+    parser: csv_core::Reader,
+    /// Its fields, one behind the other, and how many bytes they are.
+    text: Vec<u8>,
+    written: usize,
+    /// Where each field ends, and how many there are.
+    ends: [usize; FIELDS_MAX],
+    count: usize,
+    has_too_many: bool,
 }
 
 /// One row.
@@ -81,47 +88,59 @@ enum Line {
 }
 
 impl<R: BufRead> Rows<R> {
-    pub(super) const fn new(reader: R) -> Self {
+    pub(super) fn new(reader: R) -> Self {
+        // a carriage return ends no row: in front of a line's end it is trimmed off the last field
+        let parser = csv_core::ReaderBuilder::new()
+            .terminator(Terminator::Any(b'\n'))
+            .build();
         Self {
             reader,
             lines: 0,
             bytes: Vec::new(),
-            text: String::new(),
-            ends: Vec::new(),
+            parser,
+            // one more than a row has: the parser takes nothing when it has no room
+            text: vec![0; ROW_BYTES_MAX + 1],
+            written: 0,
+            ends: [0; FIELDS_MAX],
+            count: 0,
+            has_too_many: false,
         }
     }
 
     /// The next row that is not empty, or what is wrong with it; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Result<Row<'_>, RowFault>>, EnrichmentError> {
+        let fault = |at, what: &str| {
+            let what = what.to_owned();
+            Ok(Some(Err(RowFault { at, what })))
+        };
         let at = loop {
-            self.bytes.clear();
             let at = RowPlace::Line(self.lines + 1);
             match self.record().map_err(EnrichmentError::Read)? {
                 Ok(true) if self.bytes.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(true) => break at,
                 Ok(false) => return Ok(None),
-                Err(what) => {
-                    let what = what.to_owned();
-                    return Ok(Some(Err(RowFault { at, what })));
-                }
+                Err(what) => return fault(at, what),
             }
         };
-        Ok(Some(match self.split() {
-            Ok(()) => Ok(Row {
+        if self.has_too_many {
+            return fault(at, "the row has too many fields");
+        }
+        match std::str::from_utf8(&self.text[..self.written]) {
+            Ok(text) => Ok(Some(Ok(Row {
                 at,
-                text: &self.text,
-                ends: &self.ends,
-            }),
-            Err(what) => Err(RowFault {
-                at,
-                what: what.to_owned(),
-            }),
-        }))
+                text,
+                ends: &self.ends[..self.count],
+            }))),
+            Err(_) => fault(at, "the row is not UTF-8"),
+        }
     }
 
-    /// Reads the lines of one row into `bytes`; `Ok(Ok(false))` at the end, a text for a row that is to be left out.
+    /// Reads the lines of one row and parts them into fields; `Ok(Ok(false))` at the end, a text for a row that is to be
+    /// left out.
     fn record(&mut self) -> io::Result<Result<bool, &'static str>> {
-        let mut is_open = false;
+        self.bytes.clear();
+        self.parser.reset();
+        (self.written, self.count, self.has_too_many) = (0, 0, false);
         loop {
             let known = self.bytes.len();
             match self.line()? {
@@ -133,13 +152,44 @@ impl<R: BufRead> Rows<R> {
             if self.lines == 1 && self.bytes.starts_with(BYTE_ORDER_MARK) {
                 self.bytes.drain(..BYTE_ORDER_MARK.len());
             }
-            for byte in &self.bytes[known.min(self.bytes.len())..] {
-                is_open ^= *byte == b'"';
-            }
-            if !is_open {
+            // the parser would look for the row behind it
+            let is_empty = known == 0 && self.bytes.iter().all(u8::is_ascii_whitespace);
+            let is_last = !self.bytes.ends_with(b"\n");
+            if is_empty || self.parse(known) || is_last && self.parse_end() {
                 return Ok(Ok(true));
             }
         }
+    }
+
+    /// Hands the bytes from here on to the parser; whether they end the row.
+    ///
+    /// It is never given an empty slice: that tells it that there is no more, and it answers to it for ever without taking
+    /// anything.
+    fn parse(&mut self, from: usize) -> bool {
+        let mut rest = self.bytes.get(from..).unwrap_or_default();
+        while !rest.is_empty() {
+            let (text, ends) = (&mut self.text[self.written..], &mut self.ends[self.count..]);
+            let (result, read, written, ended) = self.parser.read_record(rest, text, ends);
+            rest = &rest[read..];
+            self.written += written;
+            self.count += ended;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputEndsFull => (self.count, self.has_too_many) = (0, true),
+                // there is room for the text: it is never longer than its row
+                ReadRecordResult::Record | ReadRecordResult::End | ReadRecordResult::OutputFull => {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Ends the last line, which the file does not.
+    fn parse_end(&mut self) -> bool {
+        let from = self.bytes.len();
+        self.bytes.push(b'\n');
+        self.parse(from)
     }
 
     fn line(&mut self) -> io::Result<Line> {
@@ -166,34 +216,6 @@ impl<R: BufRead> Rows<R> {
                 return Ok(Line::TooLong);
             }
         }
-    }
-
-    /// Parts `bytes` into fields.
-    fn split(&mut self) -> Result<(), &'static str> {
-        let Ok(record) = std::str::from_utf8(&self.bytes) else {
-            return Err("the row is not UTF-8");
-        };
-        let record = record.trim_end_matches(['\n', '\r']);
-        self.text.clear();
-        self.ends.clear();
-        let mut is_quoted = false;
-        let mut characters = record.chars().peekable();
-        while let Some(character) = characters.next() {
-            match character {
-                '"' if is_quoted && characters.peek() == Some(&'"') => {
-                    characters.next();
-                    self.text.push('"');
-                }
-                '"' => is_quoted = !is_quoted,
-                ',' if !is_quoted => self.ends.push(self.text.len()),
-                other => self.text.push(other),
-            }
-            if self.ends.len() == FIELDS_MAX {
-                return Err("the row has too many fields");
-            }
-        }
-        self.ends.push(self.text.len());
-        Ok(())
     }
 }
 
@@ -243,6 +265,19 @@ mod tests {
         assert_eq!(all(fits.as_bytes()).len(), 2);
         let open = format!("\"{}\nb\nc", "x\n".repeat(ROW_BYTES_MAX / 2));
         assert_eq!(all(open.as_bytes())[0], "! line 1: the row is too long");
+        let most = ",".repeat(FIELDS_MAX - 1);
+        assert_eq!(all(most.as_bytes()).len(), 1);
+        assert!(
+            all(most.as_bytes())[0].starts_with("line 1 |"),
+            "as many as there may be"
+        );
+        let last = all(b"a\n\"open");
+        assert_eq!(last, ["line 1 a", "! line 2: a quote is not closed"]);
+    }
+
+    #[test]
+    fn a_quote_within_a_field_and_a_lone_carriage_return_are_text() {
+        assert_eq!(all(b"5\" disk,b\nc\rd,e"), ["line 1 5\" disk|b", "line 2 c\rd|e"]);
     }
 
     #[test]

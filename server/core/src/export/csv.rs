@@ -4,6 +4,8 @@
 //! that open the file would compute it otherwise (OWASP, CSV injection). A reader that wants the text as it was takes
 //! the JSON formats. Lists are parted by spaces.
 
+use csv_core::{QuoteStyle, Terminator, WriterBuilder};
+
 use super::package::Package;
 use super::{Exported, Writer, time};
 use crate::location::{Location, Position};
@@ -137,23 +139,34 @@ fn cells(alert: &Exported) -> [String; COLUMNS.len()] {
 }
 
 fn row(out: &mut Vec<u8>, cells: &[&str]) {
+    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).build();
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            written(out, 1, |room| writer.delimiter(room).1);
         }
-        write_cell(out, cell);
+        if is_formula(cell) {
+            guarded(out, cell);
+        } else {
+            written(out, cell.len(), |room| writer.field(cell.as_bytes(), room).2);
+        }
     }
-    out.extend_from_slice(b"\r\n");
+    written(out, 1, |room| writer.terminator(room).1);
 }
 
-fn write_cell(out: &mut Vec<u8>, cell: &str) {
-    let guard = if is_formula(cell) { "'" } else { "" };
-    if guard.is_empty() && !cell.contains(['"', ',', '\r', '\n']) {
-        out.extend_from_slice(cell.as_bytes());
-        return;
-    }
-    let quoted = format!("\"{guard}{}\"", cell.replace('"', "\"\""));
-    out.extend_from_slice(quoted.as_bytes());
+/// A cell that a spreadsheet would compute, so that none does: always quoted, with an apostrophe in front.
+fn guarded(out: &mut Vec<u8>, cell: &str) {
+    let mut writer = WriterBuilder::new().quote_style(QuoteStyle::Always).build();
+    let cell = format!("'{cell}");
+    written(out, cell.len(), |room| writer.field(cell.as_bytes(), room).2);
+    written(out, 1, |room| writer.finish(room).1);
+}
+
+/// Writes behind what is there. What is written of so many bytes is at most twice as long, and has quotes around it.
+fn written(out: &mut Vec<u8>, bytes: usize, write: impl FnOnce(&mut [u8]) -> usize) {
+    let known = out.len();
+    out.resize(known + 2 * bytes + 2, 0);
+    let written = write(&mut out[known..]);
+    out.truncate(known + written);
 }
 
 /// Whether a spreadsheet would compute it; the last four are the wide forms, which some read like the narrow ones.
@@ -200,19 +213,14 @@ mod tests {
 
     /// The cells of the only row, by RFC 4180.
     fn parsed(row: &str) -> Vec<String> {
-        let (mut cells, mut is_quoted) = (vec![String::new()], false);
-        let mut characters = row.strip_suffix("\r\n").unwrap().chars().peekable();
-        while let Some(character) = characters.next() {
-            let is_doubled = character == '"' && is_quoted && characters.next_if_eq(&'"').is_some();
-            if character == '"' && !is_doubled {
-                is_quoted = !is_quoted;
-            } else if character == ',' && !is_quoted {
-                cells.push(String::new());
-            } else {
-                cells.last_mut().unwrap().push(character);
-            }
-        }
-        cells
+        let mut text = vec![0; row.len()];
+        let mut ends = [0; COLUMNS.len() + 1];
+        let mut reader = csv_core::Reader::new();
+        let (result, _, _, count) = reader.read_record(row.as_bytes(), &mut text, &mut ends);
+        assert_eq!(result, csv_core::ReadRecordResult::Record);
+        let starts = std::iter::once(0).chain(ends);
+        let cell = |(start, end): (usize, usize)| String::from_utf8(text[start..end].to_vec()).unwrap();
+        starts.zip(ends).take(count).map(cell).collect()
     }
 
     #[test]

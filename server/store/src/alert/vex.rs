@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use tamiz_core::{AlertId, Finding, ProjectId};
+use tamiz_core::{AlertId, AlertState, Finding, ProjectId};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -21,21 +21,32 @@ pub const ALERTS_AT_ONCE: usize = 500;
 /// An alert about a package, and the id of what it says.
 pub type PackageAlert = (AlertId, Uuid);
 
-/// The project's alerts about packages that are open, reopened or dismissed, in the order of their ids.
+/// Those that a statement can decide on.
+pub const DECIDABLE: &[AlertState] = &[AlertState::Open, AlertState::Reopened, AlertState::Dismissed];
+/// Those that are fixed.
+pub const FIXED: &[AlertState] = &[AlertState::Fixed];
+
+/// The project's alerts about packages in one of these states, in the order of their ids.
 ///
 /// Served by `alert_present_idx` and `alert_gone_idx`, alert by alert: a second for a million.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn package_alerts(tx: &mut TenantTx, project: ProjectId) -> Result<Vec<PackageAlert>, StoreError> {
+pub async fn package_alerts(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    states: &[AlertState],
+) -> Result<Vec<PackageAlert>, StoreError> {
+    let numbers: Vec<i16> = states.iter().copied().map(AlertState::rank).collect();
     let rows = sqlx::query!(
         r#"
         select id, content_id from tenant.alert
-        where tenant_id = $1 and project_id = $2 and state in (0, 1, 2) and kind = 'package'
-        order by id limit $3
+        where tenant_id = $1 and project_id = $2 and state = any($3) and kind = 'package'
+        order by id limit $4
         "#,
         tx.tenant(),
         project.uuid(),
+        &numbers,
         i64::try_from(ALERTS_MAX).unwrap_or(i64::MAX)
     )
     .fetch_all(tx.connection())

@@ -14,6 +14,7 @@
 mod harness;
 
 mod alert_export;
+mod alert_rules;
 mod calling_targets;
 mod command_line;
 mod enrichment;
@@ -33,6 +34,7 @@ mod plugin_registry;
 mod publishing;
 mod queue;
 mod quotas;
+mod rehash;
 mod reimport;
 mod remote_workers;
 mod request_limits;
@@ -43,6 +45,7 @@ mod targets;
 mod task_life;
 mod tokens;
 mod uploads;
+mod vex;
 mod watching;
 mod webhooks;
 mod whole_road;

@@ -190,9 +190,9 @@ async fn a_vector_has_its_score_and_one_that_cannot_be_read_is_kept_and_named() 
     };
     let known = format!("{VECTOR} 6.1");
     let old = "AV:N/AC:L/Au:N/C:P/I:N/A:N 5.0";
-    assert_eq!(scores(&answers[0]), [old, &known, &known]);
+    assert_eq!(scores(&answers[0]), [old, &known, &known, &known]);
     // where there is another vector that can be read, that one is taken
-    assert_eq!(scores(&answers[1]), [old, old, "CVSS:3.1/AV:N null"]);
+    assert_eq!(scores(&answers[1]), [old, old, old, "CVSS:3.1/AV:N null"]);
     let unreadable = |answer: &Value| {
         let notes = answer["scanResult"]["diagnostics"].as_array().unwrap().iter();
         let notes = notes.filter(|note| note["code"] == "cvss-unreadable");

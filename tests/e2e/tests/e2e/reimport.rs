@@ -3,6 +3,7 @@
 mod coverage;
 mod round_trip;
 mod samples;
+mod targets;
 mod varied;
 
 use std::collections::BTreeMap;

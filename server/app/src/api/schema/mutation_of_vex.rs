@@ -28,6 +28,8 @@ pub(crate) struct ImportVexPayload {
     unchanged: u32,
     /// Those that a person decided on after the statement was made.
     kept: u32,
+    /// How many statements are about alerts that are fixed already, and about no other: they decide nothing.
+    fixed: u32,
     /// How many statements are about no alert.
     unmatched: u32,
     /// Where in the document they stand, such as `statements[3]`; the first hundred.
@@ -48,6 +50,7 @@ impl ImportVexPayload {
             commented: outcome.commented,
             unchanged: outcome.unchanged,
             kept: outcome.kept,
+            fixed: outcome.fixed,
             unmatched: outcome.unmatched,
             unmatched_places: outcome.unmatched_places,
             left_out: outcome.left_out,

@@ -36,7 +36,7 @@ async fn scanned(platform: &Platform, caller: &Caller, project: ProjectId) -> Ve
 async fn import(platform: &Platform, caller: &Caller, input: Value) -> Value {
     let query =
         "mutation($input: ImportVexInput!) { importVex(input: $input) { statements matched dismissed reopened
-        commented unchanged kept unmatched unmatchedPlaces leftOut errors { code path message } } }";
+        commented unchanged kept fixed unmatched unmatchedPlaces leftOut errors { code path message } } }";
     let (answer, _) = ask(platform, caller, query, json!({ "input": input })).await;
     assert!(answer.get("errors").is_none(), "{answer}");
     answer["data"]["importVex"].clone()
@@ -44,7 +44,7 @@ async fn import(platform: &Platform, caller: &Caller, input: Value) -> Value {
 
 /// What differs from nothing.
 fn counts(payload: &Value) -> Value {
-    let keys = ["dismissed", "reopened", "commented", "kept", "unmatched"];
+    let keys = ["dismissed", "reopened", "commented", "kept", "fixed", "unmatched"];
     let counted = keys.iter().filter(|key| payload[**key] != 0);
     counted
         .map(|key| ((*key).to_owned(), payload[*key].clone()))
@@ -233,6 +233,36 @@ async fn a_person_who_decided_later_is_right_and_a_later_statement_is() {
         standing(&platform, &acme, &alerts[..1]).await[0]["state"],
         "REOPENED"
     );
+    platform.end().await;
+}
+
+#[tokio::test]
+async fn a_statement_about_what_is_fixed_is_told_from_one_about_nothing() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    let project = platform.project(&acme).await;
+    let alerts = scanned(&platform, &acme, project).await;
+    let task = platform.task(&acme, project).await;
+    let left = packages().into_iter().take(4).collect();
+    platform.merge_findings(&acme, project, task, left).await;
+    let before = standing(&platform, &acme, &alerts).await;
+    assert_eq!(before[4]["state"], "FIXED");
+    let aliased = json!({ "vulnerability": { "name": "GHSA-jfh8-c2jp-5v3q", "aliases": ["CVE-2026-1005"] } });
+    let statements = [
+        statement(0, "under_investigation", json!({})),
+        statement(4, "not_affected", json!({ "impact_statement": "it is gone" })),
+        statement(5, "affected", aliased),
+        statement(9, "fixed", json!({})),
+    ];
+    let text = document(&Utc::now().to_rfc3339(), &statements);
+    for is_dry_run in [true, false] {
+        let input = json!({ "projectId": project, "text": text, "dryRun": is_dry_run });
+        let done = import(&platform, &acme, input).await;
+        assert_eq!(counts(&done), json!({ "fixed": 2, "unmatched": 1 }), "{done}");
+        assert_eq!((&done["matched"], &done["unchanged"]), (&json!(1), &json!(1)));
+        assert_eq!(done["unmatchedPlaces"], json!(["statements[3]"]));
+    }
+    assert_eq!(standing(&platform, &acme, &alerts).await, before);
     platform.end().await;
 }
 

@@ -54,7 +54,7 @@ pub struct VexImportArgs {
 }
 
 const IMPORT: &str = "mutation($input: ImportVexInput!) { importVex(input: $input) { statements matched dismissed \
-    reopened commented unchanged kept unmatched unmatchedPlaces leftOut errors { code message path } } }";
+    reopened commented unchanged kept fixed unmatched unmatchedPlaces leftOut errors { code message path } } }";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +72,7 @@ struct Outcome {
     commented: u32,
     unchanged: u32,
     kept: u32,
+    fixed: u32,
     unmatched: u32,
     unmatched_places: Vec<String>,
     left_out: Vec<String>,
@@ -97,7 +98,7 @@ pub async fn run(command: VexCommand) -> Result<(), CliError> {
         .graphql(IMPORT, json!({ "input": input }), Repeat::Always)
         .await?;
     let outcome = answer.import_vex;
-    documents::refused("the document is refused", &outcome.errors)?;
+    documents::refused(&format!("{} is refused", args.file.display()), &outcome.errors)?;
     print(&outcome, args.dry_run);
     Ok(())
 }
@@ -116,6 +117,12 @@ fn print(outcome: &Outcome, is_dry_run: bool) {
         outcome.unchanged,
         outcome.kept
     );
+    if outcome.fixed > 0 {
+        println!(
+            "{} statements are about alerts that are fixed already",
+            outcome.fixed
+        );
+    }
     for place in &outcome.unmatched_places {
         eprintln!("tamiz: {place} is about no alert of the project");
     }
