@@ -301,7 +301,10 @@ async fn by_weakness(
     let projects: Vec<Uuid> = standing.iter().map(|(one, _)| one.project.uuid()).collect();
     let places: Vec<Uuid> = standing.iter().map(|(_, place)| *place).collect();
     let lines: Vec<i32> = standing.iter().map(|(one, _)| one.line).collect();
-    let weaknesses: Vec<String> = standing.iter().map(|(one, _)| numbers_literal(&one.cwe)).collect();
+    let weaknesses: Vec<String> = standing
+        .iter()
+        .map(|(one, _)| numbers_literal(&one.cwe))
+        .collect();
     // the nearest ones: whether they are near enough says the core
     let rows = sqlx::query!(
         r#"
