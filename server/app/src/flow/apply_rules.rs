@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use tamiz_core::alert_rule::{Action, Chosen, Matcher, ReadyRule, RuleBook};
-use tamiz_core::{AlertId, AlertRuleId, AlertState, ProjectId, TaskId};
+use tamiz_core::{AlertId, AlertRuleId, ProjectId, TaskId};
 use tamiz_store::TenantTx;
 use tamiz_store::alert::due;
 use tamiz_store::alert::rule::alerts::{self, ALERTS_AT_ONCE, Candidate, Decided};
@@ -145,7 +145,7 @@ fn done(rule: &ReadyRule, alert: &Standing, moment: Moment<'_>) -> Option<Change
         },
         Action::SetSeverity { severity } => Decision::SetSeverity(Some(*severity)),
     };
-    if !matches!(alert.state, AlertState::Open | AlertState::Reopened) {
+    if !alert.state.is_open() {
         return None;
     }
     let actor = format!("rule:{}", rule.name);

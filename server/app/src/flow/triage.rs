@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use tamiz_core::{AlertId, DismissalReason, ProjectId, Refusal, RefusalCode};
+use tamiz_core::{AlertId, DismissalReason, ProjectId, Refusal};
 use tamiz_store::alert::triage::{self, ALERTS_MAX, Decision, Moment};
 use tamiz_store::alert::{due, hold_project};
 use tamiz_store::token::{Caller, Role};
@@ -64,19 +64,11 @@ impl Wish {
                 reason,
                 comment,
                 until,
-            } => {
-                if let Some(until) = until {
-                    may_end(reason, until, now)?;
-                }
-                Decision::Dismiss {
-                    reason,
-                    comment: words(comment)?,
-                    // as the database keeps it
-                    until: until.map(|until| {
-                        DateTime::from_timestamp_micros(until.timestamp_micros()).unwrap_or(until)
-                    }),
-                }
-            }
+            } => Decision::Dismiss {
+                reason,
+                until: end(reason, until, now)?,
+                comment: words(comment)?,
+            },
             Self::Reopen(comment) => Decision::Reopen {
                 comment: words(comment)?,
             },
@@ -97,11 +89,15 @@ impl Wish {
     }
 }
 
-pub(super) fn may_end(
+/// When a dismissal ends, if it may, as the database keeps it.
+pub(super) fn end(
     reason: DismissalReason,
-    until: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
-) -> Result<(), Refusal> {
+) -> Result<Option<DateTime<Utc>>, Refusal> {
+    let Some(until) = until else {
+        return Ok(None);
+    };
     if reason != DismissalReason::AcceptedRisk {
         return Err(Refusal::invalid("until", "is only for ACCEPTED_RISK"));
     }
@@ -111,7 +107,8 @@ pub(super) fn may_end(
     if until > now + Days::new(DAYS_AHEAD_MAX) {
         return Err(Refusal::invalid("until", "must be within ten years"));
     }
-    Ok(())
+    let kept = DateTime::from_timestamp_micros(until.timestamp_micros());
+    Ok(Some(kept.unwrap_or(until)))
 }
 
 fn may_be_due(day: NaiveDate, today: NaiveDate) -> Result<(), Refusal> {
@@ -197,9 +194,8 @@ fn each_once(alerts: &[AlertId]) -> Result<Vec<AlertId>, Refusal> {
 async fn project_of(tx: &mut TenantTx, alerts: &[AlertId]) -> Result<ProjectId, FlowError> {
     let found: HashMap<AlertId, ProjectId> = triage::projects_of(tx, alerts).await?.into_iter().collect();
     if let Some(unknown) = alerts.iter().find(|alert| !found.contains_key(alert)) {
-        let message = format!("there is no alert {unknown}");
-        let refusal = Refusal::new(RefusalCode::NotFound, message).at(&["input", "alertIds"]);
-        return Err(refusal.into());
+        let refusal = Refusal::not_found("alert", unknown);
+        return Err(refusal.at(&["input", "alertIds"]).into());
     }
     let projects: BTreeSet<ProjectId> = found.into_values().collect();
     match projects.first() {
