@@ -5,8 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use tamiz_core::{Location, suppression};
-use tamiz_store::StoreError;
+use tamiz_core::{AlertId, Location, suppression};
 use tamiz_store::alert::{self, AlertRow};
 
 use super::alert_event::AlertEventConnection;
@@ -18,7 +17,7 @@ use super::related::RelatedAlert;
 use super::session::Session;
 use super::task::Task;
 use super::weakness::Weakness;
-use super::words::{AlertStateName, Confidence, DismissalReasonName, Severity};
+use super::words::{AlertStateName, Confidence, DismissalReasonName, Severity, unreadable};
 use crate::api::errors::ApiError;
 
 /// What people manage: the identity behind equal findings of a project.
@@ -102,6 +101,13 @@ impl Scope {
 }
 
 impl Alert {
+    /// Those of these alerts that are there, in the order of the ids.
+    pub(super) async fn all_of(session: &Session, ids: &[AlertId]) -> Result<Vec<Self>, ApiError> {
+        let loading = ids.iter().map(|id| session.alert(*id));
+        let alerts = futures_util::future::try_join_all(loading).await?;
+        Ok(alerts.into_iter().flatten().map(Alert).collect())
+    }
+
     fn place(&self) -> Option<&Location> {
         self.0.locations.0.first()
     }
@@ -135,17 +141,17 @@ impl Alert {
 
     /// How bad it is: what a person said, or the tool.
     fn severity(&self) -> Result<Severity, ApiError> {
-        severity(self.0.severity)
+        Severity::of_rank(self.0.severity)
     }
 
     /// How bad the tool says it is, in our words.
     fn tool_severity(&self) -> Result<Severity, ApiError> {
-        severity(self.0.tool_severity)
+        Severity::of_rank(self.0.tool_severity)
     }
 
     /// How bad a person says it is.
     fn severity_override(&self) -> Result<Option<Severity>, ApiError> {
-        self.0.severity_override.map(severity).transpose()
+        self.0.severity_override.map(Severity::of_rank).transpose()
     }
 
     /// How bad it is, in the tool's word.
@@ -155,10 +161,7 @@ impl Alert {
 
     /// How sure the tool is.
     fn confidence(&self) -> Result<Confidence, ApiError> {
-        let confidence = tamiz_core::Confidence::from_rank(self.0.confidence);
-        confidence
-            .map(Into::into)
-            .ok_or_else(|| unreadable("confidence", self.0.confidence))
+        Confidence::of_rank(self.0.confidence)
     }
 
     /// The producing tool, lower case.
@@ -338,12 +341,8 @@ impl Alert {
         let Some(reason) = self.0.dismissed_reason.as_deref() else {
             return Ok(None);
         };
-        let reason: tamiz_core::DismissalReason = reason.parse().map_err(|_| {
-            ApiError::fault(&StoreError::Unreadable {
-                what: "reason of a dismissal",
-                found: reason.to_owned(),
-            })
-        })?;
+        let unreadable = |_| unreadable("reason of a dismissal", reason);
+        let reason: tamiz_core::DismissalReason = reason.parse().map_err(unreadable)?;
         Ok(Some(Dismissal {
             reason: reason.into(),
             comment: paid(context, &self.0.dismissed_comment)?.clone(),
@@ -401,18 +400,4 @@ impl Alert {
         let session = Session::of(context)?;
         AlertEventConnection::of(session, self.0.id.into(), first, after.as_deref()).await
     }
-}
-
-fn severity(rank: i16) -> Result<Severity, ApiError> {
-    let severity = tamiz_core::Severity::from_rank(rank);
-    severity
-        .map(Into::into)
-        .ok_or_else(|| unreadable("severity", rank))
-}
-
-fn unreadable(what: &'static str, rank: i16) -> ApiError {
-    ApiError::fault(&StoreError::Unreadable {
-        what,
-        found: rank.to_string(),
-    })
 }

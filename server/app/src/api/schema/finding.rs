@@ -6,7 +6,6 @@ use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use tamiz_core::{Location, Refusal};
-use tamiz_store::StoreError;
 use tamiz_store::finding::{self, FindingRow};
 
 use super::alert::Alert;
@@ -79,10 +78,7 @@ impl Finding {
 
     /// How bad it is, in our words.
     fn severity(&self) -> Result<Severity, ApiError> {
-        let severity = tamiz_core::Severity::from_rank(self.0.severity);
-        severity
-            .map(Into::into)
-            .ok_or_else(|| unreadable("severity", self.0.severity))
+        Severity::of_rank(self.0.severity)
     }
 
     /// How bad it is, in the tool's word.
@@ -92,10 +88,7 @@ impl Finding {
 
     /// How sure the tool is.
     fn confidence(&self) -> Result<Confidence, ApiError> {
-        let confidence = tamiz_core::Confidence::from_rank(self.0.confidence);
-        confidence
-            .map(Into::into)
-            .ok_or_else(|| unreadable("confidence", self.0.confidence))
+        Confidence::of_rank(self.0.confidence)
     }
 
     /// `security`, `secret`, …
@@ -251,13 +244,6 @@ impl Finding {
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
-}
-
-fn unreadable(what: &'static str, rank: i16) -> ApiError {
-    ApiError::fault(&StoreError::Unreadable {
-        what,
-        found: rank.to_string(),
-    })
 }
 
 /// In which order. Ties are broken by id.
