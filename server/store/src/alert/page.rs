@@ -19,8 +19,9 @@ use sqlx::{Postgres, QueryBuilder};
 use tamiz_core::{AlertId, AlertState, ProjectId, Severity};
 use uuid::Uuid;
 
-use super::read::{AlertRow, COLUMNS, JOINED, SCOPE_COLUMNS};
+use super::read::{AlertRow, JOINED, push_columns};
 use crate::error::StoreError;
+use crate::finding::content_row;
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
@@ -162,11 +163,8 @@ impl Asked<'_> {
         }
         query.push(") k order by ").push(self.order.columns());
         query.push(" limit ").push_bind(self.limit.probe());
-        query
-            .push(") k) select ")
-            .push(COLUMNS)
-            .push(", ")
-            .push(SCOPE_COLUMNS);
+        query.push(") k) select ");
+        push_columns(query);
         query
             .push(" from page k join tenant.alert a on a.tenant_id = ")
             .push_bind(self.tenant)
@@ -393,24 +391,9 @@ impl AlertFilter {
 
     /// Conditions that no index serves.
     fn push_conditions(&self, query: &mut QueryBuilder<Postgres>) {
-        if !self.rules.is_empty() {
-            query
-                .push(" and c.rule_id = any(")
-                .push_bind(self.rules.clone())
-                .push(")");
-        }
+        content_row::push_conditions(query, &self.rules, self.file.as_deref());
         if !self.cwe.is_empty() {
             query.push(" and c.cwe && ").push_bind(self.cwe.clone());
-        }
-        if let Some(file) = &self.file {
-            if file.ends_with('/') {
-                query
-                    .push(" and starts_with(c.file_path, ")
-                    .push_bind(file.clone())
-                    .push(")");
-            } else {
-                query.push(" and c.file_path = ").push_bind(file.clone());
-            }
         }
         match self.assignee.as_deref() {
             None => {}
