@@ -19,7 +19,7 @@ use sqlx::{Postgres, QueryBuilder};
 use tamiz_core::{AlertId, AlertState, ProjectId, Severity};
 use uuid::Uuid;
 
-use super::read::{AlertRow, JOINED, push_columns};
+use super::read::{AlertRow, WITH_CONTENT, WITH_SCOPE, push_columns};
 use crate::error::StoreError;
 use crate::finding::content_row;
 use crate::page::{Page, PageLimit};
@@ -169,7 +169,8 @@ impl Asked<'_> {
             .push(" from page k join tenant.alert a on a.tenant_id = ")
             .push_bind(self.tenant)
             .push(" and a.id = k.id")
-            .push(JOINED);
+            .push(WITH_CONTENT)
+            .push(WITH_SCOPE);
         query.push(" order by ").push(self.order.columns());
     }
 
@@ -259,7 +260,7 @@ impl Asked<'_> {
         );
         self.filter.push_joins(query);
         if self.filter.asks_of_scope() {
-            query.push(" join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id");
+            query.push(WITH_SCOPE);
             self.filter.push_scope(query);
         }
         query.push(" where a.tenant_id = ").push_bind(self.tenant);
@@ -359,10 +360,7 @@ impl AlertFilter {
 
     fn push_joins(&self, query: &mut QueryBuilder<Postgres>) {
         if self.asks_of_content() {
-            query.push(
-                " join tenant.finding_content c on c.tenant_id = a.tenant_id and c.project_id = a.project_id \
-                 and c.id = a.content_id",
-            );
+            query.push(WITH_CONTENT);
         }
     }
 
@@ -428,7 +426,7 @@ pub async fn counts_under(
         query.push("count(*) from tenant.alert a");
         filter.push_joins(&mut query);
         if filter.asks_of_scope() {
-            query.push(" join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id");
+            query.push(WITH_SCOPE);
         }
     }
     query.push(" where a.tenant_id = ").push_bind(tenant);

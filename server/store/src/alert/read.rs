@@ -128,10 +128,12 @@ pub(super) fn push_columns(query: &mut QueryBuilder<Postgres>) {
     query.push(content_row::COLUMNS).push(", ").push(SCOPE_COLUMNS);
 }
 
-/// What an alert shows, by the keys of contents and scopes.
-pub(super) const JOINED: &str = " join tenant.finding_content c on c.tenant_id = a.tenant_id \
-    and c.project_id = a.project_id and c.id = a.content_id \
-    join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id";
+/// What the alerts `a` say, by the key of contents.
+pub(super) const WITH_CONTENT: &str = " join tenant.finding_content c on c.tenant_id = a.tenant_id \
+    and c.project_id = a.project_id and c.id = a.content_id";
+/// The scopes that saw the alerts `a` last, by their key.
+pub(super) const WITH_SCOPE: &str =
+    " join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id";
 
 /// The alerts with these ids, in no order; unknown ids are left out. Served by the primary key.
 ///
@@ -141,7 +143,10 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[AlertId]) -> Result<Vec<AlertRow>,
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let mut query = QueryBuilder::<Postgres>::new("select ");
     push_columns(&mut query);
-    query.push(" from tenant.alert a").push(JOINED);
+    query
+        .push(" from tenant.alert a")
+        .push(WITH_CONTENT)
+        .push(WITH_SCOPE);
     query.push(" where a.tenant_id = ").push_bind(tx.tenant());
     query.push(" and a.id = any(").push_bind(ids).push(")");
     let allowance = tx.allowance();

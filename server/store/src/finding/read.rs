@@ -6,7 +6,7 @@ use tamiz_core::{FindingId, ProjectId, Severity, TaskId};
 use uuid::Uuid;
 
 use super::content_row::{self, ContentRow};
-use crate::error::StoreError;
+use crate::error::{StoreError, ranked};
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
@@ -277,8 +277,7 @@ pub async fn severity_counts(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let severity = Severity::from_rank(row.severity)
-                .ok_or_else(|| StoreError::unreadable("severity", &row.severity.to_string()))?;
+            let severity = ranked("severity", row.severity, Severity::from_rank)?;
             Ok((row.project_id.into(), severity, row.count))
         })
         .collect()

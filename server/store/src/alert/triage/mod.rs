@@ -13,10 +13,10 @@ pub use write::write;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use tamiz_core::{AlertId, AlertState, Dismissal, DismissalReason, ProjectId, Severity};
+use tamiz_core::{AlertId, AlertState, Dismissal, ProjectId, Severity};
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, ranked, word};
 use crate::tenant_tx::TenantTx;
 
 /// Alerts that one request decides on: its transaction takes some tens of milliseconds.
@@ -89,16 +89,12 @@ pub async fn read(
     )
     .fetch_all(tx.connection())
     .await?;
-    let rank = |rank: i16| {
-        Severity::from_rank(rank).ok_or_else(|| StoreError::unreadable("severity", &rank.to_string()))
-    };
+    let rank = |rank: i16| ranked("severity", rank, Severity::from_rank);
     let read = rows.into_iter().map(|row| {
         let (state, severity) = super::standing_of(row.state, row.severity)?;
-        let reason = row.dismissed_reason.as_deref().map(str::parse::<DismissalReason>);
-        let reason = reason
-            .transpose()
-            .map_err(|error| StoreError::unreadable("reason of a dismissal", &error.to_string()))?;
-        let dismissal = reason.map(|reason| Dismissal {
+        let reason = row.dismissed_reason.as_deref();
+        let reason = reason.map(|reason| word("reason of a dismissal", reason));
+        let dismissal = reason.transpose()?.map(|reason| Dismissal {
             reason,
             comment: row.dismissed_comment,
             by: row.dismissed_by.unwrap_or_default(),
