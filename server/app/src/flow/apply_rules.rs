@@ -10,7 +10,6 @@ use chrono::{DateTime, Utc};
 use tamiz_core::alert_rule::{Action, Chosen, Matcher, ReadyRule, RuleBook};
 use tamiz_core::{AlertId, AlertRuleId, ProjectId, TaskId};
 use tamiz_store::TenantTx;
-use tamiz_store::alert::due;
 use tamiz_store::alert::rule::alerts::{self, ALERTS_AT_ONCE, Candidate, Decided};
 use tamiz_store::alert::rule::{self, AlertRule};
 use tamiz_store::alert::triage::{self, Change, Decision, Moment, Standing};
@@ -98,12 +97,7 @@ pub(super) async fn act(
         .map(|(alert, chosen)| (alert.id, left_by(&decided, alert.id, chosen)))
         .collect();
     let ids: BTreeSet<AlertId> = chosen.keys().copied().collect();
-    let (standings, at) = triage::read(tx, project, &ids).await?;
-    let moment = Moment {
-        actor: "rule",
-        at,
-        sla: due::promised(tx, project).await?,
-    };
+    let (standings, moment) = triage::read(tx, project, &ids, "rule").await?;
     let (mut rated, mut dismissed) = (Vec::new(), Vec::new());
     let mut changed = BTreeSet::new();
     for standing in standings {

@@ -16,9 +16,9 @@ use tamiz_core::aliases::{self, Groups};
 use tamiz_core::export::vex::{self, DOCUMENT_BYTES_MAX, Imported, Index, Request, Status, VexStatement};
 use tamiz_core::export::{Package, advisories};
 use tamiz_core::{AlertId, AlertState, DismissalReason, Finding, ProjectId, Refusal, UploadId};
-use tamiz_store::alert::triage::{self, Change, Decision, Moment, Standing};
+use tamiz_store::alert::hold_project;
+use tamiz_store::alert::triage::{self, Change, Decision, Standing};
 use tamiz_store::alert::vex::{self as alerts, ALERTS_AT_ONCE, PackageAlert};
-use tamiz_store::alert::{due, hold_project};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::{Store, TenantTx, audit, upload};
 
@@ -197,12 +197,7 @@ impl<'a> Import<'a> {
         let ids: BTreeSet<AlertId> = about.keys().copied().collect();
         let listed: Vec<AlertId> = ids.iter().copied().collect();
         let decided = alerts::decided_at(tx, &listed).await?;
-        let (standings, at) = triage::read(tx, project, &ids).await?;
-        let moment = Moment {
-            actor: alerts::ACTOR,
-            at,
-            sla: due::promised(tx, project).await?,
-        };
+        let (standings, moment) = triage::read(tx, project, &ids, alerts::ACTOR).await?;
         let wishes: Vec<(&Standing, Option<Decision>)> = standings
             .iter()
             .map(|alert| (alert, decision(about[&alert.id], alert, moment.at)))

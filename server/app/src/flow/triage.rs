@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use tamiz_core::{AlertId, DismissalReason, ProjectId, Refusal};
-use tamiz_store::alert::triage::{self, ALERTS_MAX, Decision, Moment};
-use tamiz_store::alert::{due, hold_project};
+use tamiz_store::alert::hold_project;
+use tamiz_store::alert::triage::{self, ALERTS_MAX, Decision};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::{Store, TenantTx};
 
@@ -162,12 +162,8 @@ pub async fn decide(
     let mut tx = store.begin(&caller.scope).await?;
     let project = project_of(&mut tx, &named).await?;
     hold_project(&mut tx, project).await?;
-    let (standings, at) = triage::read(&mut tx, project, &named.iter().copied().collect()).await?;
-    let moment = Moment {
-        actor: &caller.token_name,
-        at,
-        sla: due::promised(&mut tx, project).await?,
-    };
+    let ids = named.iter().copied().collect();
+    let (standings, moment) = triage::read(&mut tx, project, &ids, &caller.token_name).await?;
     let changes: Vec<_> = standings
         .iter()
         .filter_map(|alert| decision.on(alert, moment))

@@ -16,6 +16,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use tamiz_core::{AlertId, AlertState, Dismissal, ProjectId, Severity};
 use uuid::Uuid;
 
+use super::due;
 use crate::error::{StoreError, ranked, word};
 use crate::tenant_tx::TenantTx;
 
@@ -67,15 +68,17 @@ pub async fn projects_of(
         .collect())
 }
 
-/// How these alerts of the project stand, and what time it is in the database. The project is held.
+/// How these alerts of the project stand, and the moment at which `actor` decides on them: what time it is in the
+/// database and what the project promises. The project is held.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn read(
+pub async fn read<'a>(
     tx: &mut TenantTx,
     project: ProjectId,
     alerts: &BTreeSet<AlertId>,
-) -> Result<(Vec<Standing>, DateTime<Utc>), StoreError> {
+    actor: &'a str,
+) -> Result<(Vec<Standing>, Moment<'a>), StoreError> {
     let ids: Vec<Uuid> = alerts.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
@@ -113,8 +116,13 @@ pub async fn read(
             due_on: row.due_on,
         })
     });
-    let read: Result<Vec<Standing>, StoreError> = read.collect();
-    Ok((read?, now(tx).await?))
+    let standings = read.collect::<Result<_, StoreError>>()?;
+    let moment = Moment {
+        actor,
+        at: now(tx).await?,
+        sla: due::promised(tx, project).await?,
+    };
+    Ok((standings, moment))
 }
 
 /// When the transaction began: the time that its events bear.
