@@ -185,8 +185,7 @@ pub async fn update(
     require(caller, Role::Admin)?;
     let plan = wish.plan()?;
     let mut tx = store.begin(&caller.scope).await?;
-    let known = rule::get(&mut tx, id).await?.ok_or_else(|| absent(id))?;
-    hold_project(&mut tx, known.project).await?;
+    held(&mut tx, id).await?;
     let rule = rule::update(&mut tx, id, &plan, &caller.token_name).await?;
     let rule = saved(rule, Some(id))?;
     note(&mut tx, caller, "alert_rule.updated", &rule).await?;
@@ -201,8 +200,7 @@ pub async fn update(
 pub async fn delete(store: &Store, caller: &Caller, id: AlertRuleId) -> Result<AlertRule, FlowError> {
     require(caller, Role::Admin)?;
     let mut tx = store.begin(&caller.scope).await?;
-    let known = rule::get(&mut tx, id).await?.ok_or_else(|| absent(id))?;
-    hold_project(&mut tx, known.project).await?;
+    let known = held(&mut tx, id).await?;
     if !rule::delete(&mut tx, id).await? {
         return Err(absent(id).into());
     }
@@ -237,8 +235,7 @@ pub async fn apply(
     let (mut changed, mut after, mut part) = (0, after, 1);
     loop {
         let mut tx = store.begin(&caller.scope).await?;
-        let rule = rule::get(&mut tx, id).await?.ok_or_else(|| absent(id))?;
-        hold_project(&mut tx, rule.project).await?;
+        let rule = held(&mut tx, id).await?;
         let book = apply_rules::book(&mut tx, rule.project).await?;
         let candidates = alerts::open_after(&mut tx, rule.project, after).await?;
         changed += apply_rules::act(&mut tx, rule.project, &book, &candidates, Some(id)).await?;
@@ -253,6 +250,13 @@ pub async fn apply(
             }
         }
     }
+}
+
+/// The rule, with its project held.
+async fn held(tx: &mut TenantTx, id: AlertRuleId) -> Result<AlertRule, FlowError> {
+    let rule = rule::get(tx, id).await?.ok_or_else(|| absent(id))?;
+    hold_project(tx, rule.project).await?;
+    Ok(rule)
 }
 
 fn absent(id: AlertRuleId) -> Refusal {
