@@ -55,6 +55,11 @@ pub fn name(cwe: u32) -> Option<&'static str> {
     Some(BY_NUMBER[at].1)
 }
 
+/// MITRE's page about a weakness.
+pub fn page(cwe: u32) -> String {
+    format!("https://cwe.mitre.org/data/definitions/{cwe}.html")
+}
+
 /// The categories that list a weakness, of each year one at most.
 pub fn owasp(cwe: u32) -> impl Iterator<Item = &'static Category> {
     let lists = move |category: &&Category| category.weaknesses.binary_search(&cwe).is_ok();

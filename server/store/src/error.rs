@@ -82,6 +82,15 @@ pub(crate) fn word<Word: FromStr>(what: &'static str, stored: &str) -> Result<Wo
     stored.parse().map_err(|_| StoreError::unreadable(what, stored))
 }
 
+/// What a number of a column stands for.
+pub(crate) fn ranked<Word>(
+    what: &'static str,
+    stored: i16,
+    from_rank: impl FnOnce(i16) -> Option<Word>,
+) -> Result<Word, StoreError> {
+    from_rank(stored).ok_or_else(|| StoreError::unreadable(what, &stored.to_string()))
+}
+
 impl From<tamiz_core::budget::Spent> for StoreError {
     fn from(spent: tamiz_core::budget::Spent) -> Self {
         Self::TooMuch {

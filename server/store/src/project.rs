@@ -5,9 +5,14 @@ use sqlx::types::Json;
 use tamiz_core::{ProjectId, SlaDays};
 use uuid::Uuid;
 
+use crate::connect::Store;
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
+use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
+
+/// Projects that a walk over all of them reads at a time.
+const PROJECTS_AT_ONCE: i64 = 200;
 
 /// Groups tasks and findings.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,6 +124,29 @@ pub async fn page(
     .fetch_all(tx.connection())
     .await?;
     Ok(Page::of(rows, limit))
+}
+
+/// The first projects behind an id, in the order of ids, with their names; or the one of this name, if it is behind it.
+/// For walks over all of them: nothing is held between two calls.
+pub(crate) async fn named_after(
+    store: &Store,
+    scope: &TenantScope,
+    name: Option<&str>,
+    after: Uuid,
+) -> Result<Vec<(ProjectId, String)>, StoreError> {
+    let mut tx = store.begin(scope).await?;
+    let rows = sqlx::query!(
+        "select id, name from tenant.project
+         where tenant_id = $1 and id > $2 and ($3::text is null or name = $3) order by id limit $4",
+        tx.tenant(),
+        after,
+        name,
+        PROJECTS_AT_ONCE
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.name)).collect())
 }
 
 /// How many projects there are under the same filter as [`page`].

@@ -14,7 +14,7 @@ use tamiz_core::location::Endpoint;
 
 use crate::alert::{AlertEventRow, AlertOccurrenceRow, AlertRow};
 use crate::error::StoreError;
-use crate::finding::{FindingRow, OccurrenceRow};
+use crate::finding::{ContentRow, FindingRow, OccurrenceRow};
 use crate::pcap_session::PcapSession;
 use crate::task::TaskRow;
 use crate::webhook::Attempt;
@@ -84,8 +84,8 @@ fn place(place: &Location) -> u64 {
     size_of::<Location>() as u64 + texts
 }
 
-/// What a finding holds.
-pub(crate) fn of_finding(row: &FindingRow) -> u64 {
+/// What the texts of a content hold.
+fn content(row: &ContentRow) -> u64 {
     let optional = [
         &row.rule_name,
         &row.severity_raw,
@@ -95,40 +95,31 @@ pub(crate) fn of_finding(row: &FindingRow) -> u64 {
         &row.location_kind,
         &row.location_label,
         &row.file_path,
-        &row.tool_fingerprint,
     ];
-    let required = [&row.source_tool, &row.rule_id, &row.title, &row.message];
+    let required = [&row.rule_id, &row.title, &row.message];
     let lists = [&row.cve, &row.refs.0, &row.tags.0];
-    size_of::<FindingRow>() as u64
-        + required.into_iter().map(|part| text(part)).sum::<u64>()
+    required.into_iter().map(|part| text(part)).sum::<u64>()
         + optional.into_iter().map(|part| maybe(part.as_ref())).sum::<u64>()
         + lists.into_iter().map(|list| texts(list)).sum::<u64>()
         + row.locations.0.iter().map(place).sum::<u64>()
+}
+
+/// What a finding holds.
+pub(crate) fn of_finding(row: &FindingRow) -> u64 {
+    size_of::<FindingRow>() as u64
+        + text(&row.source_tool)
+        + maybe(row.tool_fingerprint.as_ref())
+        + content(&row.content)
         + json_bytes(&row.extra)
 }
 
 /// What an alert holds.
 pub(crate) fn of_alert(row: &AlertRow) -> u64 {
-    let optional = [
-        &row.dismissed_comment,
-        &row.dismissed_by,
-        &row.assignee,
-        &row.rule_name,
-        &row.severity_raw,
-        &row.category,
-        &row.cvss_vector,
-        &row.remediation,
-        &row.location_kind,
-        &row.location_label,
-        &row.file_path,
-    ];
-    let required = [&row.source_tool, &row.rule_id, &row.title, &row.message];
-    let lists = [&row.cve, &row.refs.0, &row.tags.0];
+    let decided = [&row.dismissed_comment, &row.dismissed_by, &row.assignee];
     size_of::<AlertRow>() as u64
-        + required.into_iter().map(|part| text(part)).sum::<u64>()
-        + optional.into_iter().map(|part| maybe(part.as_ref())).sum::<u64>()
-        + lists.into_iter().map(|list| texts(list)).sum::<u64>()
-        + row.locations.0.iter().map(place).sum::<u64>()
+        + text(&row.source_tool)
+        + decided.into_iter().map(|part| maybe(part.as_ref())).sum::<u64>()
+        + content(&row.content)
         + row.suppressions.0.values().map(json_bytes).sum::<u64>()
 }
 

@@ -2,7 +2,7 @@
 
 use tamiz_core::plugin::{LimitSet, PluginLimit};
 
-use super::CliError;
+use super::{CliError, parse_word};
 use crate::config::{parse_count, parse_duration, parse_size, show_size};
 
 /// What takes a limit away again.
@@ -31,9 +31,7 @@ fn parse(pair: &str) -> Result<(PluginLimit, Option<u64>), String> {
     let Some((word, value)) = pair.split_once('=') else {
         return Err("must be LIMIT=VALUE, such as memory-bytes=128MiB".to_owned());
     };
-    let limit: PluginLimit = word
-        .parse()
-        .map_err(|error: tamiz_core::severity::UnknownWord| error.to_string())?;
+    let limit: PluginLimit = parse_word(word)?;
     if value == DEFAULT {
         return Ok((limit, None));
     }

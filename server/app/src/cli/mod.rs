@@ -42,8 +42,10 @@ pub use error::CliError;
 pub use flags::ConfigFlags;
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
+use tamiz_core::severity::UnknownWord;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -211,6 +213,11 @@ pub(crate) fn hurry_when_asked_again(hurry: CancellationToken) -> AbortOnDropHan
             hurry.cancel();
         }
     }))
+}
+
+/// A word of a list that is known, for clap.
+fn parse_word<Word: FromStr<Err = UnknownWord>>(text: &str) -> Result<Word, String> {
+    text.parse().map_err(|error: UnknownWord| error.to_string())
 }
 
 #[cfg(test)]

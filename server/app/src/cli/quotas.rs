@@ -2,7 +2,7 @@
 
 use tamiz_core::quota::{EffectiveQuota, QuotaName, QuotaSet};
 
-use super::{CliError, answer};
+use super::{CliError, answer, parse_word};
 use crate::config::{parse_count, parse_size, show_size};
 
 /// What takes a limit away again.
@@ -38,9 +38,7 @@ fn parse(pair: &str) -> Result<(QuotaName, Option<u64>), String> {
     let Some((word, value)) = pair.split_once('=') else {
         return Err("must be LIMIT=VALUE, such as tasks-running=8".to_owned());
     };
-    let name: QuotaName = word
-        .parse()
-        .map_err(|error: tamiz_core::severity::UnknownWord| error.to_string())?;
+    let name: QuotaName = parse_word(word)?;
     if value == DEFAULT {
         return Ok((name, None));
     }

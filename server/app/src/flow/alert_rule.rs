@@ -7,15 +7,15 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tamiz_core::alert_rule::{Action, BadCondition, Conditions, Matcher, RULES_MAX};
 use tamiz_core::limits::NAME_CHARACTERS_MAX;
-use tamiz_core::{AlertId, AlertRuleId, AlertState, ProjectId, Refusal, RefusalCode, Severity};
+use tamiz_core::{AlertId, AlertRuleId, AlertState, ProjectId, Refusal, Severity};
 use tamiz_store::alert::hold_project;
 use tamiz_store::alert::rule::alerts::{self, ALERTS_AT_ONCE, Candidate, Position};
 use tamiz_store::alert::rule::{self, AlertRule, RulePlan, SavedRule};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::{Store, TenantTx, audit, project};
+use tamiz_store::{Store, TenantTx, audit};
 
-use super::triage::{may_end, words};
-use super::{FlowError, apply_rules, label, require, within};
+use super::triage::{end, words};
+use super::{FlowError, apply_rules, known_project, label, require, within};
 
 /// The last place that a rule may have.
 const POSITION_MAX: i32 = 10_000;
@@ -78,15 +78,10 @@ fn action(action: Action, now: DateTime<Utc>) -> Result<Action, Refusal> {
             until,
         } => {
             let place = |field| move |refusal: Refusal| refusal.at(&["input", "action", "dismiss", field]);
-            if let Some(until) = until {
-                may_end(reason, until, now).map_err(place("until"))?;
-            }
             Ok(Action::Dismiss {
                 reason,
+                until: end(reason, until, now).map_err(place("until"))?,
                 comment: words(comment).map_err(place("comment"))?,
-                // as the database keeps it
-                until: until
-                    .map(|until| DateTime::from_timestamp_micros(until.timestamp_micros()).unwrap_or(until)),
             })
         }
         rated @ Action::SetSeverity { .. } => Ok(rated),
@@ -125,7 +120,7 @@ pub async fn preview(
     let mut after = Position::START;
     for _ in 0..PARTS_PER_REQUEST {
         let mut tx = store.begin(&caller.scope).await?;
-        known(&mut tx, project).await?;
+        known_project(&mut tx, project).await?;
         let candidates = alerts::open_after(&mut tx, project, after).await?;
         preview.looked_at += u32::try_from(candidates.len()).unwrap_or(0);
         let fitting = candidates.iter().filter(|alert| matcher.fits(&alert.subject()));
@@ -168,7 +163,7 @@ pub async fn create(
     require(caller, Role::Admin)?;
     let plan = wish.plan()?;
     let mut tx = store.begin(&caller.scope).await?;
-    known(&mut tx, project).await?;
+    known_project(&mut tx, project).await?;
     hold_project(&mut tx, project).await?;
     let rule = rule::create(&mut tx, project, &plan, &caller.token_name).await?;
     let rule = saved(rule, None)?;
@@ -190,8 +185,7 @@ pub async fn update(
     require(caller, Role::Admin)?;
     let plan = wish.plan()?;
     let mut tx = store.begin(&caller.scope).await?;
-    let known = rule::get(&mut tx, id).await?.ok_or_else(|| absent(id))?;
-    hold_project(&mut tx, known.project).await?;
+    held(&mut tx, id).await?;
     let rule = rule::update(&mut tx, id, &plan, &caller.token_name).await?;
     let rule = saved(rule, Some(id))?;
     note(&mut tx, caller, "alert_rule.updated", &rule).await?;
@@ -206,8 +200,7 @@ pub async fn update(
 pub async fn delete(store: &Store, caller: &Caller, id: AlertRuleId) -> Result<AlertRule, FlowError> {
     require(caller, Role::Admin)?;
     let mut tx = store.begin(&caller.scope).await?;
-    let known = rule::get(&mut tx, id).await?.ok_or_else(|| absent(id))?;
-    hold_project(&mut tx, known.project).await?;
+    let known = held(&mut tx, id).await?;
     if !rule::delete(&mut tx, id).await? {
         return Err(absent(id).into());
     }
@@ -242,8 +235,7 @@ pub async fn apply(
     let (mut changed, mut after, mut part) = (0, after, 1);
     loop {
         let mut tx = store.begin(&caller.scope).await?;
-        let rule = rule::get(&mut tx, id).await?.ok_or_else(|| absent(id))?;
-        hold_project(&mut tx, rule.project).await?;
+        let rule = held(&mut tx, id).await?;
         let book = apply_rules::book(&mut tx, rule.project).await?;
         let candidates = alerts::open_after(&mut tx, rule.project, after).await?;
         changed += apply_rules::act(&mut tx, rule.project, &book, &candidates, Some(id)).await?;
@@ -260,16 +252,15 @@ pub async fn apply(
     }
 }
 
-async fn known(tx: &mut TenantTx, id: ProjectId) -> Result<(), FlowError> {
-    if project::get(tx, id).await?.is_some() {
-        return Ok(());
-    }
-    let refusal = Refusal::new(RefusalCode::NotFound, format!("there is no project {id}"));
-    Err(refusal.at(&["input", "projectId"]).into())
+/// The rule, with its project held.
+async fn held(tx: &mut TenantTx, id: AlertRuleId) -> Result<AlertRule, FlowError> {
+    let rule = rule::get(tx, id).await?.ok_or_else(|| absent(id))?;
+    hold_project(tx, rule.project).await?;
+    Ok(rule)
 }
 
 fn absent(id: AlertRuleId) -> Refusal {
-    Refusal::new(RefusalCode::NotFound, format!("there is no rule {id}")).at(&["input", "ruleId"])
+    Refusal::not_found("alert rule", id).at(&["input", "ruleId"])
 }
 
 fn saved(saved: SavedRule, id: Option<AlertRuleId>) -> Result<AlertRule, Refusal> {

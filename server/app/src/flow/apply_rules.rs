@@ -8,9 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use tamiz_core::alert_rule::{Action, Chosen, Matcher, ReadyRule, RuleBook};
-use tamiz_core::{AlertId, AlertRuleId, AlertState, ProjectId, TaskId};
+use tamiz_core::{AlertId, AlertRuleId, ProjectId, TaskId};
 use tamiz_store::TenantTx;
-use tamiz_store::alert::due;
 use tamiz_store::alert::rule::alerts::{self, ALERTS_AT_ONCE, Candidate, Decided};
 use tamiz_store::alert::rule::{self, AlertRule};
 use tamiz_store::alert::triage::{self, Change, Decision, Moment, Standing};
@@ -98,12 +97,7 @@ pub(super) async fn act(
         .map(|(alert, chosen)| (alert.id, left_by(&decided, alert.id, chosen)))
         .collect();
     let ids: BTreeSet<AlertId> = chosen.keys().copied().collect();
-    let (standings, at) = triage::read(tx, project, &ids).await?;
-    let moment = Moment {
-        actor: "rule",
-        at,
-        sla: due::promised(tx, project).await?,
-    };
+    let (standings, moment) = triage::read(tx, project, &ids, "rule").await?;
     let (mut rated, mut dismissed) = (Vec::new(), Vec::new());
     let mut changed = BTreeSet::new();
     for standing in standings {
@@ -145,7 +139,7 @@ fn done(rule: &ReadyRule, alert: &Standing, moment: Moment<'_>) -> Option<Change
         },
         Action::SetSeverity { severity } => Decision::SetSeverity(Some(*severity)),
     };
-    if !matches!(alert.state, AlertState::Open | AlertState::Reopened) {
+    if !alert.state.is_open() {
         return None;
     }
     let actor = format!("rule:{}", rule.name);

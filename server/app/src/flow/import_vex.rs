@@ -15,15 +15,15 @@ use tamiz_core::advisory::Advisory;
 use tamiz_core::aliases::{self, Groups};
 use tamiz_core::export::vex::{self, DOCUMENT_BYTES_MAX, Imported, Index, Request, Status, VexStatement};
 use tamiz_core::export::{Package, advisories};
-use tamiz_core::{AlertId, AlertState, DismissalReason, Finding, ProjectId, Refusal, RefusalCode, UploadId};
-use tamiz_store::alert::triage::{self, Change, Decision, Moment, Standing};
+use tamiz_core::{AlertId, AlertState, DismissalReason, Finding, ProjectId, Refusal, UploadId};
+use tamiz_store::alert::hold_project;
+use tamiz_store::alert::triage::{self, Change, Decision, Standing};
 use tamiz_store::alert::vex::{self as alerts, ALERTS_AT_ONCE, PackageAlert};
-use tamiz_store::alert::{due, hold_project};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::{Store, TenantTx, audit, project, upload};
+use tamiz_store::{Store, TenantTx, audit, upload};
 
-use super::triage::{COMMENT_CHARACTERS_MAX, may_end};
-use super::{FlowError, require};
+use super::triage::{COMMENT_CHARACTERS_MAX, end};
+use super::{FlowError, known_project, require};
 use crate::blob::{BlobKey, BlobKind, BlobStore};
 
 /// Statements without an alert that are named; more are counted.
@@ -72,8 +72,7 @@ pub async fn uploaded(
     let upload = upload::get(&mut tx, id).await?;
     tx.commit().await?;
     let Some(upload) = upload.filter(|upload| upload.project_id == project) else {
-        let message = format!("there is no upload {id} of this project");
-        let refusal = Refusal::new(RefusalCode::NotFound, message);
+        let refusal = Refusal::not_found("upload of this project", id);
         return Err(refusal.at(&["input", "uploadId"]).into());
     };
     let size = upload.blob.size_bytes;
@@ -113,7 +112,7 @@ pub async fn import_vex(
         Refusal::invalid(field, format_args!("cannot be read: {error}{source}"))
     })?;
     let mut tx = store.begin(&caller.scope).await?;
-    known(&mut tx, project).await?;
+    known_project(&mut tx, project).await?;
     let packages = alerts::package_alerts(&mut tx, project, alerts::DECIDABLE).await?;
     let mut groups = Groups::default();
     join_named(&mut groups, &statements)?;
@@ -214,12 +213,7 @@ impl<'a> Import<'a> {
         let ids: BTreeSet<AlertId> = about.keys().copied().collect();
         let listed: Vec<AlertId> = ids.iter().copied().collect();
         let decided = alerts::decided_at(tx, &listed).await?;
-        let (standings, at) = triage::read(tx, project, &ids).await?;
-        let moment = Moment {
-            actor: alerts::ACTOR,
-            at,
-            sla: due::promised(tx, project).await?,
-        };
+        let (standings, moment) = triage::read(tx, project, &ids, alerts::ACTOR).await?;
         let wishes: Vec<(&Standing, Option<Decision>)> = standings
             .iter()
             .map(|alert| (alert, decision(about[&alert.id], alert, moment.at)))
@@ -315,9 +309,7 @@ fn decision(statement: &VexStatement, alert: &Standing, now: DateTime<Utc>) -> O
                 .until
                 .filter(|_| asked.reason == DismissalReason::AcceptedRisk);
             // an acceptance that is over accepts nothing
-            if let Some(until) = until {
-                may_end(asked.reason, until, now).ok()?;
-            }
+            let until = end(asked.reason, until, now).ok()?;
             Some(Decision::Dismiss {
                 reason: asked.reason,
                 comment: asked.comment.as_ref().map(bounded),
@@ -325,14 +317,6 @@ fn decision(statement: &VexStatement, alert: &Standing, now: DateTime<Utc>) -> O
             })
         }
     }
-}
-
-async fn known(tx: &mut TenantTx, id: ProjectId) -> Result<(), FlowError> {
-    if project::get(tx, id).await?.is_some() {
-        return Ok(());
-    }
-    let refusal = Refusal::new(RefusalCode::NotFound, format!("there is no project {id}"));
-    Err(refusal.at(&["input", "projectId"]).into())
 }
 
 async fn note(

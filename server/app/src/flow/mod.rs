@@ -43,10 +43,10 @@ pub mod webhook_endpoint;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use tamiz_core::{Refusal, RefusalCode};
-use tamiz_store::StoreError;
+use tamiz_core::{ProjectId, Refusal, RefusalCode};
 use tamiz_store::quota::QuotaError;
 use tamiz_store::token::{Caller, Role};
+use tamiz_store::{StoreError, TenantTx, project};
 
 /// Why a flow did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +105,19 @@ pub(crate) fn require(caller: &Caller, least: Role) -> Result<(), Refusal> {
         RefusalCode::NotAllowed,
         format!("this token's role is {has}; {needs} or higher is needed"),
     ))
+}
+
+/// Refuses a project that is not there, as `projectId` of the input.
+pub(crate) async fn known_project(tx: &mut TenantTx, id: ProjectId) -> Result<(), FlowError> {
+    match project::get(tx, id).await? {
+        Some(_) => Ok(()),
+        None => Err(no_project(id).into()),
+    }
+}
+
+/// The refusal of a project that is not there, as `projectId` of the input.
+pub(crate) fn no_project(id: ProjectId) -> Refusal {
+    Refusal::not_found("project", id).at(&["input", "projectId"])
 }
 
 /// `text` without surrounding space, if it is 1 to `characters_max` printable characters.

@@ -15,7 +15,7 @@ use tamiz_store::task::{self, Made, NewTask, Payload, Source, Task, Terms};
 use tamiz_store::upload::{self, Upload};
 use tamiz_store::{TenantTx, target};
 
-use super::FlowError;
+use super::{FlowError, no_project};
 
 /// An order that was checked, but for what only a transaction can see.
 #[derive(Debug, Clone)]
@@ -148,7 +148,7 @@ fn refusal(order: &CheckedOrder, made: &Made) -> Refusal {
             return Refusal::not_found("group of this project", id).at(&["input", "groupId"]);
         }
         Made::NoProject => {
-            return Refusal::not_found("project", order.project).at(&["input", "projectId"]);
+            return no_project(order.project);
         }
         _ => return id_is_taken(order.id),
     };

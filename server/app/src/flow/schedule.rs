@@ -9,11 +9,11 @@ use tamiz_core::scope::ScopeLabels;
 use tamiz_core::{Profile, ProjectId, Refusal, RefusalCode, ScheduleId, UploadId};
 use tamiz_store::schedule::{self, Plan, SCHEDULES_MAX, Saved, Schedule};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::{Store, TenantTx, project};
+use tamiz_store::{Store, TenantTx};
 
 use super::place_orders::uploads_checked;
 use super::start_scan::{OrderTerms, Rules, ScanOrder, Subject, checked};
-use super::{FlowError, label, require};
+use super::{FlowError, known_project, label, require};
 
 /// A schedule that is asked for, whole.
 #[derive(Debug)]
@@ -144,11 +144,7 @@ async fn prepared(
     let project = order.order.project;
     let checked = checked(store, rules, &caller.scope, &caller.tenant_name, order.order).await?;
     let mut tx = store.begin(&caller.scope).await?;
-    if project::by_ids(&mut tx, &[project]).await?.is_empty() {
-        return Err(Refusal::not_found("project", project)
-            .at(&["input", "projectId"])
-            .into());
-    }
+    known_project(&mut tx, project).await?;
     uploads_checked(&mut tx, &checked).await?;
     let plan = Plan {
         name,

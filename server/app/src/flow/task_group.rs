@@ -8,7 +8,7 @@ use tamiz_store::token::{Caller, Role};
 
 use super::place_orders::place_orders;
 use super::start_scan::{Rules, ScanOrder, checked};
-use super::{FlowError, label, require};
+use super::{FlowError, label, no_project, require};
 
 /// Tasks that a group may be made with: each asks its plugin for a plan before anything is written. More are
 /// asked for one by one.
@@ -58,7 +58,7 @@ pub async fn create_task_group(
     if let Some(known) = group::by_ids(&mut tx, &[id]).await?.pop() {
         return known_group(known, group.project, name);
     }
-    let absent = || Refusal::not_found("project", group.project).at(&["input", "projectId"]);
+    let absent = || no_project(group.project);
     let made = group::create(&mut tx, id, group.project, name).await?;
     let mut made = made.ok_or_else(absent)?;
     let placed = place_orders(&mut tx, &orders).await;

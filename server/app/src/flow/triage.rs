@@ -8,9 +8,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use tamiz_core::{AlertId, DismissalReason, ProjectId, Refusal, RefusalCode};
-use tamiz_store::alert::triage::{self, ALERTS_MAX, Decision, Moment};
-use tamiz_store::alert::{due, hold_project};
+use tamiz_core::{AlertId, DismissalReason, ProjectId, Refusal};
+use tamiz_store::alert::hold_project;
+use tamiz_store::alert::triage::{self, ALERTS_MAX, Decision};
 use tamiz_store::token::{Caller, Role};
 use tamiz_store::{Store, TenantTx};
 
@@ -64,19 +64,11 @@ impl Wish {
                 reason,
                 comment,
                 until,
-            } => {
-                if let Some(until) = until {
-                    may_end(reason, until, now)?;
-                }
-                Decision::Dismiss {
-                    reason,
-                    comment: words(comment)?,
-                    // as the database keeps it
-                    until: until.map(|until| {
-                        DateTime::from_timestamp_micros(until.timestamp_micros()).unwrap_or(until)
-                    }),
-                }
-            }
+            } => Decision::Dismiss {
+                reason,
+                until: end(reason, until, now)?,
+                comment: words(comment)?,
+            },
             Self::Reopen(comment) => Decision::Reopen {
                 comment: words(comment)?,
             },
@@ -97,11 +89,15 @@ impl Wish {
     }
 }
 
-pub(super) fn may_end(
+/// When a dismissal ends, if it may, as the database keeps it.
+pub(super) fn end(
     reason: DismissalReason,
-    until: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
-) -> Result<(), Refusal> {
+) -> Result<Option<DateTime<Utc>>, Refusal> {
+    let Some(until) = until else {
+        return Ok(None);
+    };
     if reason != DismissalReason::AcceptedRisk {
         return Err(Refusal::invalid("until", "is only for ACCEPTED_RISK"));
     }
@@ -111,7 +107,8 @@ pub(super) fn may_end(
     if until > now + Days::new(DAYS_AHEAD_MAX) {
         return Err(Refusal::invalid("until", "must be within ten years"));
     }
-    Ok(())
+    let kept = DateTime::from_timestamp_micros(until.timestamp_micros());
+    Ok(Some(kept.unwrap_or(until)))
 }
 
 fn may_be_due(day: NaiveDate, today: NaiveDate) -> Result<(), Refusal> {
@@ -165,12 +162,8 @@ pub async fn decide(
     let mut tx = store.begin(&caller.scope).await?;
     let project = project_of(&mut tx, &named).await?;
     hold_project(&mut tx, project).await?;
-    let (standings, at) = triage::read(&mut tx, project, &named.iter().copied().collect()).await?;
-    let moment = Moment {
-        actor: &caller.token_name,
-        at,
-        sla: due::promised(&mut tx, project).await?,
-    };
+    let ids = named.iter().copied().collect();
+    let (standings, moment) = triage::read(&mut tx, project, &ids, &caller.token_name).await?;
     let changes: Vec<_> = standings
         .iter()
         .filter_map(|alert| decision.on(alert, moment))
@@ -197,9 +190,8 @@ fn each_once(alerts: &[AlertId]) -> Result<Vec<AlertId>, Refusal> {
 async fn project_of(tx: &mut TenantTx, alerts: &[AlertId]) -> Result<ProjectId, FlowError> {
     let found: HashMap<AlertId, ProjectId> = triage::projects_of(tx, alerts).await?.into_iter().collect();
     if let Some(unknown) = alerts.iter().find(|alert| !found.contains_key(alert)) {
-        let message = format!("there is no alert {unknown}");
-        let refusal = Refusal::new(RefusalCode::NotFound, message).at(&["input", "alertIds"]);
-        return Err(refusal.into());
+        let refusal = Refusal::not_found("alert", unknown);
+        return Err(refusal.at(&["input", "alertIds"]).into());
     }
     let projects: BTreeSet<ProjectId> = found.into_values().collect();
     match projects.first() {

@@ -1,12 +1,12 @@
 //! Promises other days until alerts are due.
 
 use tamiz_core::sla::SLA_DAYS_MAX;
-use tamiz_core::{ProjectId, Refusal, RefusalCode, Severity, SlaDays};
+use tamiz_core::{ProjectId, Severity, SlaDays};
 use tamiz_store::Store;
 use tamiz_store::project::{self, Project};
 use tamiz_store::token::{Caller, Role};
 
-use super::{FlowError, within};
+use super::{FlowError, no_project, within};
 
 /// Promises these days for alerts that open, reopen or change their severity from now on; what is open keeps its day.
 ///
@@ -28,9 +28,5 @@ pub async fn update_project_sla(
     let mut tx = store.begin(&caller.scope).await?;
     let updated = project::set_sla(&mut tx, id, sla).await?;
     tx.commit().await?;
-    updated.ok_or_else(|| {
-        Refusal::new(RefusalCode::NotFound, format!("there is no project {id}"))
-            .at(&["input", "projectId"])
-            .into()
-    })
+    updated.ok_or_else(|| no_project(id).into())
 }

@@ -15,6 +15,7 @@ use crate::identity::Kind;
 use crate::identity::Parts;
 use crate::location::{Endpoint, Location};
 use crate::severity::{Confidence, Severity};
+use crate::weakness;
 
 /// Of the schema that the objects are made by.
 const VERSION: &str = "1.8.0";
@@ -229,7 +230,7 @@ fn vulnerability(alert: &Exported) -> Value {
 fn cwe(number: u32) -> Value {
     json!({
         "uid": format!("CWE-{number}"),
-        "src_url": format!("https://cwe.mitre.org/data/definitions/{number}.html"),
+        "src_url": weakness::page(number),
     })
 }
 

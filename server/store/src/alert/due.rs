@@ -7,10 +7,7 @@ use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
 /// What the project promises. Nothing, if it is not there.
-///
-/// # Errors
-/// [`StoreError`] when the database cannot be read.
-pub async fn promised(tx: &mut TenantTx, project: ProjectId) -> Result<SlaDays, StoreError> {
+pub(super) async fn promised(tx: &mut TenantTx, project: ProjectId) -> Result<SlaDays, StoreError> {
     let sla = sqlx::query_scalar!(
         r#"
         select coalesce(settings->'slaDays', '{}') as "sla!: Json<SlaDays>" from tenant.project

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use tamiz_core::{AlertId, ProjectId};
 
-use super::triage::{Decision, Moment, read, write};
-use super::{due, hold_project};
+use super::hold_project;
+use super::triage::{Decision, read, write};
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::scope::TenantScope;
@@ -61,12 +61,7 @@ async fn expire(store: &Store, scope: &TenantScope) -> Result<u64, StoreError> {
     .fetch_all(tx.connection())
     .await?;
     let over: BTreeSet<AlertId> = over.into_iter().map(AlertId::from).collect();
-    let (standings, at) = read(&mut tx, project, &over).await?;
-    let moment = Moment {
-        actor: ACTOR,
-        at,
-        sla: due::promised(&mut tx, project).await?,
-    };
+    let (standings, moment) = read(&mut tx, project, &over, ACTOR).await?;
     let changes = standings
         .iter()
         .filter_map(|alert| Decision::Expire.on(alert, moment));

@@ -10,11 +10,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use tamiz_core::export::Exported;
-use tamiz_core::{AlertState, Dismissal, DismissalReason, Location, ProjectId, ScanType};
+use tamiz_core::{AlertState, Dismissal, Location, ProjectId, ScanType};
 use uuid::Uuid;
 
 use super::{fingerprint_of, standing_of};
-use crate::error::StoreError;
+use crate::error::{StoreError, word};
 use crate::finding::contents;
 use crate::tenant_tx::TenantTx;
 
@@ -176,9 +176,7 @@ fn exported(row: AlertRow, finding: tamiz_core::Finding) -> Result<Exported, Sto
     let dismissal = match row.dismissed_reason {
         None => None,
         Some(reason) => Some(Dismissal {
-            reason: reason
-                .parse::<DismissalReason>()
-                .map_err(|_| StoreError::unreadable("dismissal", &reason))?,
+            reason: word("reason of a dismissal", &reason)?,
             comment: row.dismissed_comment,
             by: row.dismissed_by.unwrap_or_default(),
             at: row.dismissed_at.unwrap_or(row.first_seen_at),

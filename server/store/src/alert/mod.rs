@@ -34,7 +34,7 @@ pub use totals::{AlertDay, TREND_DAYS_MAX, counts, trend};
 use tamiz_core::identity::Fingerprint;
 use tamiz_core::{AlertState, ProjectId, Severity};
 
-use crate::error::StoreError;
+use crate::error::{StoreError, ranked};
 use crate::tenant_tx::TenantTx;
 
 /// Rows of one statement: some megabytes at most.
@@ -72,11 +72,10 @@ pub async fn hold_project(tx: &mut TenantTx, project: ProjectId) -> Result<(), S
 }
 
 /// State and severity as stored.
-fn standing_of(state: i16, severity: i16) -> Result<(AlertState, Severity), StoreError> {
-    let unreadable = |what, stored: i16| StoreError::unreadable(what, &stored.to_string());
+pub(crate) fn standing_of(state: i16, severity: i16) -> Result<(AlertState, Severity), StoreError> {
     Ok((
-        AlertState::from_rank(state).ok_or_else(|| unreadable("alert state", state))?,
-        Severity::from_rank(severity).ok_or_else(|| unreadable("severity", severity))?,
+        ranked("alert state", state, AlertState::from_rank)?,
+        ranked("severity", severity, Severity::from_rank)?,
     ))
 }
 

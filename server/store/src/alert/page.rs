@@ -19,8 +19,9 @@ use sqlx::{Postgres, QueryBuilder};
 use tamiz_core::{AlertId, AlertState, ProjectId, Severity};
 use uuid::Uuid;
 
-use super::read::{AlertRow, COLUMNS, JOINED, SCOPE_COLUMNS};
+use super::read::{AlertRow, WITH_CONTENT, WITH_SCOPE, push_columns};
 use crate::error::StoreError;
+use crate::finding::content_row;
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
@@ -162,16 +163,14 @@ impl Asked<'_> {
         }
         query.push(") k order by ").push(self.order.columns());
         query.push(" limit ").push_bind(self.limit.probe());
-        query
-            .push(") k) select ")
-            .push(COLUMNS)
-            .push(", ")
-            .push(SCOPE_COLUMNS);
+        query.push(") k) select ");
+        push_columns(query);
         query
             .push(" from page k join tenant.alert a on a.tenant_id = ")
             .push_bind(self.tenant)
             .push(" and a.id = k.id")
-            .push(JOINED);
+            .push(WITH_CONTENT)
+            .push(WITH_SCOPE);
         query.push(" order by ").push(self.order.columns());
     }
 
@@ -261,7 +260,7 @@ impl Asked<'_> {
         );
         self.filter.push_joins(query);
         if self.filter.asks_of_scope() {
-            query.push(" join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id");
+            query.push(WITH_SCOPE);
             self.filter.push_scope(query);
         }
         query.push(" where a.tenant_id = ").push_bind(self.tenant);
@@ -361,10 +360,7 @@ impl AlertFilter {
 
     fn push_joins(&self, query: &mut QueryBuilder<Postgres>) {
         if self.asks_of_content() {
-            query.push(
-                " join tenant.finding_content c on c.tenant_id = a.tenant_id and c.project_id = a.project_id \
-                 and c.id = a.content_id",
-            );
+            query.push(WITH_CONTENT);
         }
     }
 
@@ -393,24 +389,9 @@ impl AlertFilter {
 
     /// Conditions that no index serves.
     fn push_conditions(&self, query: &mut QueryBuilder<Postgres>) {
-        if !self.rules.is_empty() {
-            query
-                .push(" and c.rule_id = any(")
-                .push_bind(self.rules.clone())
-                .push(")");
-        }
+        content_row::push_conditions(query, &self.rules, self.file.as_deref());
         if !self.cwe.is_empty() {
             query.push(" and c.cwe && ").push_bind(self.cwe.clone());
-        }
-        if let Some(file) = &self.file {
-            if file.ends_with('/') {
-                query
-                    .push(" and starts_with(c.file_path, ")
-                    .push_bind(file.clone())
-                    .push(")");
-            } else {
-                query.push(" and c.file_path = ").push_bind(file.clone());
-            }
         }
         match self.assignee.as_deref() {
             None => {}
@@ -445,7 +426,7 @@ pub async fn counts_under(
         query.push("count(*) from tenant.alert a");
         filter.push_joins(&mut query);
         if filter.asks_of_scope() {
-            query.push(" join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id");
+            query.push(WITH_SCOPE);
         }
     }
     query.push(" where a.tenant_id = ").push_bind(tenant);

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{FromRow, Postgres, QueryBuilder};
-use tamiz_core::{AlertId, Location, ProjectId};
+use tamiz_core::{AlertId, ProjectId};
 use uuid::Uuid;
 
 use super::page::AlertPosition;
 use crate::error::StoreError;
+use crate::finding::content_row::{self, ContentRow};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -58,44 +59,9 @@ pub struct AlertRow {
     /// The scope that saw it last.
     #[sqlx(flatten)]
     pub scope: AlertScope,
-    /// Which of the tool's rules.
-    pub rule_id: String,
-    /// The rule's readable name.
-    pub rule_name: Option<String>,
-    /// The tool's word.
-    pub severity_raw: Option<String>,
-    /// 0 unknown to 3 high.
-    pub confidence: i16,
-    /// `security`, …
-    pub category: Option<String>,
-    /// CWE numbers.
-    pub cwe: Vec<i32>,
-    /// Advisory ids.
-    pub cve: Vec<String>,
-    /// As it stood.
-    pub cvss_vector: Option<String>,
-    /// What it comes to.
-    pub cvss_score: Option<f64>,
-    /// One line.
-    pub title: String,
-    /// The whole explanation.
-    pub message: String,
-    /// What to do.
-    pub remediation: Option<String>,
-    /// `file`, `url`, …
-    pub location_kind: Option<String>,
-    /// The primary place in one word.
-    pub location_label: Option<String>,
-    /// The primary place's file.
-    pub file_path: Option<String>,
-    /// And line.
-    pub line: Option<i32>,
-    /// All places of its newest sighting.
-    pub locations: sqlx::types::Json<Vec<Location>>,
-    /// To read more.
-    pub refs: sqlx::types::Json<Vec<String>>,
-    /// Such as `owasp:A03:2021`.
-    pub tags: sqlx::types::Json<Vec<String>>,
+    /// What its newest sighting says.
+    #[sqlx(flatten)]
+    pub content: ContentRow,
     /// Of the rest, what the tool says of suppressions ([`tamiz_core::suppression::KEYS`]).
     pub suppressions: sqlx::types::Json<serde_json::Map<String, serde_json::Value>>,
 }
@@ -144,24 +110,30 @@ impl AlertRow {
     }
 }
 
+/// The columns of an [`AlertScope`].
 pub(super) const SCOPE_COLUMNS: &str = "s.id as scope_id, s.scan_type, s.tool as scope_tool, s.target as scope_target, \
     s.branch as scope_branch, s.environment as scope_environment, s.category as scope_category, s.scanned_at, \
     s.task_id as scope_task_id";
 
-pub(super) const COLUMNS: &str = "a.id, a.project_id, a.kind, a.source_tool, a.state, a.severity, a.tool_severity, \
-    a.severity_override, a.fingerprint, a.fingerprint_version, a.first_seen_at, \
-    coalesce(a.last_seen_at, s.scanned_at) as last_seen, a.last_seen_at is null as is_present, a.first_task_id, \
-    a.dismissed_reason, a.dismissed_comment, a.dismissed_by, a.dismissed_at, a.dismissed_until, a.assignee, a.due_on, \
-    c.rule_id, c.rule_name, c.severity_raw, c.confidence, c.category, c.cwe, c.cve, c.cvss_vector, \
-    c.cvss_score::float8 as cvss_score, c.title, c.message, c.remediation, c.location_kind, c.location_label, \
-    c.file_path, c.line, c.locations, c.refs, c.tags, jsonb_strip_nulls(jsonb_build_object('suppressions', \
-    c.extra->'suppressions', 'suppressions-not-accepted', c.extra->'suppressions-not-accepted', 'suppressed', \
-    c.extra->'suppressed')) as suppressions";
+/// The columns of an [`AlertRow`].
+pub(super) fn push_columns(query: &mut QueryBuilder<Postgres>) {
+    query.push(
+        "a.id, a.project_id, a.kind, a.source_tool, a.state, a.severity, a.tool_severity, a.severity_override, \
+         a.fingerprint, a.fingerprint_version, a.first_seen_at, coalesce(a.last_seen_at, s.scanned_at) as last_seen, \
+         a.last_seen_at is null as is_present, a.first_task_id, a.dismissed_reason, a.dismissed_comment, \
+         a.dismissed_by, a.dismissed_at, a.dismissed_until, a.assignee, a.due_on, \
+         jsonb_strip_nulls(jsonb_build_object('suppressions', c.extra->'suppressions', 'suppressions-not-accepted', \
+         c.extra->'suppressions-not-accepted', 'suppressed', c.extra->'suppressed')) as suppressions, ",
+    );
+    query.push(content_row::COLUMNS).push(", ").push(SCOPE_COLUMNS);
+}
 
-/// What an alert shows, by the keys of contents and scopes.
-pub(super) const JOINED: &str = " join tenant.finding_content c on c.tenant_id = a.tenant_id \
-    and c.project_id = a.project_id and c.id = a.content_id \
-    join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id";
+/// What the alerts `a` say, by the key of contents.
+pub(super) const WITH_CONTENT: &str = " join tenant.finding_content c on c.tenant_id = a.tenant_id \
+    and c.project_id = a.project_id and c.id = a.content_id";
+/// The scopes that saw the alerts `a` last, by their key.
+pub(super) const WITH_SCOPE: &str =
+    " join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id";
 
 /// The alerts with these ids, in no order; unknown ids are left out. Served by the primary key.
 ///
@@ -170,8 +142,11 @@ pub(super) const JOINED: &str = " join tenant.finding_content c on c.tenant_id =
 pub async fn by_ids(tx: &mut TenantTx, ids: &[AlertId]) -> Result<Vec<AlertRow>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let mut query = QueryBuilder::<Postgres>::new("select ");
-    query.push(COLUMNS).push(", ").push(SCOPE_COLUMNS);
-    query.push(" from tenant.alert a").push(JOINED);
+    push_columns(&mut query);
+    query
+        .push(" from tenant.alert a")
+        .push(WITH_CONTENT)
+        .push(WITH_SCOPE);
     query.push(" where a.tenant_id = ").push_bind(tx.tenant());
     query.push(" and a.id = any(").push_bind(ids).push(")");
     let allowance = tx.allowance();

@@ -6,11 +6,9 @@ use uuid::Uuid;
 use super::hold_project;
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::project::named_after;
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
-
-/// Projects that are read at a time.
-const PROJECTS_AT_ONCE: i64 = 200;
 
 /// A counter that says something else than the alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +40,7 @@ pub async fn recount(store: &Store, tenant: TenantId, repair: bool) -> Result<Ve
     let scope = TenantScope::of(tenant);
     let (mut drifts, mut after) = (Vec::new(), Uuid::nil());
     loop {
-        let projects = projects_after(store, &scope, after).await?;
+        let projects = named_after(store, &scope, None, after).await?;
         let Some((last, _)) = projects.last() else {
             return Ok(drifts);
         };
@@ -60,24 +58,6 @@ pub async fn recount(store: &Store, tenant: TenantId, repair: bool) -> Result<Ve
             drifts.extend(found);
         }
     }
-}
-
-async fn projects_after(
-    store: &Store,
-    scope: &TenantScope,
-    after: Uuid,
-) -> Result<Vec<(ProjectId, String)>, StoreError> {
-    let mut tx = store.begin(scope).await?;
-    let rows = sqlx::query!(
-        "select id, name from tenant.project where tenant_id = $1 and id > $2 order by id limit $3",
-        tx.tenant(),
-        after,
-        PROJECTS_AT_ONCE
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    tx.commit().await?;
-    Ok(rows.into_iter().map(|row| (row.id.into(), row.name)).collect())
 }
 
 async fn compare(tx: &mut TenantTx, project: ProjectId, name: &str) -> Result<Vec<Drift>, StoreError> {

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use tamiz_core::{AlertState, ProjectId, Severity};
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, ranked};
 use crate::tenant_tx::TenantTx;
 
 /// Days of one answer.
@@ -77,11 +77,9 @@ pub async fn trend(
     .fetch_all(tx.connection())
     .await?;
     let read = rows.into_iter().map(|row| {
-        let severity = Severity::from_rank(row.severity);
         let day = AlertDay {
             day: row.day,
-            severity: severity
-                .ok_or_else(|| StoreError::unreadable("severity", &row.severity.to_string()))?,
+            severity: ranked("severity", row.severity, Severity::from_rank)?,
             opened: row.opened,
             fixed: row.fixed,
             reopened: row.reopened,

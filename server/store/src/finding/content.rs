@@ -7,7 +7,7 @@ use tamiz_core::identity::PartHash;
 use tamiz_core::{Confidence, Finding, Location, ProjectId, Severity};
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, ranked};
 use crate::tenant_tx::TenantTx;
 
 /// Contents of one statement: a statement stays under a few megabytes.
@@ -215,18 +215,15 @@ pub(crate) async fn contents(
         .fetch_all(tx.connection())
         .await?;
         for row in rows {
-            let unreadable = |what, rank: i16| StoreError::unreadable(what, &rank.to_string());
             let finding = Finding {
                 tool: row.source_tool,
                 rule_id: row.rule_id,
                 rule_name: row.rule_name,
                 title: row.title,
                 message: row.message,
-                severity: Severity::from_rank(row.severity)
-                    .ok_or_else(|| unreadable("severity", row.severity))?,
+                severity: ranked("severity", row.severity, Severity::from_rank)?,
                 severity_raw: row.severity_raw,
-                confidence: Confidence::from_rank(row.confidence)
-                    .ok_or_else(|| unreadable("confidence", row.confidence))?,
+                confidence: ranked("confidence", row.confidence, Confidence::from_rank)?,
                 category: row.category,
                 locations: row.locations.0,
                 cwe: row.cwe.into_iter().map(i32::cast_unsigned).collect(),

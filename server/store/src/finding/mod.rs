@@ -1,6 +1,7 @@
 //! Findings: one result of one task each, and their occurrences. Written in batches, read in keyset pages.
 
 mod content;
+pub(crate) mod content_row;
 mod insert;
 mod months;
 mod nested;
@@ -10,6 +11,7 @@ mod sweep;
 
 pub use content::{CONTENTS_PER_INSERT, NewContent, insert_contents, missing_contents};
 pub(crate) use content::{contents, paths};
+pub use content_row::ContentRow;
 pub use insert::{NewFinding, insert};
 pub(crate) use months::OpenMonths;
 pub use months::{FindingMonth, KEPT};

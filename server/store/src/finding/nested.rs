@@ -10,7 +10,7 @@ use tamiz_core::{ProjectId, TaskId};
 use uuid::Uuid;
 
 use super::read::{
-    COLUMNS, FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, continue_after,
+    FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, continue_after, push_columns,
 };
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit};
@@ -63,7 +63,8 @@ pub(crate) fn push_pages(
         .push("select f.* from unnest(")
         .push_bind(parents.ids())
         .push("::uuid[]) parent(parent_id) cross join lateral (select ");
-    query.push(COLUMNS).push(order.read_from());
+    push_columns(query);
+    query.push(order.read_from());
     conditions(query, tenant, filter);
     query
         .push(" and ")

@@ -225,7 +225,13 @@ mod tests {
         let mut tx = store.begin(&scope).await.unwrap();
 
         let rows = finding::by_ids(&mut tx, &findings).await.unwrap();
-        let scored = |id: FindingId| rows.iter().find(|row| row.id == id.uuid()).unwrap().cvss_score;
+        let scored = |id: FindingId| {
+            rows.iter()
+                .find(|row| row.id == id.uuid())
+                .unwrap()
+                .content
+                .cvss_score
+        };
         assert_eq!((scored(findings[0]), scored(findings[1])), (Some(9.8), None));
 
         let counts = occurrence_counts_of(&mut tx, &findings).await.unwrap();

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, Postgres, QueryBuilder};
-use tamiz_core::{FindingId, Location, ProjectId, Severity, TaskId};
+use tamiz_core::{FindingId, ProjectId, Severity, TaskId};
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use super::content_row::{self, ContentRow};
+use crate::error::{StoreError, ranked};
 use crate::page::{Page, PageLimit};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
@@ -93,46 +94,11 @@ pub struct FindingRow {
     pub alert_id: Option<Uuid>,
     /// Which tool.
     pub source_tool: String,
-    /// Which of its rules.
-    pub rule_id: String,
-    /// The rule's readable name.
-    pub rule_name: Option<String>,
     /// 0 info to 4 critical.
     pub severity: i16,
-    /// The tool's word.
-    pub severity_raw: Option<String>,
-    /// 0 unknown to 3 high.
-    pub confidence: i16,
-    /// `security`, …
-    pub category: Option<String>,
-    /// CWE numbers.
-    pub cwe: Vec<i32>,
-    /// Advisory ids.
-    pub cve: Vec<String>,
-    /// As it stood.
-    pub cvss_vector: Option<String>,
-    /// What it comes to.
-    pub cvss_score: Option<f64>,
-    /// One line.
-    pub title: String,
-    /// The whole explanation.
-    pub message: String,
-    /// What to do.
-    pub remediation: Option<String>,
-    /// `file`, `url`, …
-    pub location_kind: Option<String>,
-    /// The primary place in one word.
-    pub location_label: Option<String>,
-    /// The primary place's file.
-    pub file_path: Option<String>,
-    /// And line.
-    pub line: Option<i32>,
-    /// All places.
-    pub locations: sqlx::types::Json<Vec<Location>>,
-    /// To read more.
-    pub refs: sqlx::types::Json<Vec<String>>,
-    /// Such as `owasp:A03:2021`.
-    pub tags: sqlx::types::Json<Vec<String>>,
+    /// What it says.
+    #[sqlx(flatten)]
+    pub content: ContentRow,
     /// The content identity.
     pub fingerprint: Vec<u8>,
     /// Of which rule.
@@ -150,18 +116,21 @@ impl FindingRow {
     pub fn position(&self) -> FindingPosition {
         FindingPosition {
             severity: self.severity,
-            file_path: self.file_path.clone().unwrap_or_default(),
-            line: self.line.unwrap_or(0),
+            file_path: self.content.file_path.clone().unwrap_or_default(),
+            line: self.content.line.unwrap_or(0),
             id: self.id.into(),
         }
     }
 }
 
-pub(super) const COLUMNS: &str = "f.id, f.project_id, f.task_id, f.alert_id, f.source_tool, c.rule_id, c.rule_name, \
-    f.severity, c.severity_raw, c.confidence, c.category, c.cwe, c.cve, c.cvss_vector, \
-    c.cvss_score::float8 as cvss_score, c.title, c.message, c.remediation, c.location_kind, c.location_label, \
-    c.file_path, c.line, c.locations, c.refs, c.tags, f.fingerprint, f.fingerprint_version, c.tool_fingerprint, \
-    c.extra, f.created_at";
+/// The columns of a [`FindingRow`].
+pub(super) fn push_columns(query: &mut QueryBuilder<Postgres>) {
+    query.push(
+        "f.id, f.project_id, f.task_id, f.alert_id, f.source_tool, f.severity, f.fingerprint, f.fingerprint_version, \
+         c.tool_fingerprint, c.extra, f.created_at, ",
+    );
+    query.push(content_row::COLUMNS);
+}
 
 /// Findings with what they say, each looked up by the key of contents.
 const KEYED: &str = " from tenant.finding f cross join lateral (select * from tenant.finding_content c \
@@ -195,7 +164,8 @@ pub async fn page(
     limit: PageLimit,
 ) -> Result<Page<FindingRow>, StoreError> {
     let mut query = QueryBuilder::new("select ");
-    query.push(COLUMNS).push(order.read_from());
+    push_columns(&mut query);
+    query.push(order.read_from());
     conditions(&mut query, tx.tenant(), filter);
     if let Some(after) = after {
         continue_after(&mut query, order, after);
@@ -237,22 +207,7 @@ pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filte
             .push_bind(filter.tools.clone())
             .push(")");
     }
-    if !filter.rules.is_empty() {
-        query
-            .push(" and c.rule_id = any(")
-            .push_bind(filter.rules.clone())
-            .push(")");
-    }
-    if let Some(file) = &filter.file {
-        if file.ends_with('/') {
-            query
-                .push(" and starts_with(c.file_path, ")
-                .push_bind(file.clone())
-                .push(")");
-        } else {
-            query.push(" and c.file_path = ").push_bind(file.clone());
-        }
-    }
+    content_row::push_conditions(query, &filter.rules, filter.file.as_deref());
 }
 
 pub(super) fn continue_after(
@@ -288,8 +243,8 @@ pub(super) fn continue_after(
 pub async fn by_ids(tx: &mut TenantTx, ids: &[FindingId]) -> Result<Vec<FindingRow>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let mut query = QueryBuilder::new("select ");
+    push_columns(&mut query);
     query
-        .push(COLUMNS)
         .push(JOINED)
         .push(" where f.tenant_id = ")
         .push_bind(tx.tenant());
@@ -322,8 +277,7 @@ pub async fn severity_counts(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let severity = Severity::from_rank(row.severity)
-                .ok_or_else(|| StoreError::unreadable("severity", &row.severity.to_string()))?;
+            let severity = ranked("severity", row.severity, Severity::from_rank)?;
             Ok((row.project_id.into(), severity, row.count))
         })
         .collect()

@@ -4,10 +4,11 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use tamiz_core::webhook::EventType;
-use tamiz_core::{AlertId, AlertState, ProjectId, Severity, TaskId};
+use tamiz_core::{AlertId, AlertState, ProjectId, TaskId};
 use uuid::Uuid;
 
 use super::outbox::By;
+use crate::alert::standing_of;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -207,10 +208,7 @@ async fn alerts(tx: &mut TenantTx, ids: &[AlertId]) -> Result<Vec<ToldAlert>, St
     .fetch_all(tx.connection())
     .await?;
     let told = rows.into_iter().map(|row| {
-        let unreadable = |what, stored: i16| StoreError::unreadable(what, &stored.to_string());
-        let state = AlertState::from_rank(row.state).ok_or_else(|| unreadable("alert state", row.state))?;
-        let severity =
-            Severity::from_rank(row.severity).ok_or_else(|| unreadable("severity", row.severity))?;
+        let (state, severity) = standing_of(row.state, row.severity)?;
         Ok(ToldAlert {
             id: row.id,
             title: row.title,

@@ -5,20 +5,18 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use tamiz_core::{Location, suppression};
-use tamiz_store::StoreError;
+use tamiz_core::{AlertId, suppression};
 use tamiz_store::alert::{self, AlertRow};
 
 use super::alert_event::AlertEventConnection;
 use super::alert_occurrence::AlertOccurrenceConnection;
 use super::answer_bytes::paid;
-use super::exploitation::Exploitation;
+use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
 use super::project::Project;
 use super::related::RelatedAlert;
 use super::session::Session;
 use super::task::Task;
-use super::weakness::Weakness;
-use super::words::{AlertStateName, Confidence, DismissalReasonName, Severity};
+use super::words::{AlertStateName, DismissalReasonName, Severity, unreadable};
 use crate::api::errors::ApiError;
 
 /// What people manage: the identity behind equal findings of a project.
@@ -102,8 +100,11 @@ impl Scope {
 }
 
 impl Alert {
-    fn place(&self) -> Option<&Location> {
-        self.0.locations.0.first()
+    /// Those of these alerts that are there, in the order of the ids.
+    pub(super) async fn all_of(session: &Session, ids: &[AlertId]) -> Result<Vec<Self>, ApiError> {
+        let loading = ids.iter().map(|id| session.alert(*id));
+        let alerts = futures_util::future::try_join_all(loading).await?;
+        Ok(alerts.into_iter().flatten().map(Alert).collect())
     }
 
     fn stands(&self) -> Result<tamiz_core::AlertState, ApiError> {
@@ -135,30 +136,22 @@ impl Alert {
 
     /// How bad it is: what a person said, or the tool.
     fn severity(&self) -> Result<Severity, ApiError> {
-        severity(self.0.severity)
+        Severity::of_rank(self.0.severity)
     }
 
     /// How bad the tool says it is, in our words.
     fn tool_severity(&self) -> Result<Severity, ApiError> {
-        severity(self.0.tool_severity)
+        Severity::of_rank(self.0.tool_severity)
     }
 
     /// How bad a person says it is.
     fn severity_override(&self) -> Result<Option<Severity>, ApiError> {
-        self.0.severity_override.map(severity).transpose()
+        self.0.severity_override.map(Severity::of_rank).transpose()
     }
 
-    /// How bad it is, in the tool's word.
-    async fn severity_raw(&self) -> Option<&str> {
-        self.0.severity_raw.as_deref()
-    }
-
-    /// How sure the tool is.
-    fn confidence(&self) -> Result<Confidence, ApiError> {
-        let confidence = tamiz_core::Confidence::from_rank(self.0.confidence);
-        confidence
-            .map(Into::into)
-            .ok_or_else(|| unreadable("confidence", self.0.confidence))
+    #[graphql(flatten)]
+    fn rated(&self) -> Rated<'_> {
+        Rated(&self.0.content)
     }
 
     /// The producing tool, lower case.
@@ -166,116 +159,44 @@ impl Alert {
         &self.0.source_tool
     }
 
-    /// The tool's rule.
-    async fn rule_id(&self) -> &str {
-        &self.0.rule_id
+    #[graphql(flatten)]
+    fn of_rule(&self) -> OfRule<'_> {
+        OfRule(&self.0.content)
     }
 
-    /// The rule's readable name.
-    async fn rule_name(&self) -> Option<&str> {
-        self.0.rule_name.as_deref()
-    }
-
-    /// `security`, `secret`, …
-    async fn category(&self) -> Option<&str> {
-        self.0.category.as_deref()
-    }
-
-    /// CWE numbers, the first is primary.
-    async fn cwe(&self) -> &[i32] {
-        &self.0.cwe
-    }
-
-    /// What the CWE numbers are called, and where they stand in the OWASP Top 10 of 2021 and of 2025.
-    async fn weaknesses(&self) -> Vec<Weakness> {
-        Weakness::all_of(&self.0.cwe)
-    }
-
-    /// What is known of its CVEs elsewhere: how likely they are exploited (EPSS), and whether they are (KEV), as
-    /// `tamiz enrich` imported it. Null when nothing is known.
-    async fn exploitation(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "As it was known on this day; now, if not said.")] as_of: Option<NaiveDate>,
-    ) -> Result<Option<Exploitation>, ApiError> {
-        let session = Session::of(context)?;
-        let named = self.0.cve.iter().chain([&self.0.rule_id]).map(String::as_str);
-        Exploitation::of(session, self.0.project_id.into(), named, as_of).await
-    }
-
-    /// Advisory ids (CVE, GHSA, OSV).
-    fn cve(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
-        paid(context, &self.0.cve[..])
-    }
-
-    /// As it stood in the report.
-    async fn cvss_vector(&self) -> Option<&str> {
-        self.0.cvss_vector.as_deref()
+    #[graphql(flatten)]
+    fn of_flaw(&self) -> OfFlaw<'_> {
+        OfFlaw(&self.0.content, self.0.project_id.into())
     }
 
     /// What the vector comes to, 0.0 to 10.0.
     async fn cvss_score(&self) -> Option<f64> {
-        self.0.cvss_score
+        self.0.content.cvss_score
     }
 
-    /// One line.
-    async fn title(&self) -> &str {
-        &self.0.title
-    }
-
-    /// The whole explanation.
-    fn message(&self, context: &Context<'_>) -> Result<&str, ApiError> {
-        Ok(paid(context, &self.0.message)?)
-    }
-
-    /// What to do about it.
-    fn remediation(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        Ok(paid(context, &self.0.remediation)?.as_deref())
-    }
-
-    /// `file`, `url`, `endpoint`, `domain` or `flow`; null if the tool names no place.
-    async fn location_kind(&self) -> Option<&str> {
-        self.0.location_kind.as_deref()
-    }
-
-    /// The primary place in one word.
-    fn location(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        Ok(paid(context, &self.0.location_label)?.as_deref())
-    }
-
-    /// The file, relative to the scanned root; a label.
-    fn file(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        Ok(paid(context, &self.0.file_path)?.as_deref())
+    #[graphql(flatten)]
+    fn told(&self) -> Told<'_> {
+        Told(&self.0.content)
     }
 
     /// The first line, from 1, where what it says was seen.
     async fn line(&self) -> Option<i32> {
-        self.0.line
+        self.0.content.line
     }
 
     /// The source text at the place.
     fn snippet(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        match self.place() {
-            Some(Location::File { snippet, .. }) => Ok(paid(context, snippet)?.as_deref()),
-            _ => Ok(None),
-        }
+        content::snippet(context, &self.0.content)
     }
 
     /// All places of its newest sighting, each an object with a `kind`.
     fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
-        let all = serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))?;
-        paid(context, &all)?;
-        Ok(all)
+        content::locations(context, &self.0.content)
     }
 
-    /// To read more; labels, never fetched.
-    fn references(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
-        paid(context, &self.0.refs.0[..])
-    }
-
-    /// Such as `owasp:A03:2021`.
-    fn tags(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
-        paid(context, &self.0.tags.0[..])
+    #[graphql(flatten)]
+    fn labelled(&self) -> Labelled<'_> {
+        Labelled(&self.0.content)
     }
 
     /// Why the tool itself hides its newest sighting (`nosem`, a baseline, a list of the tool's). Evidence, and no state:
@@ -338,12 +259,8 @@ impl Alert {
         let Some(reason) = self.0.dismissed_reason.as_deref() else {
             return Ok(None);
         };
-        let reason: tamiz_core::DismissalReason = reason.parse().map_err(|_| {
-            ApiError::fault(&StoreError::Unreadable {
-                what: "reason of a dismissal",
-                found: reason.to_owned(),
-            })
-        })?;
+        let unreadable = |_| unreadable("reason of a dismissal", reason);
+        let reason: tamiz_core::DismissalReason = reason.parse().map_err(unreadable)?;
         Ok(Some(Dismissal {
             reason: reason.into(),
             comment: paid(context, &self.0.dismissed_comment)?.clone(),
@@ -401,18 +318,4 @@ impl Alert {
         let session = Session::of(context)?;
         AlertEventConnection::of(session, self.0.id.into(), first, after.as_deref()).await
     }
-}
-
-fn severity(rank: i16) -> Result<Severity, ApiError> {
-    let severity = tamiz_core::Severity::from_rank(rank);
-    severity
-        .map(Into::into)
-        .ok_or_else(|| unreadable("severity", rank))
-}
-
-fn unreadable(what: &'static str, rank: i16) -> ApiError {
-    ApiError::fault(&StoreError::Unreadable {
-        what,
-        found: rank.to_string(),
-    })
 }

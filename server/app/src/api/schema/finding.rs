@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::{Location, Refusal};
-use tamiz_store::StoreError;
 use tamiz_store::finding::{self, FindingRow};
 
 use super::alert::Alert;
 use super::answer_bytes::paid;
-use super::exploitation::Exploitation;
+use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
 use super::occurrence::{OccurrenceConnection, OccurrencesCount};
 use super::project::Project;
 use super::session::Session;
 use super::task::Task;
-use super::weakness::Weakness;
-use super::words::{Confidence, Severity};
+use super::words::Severity;
 use crate::api::errors::ApiError;
 
 /// Words of one list of a filter; a longer list is a query that should be two.
@@ -26,12 +24,6 @@ const FILTER_WORDS_MAX: usize = 100;
 /// One result of one task.
 #[derive(Clone)]
 pub(crate) struct Finding(pub(super) Arc<FindingRow>);
-
-impl Finding {
-    fn position(&self) -> Option<&Location> {
-        self.0.locations.0.first()
-    }
-}
 
 /// One result of one task.
 #[Object]
@@ -67,118 +59,45 @@ impl Finding {
         &self.0.source_tool
     }
 
-    /// The tool's rule.
-    async fn rule_id(&self) -> &str {
-        &self.0.rule_id
-    }
-
-    /// The rule's readable name.
-    async fn rule_name(&self) -> Option<&str> {
-        self.0.rule_name.as_deref()
+    #[graphql(flatten)]
+    fn of_rule(&self) -> OfRule<'_> {
+        OfRule(&self.0.content)
     }
 
     /// How bad it is, in our words.
     fn severity(&self) -> Result<Severity, ApiError> {
-        let severity = tamiz_core::Severity::from_rank(self.0.severity);
-        severity
-            .map(Into::into)
-            .ok_or_else(|| unreadable("severity", self.0.severity))
+        Severity::of_rank(self.0.severity)
     }
 
-    /// How bad it is, in the tool's word.
-    async fn severity_raw(&self) -> Option<&str> {
-        self.0.severity_raw.as_deref()
+    #[graphql(flatten)]
+    fn rated(&self) -> Rated<'_> {
+        Rated(&self.0.content)
     }
 
-    /// How sure the tool is.
-    fn confidence(&self) -> Result<Confidence, ApiError> {
-        let confidence = tamiz_core::Confidence::from_rank(self.0.confidence);
-        confidence
-            .map(Into::into)
-            .ok_or_else(|| unreadable("confidence", self.0.confidence))
-    }
-
-    /// `security`, `secret`, …
-    async fn category(&self) -> Option<&str> {
-        self.0.category.as_deref()
-    }
-
-    /// CWE numbers, the first is primary.
-    async fn cwe(&self) -> &[i32] {
-        &self.0.cwe
-    }
-
-    /// What the CWE numbers are called, and where they stand in the OWASP Top 10 of 2021 and of 2025.
-    async fn weaknesses(&self) -> Vec<Weakness> {
-        Weakness::all_of(&self.0.cwe)
-    }
-
-    /// What is known of its CVEs elsewhere: how likely they are exploited (EPSS), and whether they are (KEV), as
-    /// `tamiz enrich` imported it. Null when nothing is known.
-    async fn exploitation(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "As it was known on this day; now, if not said.")] as_of: Option<NaiveDate>,
-    ) -> Result<Option<Exploitation>, ApiError> {
-        let session = Session::of(context)?;
-        let named = self.0.cve.iter().chain([&self.0.rule_id]).map(String::as_str);
-        Exploitation::of(session, self.0.project_id.into(), named, as_of).await
-    }
-
-    /// Advisory ids (CVE, GHSA, OSV).
-    fn cve(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
-        paid(context, &self.0.cve[..])
-    }
-
-    /// As it stood in the report.
-    async fn cvss_vector(&self) -> Option<&str> {
-        self.0.cvss_vector.as_deref()
+    #[graphql(flatten)]
+    fn of_flaw(&self) -> OfFlaw<'_> {
+        OfFlaw(&self.0.content, self.0.project_id.into())
     }
 
     /// What the vector comes to, 0.0 to 10.0: the base score of versions 2 and 3, of version 4 the score of
     /// the whole vector. Null without one that can be read.
     async fn cvss_score(&self) -> Option<f64> {
-        self.0.cvss_score
+        self.0.content.cvss_score
     }
 
-    /// One line.
-    async fn title(&self) -> &str {
-        &self.0.title
-    }
-
-    /// The whole explanation.
-    fn message(&self, context: &Context<'_>) -> Result<&str, ApiError> {
-        Ok(paid(context, &self.0.message)?)
-    }
-
-    /// What to do about it.
-    fn remediation(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        Ok(paid(context, &self.0.remediation)?.as_deref())
-    }
-
-    /// `file`, `url`, `endpoint`, `domain` or `flow`; null if the tool names no place.
-    async fn location_kind(&self) -> Option<&str> {
-        self.0.location_kind.as_deref()
-    }
-
-    /// The primary place in one word.
-    fn location(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        Ok(paid(context, &self.0.location_label)?.as_deref())
-    }
-
-    /// The file, relative to the scanned root; a label.
-    fn file(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        Ok(paid(context, &self.0.file_path)?.as_deref())
+    #[graphql(flatten)]
+    fn told(&self) -> Told<'_> {
+        Told(&self.0.content)
     }
 
     /// The first line, from 1.
     async fn line(&self) -> Option<i32> {
-        self.0.line
+        self.0.content.line
     }
 
     /// The last line, from 1.
     async fn end_line(&self) -> Option<u32> {
-        match self.position()? {
+        match self.0.content.locations.0.first()? {
             Location::File { end, .. } => end.map(|end| end.line),
             _ => None,
         }
@@ -186,17 +105,12 @@ impl Finding {
 
     /// The source text at the place.
     fn snippet(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        match self.position() {
-            Some(Location::File { snippet, .. }) => Ok(paid(context, snippet)?.as_deref()),
-            _ => Ok(None),
-        }
+        content::snippet(context, &self.0.content)
     }
 
     /// All places, each an object with a `kind`.
     fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
-        let all = serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))?;
-        paid(context, &all)?;
-        Ok(all)
+        content::locations(context, &self.0.content)
     }
 
     /// How many further records of the report say the same.
@@ -217,14 +131,9 @@ impl Finding {
         OccurrenceConnection::of(session, self.0.id.into(), first, after.as_deref()).await
     }
 
-    /// To read more; labels, never fetched.
-    fn references(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
-        paid(context, &self.0.refs.0[..])
-    }
-
-    /// Such as `owasp:A03:2021`.
-    fn tags(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
-        paid(context, &self.0.tags.0[..])
+    #[graphql(flatten)]
+    fn labelled(&self) -> Labelled<'_> {
+        Labelled(&self.0.content)
     }
 
     /// The identity that survives line shifts and tool upgrades, in hexadecimal.
@@ -251,13 +160,6 @@ impl Finding {
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
-}
-
-fn unreadable(what: &'static str, rank: i16) -> ApiError {
-    ApiError::fault(&StoreError::Unreadable {
-        what,
-        found: rank.to_string(),
-    })
 }
 
 /// In which order. Ties are broken by id.

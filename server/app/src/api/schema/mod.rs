@@ -17,6 +17,7 @@ mod alert_occurrence;
 mod alert_page;
 mod alert_rule;
 mod artifact;
+mod content;
 mod exploitation;
 mod export;
 mod finding;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, InputObject, Object, SimpleObject};
-use tamiz_core::alert_rule::Conditions;
-use tamiz_core::{AlertId, AlertRuleId};
+use tamiz_core::{AlertId, AlertRuleId, Refusal};
 use tamiz_store::alert::rule;
 use tamiz_store::alert::rule::alerts::Position;
 use tamiz_store::token::Role;
@@ -68,10 +67,7 @@ pub(crate) struct PreviewAlertRulePayload {
 impl PreviewAlertRulePayload {
     /// The first twenty of them.
     async fn alerts(&self, context: &Context<'_>) -> Result<Vec<Alert>, ApiError> {
-        let session = Session::of(context)?;
-        let loading = self.shown.iter().map(|id| session.alert(*id));
-        let alerts = futures_util::future::try_join_all(loading).await?;
-        Ok(alerts.into_iter().flatten().map(Alert).collect())
+        Alert::all_of(Session::of(context)?, &self.shown).await
     }
 }
 
@@ -83,10 +79,9 @@ pub(crate) struct PreviewAlertRuleInput {
     action: AlertActionInput,
 }
 
-/// A rule that shall be made.
+/// What people say of a rule. Not a type of the schema: its fields are those of the inputs that have it.
 #[derive(InputObject)]
-pub(crate) struct CreateAlertRuleInput {
-    project_id: Uuid,
+pub(crate) struct AlertRuleInput {
     /// Unique in the project, at most 200 characters.
     name: String,
     /// Rules are asked in this order, equals by age: 0 to 10,000.
@@ -102,23 +97,32 @@ pub(crate) struct CreateAlertRuleInput {
     apply_to_existing: bool,
 }
 
+impl AlertRuleInput {
+    fn into_wish(self) -> Result<RuleWish, Refusal> {
+        Ok(RuleWish {
+            name: self.name,
+            position: self.position,
+            enabled: self.enabled,
+            conditions: self.conditions.into(),
+            action: self.action.into_action()?,
+        })
+    }
+}
+
+/// A rule that shall be made.
+#[derive(InputObject)]
+pub(crate) struct CreateAlertRuleInput {
+    project_id: Uuid,
+    #[graphql(flatten)]
+    rule: AlertRuleInput,
+}
+
 /// What a rule shall be from now on, whole.
 #[derive(InputObject)]
 pub(crate) struct UpdateAlertRuleInput {
     rule_id: Uuid,
-    /// Unique in the project, at most 200 characters.
-    name: String,
-    /// Rules are asked in this order, equals by age: 0 to 10,000.
-    #[graphql(default)]
-    position: i32,
-    /// Whether it acts.
-    #[graphql(default = true)]
-    enabled: bool,
-    conditions: AlertConditionsInput,
-    action: AlertActionInput,
-    /// Whether it acts on what is there, too: on up to 100,000 open alerts now, and on more by `applyAlertRule`.
-    #[graphql(default)]
-    apply_to_existing: bool,
+    #[graphql(flatten)]
+    rule: AlertRuleInput,
 }
 
 /// A rule that shall act on what is there.
@@ -181,19 +185,13 @@ impl AlertRuleMutation {
         input: CreateAlertRuleInput,
     ) -> Result<AlertRulePayload, ApiError> {
         let session = rested(context).await?;
+        let (project, applies) = (input.project_id.into(), input.rule.apply_to_existing);
         let rule = async {
             require(&session.caller, Role::Admin)?;
-            let (project, conditions) = (input.project_id.into(), input.conditions.into());
-            let wish = RuleWish {
-                name: input.name,
-                position: input.position,
-                enabled: input.enabled,
-                conditions,
-                action: input.action.into_action()?,
-            };
+            let wish = input.rule.into_wish()?;
             alert_rule::create(session.store(), &session.caller, project, wish).await
         };
-        saved(session, rule.await, input.apply_to_existing).await
+        saved(session, rule.await, applies).await
     }
 
     /// Replaces a rule. What it did stays.
@@ -203,19 +201,13 @@ impl AlertRuleMutation {
         input: UpdateAlertRuleInput,
     ) -> Result<AlertRulePayload, ApiError> {
         let session = rested(context).await?;
+        let (id, applies) = (input.rule_id.into(), input.rule.apply_to_existing);
         let rule = async {
             require(&session.caller, Role::Admin)?;
-            let conditions: Conditions = input.conditions.into();
-            let wish = RuleWish {
-                name: input.name,
-                position: input.position,
-                enabled: input.enabled,
-                conditions,
-                action: input.action.into_action()?,
-            };
-            alert_rule::update(session.store(), &session.caller, input.rule_id.into(), wish).await
+            let wish = input.rule.into_wish()?;
+            alert_rule::update(session.store(), &session.caller, id, wish).await
         };
-        saved(session, rule.await, input.apply_to_existing).await
+        saved(session, rule.await, applies).await
     }
 
     /// Lets a rule act on open alerts that are there, 100,000 in one request. Done again it changes nothing.

@@ -45,10 +45,7 @@ pub(crate) struct TriagePayload {
 impl TriagePayload {
     /// The alerts as they are now, in the order in which they were named; the first hundred.
     async fn alerts(&self, context: &Context<'_>) -> Result<Vec<Alert>, ApiError> {
-        let session = Session::of(context)?;
-        let loading = self.shown.iter().map(|id| session.alert(*id));
-        let alerts = futures_util::future::try_join_all(loading).await?;
-        Ok(alerts.into_iter().flatten().map(Alert).collect())
+        Alert::all_of(Session::of(context)?, &self.shown).await
     }
 }
 

@@ -3,7 +3,10 @@
 use async_graphql::{Enum, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
 use tamiz_core::progress::Phase;
 use tamiz_core::summary::Completeness;
+use tamiz_store::StoreError;
 use tamiz_store::token::Role;
+
+use crate::api::errors::ApiError;
 
 /// How bad a finding is.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +24,16 @@ pub(crate) enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// As it is stored.
+    pub(super) fn of_rank(rank: i16) -> Result<Self, ApiError> {
+        let severity = tamiz_core::Severity::from_rank(rank);
+        severity
+            .map(Into::into)
+            .ok_or_else(|| unreadable("severity", rank))
+    }
+}
+
 /// How sure the tool is.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[graphql(remote = "tamiz_core::Confidence")]
@@ -33,6 +46,22 @@ pub(crate) enum Confidence {
     Medium,
     /// Rarely wrong.
     High,
+}
+
+impl Confidence {
+    /// As it is stored.
+    pub(super) fn of_rank(rank: i16) -> Result<Self, ApiError> {
+        let confidence = tamiz_core::Confidence::from_rank(rank);
+        confidence
+            .map(Into::into)
+            .ok_or_else(|| unreadable("confidence", rank))
+    }
+}
+
+/// The fault of something stored that is no word of ours.
+pub(super) fn unreadable(what: &'static str, found: impl ToString) -> ApiError {
+    let found = found.to_string();
+    ApiError::fault(&StoreError::Unreadable { what, found })
 }
 
 /// Where an alert stands.

@@ -198,7 +198,7 @@ pub(super) async fn ensure_project(client: &Client, name: &str) -> Result<Projec
 }
 
 /// The project of that name.
-pub(super) async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, CliError> {
+async fn find_project(client: &Client, name: &str) -> Result<Option<Project>, CliError> {
     #[derive(Deserialize)]
     struct Found {
         projects: Nodes,
@@ -215,6 +215,12 @@ pub(super) async fn find_project(client: &Client, name: &str) -> Result<Option<P
         .nodes
         .into_iter()
         .find(|project| project.name == name))
+}
+
+/// The project of that name, which has to be there.
+pub(super) async fn named_project(client: &Client, name: &str) -> Result<Project, CliError> {
+    let project = find_project(client, name).await?;
+    project.ok_or_else(|| CliError::Failed(format!("there is no project named {name}")))
 }
 
 /// Starts a scan, or the conversion of a report. The task's id is ours, so asking again after a lost

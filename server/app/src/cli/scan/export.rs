@@ -12,11 +12,9 @@ use clap::Args;
 use reqwest::Response;
 use tamiz_core::AlertState;
 use tamiz_core::export::Format;
-use url::Url;
 
-use super::super::CliError;
-use super::client::Client;
-use super::documents;
+use super::super::{CliError, parse_word};
+use super::{ServerArgs, documents};
 use crate::api::alert_export::NEXT;
 
 /// Files of one export: more is a server that goes in circles.
@@ -42,35 +40,16 @@ pub struct ExportArgs {
     #[arg(long, value_name = "NAME")]
     project: String,
     /// What is written: sarif, ocsf, openvex, cyclonedx or csv
-    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    #[arg(long, value_name = "FORMAT", value_parser = parse_word::<Format>)]
     format: Format,
     /// The file; - is standard output
     #[arg(long, value_name = "PATH", default_value = STDOUT)]
     out: PathBuf,
     /// Alerts in these states alone: open, reopened, dismissed, fixed; all if not said, of SARIF those that are open
-    #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = parse_state)]
+    #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = parse_word::<AlertState>)]
     state: Vec<AlertState>,
-    /// The server
-    #[arg(
-        long,
-        env = "TAMIZ_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8600"
-    )]
-    server: Url,
-    /// The API token; better in the environment than in the shell's history
-    #[arg(long, env = "TAMIZ_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-}
-
-fn parse_format(text: &str) -> Result<Format, String> {
-    text.parse()
-        .map_err(|error: tamiz_core::severity::UnknownWord| error.to_string())
-}
-
-fn parse_state(text: &str) -> Result<AlertState, String> {
-    text.parse()
-        .map_err(|error: tamiz_core::severity::UnknownWord| error.to_string())
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// Exports into files, or to standard output.
@@ -85,10 +64,8 @@ pub async fn run(args: ExportArgs) -> Result<(), CliError> {
 }
 
 async fn export(args: &ExportArgs) -> Result<(), CliError> {
-    let client = Client::new(args.server.clone(), super::token(args.token.as_deref())?)?;
-    let project = documents::find_project(&client, &args.project).await?;
-    let project =
-        project.ok_or_else(|| CliError::Failed(format!("there is no project named {}", args.project)))?;
+    let client = args.server.client()?;
+    let project = documents::named_project(&client, &args.project).await?;
     let path = format!("/v1/projects/{}/alerts.{}", project.id, args.format);
     let states: Vec<&str> = args.state.iter().map(|state| state.as_str()).collect();
     let mut next: Option<String> = None;
@@ -196,7 +173,11 @@ mod tests {
 
     #[test]
     fn words_that_nobody_knows_are_told_with_those_that_are() {
-        assert!(parse_format("pdf").unwrap_err().contains("sarif"));
-        assert!(parse_state("closed").unwrap_err().contains("reopened"));
+        assert!(parse_word::<Format>("pdf").unwrap_err().contains("sarif"));
+        assert!(
+            parse_word::<AlertState>("closed")
+                .unwrap_err()
+                .contains("reopened")
+        );
     }
 }

@@ -32,7 +32,7 @@ use tamiz_core::severity::Severity;
 use tamiz_core::{ScanType, TaskId};
 use url::Url;
 
-use super::CliError;
+use super::{CliError, parse_word};
 use client::Client;
 use documents::{Subject, TaskStart};
 pub use export::{ExportArgs, run as run_export};
@@ -107,6 +107,28 @@ struct HowArgs {
     /// The project it belongs to; made when there is none of that name
     #[arg(long, value_name = "NAME")]
     project: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// How findings are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Write the JSON document to this file too
+    #[arg(long, value_name = "FILE")]
+    json_output: Option<PathBuf>,
+    /// Exit 1 when a finding is at least this severe: info, low, medium, high or critical
+    #[arg(long, value_name = "LEVEL", value_parser = parse_word::<Severity>)]
+    fail_on: Option<Severity>,
+    /// Give up after this time and cancel the task, such as 90s, 10m or 1h
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_timeout)]
+    timeout: Duration,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Where to, and by what right.
+#[derive(Debug, Args)]
+struct ServerArgs {
     /// The server
     #[arg(
         long,
@@ -118,21 +140,17 @@ struct HowArgs {
     /// The API token; better in the environment than in the shell's history
     #[arg(long, env = "TAMIZ_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// How findings are printed
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-    /// Write the JSON document to this file too
-    #[arg(long, value_name = "FILE")]
-    json_output: Option<PathBuf>,
-    /// Exit 1 when a finding is at least this severe: info, low, medium, high or critical
-    #[arg(long, value_name = "LEVEL", value_parser = parse_severity)]
-    fail_on: Option<Severity>,
-    /// Give up after this time and cancel the task, such as 90s, 10m or 1h
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_timeout)]
-    timeout: Duration,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
+}
+
+impl ServerArgs {
+    fn client(&self) -> Result<Client, CliError> {
+        let said = self.token.as_deref().filter(|token| !token.is_empty());
+        let token = said.ok_or_else(|| {
+            let text = "no API token: set TAMIZ_TOKEN or give --token (`tamiz token create` makes one)";
+            CliError::Usage(text.to_owned())
+        })?;
+        Client::new(self.server.clone(), token)
+    }
 }
 
 /// What is to be done, whichever command said it.
@@ -181,11 +199,6 @@ enum Format {
     Json,
     /// SARIF 2.1.0, for code hosts and editors
     Sarif,
-}
-
-fn parse_severity(text: &str) -> Result<Severity, String> {
-    text.parse()
-        .map_err(|error: tamiz_core::severity::UnknownWord| error.to_string())
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -248,7 +261,7 @@ pub async fn run_import(args: ImportArgs) -> Result<(), CliError> {
 
 async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let args = &job.how;
-    let client = Client::new(args.server.clone(), token(args.token.as_deref())?)?;
+    let client = args.server.client()?;
     let started = Started::default();
     let progress = Progress::new(args.quiet);
     let outcome = tokio::select! {
@@ -284,14 +297,6 @@ async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliErro
         }
         _ => Ok(()),
     }
-}
-
-/// The token that was said.
-fn token(said: Option<&str>) -> Result<&str, CliError> {
-    said.filter(|token| !token.is_empty()).ok_or_else(|| {
-        let text = "no API token: set TAMIZ_TOKEN or give --token (`tamiz token create` makes one)";
-        CliError::Usage(text.to_owned())
-    })
 }
 
 async fn scan(

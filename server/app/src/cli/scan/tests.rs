@@ -175,8 +175,10 @@ fn job(folder: &Path, server: &Url) -> Job {
         profile: None,
         how: HowArgs {
             project: "shop".to_owned(),
-            server: server.clone(),
-            token: Some("tmz_good".to_owned()),
+            server: ServerArgs {
+                server: server.clone(),
+                token: Some("tmz_good".to_owned()),
+            },
             format: Format::Table,
             fail_on: None,
             json_output: None,
@@ -372,7 +374,7 @@ async fn what_is_wrong_before_a_scan_is_said_with_what_to_do() {
     assert!(damaged.to_string().contains("damaged on its way"), "{damaged}");
 
     let mut refused = job(folder.path(), &server);
-    refused.how.token = Some("tmz_bad".to_owned());
+    refused.how.server.token = Some("tmz_bad".to_owned());
     let refused = run_to(refused, &mut Vec::new()).await.unwrap_err();
     assert!(
         matches!(&refused, CliError::Usage(text) if text.contains("the token is revoked")),
@@ -380,7 +382,7 @@ async fn what_is_wrong_before_a_scan_is_said_with_what_to_do() {
     );
 
     let mut missing = job(folder.path(), &server);
-    missing.how.token = None;
+    missing.how.server.token = None;
     assert!(
         run_to(missing, &mut Vec::new())
             .await

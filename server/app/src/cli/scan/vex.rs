@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
-use url::Url;
 
 use super::super::CliError;
-use super::client::{Client, Repeat};
-use super::documents;
+use super::client::Repeat;
+use super::{ServerArgs, documents};
 
 /// Read decisions from VEX documents
 #[derive(Debug, Subcommand)]
@@ -40,17 +39,8 @@ pub struct VexImportArgs {
     /// Only tell what would happen
     #[arg(long)]
     dry_run: bool,
-    /// The server
-    #[arg(
-        long,
-        env = "TAMIZ_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8600"
-    )]
-    server: Url,
-    /// The API token; better in the environment than in the shell's history
-    #[arg(long, env = "TAMIZ_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 const IMPORT: &str = "mutation($input: ImportVexInput!) { importVex(input: $input) { statements matched dismissed \
@@ -85,10 +75,8 @@ struct Outcome {
 /// [`CliError`], each kind with its exit code.
 pub async fn run(command: VexCommand) -> Result<(), CliError> {
     let VexCommand::Import(args) = command;
-    let client = Client::new(args.server.clone(), super::token(args.token.as_deref())?)?;
-    let project = documents::find_project(&client, &args.project).await?;
-    let project =
-        project.ok_or_else(|| CliError::Failed(format!("there is no project named {}", args.project)))?;
+    let client = args.server.client()?;
+    let project = documents::named_project(&client, &args.project).await?;
     let package = super::as_it_is(&args.file, "application/json").await?;
     let upload = client
         .upload(&project.id, &package.name, &package.media_type, &package)

@@ -9,6 +9,7 @@ use crate::export::place::is_uri;
 use crate::export::{Exported, set};
 use crate::severity::{Confidence, Severity};
 use crate::text::cut;
+use crate::weakness;
 
 /// GitHub's limit on names, in characters; so many bytes are never more.
 const NAME_BYTES_MAX: usize = 255;
@@ -303,7 +304,7 @@ pub(super) fn taxonomy(numbers: &BTreeSet<u32>) -> Value {
     let taxa = numbers.iter().map(|number| {
         json!({
             "id": number.to_string(),
-            "helpUri": format!("https://cwe.mitre.org/data/definitions/{number}.html"),
+            "helpUri": weakness::page(*number),
         })
     });
     json!({

@@ -209,11 +209,7 @@ impl References {
             }
             count_packages(&place, packages.len())?;
         }
-        Ok(match (packages.is_empty(), is_whole) {
-            (_, true) => Some(Subject::Product),
-            (false, false) => Some(Subject::Packages(packages)),
-            (true, false) => None,
-        })
+        Ok(Subject::of(packages, is_whole))
     }
 
     /// A component of this document, or of the one that a BOM-Link names, whose references are package URLs as a rule.

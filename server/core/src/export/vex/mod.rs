@@ -90,6 +90,17 @@ pub enum Subject {
     Packages(Vec<String>),
 }
 
+impl Subject {
+    /// The product, if it is named; else the packages, if there are any.
+    fn of(packages: Vec<String>, is_product: bool) -> Option<Self> {
+        match (packages.is_empty(), is_product) {
+            (_, true) => Some(Self::Product),
+            (false, false) => Some(Self::Packages(packages)),
+            (true, false) => None,
+        }
+    }
+}
+
 /// A decision not to act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {

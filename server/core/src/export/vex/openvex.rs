@@ -139,11 +139,7 @@ fn subject(place: &str, products: &[Product]) -> Result<Option<Subject>, VexErro
         }
         count_packages(&place, packages.len())?;
     }
-    Ok(match (packages.is_empty(), is_whole) {
-        (_, true) => Some(Subject::Product),
-        (false, false) => Some(Subject::Packages(packages)),
-        (true, false) => None,
-    })
+    Ok(Subject::of(packages, is_whole))
 }
 
 fn id_of(product: &Product) -> Option<&str> {

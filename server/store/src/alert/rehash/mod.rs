@@ -31,6 +31,7 @@ use uuid::Uuid;
 use super::hold_project;
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::project::named_after;
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
 
@@ -38,9 +39,6 @@ use crate::tenant_tx::TenantTx;
 pub const ALERTS_AT_ONCE: u32 = 5_000;
 /// The most that an operator may say: some hundred megabytes of what findings say.
 pub const ALERTS_AT_ONCE_MAX: u32 = 50_000;
-/// Projects that are read at a time.
-const PROJECTS_AT_ONCE: i64 = 200;
-
 /// Which alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
@@ -92,9 +90,6 @@ impl Rehashed {
     }
 }
 
-/// A project of the tenant and its name.
-pub type Named = (ProjectId, String);
-
 /// Rehashes all projects of the tenant, or the one of this name; `told` hears of every transaction. Answers `None`
 /// where there is no such project.
 ///
@@ -110,7 +105,7 @@ pub async fn rehash(
     let scope = TenantScope::of(tenant);
     let (mut all, mut after, mut is_found) = (Rehashed::default(), Uuid::nil(), project.is_none());
     loop {
-        let projects = projects_after(store, &scope, project, after).await?;
+        let projects = named_after(store, &scope, project, after).await?;
         let Some((last, _)) = projects.last() else {
             return Ok(is_found.then_some(all));
         };
@@ -218,25 +213,4 @@ async fn next_scope(
     .fetch_optional(tx.connection())
     .await?;
     Ok(next)
-}
-
-async fn projects_after(
-    store: &Store,
-    scope: &TenantScope,
-    name: Option<&str>,
-    after: Uuid,
-) -> Result<Vec<Named>, StoreError> {
-    let mut tx = store.begin(scope).await?;
-    let rows = sqlx::query!(
-        "select id, name from tenant.project
-         where tenant_id = $1 and id > $2 and ($3::text is null or name = $3) order by id limit $4",
-        tx.tenant(),
-        after,
-        name,
-        PROJECTS_AT_ONCE
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    tx.commit().await?;
-    Ok(rows.into_iter().map(|row| (row.id.into(), row.name)).collect())
 }

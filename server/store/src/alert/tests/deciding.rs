@@ -3,7 +3,7 @@
 use tamiz_core::{AlertId, AlertState, DismissalReason, Severity, SlaDays, TaskId};
 
 use super::field::Field;
-use crate::alert::triage::{Decision, Moment, projects_of, read, write};
+use crate::alert::triage::{Decision, projects_of, read, write};
 use crate::alert::{count, counts, due, event_pages_of, hold_project, recount, trend};
 use crate::page::PageLimit;
 use crate::project;
@@ -13,16 +13,9 @@ impl Field {
     pub(super) async fn decide(&self, decision: &Decision, alerts: &[AlertId]) -> usize {
         let mut tx = self.begin().await;
         hold_project(&mut tx, self.project).await.unwrap();
-        let (standings, at) = read(&mut tx, self.project, &alerts.iter().copied().collect())
-            .await
-            .unwrap();
+        let ids = alerts.iter().copied().collect();
+        let (standings, moment) = read(&mut tx, self.project, &ids, "alice").await.unwrap();
         assert_eq!(standings.len(), alerts.len());
-        let sla = due::promised(&mut tx, self.project).await.unwrap();
-        let moment = Moment {
-            actor: "alice",
-            at,
-            sla,
-        };
         let changes = standings.iter().filter_map(|alert| decision.on(alert, moment));
         let changes: Vec<_> = changes.collect();
         write(&mut tx, self.project, moment, &changes).await.unwrap();

@@ -13,10 +13,11 @@ pub use write::write;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use tamiz_core::{AlertId, AlertState, Dismissal, DismissalReason, ProjectId, Severity};
+use tamiz_core::{AlertId, AlertState, Dismissal, ProjectId, Severity};
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use super::due;
+use crate::error::{StoreError, ranked, word};
 use crate::tenant_tx::TenantTx;
 
 /// Alerts that one request decides on: its transaction takes some tens of milliseconds.
@@ -67,15 +68,17 @@ pub async fn projects_of(
         .collect())
 }
 
-/// How these alerts of the project stand, and what time it is in the database. The project is held.
+/// How these alerts of the project stand, and the moment at which `actor` decides on them: what time it is in the
+/// database and what the project promises. The project is held.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn read(
+pub async fn read<'a>(
     tx: &mut TenantTx,
     project: ProjectId,
     alerts: &BTreeSet<AlertId>,
-) -> Result<(Vec<Standing>, DateTime<Utc>), StoreError> {
+    actor: &'a str,
+) -> Result<(Vec<Standing>, Moment<'a>), StoreError> {
     let ids: Vec<Uuid> = alerts.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
@@ -89,16 +92,12 @@ pub async fn read(
     )
     .fetch_all(tx.connection())
     .await?;
-    let rank = |rank: i16| {
-        Severity::from_rank(rank).ok_or_else(|| StoreError::unreadable("severity", &rank.to_string()))
-    };
+    let rank = |rank: i16| ranked("severity", rank, Severity::from_rank);
     let read = rows.into_iter().map(|row| {
         let (state, severity) = super::standing_of(row.state, row.severity)?;
-        let reason = row.dismissed_reason.as_deref().map(str::parse::<DismissalReason>);
-        let reason = reason
-            .transpose()
-            .map_err(|error| StoreError::unreadable("reason of a dismissal", &error.to_string()))?;
-        let dismissal = reason.map(|reason| Dismissal {
+        let reason = row.dismissed_reason.as_deref();
+        let reason = reason.map(|reason| word("reason of a dismissal", reason));
+        let dismissal = reason.transpose()?.map(|reason| Dismissal {
             reason,
             comment: row.dismissed_comment,
             by: row.dismissed_by.unwrap_or_default(),
@@ -117,8 +116,13 @@ pub async fn read(
             due_on: row.due_on,
         })
     });
-    let read: Result<Vec<Standing>, StoreError> = read.collect();
-    Ok((read?, now(tx).await?))
+    let standings = read.collect::<Result<_, StoreError>>()?;
+    let moment = Moment {
+        actor,
+        at: now(tx).await?,
+        sla: due::promised(tx, project).await?,
+    };
+    Ok((standings, moment))
 }
 
 /// When the transaction began: the time that its events bear.
