@@ -7,6 +7,7 @@ use tamiz_core::RefusalCode;
 use super::super::CliError;
 use super::client::{self, Client, Repeat};
 use super::report::{Finding, Report};
+use super::scope::ScopeArgs;
 
 /// Rows of one page of findings. Where findings are so long that a page does not fit into one answer,
 /// fewer are asked for.
@@ -59,7 +60,6 @@ query($id: UUID!, $first: Int!, $after: String, $whole: Boolean!) {
         }
       }
       pageInfo { hasNextPage endCursor }
-      totalCount
     }
   }
 }";
@@ -99,6 +99,7 @@ pub(super) struct TaskStart<'a> {
     pub(super) rules: Option<&'a str>,
     /// As `ScanProfile`.
     pub(super) profile: Option<&'a str>,
+    pub(super) scope: &'a ScopeArgs,
 }
 
 /// One event of a task.
@@ -253,6 +254,9 @@ pub(super) async fn start(client: &Client, order: TaskStart<'_>) -> Result<Task,
     };
     if let Some(rules) = order.rules {
         input["rulesUploadId"] = json!(rules);
+    }
+    if *order.scope != ScopeArgs::default() {
+        input["scope"] = json!(order.scope);
     }
     // a finished report was made as thoroughly as it was
     if let Some(profile) = order.profile.filter(|_| document == START_SCAN) {

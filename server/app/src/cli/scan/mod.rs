@@ -14,6 +14,7 @@ mod pack;
 mod progress;
 pub(super) mod report;
 pub(super) mod sarif;
+mod scope;
 mod sse;
 pub(super) mod table;
 mod target;
@@ -39,6 +40,7 @@ pub use export::{ExportArgs, run as run_export};
 use pack::Package;
 use progress::Progress;
 use report::Report;
+use scope::ScopeArgs;
 pub use vex::{VexCommand, run as run_vex};
 
 /// The type of scan that needs no saying, and whose files are packed.
@@ -90,7 +92,8 @@ The format is recognised by the report's content; gzip is unpacked.
 Examples:
   tamiz import zap.xml --type web --project shop
   tamiz import testssl.json --type ssl --project shop --fail-on high
-  tamiz import findings.sarif --project shop")]
+  tamiz import findings.sarif --project shop
+  tamiz import osv.json --project shop --branch main --category backend")]
 pub struct ImportArgs {
     /// The report
     path: PathBuf,
@@ -124,6 +127,8 @@ struct HowArgs {
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    scope: ScopeArgs,
 }
 
 /// Where to, and by what right.
@@ -336,6 +341,7 @@ async fn scan(
         subject,
         rules: rules.as_deref(),
         profile: job.profile.map(Thoroughness::word),
+        scope: &args.scope,
     };
     // Before it is asked for: an answer that is lost may have been a yes.
     started.note(Some(id.clone()));

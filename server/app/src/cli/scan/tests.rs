@@ -157,7 +157,7 @@ fn page(fake: &Fake, after: &Value) -> Value {
     };
     let error = (fake.end == "FAILED").then(|| json!({ "code": "unpack", "message": "the zip is no zip" }));
     json!({ "task": { "status": fake.end, "error": error, "findings": {
-        "nodes": nodes, "totalCount": 3, "pageInfo": { "hasNextPage": has_next, "endCursor": "c1" } } } })
+        "nodes": nodes, "pageInfo": { "hasNextPage": has_next, "endCursor": "c1" } } } })
 }
 
 fn project_folder() -> tempfile::TempDir {
@@ -184,6 +184,7 @@ fn job(folder: &Path, server: &Url) -> Job {
             json_output: None,
             timeout: Duration::from_mins(1),
             quiet: true,
+            scope: ScopeArgs::default(),
         },
     }
 }
