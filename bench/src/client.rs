@@ -135,6 +135,11 @@ impl Client {
 
     /// Waits for the task's end.
     pub(crate) async fn wait(&self, id: &str, patience: Duration) -> Outcome<TaskView> {
+        self.wait_with(id, patience, LOOK_PAUSE).await
+    }
+
+    /// [`Self::wait`], with so long a pause between two looks.
+    pub(crate) async fn wait_with(&self, id: &str, patience: Duration, pause: Duration) -> Outcome<TaskView> {
         let deadline = Instant::now() + patience;
         loop {
             let data = self
@@ -147,7 +152,7 @@ impl Client {
             if Instant::now() > deadline {
                 return Err(format!("task {id} is still {status}").into());
             }
-            tokio::time::sleep(LOOK_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -54,7 +54,8 @@ async fn leave_places(
               cross join lateral (
                   select o.ctid as at from tenant.alert_occurrence o
                   where o.tenant_id = $1 and o.scope_id = $2 and o.alert_id = x.alert_id and o.place = x.place
-                  limit 1) o) known
+                  limit 1) o
+              where coalesce(x.place, x.place) = x.place and x.place = coalesce(x.place, x.place)) known
         where o.tenant_id = $1 and o.ctid = known.at
         "#,
         tx.tenant(),
@@ -86,7 +87,8 @@ async fn close_some(
                 where a.tenant_id = $1 and a.id = x.id and coalesce(a.last_seen_at, 'infinity') = 'infinity' limit 1) a
             where (select true from tenant.alert_occurrence o
                    where o.tenant_id = $1 and o.alert_id = a.id and coalesce(o.last_seen_at, 'infinity') = 'infinity'
-                   limit 1) is null),
+                   limit 1) is null
+              and coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)),
         closed as (
             update tenant.alert a set last_seen_at = $3, state = case when gone.state < 2 then 3 else gone.state end
             from gone where a.tenant_id = $1 and a.ctid = gone.at),
@@ -135,7 +137,8 @@ async fn leave_scope(tx: &mut TenantTx, scope: Uuid, alerts: &[Uuid]) -> Result<
                       select s.scanned_at from tenant.scan_scope s
                       where s.tenant_id = $1 and s.id = o.scope_id limit 1) s
                   where o.tenant_id = $1 and o.alert_id = x.id and coalesce(o.last_seen_at, 'infinity') = 'infinity'
-                  order by s.scanned_at desc limit 1) o) known
+                  order by s.scanned_at desc limit 1) o
+              where coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)) known
         where a.tenant_id = $1 and a.ctid = known.at
         "#,
         tx.tenant(),

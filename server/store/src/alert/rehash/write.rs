@@ -66,8 +66,9 @@ pub(super) async fn alerts(
                      x(id, new_fingerprint, new_kind, new_weakness_place)
                 cross join lateral (
                     select a.ctid, a.* from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a
-                where a.fingerprint <> x.new_fingerprint or a.kind <> x.new_kind or a.fingerprint_version <> $5
-                   or a.weakness_place is distinct from x.new_weakness_place),
+                where (a.fingerprint <> x.new_fingerprint or a.kind <> x.new_kind or a.fingerprint_version <> $5
+                       or a.weakness_place is distinct from x.new_weakness_place)
+                  and coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)),
             written as (
                 update tenant.alert a
                 set fingerprint = known.new_fingerprint, kind = known.new_kind, fingerprint_version = $5,
@@ -113,7 +114,8 @@ pub(super) async fn places(tx: &mut TenantTx, scope: Uuid, places: &[Place]) -> 
                        x(alert_id, place, new_place, new_fingerprint)
                   cross join lateral (
                       select o.ctid from tenant.alert_occurrence o where o.tenant_id = $1 and o.scope_id = $2
-                        and o.alert_id = x.alert_id and o.place = x.place limit 1) o) known
+                        and o.alert_id = x.alert_id and o.place = x.place limit 1) o
+                  where coalesce(x.place, x.place) = x.place and x.place = coalesce(x.place, x.place)) known
             where o.tenant_id = $1 and o.ctid = known.at
             "#,
             tx.tenant(),
