@@ -166,9 +166,9 @@ impl Asked<'_> {
         query.push(") k) select ");
         push_columns(query);
         query
-            .push(" from page k join tenant.alert a on a.tenant_id = ")
+            .push(" from page k cross join lateral (select * from tenant.alert a where a.tenant_id = ")
             .push_bind(self.tenant)
-            .push(" and a.id = k.id")
+            .push(" and a.id = k.id limit 1) a")
             .push(WITH_CONTENT)
             .push(WITH_SCOPE);
         query.push(" order by ").push(self.order.columns());
@@ -261,13 +261,15 @@ impl Asked<'_> {
         self.filter.push_joins(query);
         if self.filter.asks_of_scope() {
             query.push(WITH_SCOPE);
-            self.filter.push_scope(query);
         }
         query.push(" where a.tenant_id = ").push_bind(self.tenant);
         query.push(
             " and a.project_id = p.id and a.state = st.state and a.severity = l.severity and a.last_seen_at is not null \
              and (a.last_seen_at, a.id) < (l.before_at, l.before_id)",
         );
+        if self.filter.asks_of_scope() {
+            self.filter.push_scope(query);
+        }
         self.filter.push_conditions(query);
         query.push(" order by a.last_seen_at desc, a.id desc limit ");
         query.push_bind(self.limit.probe()).push(") k order by ");
@@ -423,10 +425,16 @@ pub async fn counts_under(
     if filter.is_counted() {
         query.push("sum(a.alerts) from tenant.alert_count a");
     } else {
+        // all of them are read, so that reading contents whole may be better than one by one
         query.push("count(*) from tenant.alert a");
-        filter.push_joins(&mut query);
+        if filter.asks_of_content() {
+            query.push(
+                " join tenant.finding_content c on c.tenant_id = a.tenant_id and c.project_id = a.project_id \
+                 and c.id = a.content_id",
+            );
+        }
         if filter.asks_of_scope() {
-            query.push(WITH_SCOPE);
+            query.push(" join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id");
         }
     }
     query.push(" where a.tenant_id = ").push_bind(tenant);

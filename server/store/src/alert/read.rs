@@ -128,12 +128,12 @@ pub(super) fn push_columns(query: &mut QueryBuilder<Postgres>) {
     query.push(content_row::COLUMNS).push(", ").push(SCOPE_COLUMNS);
 }
 
-/// What the alerts `a` say, by the key of contents.
-pub(super) const WITH_CONTENT: &str = " join tenant.finding_content c on c.tenant_id = a.tenant_id \
-    and c.project_id = a.project_id and c.id = a.content_id";
-/// The scopes that saw the alerts `a` last, by their key.
-pub(super) const WITH_SCOPE: &str =
-    " join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id";
+/// What the alerts `a` say, by the key of contents: of each alert, so that nobody reads all contents first.
+pub(super) const WITH_CONTENT: &str = " cross join lateral (select * from tenant.finding_content c \
+    where c.tenant_id = a.tenant_id and c.project_id = a.project_id and c.id = a.content_id limit 1) c";
+/// The scopes that saw the alerts `a` last, by their key: of each alert.
+pub(super) const WITH_SCOPE: &str = " cross join lateral (select * from tenant.scan_scope s \
+    where s.tenant_id = a.tenant_id and s.id = a.scope_id limit 1) s";
 
 /// The alerts with these ids, in no order; unknown ids are left out. Served by the primary key.
 ///

@@ -141,8 +141,10 @@ pub(super) fn refused(what: &str, errors: &[UserError]) -> Result<(), CliError> 
     let lines: Vec<String> = errors
         .iter()
         .map(|error| match error.field() {
-            Some(field) => format!("{field}: {}", error.message),
-            None => error.message.clone(),
+            Some(field) if !error.message.starts_with(&format!("{field}:")) => {
+                format!("{field}: {}", error.message)
+            }
+            _ => error.message.clone(),
         })
         .collect();
     Err(CliError::Failed(format!("{what}: {}", lines.join("; "))))
@@ -418,12 +420,14 @@ mod tests {
 
     #[test]
     fn refusals_name_the_field_they_are_about() {
-        let errors = [UserError {
-            code: "INVALID_INPUT".to_owned(),
-            message: "is too long".to_owned(),
-            path: json!(["input", "name"]),
-        }];
-        let error = refused("the project cannot be made", &errors).unwrap_err();
-        assert_eq!(error.to_string(), "the project cannot be made: name: is too long");
+        for message in ["is too long", "name: is too long"] {
+            let errors = [UserError {
+                code: "INVALID_INPUT".to_owned(),
+                message: message.to_owned(),
+                path: json!(["input", "name"]),
+            }];
+            let error = refused("the project cannot be made", &errors).unwrap_err();
+            assert_eq!(error.to_string(), "the project cannot be made: name: is too long");
+        }
     }
 }
