@@ -43,11 +43,15 @@ const ROWS_AT_ONCE: usize = 5_000;
 /// Waits for the project's turn and keeps it until the transaction ends. Foreign keys of others pass.
 ///
 /// What is asked then goes by lists of keys, and tables grow from nothing to millions within one import: plans that
-/// read whole tables are left to nobody from here on. That is not enough: an index may be read from end to end for each
-/// key all the same. So each key is looked up in a lateral query of its own, one row at most, and what is written is
-/// written where it was found (`ctid`; nobody else writes alerts of the project meanwhile). Where rows are written so, the
-/// keys are compared with themselves twice (`coalesce(x.id, x.id) = x.id`): that is always so, and the planner takes it
-/// for one key instead of thousands, for which it would rather read all of a tenant that it knows nothing of.
+/// read whole tables are left to nobody from here on. That is not enough: of a tenant that came after the last ANALYZE
+/// the planner believes that it has nothing, so that any index looks as good as the key and any order of a join as the
+/// right one, and all that the tenant has is read for each key. Therefore
+///
+/// - a key is looked up in a lateral query of its own, as `id >= x.id and id <= x.id order by id limit 1`: only the key's
+///   index has that order, and sorting is left to nobody;
+/// - what is written is written where it was found (`ctid`; nobody else writes alerts of the project meanwhile), and there
+///   the keys are compared with themselves twice (`coalesce(x.id, x.id) = x.id and greatest(x.id, x.id) = x.id`): that is
+///   always so, and the planner takes it for one key instead of thousands, for which it would rather read the tenant.
 ///
 /// The same statement learns what webhooks want to hear of the project.
 ///
@@ -59,6 +63,7 @@ pub async fn hold_project(tx: &mut TenantTx, project: ProjectId) -> Result<(), S
         select set_config('enable_seqscan', 'off', true) as "seqscan!",
                set_config('enable_hashjoin', 'off', true) as "hashjoin!",
                set_config('enable_mergejoin', 'off', true) as "mergejoin!",
+               set_config('enable_sort', 'off', true) as "sort!",
                (select p.id from tenant.project p where p.tenant_id = $1 and p.id = $2 for no key update) as id,
                array(select unnest(e.events) from tenant.webhook_endpoint e
                      where e.tenant_id = $1 and e.disabled_at is null

@@ -91,8 +91,9 @@ async fn renumber(tx: &mut TenantTx, moved: &[(AlertId, Fingerprint)]) -> Result
             update tenant.alert a set fingerprint = known.new_fingerprint
             from (select x.new_fingerprint, a.ctid as at from unnest($2::uuid[], $3::bytea[]) x(id, new_fingerprint)
                   cross join lateral (
-                      select a.ctid from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a
-                  where coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)) known
+                      select a.ctid from tenant.alert a where a.tenant_id = $1 and a.id >= x.id and a.id <= x.id
+                      order by a.id limit 1) a
+                  where coalesce(x.id, x.id) = x.id and greatest(x.id, x.id) = x.id) known
             where a.tenant_id = $1 and a.ctid = known.at
             "#,
             tx.tenant(),

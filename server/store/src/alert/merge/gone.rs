@@ -55,7 +55,7 @@ async fn leave_places(
                   select o.ctid as at from tenant.alert_occurrence o
                   where o.tenant_id = $1 and o.scope_id = $2 and o.alert_id = x.alert_id and o.place = x.place
                   limit 1) o
-              where coalesce(x.place, x.place) = x.place and x.place = coalesce(x.place, x.place)) known
+              where coalesce(x.place, x.place) = x.place and greatest(x.place, x.place) = x.place) known
         where o.tenant_id = $1 and o.ctid = known.at
         "#,
         tx.tenant(),
@@ -84,11 +84,12 @@ async fn close_some(
             from unnest($2::uuid[]) x(id)
             cross join lateral (
                 select a.ctid as at, a.id, a.state, a.severity from tenant.alert a
-                where a.tenant_id = $1 and a.id = x.id and coalesce(a.last_seen_at, 'infinity') = 'infinity' limit 1) a
+                where a.tenant_id = $1 and a.id >= x.id and a.id <= x.id and a.last_seen_at is null
+                order by a.id limit 1) a
             where (select true from tenant.alert_occurrence o
                    where o.tenant_id = $1 and o.alert_id = a.id and coalesce(o.last_seen_at, 'infinity') = 'infinity'
                    limit 1) is null
-              and coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)),
+              and coalesce(x.id, x.id) = x.id and greatest(x.id, x.id) = x.id),
         closed as (
             update tenant.alert a set last_seen_at = $3, state = case when gone.state < 2 then 3 else gone.state end
             from gone where a.tenant_id = $1 and a.ctid = gone.at),
@@ -130,7 +131,8 @@ async fn leave_scope(tx: &mut TenantTx, scope: Uuid, alerts: &[Uuid]) -> Result<
         from (select a.at, o.scope_id from unnest($3::uuid[]) x(id)
               cross join lateral (
                   select a.ctid as at from tenant.alert a
-                  where a.tenant_id = $1 and a.id = x.id and a.scope_id = $2 limit 1) a
+                  where a.tenant_id = $1 and a.id >= x.id and a.id <= x.id and a.scope_id = $2
+                  order by a.id limit 1) a
               cross join lateral (
                   select o.scope_id from tenant.alert_occurrence o
                   cross join lateral (
@@ -138,7 +140,7 @@ async fn leave_scope(tx: &mut TenantTx, scope: Uuid, alerts: &[Uuid]) -> Result<
                       where s.tenant_id = $1 and s.id = o.scope_id limit 1) s
                   where o.tenant_id = $1 and o.alert_id = x.id and coalesce(o.last_seen_at, 'infinity') = 'infinity'
                   order by s.scanned_at desc limit 1) o
-              where coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)) known
+              where coalesce(x.id, x.id) = x.id and greatest(x.id, x.id) = x.id) known
         where a.tenant_id = $1 and a.ctid = known.at
         "#,
         tx.tenant(),

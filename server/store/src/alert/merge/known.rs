@@ -37,8 +37,9 @@ pub(super) async fn held(
             from unnest($3::bytea[], $4::uuid[]) with ordinality x(fingerprint, place, n)
             cross join lateral (
                 select o.alert_id, o.content_id, o.line from tenant.alert_occurrence o
-                where o.tenant_id = $1 and o.scope_id = $2 and o.fingerprint = x.fingerprint and o.place = x.place
-                  and o.last_seen_at is null limit 1) o
+                where o.tenant_id = $1 and o.scope_id = $2 and o.place = x.place and o.last_seen_at is null
+                  and o.fingerprint >= x.fingerprint and o.fingerprint <= x.fingerprint
+                order by o.fingerprint limit 1) o
             "#,
             tx.tenant(),
             scope,
@@ -161,7 +162,9 @@ pub(in crate::alert) async fn alerts_with(
             from (select distinct * from unnest($3::bytea[]) x(fingerprint)) x
             cross join lateral (
                 select a.id, a.fingerprint from tenant.alert a
-                where a.tenant_id = $1 and a.project_id = $2 and a.fingerprint = x.fingerprint limit 1) a
+                where a.tenant_id = $1 and a.project_id = $2
+                  and a.fingerprint >= x.fingerprint and a.fingerprint <= x.fingerprint
+                order by a.fingerprint limit 1) a
             "#,
             tx.tenant(),
             project.uuid(),

@@ -140,8 +140,9 @@ impl<'a> Written<'a> {
                            as new_state
                 from unnest($2::uuid[], $3::uuid[], $4::bytea[], $5::smallint[], $9::uuid[])
                      x(id, content_id, fingerprint, severity, weakness_place),
-                lateral (select a.ctid as at, * from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a
-                where coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)),
+                lateral (select a.ctid as at, * from tenant.alert a
+                         where a.tenant_id = $1 and a.id >= x.id and a.id <= x.id order by a.id limit 1) a
+                where coalesce(x.id, x.id) = x.id and greatest(x.id, x.id) = x.id),
             changed as (
                 update tenant.alert a
                 set content_id = old.content_id, fingerprint = old.fingerprint, fingerprint_version = $8,
@@ -363,8 +364,9 @@ impl<'a> Written<'a> {
                 from (select a.at from (select distinct * from unnest($3::uuid[]) x(id)) x
                       cross join lateral (
                           select a.ctid as at from tenant.alert a
-                          where a.tenant_id = $1 and a.id = x.id and a.scope_id <> $2 limit 1) a
-                      where coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)) known
+                          where a.tenant_id = $1 and a.id >= x.id and a.id <= x.id and a.scope_id <> $2
+                          order by a.id limit 1) a
+                      where coalesce(x.id, x.id) = x.id and greatest(x.id, x.id) = x.id) known
                 where a.tenant_id = $1 and a.ctid = known.at
                 "#,
                 tx.tenant(),

@@ -174,7 +174,8 @@ async fn some(
             select o.fingerprint, o.content_id, o.lines from tenant.alert_occurrence o
             where o.tenant_id = $1 and o.scope_id = $2 and o.alert_id = x.alert_id and o.place = x.place limit 1) o
         cross join lateral (
-            select a.* from tenant.alert a where a.tenant_id = $1 and a.id = x.alert_id limit 1) a
+            select a.* from tenant.alert a where a.tenant_id = $1 and a.id >= x.alert_id and a.id <= x.alert_id
+            order by a.id limit 1) a
         "#,
         tx.tenant(),
         scope,

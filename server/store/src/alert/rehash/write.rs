@@ -65,10 +65,11 @@ pub(super) async fn alerts(
                 from unnest($2::uuid[], $3::bytea[], $4::text[], $6::uuid[])
                      x(id, new_fingerprint, new_kind, new_weakness_place)
                 cross join lateral (
-                    select a.ctid, a.* from tenant.alert a where a.tenant_id = $1 and a.id = x.id limit 1) a
+                    select a.ctid, a.* from tenant.alert a where a.tenant_id = $1 and a.id >= x.id and a.id <= x.id
+                    order by a.id limit 1) a
                 where (a.fingerprint <> x.new_fingerprint or a.kind <> x.new_kind or a.fingerprint_version <> $5
                        or a.weakness_place is distinct from x.new_weakness_place)
-                  and coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)),
+                  and coalesce(x.id, x.id) = x.id and greatest(x.id, x.id) = x.id),
             written as (
                 update tenant.alert a
                 set fingerprint = known.new_fingerprint, kind = known.new_kind, fingerprint_version = $5,
@@ -115,7 +116,7 @@ pub(super) async fn places(tx: &mut TenantTx, scope: Uuid, places: &[Place]) -> 
                   cross join lateral (
                       select o.ctid from tenant.alert_occurrence o where o.tenant_id = $1 and o.scope_id = $2
                         and o.alert_id = x.alert_id and o.place = x.place limit 1) o
-                  where coalesce(x.place, x.place) = x.place and x.place = coalesce(x.place, x.place)) known
+                  where coalesce(x.place, x.place) = x.place and greatest(x.place, x.place) = x.place) known
             where o.tenant_id = $1 and o.ctid = known.at
             "#,
             tx.tenant(),

@@ -158,7 +158,8 @@ pub async fn by_ids(
                a.source_tool, c.rule_id, c.file_path, c.cwe, c.location_kind, c.location_label, s.target
         from unnest($3::uuid[]) x(id)
         cross join lateral (select * from tenant.alert a
-                            where a.tenant_id = $1 and a.id = x.id and a.project_id = $2 and a.state in (0, 1) limit 1) a
+                            where a.tenant_id = $1 and a.id >= x.id and a.id <= x.id and a.project_id = $2
+                              and a.state in (0, 1) order by a.id limit 1) a
         cross join lateral (select * from tenant.finding_content c
                             where c.tenant_id = $1 and c.project_id = $2 and c.id = a.content_id limit 1) c
         cross join lateral (select s.target from tenant.scan_scope s

@@ -98,9 +98,10 @@ async fn alerts(tx: &mut TenantTx, project: ProjectId, alerts: &[&Standing]) -> 
              x(id, state, severity, severity_override, reason, comment, by, at, until, assignee, due_on)
         cross join lateral (
             select a.ctid as row from tenant.alert a
-            where a.tenant_id = $1 and a.project_id = $2 and a.id = x.id limit 1) known
+            where a.tenant_id = $1 and a.project_id = $2 and a.id >= x.id and a.id <= x.id
+            order by a.id limit 1) known
         where a.tenant_id = $1 and a.ctid = known.row
-          and coalesce(x.id, x.id) = x.id and x.id = coalesce(x.id, x.id)
+          and coalesce(x.id, x.id) = x.id and greatest(x.id, x.id) = x.id
         "#,
         tx.tenant(),
         project.uuid(),
