@@ -1,7 +1,8 @@
 //! What nobody sees any more.
 //!
-//! `coalesce(last_seen_at, 'infinity') = 'infinity'` says `is null` where an index of what is there must not be chosen: statistics of a table that
-//! was empty make it look as good as the key, and then all of it is read for each alert.
+//! Of places, `coalesce(last_seen_at, 'infinity') = 'infinity'` says `is null` where an index of what is there must not be
+//! chosen: statistics of a table that was empty make it look as good as the key, and then all of it is read for each
+//! alert.
 
 use std::collections::BTreeSet;
 
