@@ -182,8 +182,7 @@ impl<'a> Written<'a> {
         .await?;
         for row in rows {
             let before = standing_of(row.state, row.severity)?;
-            let state = i16::try_from(row.new_state).unwrap_or(-1);
-            let after = standing_of(state, row.new_severity)?;
+            let after = standing_of(i16::try_from(row.new_state).unwrap_or(-1), row.new_severity)?;
             changes.add(Some(before), after, row.alerts);
             if before.0 != after.0 {
                 comparison.reopened += u32::try_from(row.alerts).unwrap_or(0);
