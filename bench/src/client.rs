@@ -120,7 +120,7 @@ impl Client {
     pub(crate) async fn task(&self, id: &str) -> Outcome<TaskView> {
         let data = self
             .graphql(
-                "query($id:UUID!){task(id:$id){id status error{code message} findings(first:1){totalCount}}}",
+                "query($id:ID!){task(id:$id){id status error{code message} findings(first:1){totalCount}}}",
                 json!({ "id": id }),
             )
             .await?;
@@ -143,7 +143,7 @@ impl Client {
         let deadline = Instant::now() + patience;
         loop {
             let data = self
-                .graphql("query($id:UUID!){task(id:$id){status}}", json!({ "id": id }))
+                .graphql("query($id:ID!){task(id:$id){status}}", json!({ "id": id }))
                 .await?;
             let status = text(&data["task"]["status"])?;
             if !matches!(status.as_str(), "QUEUED" | "RUNNING" | "RETRYING") {
@@ -160,7 +160,7 @@ impl Client {
     pub(crate) async fn tool_seconds(&self, task: &str) -> Outcome<f64> {
         let data = self
             .graphql(
-                "query($id:UUID!){task(id:$id){toolExecutions{durationMs}}}",
+                "query($id:ID!){task(id:$id){toolExecutions{durationMs}}}",
                 json!({ "id": task }),
             )
             .await?;

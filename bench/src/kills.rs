@@ -190,7 +190,7 @@ async fn settle(stand: &Stand, ids: &[String], findings: u64) -> Outcome<Tally> 
 async fn final_events(client: &Client, id: &str) -> Outcome<usize> {
     let data = client
         .graphql(
-            "query($id:UUID!){task(id:$id){events(first:100){status}}}",
+            "query($id:ID!){task(id:$id){events(first:100){status}}}",
             json!({ "id": id }),
         )
         .await?;

@@ -290,7 +290,7 @@ impl Orders {
         let deadline = Instant::now() + PATIENCE;
         for client in tenant.clients.iter().cycle() {
             let query =
-                "mutation($id:UUID!){cancelTask(input:{taskId:$id}){task{status} errors{code message}}}";
+                "mutation($id:ID!){cancelTask(input:{taskId:$id}){task{status} errors{code message}}}";
             let answer: Outcome<Value> = client.graphql(query, json!({ "id": order.id })).await;
             let Err(error) = answer else {
                 return Ok(());

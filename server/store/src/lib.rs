@@ -44,7 +44,6 @@ pub mod enrichment;
 pub mod event;
 pub mod finding;
 pub mod group;
-pub mod node;
 pub mod operator_token;
 pub mod pause;
 pub mod pcap_session;

@@ -281,7 +281,7 @@ async fn an_artifact_is_a_download_for_its_tenant_and_nothing_for_others() {
         .unwrap();
     assert_eq!(nonsense.status(), StatusCode::NOT_FOUND);
 
-    let query = "query($t: UUID!) { task(id: $t) { artifacts { name kind isSensitive sizeBytes sha256 path task { id } } } }";
+    let query = "query($t: ID!) { task(id: $t) { artifacts { name kind isSensitive sizeBytes sha256 path task { id } } } }";
     let answer = door.graphql(&token, query, json!({ "t": task })).await;
     assert_eq!(
         answer["data"]["task"]["artifacts"][0]["path"],
@@ -297,7 +297,7 @@ async fn an_artifact_is_a_download_for_its_tenant_and_nothing_for_others() {
 
 /// The events of one connection, until it ends.
 async fn events(door: &Door, token: &Token, task: TaskId, after: i64) -> Vec<Value> {
-    let query = "subscription($t: UUID!, $a: Int) { taskEvents(taskId: $t, after: $a) { seq status message task { status } } }";
+    let query = "subscription($t: ID!, $a: Int) { taskEvents(taskId: $t, after: $a) { seq status message task { status } } }";
     let body = json!({ "query": query, "variables": { "t": task, "a": after } });
     let request = Client::new()
         .post(door.url("/graphql"))

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Serialize;
+use tamiz_core::IdError;
 use tamiz_core::quota::{QuotaLimit, ReachedLimit};
 use tamiz_core::{ProjectId, Refusal, RefusalCode, TenantId, UploadId};
 use tamiz_store::Store;
@@ -195,10 +196,9 @@ fn parameters(query: &str) -> Result<(ProjectId, String), Refused> {
         }
     }
     let project = project.ok_or_else(|| Refused::bad_request("say `?project=` with the project's id"))?;
-    let project = project.parse().map_err(|_| {
-        let shown = tamiz_core::text::cut(&project, 100);
-        Refused::bad_request(format!("`project` must be a UUID, is `{shown}`"))
-    })?;
+    let project = project
+        .parse()
+        .map_err(|error: IdError| Refused::bad_request(format!("`project`: {error}")))?;
     Ok((project, file_name.unwrap_or_default()))
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Client, report};
 
-const EVERY_ALERT: &str = "query($p: UUID!) { project(id: $p) {
+const EVERY_ALERT: &str = "query($p: ID!) { project(id: $p) {
     alerts(filter: { state: [OPEN, REOPENED, DISMISSED, FIXED] }) {
         nodes { id file state severity dismissal { by reason } } } } }";
 

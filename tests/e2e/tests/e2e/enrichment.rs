@@ -116,7 +116,7 @@ async fn what_is_known_of_a_cve_is_found_through_the_aliases_that_a_project_know
     let task = acme.import(&project, "two.json", told).await;
     acme.ends_as(&task, "COMPLETED").await;
     let query =
-        "query($p: UUID!) { project(id: $p) { alerts(filter: { state: [OPEN, FIXED] }) { nodes { title cve
+        "query($p: ID!) { project(id: $p) { alerts(filter: { state: [OPEN, FIXED] }) { nodes { title cve
         exploitation { epss { cve score } } related { by alert { cve } } } } } }";
     let answer = acme.data(query, json!({ "p": project })).await;
     let alerts = answer["project"]["alerts"]["nodes"].as_array().unwrap();

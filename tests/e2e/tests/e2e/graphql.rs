@@ -95,7 +95,7 @@ async fn filters_narrow_and_combine() {
             expect(&|finding| severity(finding, &worst) && finding["file"] == file),
         ),
     ] {
-        let document = "query($project: UUID!, $filter: FindingFilter) {
+        let document = "query($project: ID!, $filter: FindingFilter) {
           findings(first: 100, filter: $filter) { totalCount nodes { severity } }
           project(id: $project) { findings(filter: $filter) { totalCount } } }";
         let data = acme
@@ -115,7 +115,7 @@ async fn filters_narrow_and_combine() {
 async fn a_filtered_list_is_paged_like_a_whole_one() {
     let app = App::start().await;
     let (acme, _, task) = with_findings(&app, 120).await;
-    let document = "query($task: UUID!, $after: String, $filter: FindingFilter, $order: FindingOrder) {
+    let document = "query($task: ID!, $after: String, $filter: FindingFilter, $order: FindingOrder) {
       task(id: $task) { findings(first: 7, after: $after, filter: $filter, orderBy: $order) {
         totalCount edges { cursor node { id } }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }";

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Client, checkout, report, text};
 
-const OCCURRENCES: &str = "query($task: UUID!) { task(id: $task) {
+const OCCURRENCES: &str = "query($task: ID!) { task(id: $task) {
     scanResult { findings occurrences records skipped bySeverity { info low medium high critical } }
     findings(first: 10, orderBy: FILE) { totalCount nodes { id line locations occurrenceCount
       occurrences { totalCount nodes { ordinal location locations reportOffset reportLength } } } } } }";
 
 const PAGE: &str =
-    "query($id: UUID!, $after: String) { finding(id: $id) { occurrences(first: 1, after: $after) {
+    "query($id: ID!, $after: String) { finding(id: $id) { occurrences(first: 1, after: $after) {
     nodes { ordinal } pageInfo { hasNextPage hasPreviousPage endCursor } } } }";
 
 async fn read(acme: &Client, task: &str) -> Value {
@@ -172,7 +172,7 @@ async fn a_vector_has_its_score_and_one_that_cannot_be_read_is_kept_and_named() 
     let project = acme.project("shop").await;
     let whole = String::from_utf8(checkout::read("plugins/codeaudit/cases/grype/directory.json")).unwrap();
     let half = whole.replace(VECTOR, "CVSS:3.1/AV:N");
-    let query = "query($id: UUID!) { task(id: $id) { scanResult { diagnostics { level code message } }
+    let query = "query($id: ID!) { task(id: $id) { scanResult { diagnostics { level code message } }
         findings { nodes { cvssVector cvssScore } } } }";
     let mut answers = Vec::new();
     for report in [&whole, &half] {

@@ -17,7 +17,7 @@ const ODDITIES: &str = "oddities1";
 /// For counts to reach the page of metrics.
 const PAGE_PATIENCE: Duration = Duration::from_secs(20);
 
-const FAULT: &str = "query($id: UUID!) { task(id: $id) {
+const FAULT: &str = "query($id: ID!) { task(id: $id) {
     status error { code message reason limit { name value unit } } plugin { name sha256 hasRun installed { state } }
     attempts { error { reason limit { name } } } } }";
 const CHOOSE: &str = "mutation($input: ChoosePluginInput!) { choosePlugin(input: $input) {

@@ -95,7 +95,7 @@ async fn echo(client: &Client, project: &str) -> String {
 /// The version that read a task's report.
 async fn served_by(client: &Client, task: &str) -> String {
     client.ends_as(task, "COMPLETED").await;
-    let query = "query($id: UUID!) { task(id: $id) { plugin { version hasRun } } }";
+    let query = "query($id: ID!) { task(id: $id) { plugin { version hasRun } } }";
     let plugin = client.data(query, json!({ "id": task })).await["task"]["plugin"].take();
     assert_eq!(plugin["hasRun"], true, "{plugin:#}");
     text(&plugin["version"])
@@ -259,7 +259,7 @@ async fn a_plugin_of_one_tenant_is_nobody_elses() {
         .find(|plugin| plugin["isOwn"] == true)
         .unwrap()["id"]
         .take();
-    let choose = "mutation($id: UUID) { choosePlugin(input: { scanType: \"codeaudit\", pluginId: $id }) {
+    let choose = "mutation($id: ID) { choosePlugin(input: { scanType: \"codeaudit\", pluginId: $id }) {
       plugin { id } errors { code } } }";
     let admin = app.token("globex", &["--role", "admin"]);
     let refusal = admin.data(choose, json!({ "id": id })).await["choosePlugin"].take();

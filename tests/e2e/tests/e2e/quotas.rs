@@ -213,7 +213,7 @@ async fn artifacts_without_room_fail_their_task_and_others_are_counted_with_the_
     acme.ends_as(&task, "FAILED").await;
     let failed = acme
         .data(
-            "query($id: UUID!) { task(id: $id) { error { code message } artifacts { name } } }",
+            "query($id: ID!) { task(id: $id) { error { code message } artifacts { name } } }",
             json!({ "id": task }),
         )
         .await;

@@ -27,7 +27,7 @@ async fn import(acme: &Client, project: &str, findings: usize) -> Value {
         .import(project, "report.json", report::semgrep(findings))
         .await;
     acme.ends_as(&task, "COMPLETED").await;
-    let query = "query($id: UUID!) { task(id: $id) { scanResult {
+    let query = "query($id: ID!) { task(id: $id) { scanResult {
         comparison { new unchanged moved fixed reopened } } } }";
     let answer = acme.data(query, json!({ "id": task })).await;
     answer["task"]["scanResult"]["comparison"].clone()
@@ -40,7 +40,7 @@ async fn stocked() -> (App, Client, String) {
     let project = acme.project("shop").await;
     import(&acme, &project, 6).await;
     import(&acme, &project, 4).await;
-    let query = "query($p: UUID!) { project(id: $p) { alerts { nodes { id } } } }";
+    let query = "query($p: ID!) { project(id: $p) { alerts { nodes { id } } } }";
     let answer = acme.data(query, json!({ "p": project })).await;
     let alert = &answer["project"]["alerts"]["nodes"][0]["id"];
     let input = json!({ "alertIds": [alert], "reason": "WONT_FIX", "comment": "no" });

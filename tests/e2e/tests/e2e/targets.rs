@@ -15,7 +15,7 @@ use crate::harness::{App, Client, Plan, checkout, text};
 
 /// In the capture of the tests, all of them TCP.
 const PACKETS: u32 = 28;
-const TARGET: &str = "query($id: UUID!) { task(id: $id) { uploadId isImport options
+const TARGET: &str = "query($id: ID!) { task(id: $id) { uploadId isImport options
     target { kind value host port addresses profile } pcapSession { packetCount } } }";
 
 /// A server whose plugin plans for all targets, and whose guard lets two tenants into some networks. The
@@ -37,7 +37,7 @@ async fn guarded() -> (App, TempDir) {
     (app, folder)
 }
 
-const SESSION: &str = "query($id: UUID!) { task(id: $id) {
+const SESSION: &str = "query($id: ID!) { task(id: $id) {
     pcapSession { packetCount protocolStats flowCount flows capture { kind name } } } }";
 
 fn of(project: &str, target: Value) -> Value {

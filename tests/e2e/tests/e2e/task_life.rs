@@ -30,7 +30,7 @@ async fn start(client: &Client, project: &str, upload: &str, more: Value) -> Val
 }
 
 async fn field(client: &Client, task: &str, selection: &str) -> Value {
-    let document = format!("query($id: UUID!) {{ task(id: $id) {{ {selection} }} }}");
+    let document = format!("query($id: ID!) {{ task(id: $id) {{ {selection} }} }}");
     client.data(&document, json!({ "id": task })).await["task"].take()
 }
 
@@ -167,7 +167,7 @@ async fn a_group_finishes_with_its_last_task_and_says_so_once() {
     let id = text(&group["id"]);
     let added = start(&acme, &project, &upload, json!({ "groupId": id })).await;
     assert_eq!(added["errors"], json!([]));
-    let changes = "subscription($id: UUID!) { taskGroupChanges(groupId: $id) { status unfinished } }";
+    let changes = "subscription($id: ID!) { taskGroupChanges(groupId: $id) { status unfinished } }";
     let mut changes = EventStream::open(&acme, changes, json!({ "id": id })).await;
     let close = json!({ "groupId": id });
     let closed = acme

@@ -22,7 +22,7 @@ const ALL: [&str; 6] = [
     "ACCEPTANCE_EXPIRING",
     "TASK_FINISHED",
 ];
-const LOG: &str = "query($id: UUID!) { webhookEndpoint(id: $id) { disabledReason failingSince deliveries {
+const LOG: &str = "query($id: ID!) { webhookEndpoint(id: $id) { disabledReason failingSince deliveries {
     nodes { messageId event state attemptCount nextAttemptAt
       attempts { number statusCode error answer durationMs } } } } }";
 

@@ -16,13 +16,12 @@ const LEASE: Duration = Duration::from_secs(3);
 /// For a busy machine to do what is due.
 const LATENESS: Duration = Duration::from_secs(2);
 
-const LOG: &str = "query($id: UUID!, $first: Int, $after: String, $attempt: Int) { task(id: $id) {
+const LOG: &str = "query($id: ID!, $first: Int, $after: String, $attempt: Int) { task(id: $id) {
     log(first: $first, after: $after, attempt: $attempt) {
         totalCount pageInfo { hasNextPage endCursor }
         nodes { seq attempt workerId level message createdAt } } } }";
 
-const ATTEMPTS: &str =
-    "query($id: UUID!) { task(id: $id) { attempts { attempt outcome error { message } } } }";
+const ATTEMPTS: &str = "query($id: ID!) { task(id: $id) { attempts { attempt outcome error { message } } } }";
 
 const WORKERS: &str = "query($after: String) { workers(first: 1, after: $after) {
     totalCount pageInfo { hasNextPage endCursor }

@@ -12,6 +12,7 @@ use super::alert_event::AlertEventConnection;
 use super::alert_occurrence::AlertOccurrenceConnection;
 use super::answer_bytes::paid;
 use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
+use super::id::id_of;
 use super::project::Project;
 use super::related::RelatedAlert;
 use super::session::Session;
@@ -116,9 +117,9 @@ impl Alert {
 /// What people manage: the identity behind equal findings of a project. What it says is what its newest sighting says.
 #[Object]
 impl Alert {
-    /// Its id, a UUID.
+    /// Its id.
     pub(super) async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+        id_of(AlertId::from(self.0.id))
     }
 
     /// Where it belongs.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tamiz_core::AlertId;
+use tamiz_core::{AlertId, AlertRuleId};
 use tamiz_store::alert::{self, AlertEventRow};
 use tamiz_store::page::{Page, PageLimit};
 use uuid::Uuid;
 
 use super::answer_bytes::paid;
 use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::id::id_of;
 use super::session::Session;
 use super::task::Task;
 use super::task_page::by;
@@ -27,7 +28,7 @@ pub(crate) struct AlertEvent(Arc<AlertEventRow>);
 /// A change of an alert.
 #[Object]
 impl AlertEvent {
-    /// Its id, a UUID.
+    /// Its id.
     async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
@@ -49,7 +50,7 @@ impl AlertEvent {
 
     /// The rule that did it, a UUID; null when none did.
     async fn rule_id(&self) -> Option<ID> {
-        self.0.rule_id.map(|id| ID(id.to_string()))
+        self.0.rule_id.map(|id| id_of(AlertRuleId::from(id)))
     }
 
     /// The task that did it; null when a person did, and once the task is deleted.

@@ -10,6 +10,7 @@ use tamiz_core::alert_rule::{self, Conditions};
 use tamiz_core::{ProjectId, Refusal};
 use tamiz_store::alert::rule;
 
+use super::id::id_of;
 use super::session::Session;
 use super::words::{DismissalReasonName, Severity};
 use crate::api::errors::ApiError;
@@ -22,9 +23,9 @@ pub(crate) struct AlertRule(pub(super) Arc<rule::AlertRule>);
 /// since. What a person decided about an alert no rule changes.
 #[Object]
 impl AlertRule {
-    /// Its id, a UUID.
-    async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+    /// Its id.
+    pub(super) async fn id(&self) -> ID {
+        id_of(self.0.id)
     }
 
     /// Unique in the project.

@@ -44,7 +44,7 @@ fn in_file(project: ProjectId, name: &str, file: &str) -> Value {
 
 /// Files of open and of dismissed alerts, and severities of all.
 async fn standing(platform: &Platform, caller: &Caller, project: ProjectId) -> (usize, Vec<Value>) {
-    let query = "query($p: UUID!) { project(id: $p) { open: alerts { totalCount }
+    let query = "query($p: ID!) { project(id: $p) { open: alerts { totalCount }
         dismissed: alerts(filter: { state: [DISMISSED] }) { nodes { id file dismissal { by comment }
             events { nodes { kind actor ruleId task { id } } } } } } }";
     let (answer, _) = ask(platform, caller, query, json!({ "p": project })).await;
@@ -223,7 +223,7 @@ async fn the_first_rule_that_fits_acts_and_a_disabled_one_does_not() {
     }
     scanned(&platform, &acme, project, told()).await;
     let query =
-        "query($p: UUID!) { project(id: $p) { alertRules { name enabled madeBy conditions { rules tools }
+        "query($p: ID!) { project(id: $p) { alertRules { name enabled madeBy conditions { rules tools }
         action { severity dismiss { reason } } } alertCounts { severity count }
         alerts(first: 1) { nodes { severity severityOverride } } } }";
     let (answer, _) = ask(&platform, &acme, query, json!({ "p": project })).await;

@@ -1,7 +1,7 @@
 //! Alerts as the schema shows them, and what people decide about them.
 
 use serde_json::{Value, json};
-use tamiz_core::{AlertId, Finding};
+use tamiz_core::{AlertId, Finding, GlobalId as _};
 use tamiz_store::token::{Caller, Role};
 
 use super::tests::ask;
@@ -45,7 +45,7 @@ async fn an_alert_tells_what_its_newest_sighting_says_where_and_since_when() {
     let platform = Platform::start().await;
     let acme = platform.tenant("acme").await;
     let (project, second, alerts) = scanned_twice(&platform, &acme).await;
-    let query = "query($p: UUID!, $t: UUID!, $there: UUID!, $gone: ID!) {
+    let query = "query($p: ID!, $t: ID!, $there: ID!, $gone: ID!) {
         alert(id: $there) { id state severity toolSeverity severityOverride tool title file line cwe isPresent
             firstSeenAt lastSeenAt dismissal { reason } dueOn isOverdue project { id }
             scope { scanType tool target branch scannedAt task { id } } firstTask { id }
@@ -57,20 +57,20 @@ async fn an_alert_tells_what_its_newest_sighting_says_where_and_since_when() {
         project(id: $p) { alerts { totalCount nodes { id } } gone: alerts(filter: { state: [FIXED] }) { totalCount nodes { id } }
             alertCounts { state severity count } alertTrend(days: 2) { severity opened fixed } }
     }";
-    let variables = json!({ "p": project, "t": second, "there": alerts[0], "gone": alerts[9] });
+    let variables = json!({ "p": project, "t": second, "there": alerts[0], "gone": alerts[9].global() });
     let (answer, _) = ask(&platform, &acme, query, variables.clone()).await;
     assert!(answer.get("errors").is_none(), "{answer}");
     let (data, alert) = (&answer["data"], &answer["data"]["alert"]);
     assert_eq!(alert["state"], "OPEN", "{answer}");
     assert_eq!(alert["title"], "title 0");
     assert_eq!(alert["file"], "src/file-0.py");
-    assert_eq!(alert["project"]["id"], json!(project));
+    assert_eq!(alert["project"]["id"], json!(format!("Project_{project}")));
     assert_eq!(
         alert["lastSeenAt"], alert["scope"]["scannedAt"],
         "the second scan saw it"
     );
-    assert_eq!(alert["scope"]["task"]["id"], json!(second));
-    assert_ne!(alert["firstTask"]["id"], json!(second));
+    assert_eq!(alert["scope"]["task"]["id"], json!(format!("Task_{second}")));
+    assert_ne!(alert["firstTask"]["id"], json!(format!("Task_{second}")));
     assert_eq!(alert["occurrences"]["totalCount"], 1);
     assert_eq!(alert["occurrences"]["nodes"][0]["isPresent"], true);
     assert_eq!(alert["events"]["nodes"][0]["kind"], "opened");
@@ -80,7 +80,10 @@ async fn an_alert_tells_what_its_newest_sighting_says_where_and_since_when() {
         (&json!("FIXED"), &json!(false))
     );
     assert_eq!(gone["events"]["nodes"][0]["kind"], "fixed");
-    assert_eq!(gone["events"]["nodes"][0]["task"]["id"], json!(second));
+    assert_eq!(
+        gone["events"]["nodes"][0]["task"]["id"],
+        json!(format!("Task_{second}"))
+    );
     assert_eq!(
         data["task"]["scanResult"]["comparison"],
         json!({ "new": 0, "unchanged": 9, "moved": 0, "fixed": 1, "reopened": 0, "closes": true })
@@ -89,7 +92,7 @@ async fn an_alert_tells_what_its_newest_sighting_says_where_and_since_when() {
     assert_eq!(finding["alert"]["severity"], finding["severity"]);
     let of_project = &data["project"];
     assert_eq!(of_project["alerts"]["totalCount"], 9);
-    assert_eq!(of_project["gone"]["nodes"], json!([{ "id": alerts[9] }]));
+    assert_eq!(of_project["gone"]["nodes"], json!([{ "id": alerts[9].global() }]));
     let counted = of_project["alertCounts"].as_array().unwrap();
     assert_eq!(
         counted
@@ -130,7 +133,7 @@ async fn what_a_tool_suppresses_is_evidence_and_changes_no_state() {
     let again = platform.merge_findings(&acme, project, second, told).await;
     assert_eq!(again, alerts);
     let query =
-        "query($a: UUID!, $b: UUID!) { a: alert(id: $a) { state suppressions { kind status justification } }
+        "query($a: ID!, $b: ID!) { a: alert(id: $a) { state suppressions { kind status justification } }
         b: alert(id: $b) { state suppressions { kind } } }";
     let variables = json!({ "a": alerts[0], "b": alerts[1] });
     let (answer, _) = ask(&platform, &acme, query, variables).await;
@@ -151,7 +154,7 @@ async fn pages_of_alerts_tell_each_once_and_refuse_cursors_of_others() {
     let platform = Platform::start().await;
     let acme = platform.tenant("acme").await;
     let (project, ..) = scanned_twice(&platform, &acme).await;
-    let query = "query($p: UUID!, $a: String, $o: AlertOrder) { project(id: $p) {
+    let query = "query($p: ID!, $a: String, $o: AlertOrder) { project(id: $p) {
         alerts(first: 4, after: $a, orderBy: $o, filter: { state: [OPEN, FIXED], tool: [\"semgrep\"] }) {
             totalCount nodes { id severity } pageInfo { hasNextPage endCursor } } } }";
     for order in ["SEVERITY_DESC", "LAST_SEEN_DESC"] {
@@ -186,8 +189,7 @@ async fn pages_of_alerts_tell_each_once_and_refuse_cursors_of_others() {
         );
     }
     for days in [0, 367] {
-        let query =
-            format!("query($p: UUID!) {{ project(id: $p) {{ alertTrend(days: {days}) {{ day }} }} }}");
+        let query = format!("query($p: ID!) {{ project(id: $p) {{ alertTrend(days: {days}) {{ day }} }} }}");
         let (answer, _) = ask(&platform, &acme, &query, json!({ "p": project })).await;
         assert_eq!(
             answer["errors"][0]["extensions"]["code"], "INVALID_INPUT",
@@ -247,7 +249,7 @@ async fn a_dismissal_says_who_why_and_until_when_and_is_taken_back() {
         (&json!(2), &json!([])),
         "{done}"
     );
-    assert_eq!(done["alerts"][0]["id"], json!(alerts[3]));
+    assert_eq!(done["alerts"][0]["id"], json!(alerts[3].global()));
     assert_eq!(
         done["alerts"][1]["dismissal"],
         json!({ "reason": "ACCEPTED_RISK", "comment": "rewritten soon", "by": "test", "until": "2030-01-01T00:00:00+00:00" })
@@ -338,7 +340,7 @@ async fn severity_assignee_day_and_comment_are_decided_and_seen() {
     )
     .await;
     assert_eq!(done["alerts"][0]["events"]["nodes"][0]["comment"], "two\nlines");
-    let mine = "query($p: UUID!) { project(id: $p) { alerts(filter: { assignee: \"bob\", overdue: true }) { totalCount } } }";
+    let mine = "query($p: ID!) { project(id: $p) { alerts(filter: { assignee: \"bob\", overdue: true }) { totalCount } } }";
     let (answer, _) = ask(&platform, &acme, mine, json!({ "p": project })).await;
     assert_eq!(answer["data"]["project"]["alerts"]["totalCount"], 1, "{answer}");
     platform.end().await;
@@ -377,7 +379,7 @@ async fn a_decision_is_refused_as_a_whole_and_says_why() {
     let input = json!({ "alertIds": [alerts[0]], "comment": "hello" });
     let refused = decide(&platform, &viewer, "commentAlerts", input).await;
     assert_eq!(refused["errors"][0]["code"], "NOT_ALLOWED");
-    let state = "query($a: UUID!) { alert(id: $a) { state events { nodes { kind } } } }";
+    let state = "query($a: ID!) { alert(id: $a) { state events { nodes { kind } } } }";
     let (answer, _) = ask(&platform, &acme, state, json!({ "a": alerts[0] })).await;
     assert_eq!(
         answer["data"]["alert"],

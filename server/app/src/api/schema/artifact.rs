@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 use tamiz_store::artifact;
 
+use super::id::id_of;
 use super::session::Session;
 use super::task::Task;
 use super::words::BigInt;
@@ -18,9 +19,9 @@ pub(crate) struct Artifact(pub(super) Arc<artifact::Artifact>);
 /// Bytes worth keeping.
 #[Object]
 impl Artifact {
-    /// Its id, a UUID.
+    /// Its id.
     pub(super) async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+        id_of(self.0.id)
     }
 
     /// Where it came from.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tamiz_core::{Location, Refusal};
+use tamiz_core::{FindingId, Location, Refusal};
 use tamiz_store::finding::{self, FindingRow};
 
 use super::alert::Alert;
 use super::answer_bytes::paid;
 use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
+use super::id::id_of;
 use super::occurrence::{OccurrenceConnection, OccurrencesCount};
 use super::project::Project;
 use super::session::Session;
@@ -28,9 +29,9 @@ pub(crate) struct Finding(pub(super) Arc<FindingRow>);
 /// One result of one task.
 #[Object]
 impl Finding {
-    /// Its id, a UUID.
+    /// Its id.
     pub(super) async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+        id_of(FindingId::from(self.0.id))
     }
 
     /// Where it belongs.

@@ -9,9 +9,9 @@ use tamiz_core::{GroupId, ProjectId, TaskId};
 use tamiz_store::group;
 use tamiz_store::page::PageLimit;
 use tamiz_store::task;
-use uuid::Uuid;
 
 use super::connection::{Listed, connection, decode, encode, limit};
+use super::id::{Ref, id_of};
 use super::project::Project;
 use super::session::Session;
 use super::task_page::{TaskConnection, TaskPage, by};
@@ -45,9 +45,9 @@ pub(crate) struct TaskGroup(pub(super) Arc<group::Group>);
 /// Tasks that finish together.
 #[Object]
 impl TaskGroup {
-    /// Its id, a UUID.
-    async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+    /// Its id.
+    pub(super) async fn id(&self) -> ID {
+        id_of(self.0.id)
     }
 
     /// For people.
@@ -133,7 +133,7 @@ connection!(
 impl TaskGroupConnection {
     pub(super) async fn page(
         session: &Session,
-        project: Option<Uuid>,
+        project: Option<Ref<ProjectId>>,
         first: Option<i32>,
         after: Option<&str>,
     ) -> Result<Self, ApiError> {

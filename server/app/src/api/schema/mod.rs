@@ -1,8 +1,8 @@
 //! The GraphQL schema: one file per noun.
 //!
 //! Objects hold rows; what hangs from them is read through the request's [`session::Session`], whose
-//! batches keep the number of SQL statements a matter of the query's shape. Ids are UUIDv7 and
-//! unique over all kinds, so `node(id:)` takes them as they are.
+//! batches keep the number of SQL statements a matter of the query's shape. Ids name
+//! their type, so `node(id:)` knows where to look; as arguments bare UUIDs are taken as well.
 
 mod answer_bytes;
 mod batch;
@@ -23,6 +23,8 @@ mod export;
 mod finding;
 mod finding_page;
 mod group;
+mod id;
+mod node;
 mod occurrence;
 mod plugin;
 mod principal;

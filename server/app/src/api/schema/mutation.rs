@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use tamiz_core::Refusal;
 use tamiz_core::scope::ScopeLabels;
+use tamiz_core::{GroupId, PluginId, ProjectId, Refusal, TaskId, UploadId};
 use tamiz_store::task;
 use tamiz_store::token::Role;
 use uuid::Uuid;
 
+use super::id::Ref;
 use super::plugin::Plugin;
 use super::project::Project;
 use super::session::Session;
@@ -47,7 +48,7 @@ impl From<Refusal> for UserError {
 }
 
 macro_rules! payload {
-    ($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $node:ident }) => {
+    ($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $node:ty }) => {
         $(#[$doc])*
         #[derive(SimpleObject)]
         pub(crate) struct $name {
@@ -180,20 +181,20 @@ pub(crate) struct StartScanInput {
     /// Your own UUID for the task: asking twice with the same one makes one task.
     id: Option<Uuid>,
     /// Where it belongs.
-    project_id: Uuid,
+    project_id: Ref<ProjectId>,
     /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word. It decides what can be scanned.
     scan_type: String,
     /// What part of the target it looks at; a later scan of the same part says what is fixed.
     #[graphql(default)]
     scope: ScopeInput,
     /// The archive or capture, an upload of the same project.
-    upload_id: Option<Uuid>,
+    upload_id: Option<Ref<UploadId>>,
     /// What to scan over the network.
     target: Option<TargetInput>,
     /// How thoroughly; the plugin's own choice if not said.
     profile: Option<ScanProfile>,
     /// An upload with rules to use instead of the bundled ones.
-    rules_upload_id: Option<Uuid>,
+    rules_upload_id: Option<Ref<UploadId>>,
     /// For the plugin: an object that fits its schema.
     options: Option<Value>,
     /// 0 to 100, 0 if not said; higher goes first.
@@ -204,7 +205,7 @@ pub(crate) struct StartScanInput {
     /// not said, at most a week.
     timeout_seconds: Option<i32>,
     /// An open group of the same project, which finishes when all its tasks have ended.
-    group_id: Option<Uuid>,
+    group_id: Option<Ref<GroupId>>,
     /// While the same order (project, type, target or bytes, rules and options) waits to begin, answer that one.
     #[graphql(default)]
     unique: bool,
@@ -216,14 +217,14 @@ pub(crate) struct ImportReportInput {
     /// Your own UUID for the task: asking twice with the same one makes one task.
     id: Option<Uuid>,
     /// Where it belongs.
-    project_id: Uuid,
+    project_id: Ref<ProjectId>,
     /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
     scan_type: String,
     /// What part of the target it looks at; a later scan of the same part says what is fixed.
     #[graphql(default)]
     scope: ScopeInput,
     /// The report, an upload of the same project.
-    upload_id: Uuid,
+    upload_id: Ref<UploadId>,
     /// For the plugin: an object that fits its schema.
     options: Option<Value>,
     /// 0 to 100, 0 if not said; higher goes first.
@@ -233,13 +234,13 @@ pub(crate) struct ImportReportInput {
 /// A task to be stopped.
 #[derive(InputObject)]
 pub(crate) struct CancelTaskInput {
-    task_id: Uuid,
+    task_id: Ref<TaskId>,
 }
 
 /// A task to be tried again.
 #[derive(InputObject)]
 pub(crate) struct RetryTaskInput {
-    task_id: Uuid,
+    task_id: Ref<TaskId>,
 }
 
 /// Which plugin shall serve a scan type of your tenant.
@@ -248,7 +249,7 @@ pub(crate) struct ChoosePluginInput {
     /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
     scan_type: String,
     /// An active plugin of that scan type; null to go back to what serves those who do not choose.
-    plugin_id: Option<Uuid>,
+    plugin_id: Option<Ref<PluginId>>,
 }
 
 /// The root of writes.
@@ -279,10 +280,10 @@ impl Mutation {
         let order = order(
             Asked {
                 id: input.id,
-                project_id: input.project_id,
+                project_id: input.project_id.into(),
                 scan_type: input.scan_type,
                 scope: input.scope,
-                rules_upload_id: input.rules_upload_id,
+                rules_upload_id: input.rules_upload_id.map(Into::into),
                 options: input.options,
                 profile: input.profile,
                 priority: input.priority,
@@ -310,7 +311,7 @@ impl Mutation {
         let order = order(
             Asked {
                 id: input.id,
-                project_id: input.project_id,
+                project_id: input.project_id.into(),
                 scan_type: input.scan_type,
                 scope: input.scope,
                 rules_upload_id: None,
@@ -387,10 +388,10 @@ pub(super) async fn rested<'a>(context: &Context<'a>) -> Result<&'a Arc<Session>
 /// What both kinds of task have in common.
 pub(super) struct Asked {
     pub(super) id: Option<Uuid>,
-    pub(super) project_id: Uuid,
+    pub(super) project_id: ProjectId,
     pub(super) scan_type: String,
     pub(super) scope: ScopeInput,
-    pub(super) rules_upload_id: Option<Uuid>,
+    pub(super) rules_upload_id: Option<UploadId>,
     pub(super) options: Option<Value>,
     pub(super) profile: Option<ScanProfile>,
     pub(super) priority: Option<i32>,
@@ -412,8 +413,8 @@ pub(super) fn rules(session: &Session) -> Rules<'_> {
 
 /// An upload, a report or a target, one of them.
 pub(super) fn subject(
-    upload: Option<Uuid>,
-    report: Option<Uuid>,
+    upload: Option<Ref<UploadId>>,
+    report: Option<Ref<UploadId>>,
     target: Option<&TargetInput>,
 ) -> Result<Subject, Refusal> {
     match (upload, report, target) {
@@ -433,11 +434,11 @@ pub(super) fn order(asked: Asked, subject: Result<Subject, Refusal>) -> Result<S
     };
     Ok(ScanOrder {
         id: asked.id.map(Into::into),
-        project: asked.project_id.into(),
+        project: asked.project_id,
         scan_type: asked.scan_type,
         subject: subject?,
         labels: asked.scope.into(),
-        rules: asked.rules_upload_id.map(Into::into),
+        rules: asked.rules_upload_id,
         options,
         profile: asked.profile.map(Into::into),
         // out of range either way, and the flow says so

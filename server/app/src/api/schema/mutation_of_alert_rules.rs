@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, InputObject, Object, SimpleObject};
-use tamiz_core::{AlertId, AlertRuleId, Refusal};
+use tamiz_core::{AlertId, AlertRuleId, ProjectId, Refusal};
 use tamiz_store::alert::rule;
 use tamiz_store::alert::rule::alerts::Position;
 use tamiz_store::token::Role;
-use uuid::Uuid;
 
 use super::alert::Alert;
 use super::alert_page::AlertCount;
 use super::alert_rule::{AlertActionInput, AlertConditionsInput, AlertRule};
 use super::connection::{decode, encode};
+use super::id::Ref;
 use super::mutation::{UserError, payload, refused, rested};
 use super::session::Session;
 use crate::api::errors::ApiError;
@@ -26,7 +26,7 @@ payload!(
     /// What became of `deleteAlertRule`.
     DeleteAlertRulePayload {
         /// The id of what is gone.
-        rule_id: Uuid
+        rule_id: Ref<AlertRuleId>
     }
 );
 
@@ -74,7 +74,7 @@ impl PreviewAlertRulePayload {
 /// A rule that might be made.
 #[derive(InputObject)]
 pub(crate) struct PreviewAlertRuleInput {
-    project_id: Uuid,
+    project_id: Ref<ProjectId>,
     conditions: AlertConditionsInput,
     action: AlertActionInput,
 }
@@ -112,7 +112,7 @@ impl AlertRuleInput {
 /// A rule that shall be made.
 #[derive(InputObject)]
 pub(crate) struct CreateAlertRuleInput {
-    project_id: Uuid,
+    project_id: Ref<ProjectId>,
     #[graphql(flatten)]
     rule: AlertRuleInput,
 }
@@ -120,7 +120,7 @@ pub(crate) struct CreateAlertRuleInput {
 /// What a rule shall be from now on, whole.
 #[derive(InputObject)]
 pub(crate) struct UpdateAlertRuleInput {
-    rule_id: Uuid,
+    rule_id: Ref<AlertRuleId>,
     #[graphql(flatten)]
     rule: AlertRuleInput,
 }
@@ -128,7 +128,7 @@ pub(crate) struct UpdateAlertRuleInput {
 /// A rule that shall act on what is there.
 #[derive(InputObject)]
 pub(crate) struct ApplyAlertRuleInput {
-    rule_id: Uuid,
+    rule_id: Ref<AlertRuleId>,
     /// `next` of the payload before; from the beginning if not said.
     after: Option<String>,
 }
@@ -136,7 +136,7 @@ pub(crate) struct ApplyAlertRuleInput {
 /// A rule that shall go.
 #[derive(InputObject)]
 pub(crate) struct DeleteAlertRuleInput {
-    rule_id: Uuid,
+    rule_id: Ref<AlertRuleId>,
 }
 
 /// The part of the root of writes that is about rules.

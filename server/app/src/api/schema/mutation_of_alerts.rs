@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, InputObject, Object, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
-use tamiz_core::AlertId;
-use uuid::Uuid;
+use tamiz_core::{AlertId, ProjectId};
 
 use super::alert::Alert;
+use super::id::Ref;
 use super::mutation::{UserError, payload, refused, rested};
 use super::project::Project;
 use super::session::Session;
@@ -53,7 +53,7 @@ impl TriagePayload {
 #[derive(InputObject)]
 pub(crate) struct DismissAlertsInput {
     /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Uuid>,
+    alert_ids: Vec<Ref<AlertId>>,
     /// Why.
     reason: DismissalReasonName,
     /// In words, at most 10,000 characters.
@@ -66,7 +66,7 @@ pub(crate) struct DismissAlertsInput {
 #[derive(InputObject)]
 pub(crate) struct ReopenAlertsInput {
     /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Uuid>,
+    alert_ids: Vec<Ref<AlertId>>,
     /// In words, at most 10,000 characters.
     comment: Option<String>,
 }
@@ -75,7 +75,7 @@ pub(crate) struct ReopenAlertsInput {
 #[derive(InputObject)]
 pub(crate) struct SetAlertSeverityInput {
     /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Uuid>,
+    alert_ids: Vec<Ref<AlertId>>,
     /// How bad they are; null takes what was said back, so that the tool's word counts.
     severity: Option<Severity>,
 }
@@ -84,7 +84,7 @@ pub(crate) struct SetAlertSeverityInput {
 #[derive(InputObject)]
 pub(crate) struct AssignAlertsInput {
     /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Uuid>,
+    alert_ids: Vec<Ref<AlertId>>,
     /// Who: a name of your own choice, at most 200 characters; null takes them from everybody.
     assignee: Option<String>,
 }
@@ -93,7 +93,7 @@ pub(crate) struct AssignAlertsInput {
 #[derive(InputObject)]
 pub(crate) struct CommentAlertsInput {
     /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Uuid>,
+    alert_ids: Vec<Ref<AlertId>>,
     /// 1 to 10,000 characters.
     comment: String,
 }
@@ -102,7 +102,7 @@ pub(crate) struct CommentAlertsInput {
 #[derive(InputObject)]
 pub(crate) struct SetAlertsDueInput {
     /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Uuid>,
+    alert_ids: Vec<Ref<AlertId>>,
     /// Until which day, in UTC; null lets them have none until they open again.
     due_on: Option<NaiveDate>,
 }
@@ -134,7 +134,7 @@ impl From<SlaDaysInput> for tamiz_core::SlaDays {
 /// What a project promises.
 #[derive(InputObject)]
 pub(crate) struct UpdateProjectSlaInput {
-    project_id: Uuid,
+    project_id: Ref<ProjectId>,
     /// All of it: what is left out is not promised any more.
     sla_days: SlaDaysInput,
 }
@@ -218,7 +218,11 @@ impl AlertMutation {
     }
 }
 
-async fn decided(context: &Context<'_>, alerts: Vec<Uuid>, wish: Wish) -> Result<TriagePayload, ApiError> {
+async fn decided(
+    context: &Context<'_>,
+    alerts: Vec<Ref<AlertId>>,
+    wish: Wish,
+) -> Result<TriagePayload, ApiError> {
     let session = rested(context).await?;
     let alerts: Vec<AlertId> = alerts.into_iter().map(AlertId::from).collect();
     match decide(session.store(), &session.caller, &alerts, wish).await {

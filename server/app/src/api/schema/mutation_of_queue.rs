@@ -8,9 +8,9 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 use tamiz_store::pause::Pause;
 use tamiz_store::token::Role;
-use uuid::Uuid;
 
 use super::group::TaskGroup;
+use super::id::Ref;
 use super::mutation::{UserError, payload, refused, rested, rules, shared};
 use super::schedule::Schedule;
 use super::task::Task;
@@ -22,6 +22,7 @@ use crate::flow::redrive::{preview, redrive_tasks};
 use crate::flow::schedule::{create_schedule, delete_schedule, set_schedule_paused, update_schedule};
 use crate::flow::task_group::{GroupOrder, close_task_group, create_task_group};
 use crate::flow::{FlowError, require};
+use tamiz_core::ScheduleId;
 
 use inputs::{
     CancelTasksInput, CloseTaskGroupInput, CreateTaskGroupInput, PauseQueueInput, RedriveTasksInput,
@@ -74,7 +75,7 @@ payload!(
     /// What became of `deleteSchedule`.
     DeleteSchedulePayload {
         /// The id of what is gone.
-        schedule_id: Uuid
+        schedule_id: Ref<ScheduleId>
     }
 );
 
@@ -132,7 +133,7 @@ impl QueueMutation {
         if let Err(refusal) = require(&session.caller, Role::Analyst) {
             return CreateTaskGroupPayload::of(Err(refusal.into()));
         }
-        let (project, mut orders) = (input.project_id, Vec::with_capacity(input.tasks.len()));
+        let (project, mut orders) = (input.project_id.into(), Vec::with_capacity(input.tasks.len()));
         for (number, task) in input.tasks.into_iter().enumerate() {
             match task.order(project) {
                 Ok(order) => orders.push(order),

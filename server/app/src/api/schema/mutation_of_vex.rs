@@ -1,10 +1,10 @@
 //! The import of VEX. A refusal is data in the payload's `errors`.
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
-use tamiz_core::{ProjectId, Refusal};
+use tamiz_core::{ProjectId, Refusal, UploadId};
 use tamiz_store::token::Role;
-use uuid::Uuid;
 
+use super::id::Ref;
 use super::mutation::{UserError, refused, rested};
 use super::session::Session;
 use crate::api::errors::ApiError;
@@ -62,9 +62,9 @@ impl ImportVexPayload {
 /// A VEX document that shall decide on a project's alerts: an upload, or its text.
 #[derive(InputObject)]
 pub(crate) struct ImportVexInput {
-    project_id: Uuid,
+    project_id: Ref<ProjectId>,
     /// An upload of the project with the document, at most 16 MiB.
-    upload_id: Option<Uuid>,
+    upload_id: Option<Ref<UploadId>>,
     /// The document itself, as far as a request has room.
     text: Option<String>,
     /// Whether nothing is written.

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use tamiz_store::webhook::endpoint::{Endpoint, Wish};
 use uuid::Uuid;
 
+use super::id::Ref;
 use super::mutation::{UserError, payload, refused, rested};
 use super::webhook::{WebhookEndpoint, WebhookEventName};
 use crate::api::errors::ApiError;
@@ -13,6 +14,7 @@ use crate::flow::webhook_endpoint::{
     create_endpoint, delete_endpoint, replay_failed, replay_message, rotate_secret, send_test,
     update_endpoint,
 };
+use tamiz_core::{ProjectId, WebhookEndpointId};
 
 macro_rules! secret_payload {
     ($(#[$doc:meta])* $name:ident) => {
@@ -61,7 +63,7 @@ payload!(
     /// What became of `deleteWebhookEndpoint`.
     DeleteWebhookEndpointPayload {
         /// The id of what is gone.
-        endpoint_id: Uuid
+        endpoint_id: Ref<WebhookEndpointId>
     }
 );
 payload!(
@@ -96,19 +98,19 @@ pub(crate) struct CreateWebhookEndpointInput {
     /// What it is told, at least one; tests are sent by `sendTestWebhook`.
     events: Vec<WebhookEventName>,
     /// Of these projects alone, 1 to 100; of all if not said.
-    project_ids: Option<Vec<Uuid>>,
+    project_ids: Option<Vec<Ref<ProjectId>>>,
 }
 
 /// What an endpoint is from now on, whole.
 #[derive(InputObject)]
 pub(crate) struct UpdateWebhookEndpointInput {
-    endpoint_id: Uuid,
+    endpoint_id: Ref<WebhookEndpointId>,
     /// An https address of a public host; plain http where the operator allows the host's network.
     url: String,
     /// What it is told, at least one; tests are sent by `sendTestWebhook`.
     events: Vec<WebhookEventName>,
     /// Of these projects alone, 1 to 100; of all if not said.
-    project_ids: Option<Vec<Uuid>>,
+    project_ids: Option<Vec<Ref<ProjectId>>>,
     /// Whether anything is sent to it. What falls due while it is disabled fails, and can be replayed.
     #[graphql(default = true)]
     enabled: bool,
@@ -117,13 +119,13 @@ pub(crate) struct UpdateWebhookEndpointInput {
 /// An endpoint that is there.
 #[derive(InputObject)]
 pub(crate) struct WebhookEndpointIdInput {
-    endpoint_id: Uuid,
+    endpoint_id: Ref<WebhookEndpointId>,
 }
 
 /// A message that shall be sent again.
 #[derive(InputObject)]
 pub(crate) struct ReplayWebhookMessageInput {
-    endpoint_id: Uuid,
+    endpoint_id: Ref<WebhookEndpointId>,
     /// A message of the endpoint's deliveries, in whatever state.
     message_id: Uuid,
 }
@@ -131,12 +133,12 @@ pub(crate) struct ReplayWebhookMessageInput {
 /// Messages that shall be sent again.
 #[derive(InputObject)]
 pub(crate) struct ReplayFailedWebhooksInput {
-    endpoint_id: Uuid,
+    endpoint_id: Ref<WebhookEndpointId>,
     /// Those that were written since then.
     since: DateTime<Utc>,
 }
 
-fn wish(url: String, events: Vec<WebhookEventName>, projects: Option<Vec<Uuid>>) -> Wish {
+fn wish(url: String, events: Vec<WebhookEventName>, projects: Option<Vec<Ref<ProjectId>>>) -> Wish {
     Wish {
         url,
         events: events.into_iter().map(Into::into).collect(),

@@ -11,6 +11,7 @@ use tamiz_store::plugin::{self, InstalledPlugin, PluginFilter};
 
 use super::answer_bytes::paid;
 use super::connection::{Listed, connection, decode, encode, limit};
+use super::id::id_of;
 use super::session::Session;
 use super::words::BigInt;
 use crate::api::errors::ApiError;
@@ -92,9 +93,9 @@ pub(crate) struct Plugin(pub(super) Arc<InstalledPlugin>);
 /// One version of a plugin, installed for everybody or for your tenant alone.
 #[Object]
 impl Plugin {
-    /// Its id, a UUID.
+    /// Its id.
     pub(super) async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+        id_of(self.0.id)
     }
 
     /// What it calls itself.
@@ -206,7 +207,7 @@ pub(crate) struct TaskPlugin {
 impl TaskPlugin {
     /// Of the installed plugin, a UUID.
     async fn id(&self) -> ID {
-        ID(self.plugin.id.to_string())
+        id_of(self.plugin.id)
     }
 
     /// What it calls itself.

@@ -13,6 +13,7 @@ use super::connection::{Listed, connection, decode, encode, limit};
 use super::export::ExportFormat;
 use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
+use super::id::id_of;
 use super::session::Session;
 use super::task_page::{ProjectTaskFilter, TaskConnection};
 use super::words::SeverityCounts;
@@ -28,9 +29,9 @@ pub(crate) struct Project(pub(super) Arc<project::Project>);
 /// Groups tasks and findings.
 #[Object]
 impl Project {
-    /// Its id, a UUID.
+    /// Its id.
     pub(super) async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+        id_of(self.0.id)
     }
 
     /// Unique in the tenant.

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Interface, Object};
+use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
-use tamiz_store::node::{self, Kind};
-use tamiz_store::{finding, tool_execution};
-use uuid::Uuid;
 
 use super::alert::Alert;
 use super::artifact::Artifact;
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
 use super::group::{TaskGroup, TaskGroupConnection};
-use super::plugin::{Plugin, PluginConnection};
+use super::id::Ref;
+use super::node::{Node, finding_of};
+use super::plugin::PluginConnection;
 use super::principal::Asker;
 use super::project::{Project, ProjectConnection, ProjectFilter};
 use super::queue::Queue;
@@ -21,26 +20,13 @@ use super::schedule::{Schedule, ScheduleConnection};
 use super::session::Session;
 use super::task::Task;
 use super::task_page::{TaskConnection, TaskFilter};
-use super::tool_execution::ToolExecution;
 use super::usage::{Usage, UsageBucket};
 use super::viewer::Viewer;
 use super::waiting::QueuePause;
 use super::webhook::{self, WebhookEndpoint};
 use super::worker::WorkerConnection;
 use crate::api::errors::ApiError;
-
-/// Anything with an id. Ids are UUIDs, unique over all kinds.
-#[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "A UUID."))]
-pub(crate) enum Node {
-    Project(Project),
-    Task(Task),
-    Finding(Finding),
-    Alert(Alert),
-    Artifact(Artifact),
-    ToolExecution(ToolExecution),
-    Plugin(Plugin),
-}
+use tamiz_core::{AlertId, ArtifactId, FindingId, GroupId, ProjectId, ScheduleId, TaskId, WebhookEndpointId};
 
 /// The root of reads.
 pub(crate) struct Query;
@@ -60,41 +46,11 @@ impl Query {
     /// Whatever has this id.
     async fn node(&self, context: &Context<'_>, id: ID) -> Result<Option<Node>, ApiError> {
         let session = Session::of(context)?;
-        let Ok(id) = Uuid::parse_str(&id) else {
-            return Ok(None);
-        };
-        let Some(kind) = session.read(|tx| Box::pin(node::kind(tx, id))).await? else {
-            return Ok(None);
-        };
-        Ok(match kind {
-            Kind::Project => session
-                .project(id.into())
-                .await?
-                .map(|row| Node::Project(Project(row))),
-            Kind::Task => session.task(id.into()).await?.map(|row| Node::Task(Task(row))),
-            Kind::Finding => finding_of(session, id).await?.map(Node::Finding),
-            Kind::Alert => session.alert(id.into()).await?.map(|row| Node::Alert(Alert(row))),
-            Kind::Artifact => session
-                .artifact(id.into())
-                .await?
-                .map(|row| Node::Artifact(Artifact(row))),
-            Kind::Plugin => session
-                .plugin(id.into())
-                .await?
-                .map(|row| Node::Plugin(Plugin(row))),
-            Kind::ToolExecution => {
-                let rows = session
-                    .read(|tx| Box::pin(async move { tool_execution::by_ids(tx, &[id.into()]).await }))
-                    .await?;
-                rows.into_iter()
-                    .next()
-                    .map(|row| Node::ToolExecution(ToolExecution(Arc::new(row))))
-            }
-        })
+        Node::find(session, &id).await
     }
 
     /// One project.
-    async fn project(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Project>, ApiError> {
+    async fn project(&self, context: &Context<'_>, id: Ref<ProjectId>) -> Result<Option<Project>, ApiError> {
         Ok(Session::of(context)?.project(id.into()).await?.map(Project))
     }
 
@@ -110,7 +66,7 @@ impl Query {
     }
 
     /// One task.
-    async fn task(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Task>, ApiError> {
+    async fn task(&self, context: &Context<'_>, id: Ref<TaskId>) -> Result<Option<Task>, ApiError> {
         Ok(Session::of(context)?.task(id.into()).await?.map(Task))
     }
 
@@ -126,7 +82,11 @@ impl Query {
     }
 
     /// One group of tasks.
-    async fn task_group(&self, context: &Context<'_>, id: Uuid) -> Result<Option<TaskGroup>, ApiError> {
+    async fn task_group(
+        &self,
+        context: &Context<'_>,
+        id: Ref<GroupId>,
+    ) -> Result<Option<TaskGroup>, ApiError> {
         Ok(Session::of(context)?.group(id.into()).await?.map(TaskGroup))
     }
 
@@ -134,7 +94,7 @@ impl Query {
     async fn task_groups(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Of this project; of all if not said.")] project_id: Option<Uuid>,
+        #[graphql(desc = "Of this project; of all if not said.")] project_id: Option<Ref<ProjectId>>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
         #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
     ) -> Result<TaskGroupConnection, ApiError> {
@@ -142,7 +102,11 @@ impl Query {
     }
 
     /// One schedule.
-    async fn schedule(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Schedule>, ApiError> {
+    async fn schedule(
+        &self,
+        context: &Context<'_>,
+        id: Ref<ScheduleId>,
+    ) -> Result<Option<Schedule>, ApiError> {
         Ok(Session::of(context)?.schedule(id.into()).await?.map(Schedule))
     }
 
@@ -163,8 +127,8 @@ impl Query {
     }
 
     /// One finding.
-    async fn finding(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Finding>, ApiError> {
-        finding_of(Session::of(context)?, id).await
+    async fn finding(&self, context: &Context<'_>, id: Ref<FindingId>) -> Result<Option<Finding>, ApiError> {
+        finding_of(Session::of(context)?, id.into()).await
     }
 
     /// Findings of all projects.
@@ -181,7 +145,7 @@ impl Query {
     }
 
     /// One alert.
-    async fn alert(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Alert>, ApiError> {
+    async fn alert(&self, context: &Context<'_>, id: Ref<AlertId>) -> Result<Option<Alert>, ApiError> {
         Ok(Session::of(context)?.alert(id.into()).await?.map(Alert))
     }
 
@@ -206,7 +170,7 @@ impl Query {
     async fn webhook_endpoint(
         &self,
         context: &Context<'_>,
-        id: Uuid,
+        id: Ref<WebhookEndpointId>,
     ) -> Result<Option<WebhookEndpoint>, ApiError> {
         webhook::endpoint_of(Session::of(context)?, id.into()).await
     }
@@ -244,14 +208,11 @@ impl Query {
     }
 
     /// One artifact.
-    async fn artifact(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Artifact>, ApiError> {
+    async fn artifact(
+        &self,
+        context: &Context<'_>,
+        id: Ref<ArtifactId>,
+    ) -> Result<Option<Artifact>, ApiError> {
         Ok(Session::of(context)?.artifact(id.into()).await?.map(Artifact))
     }
-}
-
-async fn finding_of(session: &Session, id: Uuid) -> Result<Option<Finding>, ApiError> {
-    let rows = session
-        .read(|tx| Box::pin(async move { finding::by_ids(tx, &[id.into()]).await }))
-        .await?;
-    Ok(rows.into_iter().next().map(|row| Finding(Arc::new(row))))
 }

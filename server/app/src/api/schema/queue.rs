@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use tamiz_core::TenantId;
 use tamiz_store::queue_view::{self, LimitRefusals, QueueRow, TenantQueue};
 use tamiz_store::{StoreError, pause};
-use uuid::Uuid;
 
 use super::connection::{Listed, connection, decode, encode, limit_of};
+use super::id::Ref;
 use super::principal::{Asker, OperatorSession};
 use super::words::BigInt;
 use crate::api::errors::ApiError;
@@ -72,7 +72,7 @@ impl From<QueueRow> for QueueScanType {
 #[graphql(name = "OperatorPause")]
 pub(crate) struct Pause {
     /// Whose tasks; null is everybody's.
-    tenant_id: Option<Uuid>,
+    tenant_id: Option<Ref<TenantId>>,
     /// Of which type; null is all.
     scan_type: Option<String>,
     /// Why.
@@ -88,7 +88,7 @@ pub(crate) struct Pause {
 impl From<pause::Pause> for Pause {
     fn from(pause: pause::Pause) -> Self {
         Self {
-            tenant_id: pause.tenant,
+            tenant_id: pause.tenant.map(|id| TenantId::from(id).into()),
             scan_type: pause.scan_type,
             reason: pause.reason,
             paused_by: pause.by,
@@ -125,7 +125,7 @@ impl From<LimitRefusals> for Refusals {
 #[graphql(name = "TenantQueue")]
 pub(crate) struct OfTenant {
     /// Whose.
-    tenant_id: Uuid,
+    tenant_id: Ref<TenantId>,
     /// Its name.
     tenant_name: String,
     /// Its part of the workers, against the others'.
@@ -141,7 +141,7 @@ pub(crate) struct OfTenant {
 impl From<TenantQueue> for OfTenant {
     fn from(queue: TenantQueue) -> Self {
         Self {
-            tenant_id: queue.tenant.uuid(),
+            tenant_id: queue.tenant.into(),
             tenant_name: queue.name,
             weight: f64::from(queue.weight),
             running_max: queue.running_max,

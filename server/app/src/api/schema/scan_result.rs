@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tamiz_core::id::global;
 use tamiz_store::scan_result;
 
 use super::answer_bytes::paid;
@@ -62,9 +63,10 @@ impl From<tamiz_core::scope::Comparison> for ScanComparison {
 /// The totals of a task.
 #[Object]
 impl ScanResult {
-    /// Its id, a UUID.
-    async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+    /// Its id.
+    pub(super) async fn id(&self) -> ID {
+        // a task has one
+        ID(global("ScanResult", self.0.task_id.uuid()))
     }
 
     /// Of which task.

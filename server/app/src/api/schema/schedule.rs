@@ -11,6 +11,7 @@ use tamiz_store::schedule;
 
 use super::answer_bytes::paid;
 use super::connection::{Listed, connection, decode, encode, limit};
+use super::id::id_of;
 use super::project::Project;
 use super::session::Session;
 use super::task::Task;
@@ -63,9 +64,9 @@ pub(crate) struct Schedule(pub(super) Arc<schedule::Schedule>);
 /// Tasks that are asked for again and again.
 #[Object]
 impl Schedule {
-    /// Its id, a UUID.
-    async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+    /// Its id.
+    pub(super) async fn id(&self) -> ID {
+        id_of(self.0.id)
     }
 
     /// Unique in the tenant.

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::group::TaskGroup;
+use super::id::Ref;
 use super::session::Session;
 use super::task_event::TaskEvent;
 use crate::api::errors::ApiError;
@@ -40,7 +41,7 @@ impl Events {
     async fn task_events(
         &self,
         context: &Context<'_>,
-        task_id: Uuid,
+        task_id: Ref<TaskId>,
         #[graphql(desc = "The last `seq` you saw; from the beginning if not said.")] after: Option<i32>,
     ) -> Result<impl Stream<Item = Result<TaskEvent, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
@@ -75,7 +76,7 @@ impl Events {
     async fn task_group_changes(
         &self,
         context: &Context<'_>,
-        group_id: Uuid,
+        group_id: Ref<GroupId>,
     ) -> Result<impl Stream<Item = Result<TaskGroup, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
         let signals = session.store().signals();

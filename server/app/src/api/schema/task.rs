@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::UploadId;
 use tamiz_store::task::{self, Source};
-use uuid::Uuid;
 
 use super::answer_bytes::paid;
 use super::artifact::Artifact;
@@ -15,6 +14,7 @@ use super::connection::limit;
 use super::finding::{FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
 use super::group::TaskGroup;
+use super::id::{Ref, id_of};
 use super::plugin::TaskPlugin;
 use super::project::Project;
 use super::scan_result::ScanResult;
@@ -36,9 +36,9 @@ pub(crate) struct Task(pub(super) Arc<task::Task>);
 /// One scan asked for.
 #[Object]
 impl Task {
-    /// Its id, a UUID.
+    /// Its id.
     pub(super) async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+        id_of(self.0.id)
     }
 
     /// Where it belongs.
@@ -104,8 +104,8 @@ impl Task {
     }
 
     /// The upload it scans or converts; null for a task with a target.
-    async fn upload_id(&self) -> Option<Uuid> {
-        self.0.payload.source.upload_id().map(UploadId::uuid)
+    async fn upload_id(&self) -> Option<Ref<UploadId>> {
+        self.0.payload.source.upload_id().map(Ref)
     }
 
     /// What it scans over the network; null for a task with an upload.
@@ -119,8 +119,8 @@ impl Task {
     }
 
     /// The upload with rules used instead of the bundled ones.
-    async fn rules_upload_id(&self) -> Option<Uuid> {
-        self.0.payload.rules_upload_id.map(UploadId::uuid)
+    async fn rules_upload_id(&self) -> Option<Ref<UploadId>> {
+        self.0.payload.rules_upload_id.map(Ref)
     }
 
     /// What the plugin was told.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
-use tamiz_core::TaskId;
+use tamiz_core::{TaskId, WorkerId};
 use tamiz_store::attempt::AttemptRow;
 use tamiz_store::event::Event;
-use uuid::Uuid;
 
 use super::answer_bytes::paid;
+use super::id::Ref;
 use super::session::Session;
 use super::task::Task;
 use super::task_error::TaskError;
@@ -88,8 +88,8 @@ impl TaskAttempt {
     }
 
     /// Which worker tried.
-    async fn worker_id(&self) -> Uuid {
-        self.0.worker_id.uuid()
+    async fn worker_id(&self) -> Ref<WorkerId> {
+        self.0.worker_id.into()
     }
 
     /// On which host; null for attempts from before it was noted.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object};
 use chrono::{DateTime, Utc};
-use tamiz_core::TaskId;
+use tamiz_core::{TaskId, WorkerId};
 use tamiz_store::page::{Page, PageLimit};
 use tamiz_store::worker_log::{self, LineLevel};
-use uuid::Uuid;
 
 use super::answer_bytes::paid;
 use super::connection::{Listed, connection, decode_number, encode, limit};
+use super::id::Ref;
 use super::session::Session;
 use super::task_page::by;
 use crate::api::errors::ApiError;
@@ -48,8 +48,8 @@ impl TaskLogLine {
     }
 
     /// Which worker said it.
-    async fn worker_id(&self) -> Uuid {
-        self.0.worker_id.uuid()
+    async fn worker_id(&self) -> Ref<WorkerId> {
+        self.0.worker_id.into()
     }
 
     /// How much it matters.

@@ -7,10 +7,10 @@ use async_graphql::InputObject;
 use tamiz_core::{GroupId, ProjectId, Refusal, ScanType, TaskId};
 use tamiz_store::page::{Page, PageLimit};
 use tamiz_store::task;
-use uuid::Uuid;
 
 use super::connection::{Listed, connection, decode, encode, limit};
 use super::group::{self, GroupPageKey};
+use super::id::Ref;
 use super::session::Session;
 use super::task::Task;
 use super::words::TaskStatus;
@@ -22,7 +22,7 @@ const ORDER: &str = "tasks";
 #[derive(InputObject, Debug, Default)]
 pub(crate) struct TaskFilter {
     /// Of this project.
-    project_id: Option<Uuid>,
+    project_id: Option<Ref<ProjectId>>,
     /// In this state.
     status: Option<TaskStatus>,
     /// Of this type.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_graphql::{Request, Variables};
 use serde_json::{Value, json};
 use tamiz_core::quota::{QuotaLimit, QuotaSet};
-use tamiz_core::{Severity, WorkerId};
+use tamiz_core::{GlobalId as _, Severity, WorkerId};
 use tamiz_store::queue::ClaimRequest;
 use tamiz_store::quota::limits;
 
@@ -236,7 +236,7 @@ async fn pages_of_every_order_tell_each_finding_once() {
         let (mut seen, mut after) = (Vec::new(), Value::Null);
         for _ in 0..10 {
             let query = format!(
-                "query($t: UUID!, $a: String) {{ task(id: $t) {{ findings(first: 10, after: $a, orderBy: {order}) {{
+                "query($t: ID!, $a: String) {{ task(id: $t) {{ findings(first: 10, after: $a, orderBy: {order}) {{
                     totalCount nodes {{ id severity file line }} pageInfo {{ hasNextPage endCursor }} }} }} }}"
             );
             let (answer, _) = ask(&platform, &acme, &query, json!({ "t": task, "a": after })).await;
@@ -337,17 +337,16 @@ async fn what_belongs_to_another_tenant_is_not_there() {
     let task = platform.task(&acme, project).await;
     let stored = findings(1);
     let finding = platform.store_findings(&acme, project, task, stored).await[0];
-    let query = "query($p: UUID!, $t: UUID!, $f: UUID!, $pi: ID!, $ti: ID!, $fi: ID!) {
+    let query = "query($p: ID!, $t: ID!, $f: ID!, $pi: ID!, $ti: ID!, $fi: ID!) {
         project(id: $p) { id } task(id: $t) { id } finding(id: $f) { id }
         a: node(id: $pi) { id } b: node(id: $ti) { id } c: node(id: $fi) { id __typename }
         projects { totalCount } tasks(filter: { projectId: $p }) { totalCount nodes { id } } findings { totalCount nodes { id } }
     }";
-    let variables =
-        json!({ "p": project, "t": task, "f": finding, "pi": project, "ti": task, "fi": finding });
+    let variables = json!({ "p": project, "t": task, "f": finding, "pi": project.global(), "ti": task.global(), "fi": finding.global() });
     let (own, _) = ask(&platform, &acme, query, variables.clone()).await;
     assert_eq!(
         own["data"]["c"],
-        json!({ "id": finding, "__typename": "Finding" }),
+        json!({ "id": finding.global(), "__typename": "Finding" }),
         "{own}"
     );
     assert_eq!(own["data"]["tasks"]["totalCount"], 1);
@@ -361,7 +360,7 @@ async fn what_belongs_to_another_tenant_is_not_there() {
         })
     );
     let cancel =
-        "mutation($t: UUID!) { cancelTask(input: { taskId: $t }) { task { id } errors { code path } } }";
+        "mutation($t: ID!) { cancelTask(input: { taskId: $t }) { task { id } errors { code path } } }";
     let (foreign, _) = ask(&platform, &globex, cancel, json!({ "t": task })).await;
     assert_eq!(
         foreign["data"]["cancelTask"],
@@ -388,7 +387,7 @@ async fn mutations_answer_with_the_thing_or_with_reasons() {
 
     let project = platform.project(&acme).await;
     let task = platform.task(&acme, project).await;
-    let both = "mutation($t: UUID!) {
+    let both = "mutation($t: ID!) {
         cancelTask(input: { taskId: $t }) { task { status } errors { code } }
         retryTask(input: { taskId: $t }) { task { status lastEventSeq } errors { code } }
         again: retryTask(input: { taskId: $t }) { task { status } errors { code } }

@@ -10,6 +10,7 @@ use tamiz_store::tool_execution;
 
 use super::answer_bytes::paid;
 use super::artifact::Artifact;
+use super::id::id_of;
 use super::session::Session;
 use super::task::Task;
 use crate::api::errors::ApiError;
@@ -21,9 +22,9 @@ pub(crate) struct ToolExecution(pub(super) Arc<tool_execution::ToolExecution>);
 /// One run of a tool.
 #[Object]
 impl ToolExecution {
-    /// Its id, a UUID.
+    /// Its id.
     pub(super) async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+        id_of(self.0.id)
     }
 
     /// For which task.

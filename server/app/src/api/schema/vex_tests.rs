@@ -63,7 +63,7 @@ async fn decide(platform: &Platform, caller: &Caller, field: &str, input: Value)
 /// State and dismissal of the alerts, in their order.
 async fn standing(platform: &Platform, caller: &Caller, alerts: &[AlertId]) -> Vec<Value> {
     let mut standing = Vec::new();
-    let query = "query($a: UUID!) { alert(id: $a) { state dismissal { reason comment until by } } }";
+    let query = "query($a: ID!) { alert(id: $a) { state dismissal { reason comment until by } } }";
     for alert in alerts {
         let (answer, _) = ask(platform, caller, query, json!({ "a": alert })).await;
         standing.push(answer["data"]["alert"].clone());

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::{Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
+use super::id::Ref;
 use super::session::Session;
 use super::words::{BigInt, RoleName};
 use crate::api::uploads::upload_bytes_max;
+use tamiz_core::TenantId;
 
 /// Whoever bears the token of this request.
 pub(crate) struct Viewer(pub(super) Arc<Session>);
@@ -16,7 +17,7 @@ pub(crate) struct Viewer(pub(super) Arc<Session>);
 /// The customer that the token belongs to.
 #[derive(SimpleObject)]
 pub(crate) struct Tenant {
-    id: Uuid,
+    id: Ref<TenantId>,
     name: String,
 }
 
@@ -42,7 +43,7 @@ impl Viewer {
     async fn tenant(&self) -> Tenant {
         let caller = &self.0.caller;
         Tenant {
-            id: caller.scope.tenant_id().uuid(),
+            id: caller.scope.tenant_id().into(),
             name: caller.tenant_name.clone(),
         }
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use tamiz_core::{WebhookEndpointId, WebhookMessageId};
+use tamiz_core::{ProjectId, WebhookEndpointId, WebhookMessageId};
 use tamiz_store::token::Role;
 use tamiz_store::webhook::endpoint::{self, Endpoint};
 use tamiz_store::webhook::{self, Attempt, Delivery};
 use uuid::Uuid;
 
 use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::id::{Ref, id_of};
 use super::session::Session;
 use crate::api::errors::ApiError;
 use crate::flow::require;
@@ -73,9 +74,9 @@ pub(crate) struct WebhookEndpoint(pub(super) Endpoint);
 /// Where webhooks are sent. For admins.
 #[Object]
 impl WebhookEndpoint {
-    /// Its id, a UUID.
-    async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+    /// Its id.
+    pub(super) async fn id(&self) -> ID {
+        id_of(self.0.id)
     }
 
     /// What is called.
@@ -89,9 +90,9 @@ impl WebhookEndpoint {
     }
 
     /// Of these projects alone; null means of all.
-    async fn project_ids(&self) -> Option<Vec<Uuid>> {
+    async fn project_ids(&self) -> Option<Vec<Ref<ProjectId>>> {
         let projects = self.0.wish.projects.as_ref();
-        projects.map(|projects| projects.iter().map(|id| id.uuid()).collect())
+        projects.map(|projects| projects.iter().copied().map(Ref).collect())
     }
 
     /// Since when nothing is sent to it.
@@ -200,8 +201,8 @@ impl WebhookDelivery {
     }
 
     /// Of which project; null for a test.
-    async fn project_id(&self) -> Option<Uuid> {
-        self.row.project.map(tamiz_core::ProjectId::uuid)
+    async fn project_id(&self) -> Option<Ref<ProjectId>> {
+        self.row.project.map(Ref)
     }
 
     /// Where it stands.

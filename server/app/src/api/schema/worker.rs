@@ -3,11 +3,13 @@
 use async_graphql::{Context, Enum, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tamiz_core::WorkerId;
 use tamiz_store::page::Page;
 use tamiz_store::worker::{self, WorkerRow};
 use uuid::Uuid;
 
 use super::connection::{Listed, PageInfo, decode, encode, limit_of};
+use super::id::Ref;
 use super::principal::OperatorSession;
 use super::words::BigInt;
 use crate::api::errors::ApiError;
@@ -45,7 +47,7 @@ pub(crate) struct WorkerTool {
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Worker {
     /// Of this start.
-    id: Uuid,
+    id: Ref<WorkerId>,
     /// The same at every start.
     name: String,
     /// The machine.
@@ -100,7 +102,7 @@ impl From<WorkerRow> for Worker {
             scan_types: words("scanTypes"),
             tools: of("tools").iter().filter_map(tool).collect(),
             worlds: words("worlds"),
-            id: row.id.uuid(),
+            id: row.id.into(),
             name: row.name,
             host: row.host,
             process_id: row.process_id,

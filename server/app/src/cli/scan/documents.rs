@@ -17,7 +17,7 @@ const PAGES_MAX: usize = tamiz_core::limits::FINDINGS_PER_TASK_MAX as usize + 1;
 
 /// The events of one task after a sequence number.
 pub(super) const TASK_EVENTS: &str = "\
-subscription($id: UUID!, $after: Int) {
+subscription($id: ID!, $after: Int) {
   taskEvents(taskId: $id, after: $after) { seq status phase message done total createdAt }
 }";
 
@@ -42,12 +42,12 @@ mutation($input: ImportReportInput!) {
 }";
 
 const CANCEL_TASK: &str = "\
-mutation($id: UUID!) { cancelTask(input: { taskId: $id }) { errors { code message path } } }";
+mutation($id: ID!) { cancelTask(input: { taskId: $id }) { errors { code message path } } }";
 
-const TASK_STATUS: &str = "query($id: UUID!) { task(id: $id) { id status } }";
+const TASK_STATUS: &str = "query($id: ID!) { task(id: $id) { id status } }";
 
 const FINDINGS: &str = "\
-query($id: UUID!, $first: Int!, $after: String, $whole: Boolean!) {
+query($id: ID!, $first: Int!, $after: String, $whole: Boolean!) {
   task(id: $id) {
     status
     error { code message }

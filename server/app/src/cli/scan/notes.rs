@@ -14,7 +14,7 @@ use super::progress::Progress;
 const NOTES_SHOWN_MAX: usize = 20;
 
 const SCAN_RESULT: &str = "\
-query($id: UUID!) {
+query($id: ID!) {
   task(id: $id) { scanResult { completeness diagnostics { level code message } diagnosticsDropped } }
 }";
 

@@ -15,7 +15,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 const PAGE_ROWS: usize = 100;
 
 /// What tests look at in a task.
-const TASK: &str = "query($id: UUID!) { task(id: $id) {
+const TASK: &str = "query($id: ID!) { task(id: $id) {
     id status phase attempt retries lastEventSeq isImport error { code message }
     scanResult {
       findings occurrences records skipped completeness formats byRule byFile
@@ -26,13 +26,13 @@ const TASK: &str = "query($id: UUID!) { task(id: $id) {
     toolExecutions { tool toolVersion exitCode endedBy attempt args startedAt finishedAt metrics
       stdout { id sizeBytes } stderr { id sizeBytes } } } }";
 
-const FINDINGS: &str = "query($id: UUID!, $first: Int!, $after: String, $order: FindingOrder) {
+const FINDINGS: &str = "query($id: ID!, $first: Int!, $after: String, $order: FindingOrder) {
   task(id: $id) { findings(first: $first, after: $after, orderBy: $order) {
     nodes { id severity ruleId title message file line tool fingerprint }
     pageInfo { hasNextPage endCursor } totalCount } } }";
 
 /// Everything that `taskEvents` tells.
-pub(crate) const EVENTS: &str = "subscription($task: UUID!, $after: Int) {
+pub(crate) const EVENTS: &str = "subscription($task: ID!, $after: Int) {
   taskEvents(taskId: $task, after: $after) { seq status phase message done total createdAt } }";
 
 /// States from which nothing happens by itself.

@@ -89,7 +89,7 @@ async fn group_and_schedule(client: &Client, project: &str, upload: &str, word: 
 
 /// Somebody decides on an alert of the import.
 async fn dismiss_one(client: &Client, import: &str, word: &str) {
-    let query = "query($t: UUID!) { task(id: $t) { findings(first: 1) { nodes { alert { id } } } } }";
+    let query = "query($t: ID!) { task(id: $t) { findings(first: 1) { nodes { alert { id } } } } }";
     let data = client.data(query, json!({ "t": import })).await;
     let alert = &data["task"]["findings"]["nodes"][0]["alert"]["id"];
     let input = json!({ "alertIds": [alert], "reason": "WONT_FIX", "comment": word });

@@ -23,7 +23,7 @@ async fn made(acme: &Client, project: &str, upload: &str, more: Value) -> Value 
 
 async fn read(acme: &Client, id: &str) -> Value {
     let document = format!(
-        "query($id: UUID!) {{ {} }}",
+        "query($id: ID!) {{ {} }}",
         SCHEDULE.replace("schedule {", "schedule(id: $id) {")
     );
     acme.data(&document, json!({ "id": id })).await["schedule"].take()
@@ -63,7 +63,7 @@ async fn a_schedule_asks_for_one_task_after_a_year_of_downtime_and_leaves_out_wh
     acme.reaches(&task, "RUNNING").await;
     let of = acme
         .data(
-            "query($id: UUID!) { task(id: $id) { schedule { id } } }",
+            "query($id: ID!) { task(id: $id) { schedule { id } } }",
             json!({ "id": task }),
         )
         .await;

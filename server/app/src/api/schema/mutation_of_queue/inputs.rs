@@ -2,10 +2,11 @@
 
 use async_graphql::InputObject;
 use serde_json::Value;
-use tamiz_core::Refusal;
 use tamiz_core::cron::{CatchUp, Overlap};
+use tamiz_core::{GroupId, ProjectId, Refusal, ScheduleId, UploadId};
 use uuid::Uuid;
 
+use crate::api::schema::id::Ref;
 use crate::api::schema::mutation::{Asked, ScopeInput, order, subject, whole_seconds};
 use crate::api::schema::schedule::{ScheduleCatchUp, ScheduleOverlap};
 use crate::api::schema::target::TargetInput;
@@ -25,15 +26,15 @@ pub(crate) struct GroupTaskInput {
     #[graphql(default)]
     pub(super) scope: ScopeInput,
     /// An archive or capture, an upload of the same project.
-    pub(super) upload_id: Option<Uuid>,
+    pub(super) upload_id: Option<Ref<UploadId>>,
     /// A finished report to convert, an upload of the same project.
-    pub(super) report_id: Option<Uuid>,
+    pub(super) report_id: Option<Ref<UploadId>>,
     /// What to scan over the network.
     pub(super) target: Option<TargetInput>,
     /// How thoroughly; the plugin's own choice if not said.
     pub(super) profile: Option<ScanProfile>,
     /// An upload with rules to use instead of the bundled ones.
-    pub(super) rules_upload_id: Option<Uuid>,
+    pub(super) rules_upload_id: Option<Ref<UploadId>>,
     /// For the plugin: an object that fits its schema.
     pub(super) options: Option<Value>,
     /// 0 to 100, 0 if not said; higher goes first.
@@ -48,7 +49,7 @@ pub(crate) struct CreateTaskGroupInput {
     /// Your own UUID for the group: asking twice with the same one makes one group.
     pub(super) id: Option<Uuid>,
     /// Where it and its tasks belong.
-    pub(super) project_id: Uuid,
+    pub(super) project_id: Ref<ProjectId>,
     /// For people, 1 to 200 characters.
     pub(super) name: String,
     /// Its first tasks, at most 100; all of them are queued or none.
@@ -62,7 +63,7 @@ pub(crate) struct CreateTaskGroupInput {
 /// A group that shall take no more tasks.
 #[derive(InputObject)]
 pub(crate) struct CloseTaskGroupInput {
-    pub(super) group_id: Uuid,
+    pub(super) group_id: Ref<GroupId>,
 }
 
 /// A schedule: when, and what each turn asks for; exactly one of `uploadId`, `reportId` and `target`.
@@ -80,22 +81,22 @@ pub(crate) struct ScheduleInput {
     /// What becomes of turns that nobody was there to make; `ONE` if not said.
     pub(super) catch_up: Option<ScheduleCatchUp>,
     /// Where its tasks belong.
-    pub(super) project_id: Uuid,
+    pub(super) project_id: Ref<ProjectId>,
     /// `codeaudit`, `web`, `ssl`, `osint`, `pcap` or a plugin's word.
     pub(super) scan_type: String,
     /// What part of the target it looks at; a later scan of the same part says what is fixed.
     #[graphql(default)]
     pub(super) scope: ScopeInput,
     /// An archive or capture, an upload of the same project.
-    pub(super) upload_id: Option<Uuid>,
+    pub(super) upload_id: Option<Ref<UploadId>>,
     /// A finished report to convert, an upload of the same project.
-    pub(super) report_id: Option<Uuid>,
+    pub(super) report_id: Option<Ref<UploadId>>,
     /// What to scan over the network; its addresses are looked up and judged anew with each turn.
     pub(super) target: Option<TargetInput>,
     /// How thoroughly; the plugin's own choice if not said.
     pub(super) profile: Option<ScanProfile>,
     /// An upload with rules to use instead of the bundled ones.
-    pub(super) rules_upload_id: Option<Uuid>,
+    pub(super) rules_upload_id: Option<Ref<UploadId>>,
     /// For the plugin: an object that fits its schema.
     pub(super) options: Option<Value>,
     /// 0 to 100, 0 if not said; higher goes first.
@@ -107,14 +108,14 @@ pub(crate) struct ScheduleInput {
 /// A schedule to be replaced, whole.
 #[derive(InputObject)]
 pub(crate) struct UpdateScheduleInput {
-    pub(super) schedule_id: Uuid,
+    pub(super) schedule_id: Ref<ScheduleId>,
     pub(super) schedule: ScheduleInput,
 }
 
 /// A schedule that is there.
 #[derive(InputObject)]
 pub(crate) struct ScheduleIdInput {
-    pub(super) schedule_id: Uuid,
+    pub(super) schedule_id: Ref<ScheduleId>,
 }
 
 /// What of your queue shall be held back.
@@ -165,14 +166,14 @@ fn terms(timeout_seconds: Option<i32>) -> OrderTerms {
 }
 
 impl GroupTaskInput {
-    pub(super) fn order(self, project_id: Uuid) -> Result<ScanOrder, Refusal> {
+    pub(super) fn order(self, project_id: ProjectId) -> Result<ScanOrder, Refusal> {
         let subject = subject(self.upload_id, self.report_id, self.target.as_ref());
         let asked = Asked {
             id: self.id,
             project_id,
             scan_type: self.scan_type,
             scope: self.scope,
-            rules_upload_id: self.rules_upload_id,
+            rules_upload_id: self.rules_upload_id.map(Into::into),
             options: self.options,
             profile: self.profile,
             priority: self.priority,
@@ -187,10 +188,10 @@ impl ScheduleInput {
         let subject = subject(self.upload_id, self.report_id, self.target.as_ref());
         let asked = Asked {
             id: None,
-            project_id: self.project_id,
+            project_id: self.project_id.into(),
             scan_type: self.scan_type,
             scope: self.scope,
-            rules_upload_id: self.rules_upload_id,
+            rules_upload_id: self.rules_upload_id.map(Into::into),
             options: self.options,
             profile: self.profile,
             priority: self.priority,
