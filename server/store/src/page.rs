@@ -31,6 +31,41 @@ impl PageLimit {
     }
 }
 
+/// Which stretch of an ordered list: the first or the last rows between two places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window<Position> {
+    /// Only what comes after it in the list's order.
+    pub after: Option<Position>,
+    /// Only what comes before it.
+    pub before: Option<Position>,
+    /// How many rows.
+    pub limit: PageLimit,
+    /// The last rows between the places instead of the first. They come in the list's order all the same.
+    pub from_end: bool,
+}
+
+impl<Position> Window<Position> {
+    /// The first rows of the list.
+    pub const fn first(limit: PageLimit) -> Self {
+        Self {
+            after: None,
+            before: None,
+            limit,
+            from_end: false,
+        }
+    }
+
+    /// The first rows after a place.
+    pub const fn after(position: Option<Position>, limit: PageLimit) -> Self {
+        Self {
+            after: position,
+            before: None,
+            limit,
+            from_end: false,
+        }
+    }
+}
+
 /// Rows in the order that was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<Row> {
@@ -38,14 +73,60 @@ pub struct Page<Row> {
     pub rows: Vec<Row>,
     /// More follow after the last one.
     pub has_next: bool,
+    /// Others come before the first one.
+    pub has_previous: bool,
 }
 
 impl<Row> Page<Row> {
+    /// From the rows of `window` in the list's order, read with [`PageLimit::probe`].
+    pub(crate) fn between<Position>(mut rows: Vec<Row>, window: &Window<Position>) -> Self {
+        let limit = window.limit.get() as usize;
+        let more = rows.len() > limit;
+        if window.from_end {
+            rows.drain(..rows.len().saturating_sub(limit));
+        } else {
+            rows.truncate(limit);
+        }
+        Self {
+            rows,
+            // what is known without another question: rows beyond a place that was named are there
+            has_next: if window.from_end {
+                window.before.is_some()
+            } else {
+                more
+            },
+            has_previous: if window.from_end {
+                more
+            } else {
+                window.after.is_some()
+            },
+        }
+    }
+
+    /// The same of many parents; a parent without rows is left out.
+    pub(crate) fn between_each<Parent: Eq + Hash, Position>(
+        rows: impl IntoIterator<Item = (Parent, Row)>,
+        window: &Window<Position>,
+    ) -> HashMap<Parent, Self> {
+        let mut of_parent: HashMap<Parent, Vec<Row>> = HashMap::new();
+        for (parent, row) in rows {
+            of_parent.entry(parent).or_default().push(row);
+        }
+        of_parent
+            .into_iter()
+            .map(|(parent, rows)| (parent, Self::between(rows, window)))
+            .collect()
+    }
+
     /// From rows read with [`PageLimit::probe`].
     pub(crate) fn of(mut rows: Vec<Row>, limit: PageLimit) -> Self {
         let has_next = rows.len() > limit.get() as usize;
         rows.truncate(limit.get() as usize);
-        Self { rows, has_next }
+        Self {
+            rows,
+            has_next,
+            has_previous: false,
+        }
     }
 
     /// From rows of many parents, those of each read with [`PageLimit::probe`]; a parent without rows is left out.
@@ -68,6 +149,7 @@ impl<Row> Page<Row> {
         Page {
             rows: self.rows.into_iter().map(Arc::new).collect(),
             has_next: self.has_next,
+            has_previous: self.has_previous,
         }
     }
 }
@@ -77,6 +159,7 @@ impl<Row> Default for Page<Row> {
         Self {
             rows: Vec::new(),
             has_next: false,
+            has_previous: false,
         }
     }
 }

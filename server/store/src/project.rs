@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
 
@@ -106,24 +106,35 @@ pub async fn set_sla(tx: &mut TenantTx, id: ProjectId, sla: SlaDays) -> Result<O
 pub async fn page(
     tx: &mut TenantTx,
     name: Option<&str>,
-    after: Option<ProjectId>,
-    limit: PageLimit,
+    window: Window<ProjectId>,
 ) -> Result<Page<Project>, StoreError> {
     let rows = sqlx::query_as!(
         Project,
         r#"
-        select id, name, created_at, coalesce(settings->'slaDays', '{}') as "sla!: Json<SlaDays>" from tenant.project
-        where tenant_id = $1 and ($2::text is null or name = $2) and ($3::uuid is null or id < $3)
-        order by id desc limit $4
+        select id as "id!", name as "name!", created_at as "created_at!",
+               coalesce(settings->'slaDays', '{}') as "sla!: Json<SlaDays>"
+        from (
+            (select * from tenant.project
+             where tenant_id = $1 and ($2::text is null or name = $2)
+               and ($3::uuid is null or id < $3) and ($4::uuid is null or id > $4) and not $6
+             order by id desc limit $5)
+            union all
+            (select * from tenant.project
+             where tenant_id = $1 and ($2::text is null or name = $2)
+               and ($3::uuid is null or id < $3) and ($4::uuid is null or id > $4) and $6
+             order by id limit $5)) p
+        order by id desc
         "#,
         tx.tenant(),
         name,
-        after.map(ProjectId::uuid),
-        limit.probe()
+        window.after.map(ProjectId::uuid),
+        window.before.map(ProjectId::uuid),
+        window.limit.probe(),
+        window.from_end
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(Page::of(rows, limit))
+    Ok(Page::between(rows, &window))
 }
 
 /// The first projects behind an id, in the order of ids, with their names; or the one of this name, if it is behind it.

@@ -186,6 +186,7 @@ pub async fn tenants(
     Ok(Page {
         rows: tenant_queues(tx, &ids.rows).await?,
         has_next: ids.has_next,
+        has_previous: false,
     })
 }
 

@@ -16,7 +16,7 @@ use tamiz_core::{AlertId, Confidence, Finding, FindingId, ProjectId, ScanType, S
 use tamiz_host::{Host, HostConfig, Registry};
 use tamiz_store::alert::merge::{Arrival, Scan, Sighting, merge};
 use tamiz_store::finding::{FindingMonth, NewContent, NewFinding};
-use tamiz_store::page::PageLimit;
+use tamiz_store::page::{PageLimit, Window};
 use tamiz_store::plugin::operate::{self, NewPlugin};
 use tamiz_store::request_rate::RequestRates;
 use tamiz_store::task::{NewTask, Payload, Terms};
@@ -172,7 +172,7 @@ impl Platform {
 
     pub(crate) async fn projects_of(&self, caller: &Caller) -> usize {
         let mut tx = self.store().begin(&caller.scope).await.unwrap();
-        let page = project::page(&mut tx, None, None, PageLimit::new(100).unwrap())
+        let page = project::page(&mut tx, None, Window::first(PageLimit::new(100).unwrap()))
             .await
             .unwrap();
         page.rows.len()

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tamiz_core::{Refusal, RefusalCode};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::{Page, PageLimit, Window};
 
 use super::session::Session;
 use crate::api::cost::PAGE_ROWS_DEFAULT;
@@ -40,7 +40,62 @@ pub(super) struct Listed<Node> {
     has_previous: bool,
 }
 
+/// Which rows a client asks a connection for (Relay's cursor connections, §4: `first` and `after`, `last` and `before`).
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked {
+    pub(super) first: Option<i32>,
+    pub(super) after: Option<String>,
+    pub(super) last: Option<i32>,
+    pub(super) before: Option<String>,
+}
+
+impl Asked {
+    /// The stretch that is meant; `position` reads a cursor.
+    pub(super) fn window<Position>(
+        &self,
+        session: &Session,
+        position: impl Fn(&str) -> Result<Position, Refusal>,
+    ) -> Result<Window<Position>, Refusal> {
+        self.window_of(session.state.settings.graphql_page_max, position)
+    }
+
+    /// The same where a page has at most `rows_max` rows.
+    pub(super) fn window_of<Position>(
+        &self,
+        rows_max: usize,
+        position: impl Fn(&str) -> Result<Position, Refusal>,
+    ) -> Result<Window<Position>, Refusal> {
+        if self.first.is_some() && self.last.is_some() {
+            let message = "give `first` or `last`, not both: a page has one direction";
+            return Err(Refusal::new(RefusalCode::InvalidInput, message).at(&["last"]));
+        }
+        let (name, rows) = match self.last {
+            Some(_) => ("last", self.last),
+            None => ("first", self.first),
+        };
+        let place = |name: &'static str, cursor: &Option<String>| {
+            let read = cursor.as_deref().map(&position).transpose();
+            read.map_err(|refusal| refusal.at(&[name]))
+        };
+        Ok(Window {
+            after: place("after", &self.after)?,
+            before: place("before", &self.before)?,
+            limit: limit_of(rows_max, name, rows)?,
+            from_end: self.last.is_some(),
+        })
+    }
+}
+
 impl<Node> Listed<Node> {
+    /// The rows of `page`; `listed` makes cursor and node of each.
+    pub(super) fn between<Row>(page: Page<Row>, listed: impl FnMut(Row) -> (String, Node)) -> Self {
+        Self {
+            rows: page.rows.into_iter().map(listed).collect(),
+            has_next: page.has_next,
+            has_previous: page.has_previous,
+        }
+    }
+
     /// The rows of `page`; `listed` makes cursor and node of each.
     pub(super) fn of<Row>(
         page: Page<Row>,
@@ -115,37 +170,38 @@ pub(super) fn decode_number<Parent: DeserializeOwned + PartialEq>(
 pub(super) fn bad_cursor() -> Refusal {
     Refusal::new(
         RefusalCode::BadCursor,
-        "`after` is not a cursor of this list in this order: take it from `pageInfo.endCursor`",
+        "not a cursor of this list in this order: take those of `pageInfo` or of an edge",
     )
     .at(&["after"])
 }
 
 /// How many rows `first` asks for.
 pub(super) fn limit(session: &Session, first: Option<i32>) -> Result<PageLimit, Refusal> {
-    limit_of(session.state.settings.graphql_page_max, first)
+    limit_of(session.state.settings.graphql_page_max, "first", first)
 }
 
-/// How many of at most `rows_max` rows `first` asks for.
-pub(super) fn limit_of(rows_max: usize, first: Option<i32>) -> Result<PageLimit, Refusal> {
+/// How many of at most `rows_max` rows the argument called `name` asks for.
+pub(super) fn limit_of(
+    rows_max: usize,
+    name: &'static str,
+    asked: Option<i32>,
+) -> Result<PageLimit, Refusal> {
     let rows_max = rows_max as u64;
-    let asked = first
-        .map_or(u64::from(PAGE_ROWS_DEFAULT), |first| {
-            u64::try_from(first).unwrap_or(0)
+    let rows = asked
+        .map_or(u64::from(PAGE_ROWS_DEFAULT), |rows| {
+            u64::try_from(rows).unwrap_or(0)
         })
         .min(
             // a default must not overstep an operator's smaller limit
-            if first.is_none() { rows_max } else { u64::MAX },
+            if asked.is_none() { rows_max } else { u64::MAX },
         );
-    if asked > rows_max {
-        let message = format!("`first` is {asked}, more than the limit of {rows_max}");
-        return Err(Refusal::new(RefusalCode::PageTooLarge, message).at(&["first"]));
+    if rows > rows_max {
+        let message = format!("`{name}` is {rows}, more than the limit of {rows_max}");
+        return Err(Refusal::new(RefusalCode::PageTooLarge, message).at(&[name]));
     }
-    u32::try_from(asked).ok().and_then(PageLimit::new).ok_or_else(|| {
-        Refusal::new(
-            RefusalCode::InvalidInput,
-            format!("`first` must be 1 to {rows_max}"),
-        )
-        .at(&["first"])
+    u32::try_from(rows).ok().and_then(PageLimit::new).ok_or_else(|| {
+        let message = format!("`{name}` must be 1 to {rows_max}");
+        Refusal::new(RefusalCode::InvalidInput, message).at(&[name])
     })
 }
 

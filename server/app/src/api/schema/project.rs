@@ -9,7 +9,7 @@ use tamiz_store::project;
 
 use super::alert_page::{self, AlertConnection, AlertCount, AlertDay, AlertFilter, AlertOrder};
 use super::alert_rule::{AlertRule, rules_of};
-use super::connection::{Listed, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, connection, decode, encode};
 use super::export::ExportFormat;
 use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
@@ -176,21 +176,19 @@ connection!(
 impl ProjectConnection {
     pub(super) async fn page(
         session: &Session,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
         filter: Option<ProjectFilter>,
     ) -> Result<Self, ApiError> {
-        let limit = limit(session, first)?;
-        let after: Option<ProjectId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        let window = asked.window(session, |cursor| decode::<ProjectId>(ORDER, cursor))?;
         let name = filter.unwrap_or_default().name;
         let name = name.map(|name| askable("name", name)).transpose()?;
         let wanted = name.clone();
         let page = session
-            .read(|tx| Box::pin(async move { project::page(tx, wanted.as_deref(), after, limit).await }))
+            .read(|tx| Box::pin(async move { project::page(tx, wanted.as_deref(), window).await }))
             .await?;
         let listed = |row: project::Project| (encode(ORDER, row.id), Project(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::between(page, listed),
             counted: ProjectsCount(name),
         })
     }

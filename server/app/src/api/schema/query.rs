@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::alert::Alert;
 use super::artifact::Artifact;
+use super::connection::Asked;
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
 use super::group::{TaskGroup, TaskGroupConnection};
@@ -59,10 +60,20 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
-        filter: Option<ProjectFilter>,
+        #[graphql(desc = "A cursor: rows after it.")] after: Option<String>,
+        #[graphql(desc = "Rows of the page, from the end of the list; instead of `first`.")] last: Option<
+            i32,
+        >,
+        #[graphql(desc = "A cursor: rows before it.")] before: Option<String>,
+        #[graphql(desc = "Which projects; all if not said.")] filter: Option<ProjectFilter>,
     ) -> Result<ProjectConnection, ApiError> {
-        ProjectConnection::page(Session::of(context)?, first, after.as_deref(), filter).await
+        let asked = Asked {
+            first,
+            after,
+            last,
+            before,
+        };
+        ProjectConnection::page(Session::of(context)?, &asked, filter).await
     }
 
     /// One task.

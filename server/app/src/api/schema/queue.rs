@@ -203,7 +203,7 @@ impl Queue {
         #[graphql(desc = "So many at most, 20 if not said.")] first: Option<i32>,
     ) -> Result<Option<Vec<OfTenant>>, ApiError> {
         let session = OperatorSession::of(context)?;
-        let limit = limit_of(session.state.settings.graphql_page_max, first)?;
+        let limit = limit_of(session.state.settings.graphql_page_max, "first", first)?;
         let mut tx = session.begin().await?;
         let rows = known(queue_view::busiest(&mut tx, i64::from(limit.get())).await)?;
         Ok(Some(rows.into_iter().map(Into::into).collect()))
@@ -216,7 +216,7 @@ impl TenantQueueConnection {
         first: Option<i32>,
         after: Option<&str>,
     ) -> Result<Self, ApiError> {
-        let limit = limit_of(session.state.settings.graphql_page_max, first)?;
+        let limit = limit_of(session.state.settings.graphql_page_max, "first", first)?;
         let after: Option<TenantId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
         let mut tx = session.begin().await?;
         let page = known(queue_view::tenants(&mut tx, after, limit).await)?;

@@ -418,3 +418,42 @@ async fn mutations_answer_with_the_thing_or_with_reasons() {
     );
     platform.end().await;
 }
+
+#[tokio::test]
+async fn a_list_is_walked_from_both_ends() {
+    let platform = Platform::start().await;
+    let acme = platform.tenant("acme").await;
+    for _ in 0..5 {
+        platform.project(&acme).await;
+    }
+    let query = "query($first: Int, $after: String, $last: Int, $before: String) {
+        projects(first: $first, after: $after, last: $last, before: $before) {
+            nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }";
+    let (all, _) = ask(&platform, &acme, query, json!({})).await;
+    let all = all["data"]["projects"]["nodes"].as_array().unwrap().clone();
+    assert_eq!(all.len(), 5);
+    let (end, _) = ask(&platform, &acme, query, json!({ "last": 2 })).await;
+    let end = &end["data"]["projects"];
+    assert_eq!(end["nodes"], json!(all[3..]));
+    assert_eq!(end["pageInfo"]["hasNextPage"], false);
+    assert_eq!(end["pageInfo"]["hasPreviousPage"], true);
+    let before = &end["pageInfo"]["startCursor"];
+    let (middle, _) = ask(&platform, &acme, query, json!({ "last": 2, "before": before })).await;
+    let middle = &middle["data"]["projects"];
+    assert_eq!(middle["nodes"], json!(all[1..3]));
+    assert_eq!(middle["pageInfo"]["hasNextPage"], true);
+    let after = &middle["pageInfo"]["startCursor"];
+    let between = json!({ "first": 9, "after": after, "before": before });
+    let (between, _) = ask(&platform, &acme, query, between).await;
+    assert_eq!(between["data"]["projects"]["nodes"], json!(all[2..3]));
+    for (asked, field) in [
+        (json!({ "first": 1, "last": 1 }), "last"),
+        (json!({ "last": 0 }), "last"),
+        (json!({ "before": "x" }), "before"),
+    ] {
+        let (refused, _) = ask(&platform, &acme, query, asked).await;
+        let message = refused["errors"][0]["message"].as_str().unwrap();
+        assert!(refused["data"].is_null(), "{field}: {message}");
+    }
+    platform.end().await;
+}

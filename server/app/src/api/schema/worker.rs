@@ -158,7 +158,7 @@ impl WorkerConnection {
     ) -> Result<Self, ApiError> {
         let session = OperatorSession::of(context)?;
         let after: Option<Key> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        let limit = limit_of(session.state.settings.graphql_page_max, first)?.get() as usize;
+        let limit = limit_of(session.state.settings.graphql_page_max, "first", first)?.get() as usize;
         let found = session.store().workers().await;
         let mut rows = found.map_err(|error| ApiError::of_store(&error))?;
         let total_count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
@@ -168,7 +168,15 @@ impl WorkerConnection {
         let has_next = rows.len() > limit;
         rows.truncate(limit);
         let listed = |row: WorkerRow| (encode(ORDER, key(&row)), Worker::from(row));
-        let listed = Listed::of(Page { rows, has_next }, after.is_some(), listed);
+        let listed = Listed::of(
+            Page {
+                rows,
+                has_next,
+                has_previous: false,
+            },
+            after.is_some(),
+            listed,
+        );
         let page_info = listed.page_info();
         let edges: Vec<_> = listed
             .rows
