@@ -131,7 +131,7 @@ fn fill(stand: &Stand, project: &str, alerts: usize) -> Outcome<()> {
 
 /// Pages of a hundred alerts, filtered, worst first and then last seen: as a client sees them, so more than the SQL alone.
 async fn list(client: &Client, project: &str) -> Outcome<()> {
-    const QUERY: &str = "query($p: ID!) { project(id: $p) { alerts(first: 100, orderBy: SEVERITY_DESC, \
+    const QUERY: &str = "query($p: ID!) { project(id: $p) { alerts(first: 100, \
         filter: { severity: [HIGH, MEDIUM], tool: [\"known\"] }) { nodes { id severity title lastSeenAt } } } }";
     let mut seconds = Vec::new();
     for _ in 0..50 {

@@ -16,7 +16,7 @@ use crate::alert::merge::{Arrival, Scan, Sighting, merge};
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
 use crate::finding::{NewContent, insert_contents};
-use crate::page::PageLimit;
+use crate::page::{PageLimit, Window};
 use crate::project;
 use crate::scope::TenantScope;
 
@@ -69,7 +69,7 @@ fn sighting(identity: u8, number: u8) -> Sighting {
 
 async fn project_of(store: &Store, scope: &TenantScope) -> ProjectId {
     let mut tx = store.begin(scope).await.unwrap();
-    let page = project::page(&mut tx, None, None, PageLimit::new(1).unwrap())
+    let page = project::page(&mut tx, None, Window::first(PageLimit::new(1).unwrap()))
         .await
         .unwrap();
     page.rows[0].id

@@ -13,7 +13,7 @@ use tamiz_core::{GroupId, ProjectId, TaskId, TaskStatus};
 use uuid::Uuid;
 
 use crate::error::{StoreError, word};
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 
 /// Tasks of one group: what its counts can still be read for in a moment.
@@ -254,25 +254,38 @@ fn announce(tx: &mut TenantTx, id: GroupId) {
 pub async fn page(
     tx: &mut TenantTx,
     project: Option<ProjectId>,
-    after: Option<GroupId>,
-    limit: PageLimit,
+    window: Window<GroupId>,
 ) -> Result<Page<Group>, StoreError> {
     let rows = sqlx::query_as!(
         GroupRow,
         r#"
-        select id, project_id, name, tasks, unfinished, closed_at, finished_at, created_at
-        from tenant.task_group
-        where tenant_id = $1 and ($2::uuid is null or project_id = $2) and ($3::uuid is null or id < $3)
-        order by id desc limit $4
+        select id as "id!", project_id as "project_id!", name as "name!", tasks as "tasks!", unfinished as "unfinished!",
+               closed_at, finished_at, created_at as "created_at!"
+        from (
+            (select * from tenant.task_group
+             where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+               and ($3::uuid is null or id < $3) and ($4::uuid is null or id > $4) and not $6
+             order by id desc limit $5)
+            union all
+            (select * from tenant.task_group
+             where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+               and ($3::uuid is null or id < $3) and ($4::uuid is null or id > $4) and $6
+             order by id limit $5)) g
+        order by id desc
         "#,
         tx.tenant(),
         project.map(ProjectId::uuid),
-        after.map(GroupId::uuid),
-        limit.probe()
+        window.after.map(GroupId::uuid),
+        window.before.map(GroupId::uuid),
+        window.limit.probe(),
+        window.from_end
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(Page::of(rows.into_iter().map(Group::from).collect(), limit))
+    Ok(Page::between(
+        rows.into_iter().map(Group::from).collect(),
+        &window,
+    ))
 }
 
 /// How many groups there are under the same filter as [`page`].

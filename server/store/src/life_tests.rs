@@ -301,7 +301,9 @@ async fn cancelled_task(tx: &mut crate::TenantTx, group: GroupId) -> TaskId {
     assert_eq!(counts.iter().map(|(_, count)| count).sum::<i64>(), 12);
     assert!(counts.contains(&(TaskStatus::Cancelled, 4)), "{counts:?}");
     let limit = crate::page::PageLimit::new(20).unwrap();
-    let pages = task::pages_of_groups(tx, &[group], None, limit).await.unwrap();
+    let pages = task::pages_of_groups(tx, &[group], crate::page::Window::first(limit))
+        .await
+        .unwrap();
     let tasks = &pages[&group].rows;
     assert_eq!(tasks.len(), 12);
     tasks

@@ -45,6 +45,17 @@ pub struct Window<Position> {
 }
 
 impl<Position> Window<Position> {
+    /// The same stretch of the list that runs the other way.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        Self {
+            after: self.before,
+            before: self.after,
+            limit: self.limit,
+            from_end: !self.from_end,
+        }
+    }
+
     /// The first rows of the list.
     pub const fn first(limit: PageLimit) -> Self {
         Self {
@@ -103,6 +114,19 @@ impl<Row> Page<Row> {
         }
     }
 
+    /// The page of `window` of all rows between its places, in the list's order.
+    pub fn cut<Position>(rows: Vec<Row>, window: &Window<Position>) -> Self {
+        Self::between(rows, window)
+    }
+
+    /// The same from rows in the order in which they were read: the last ones backwards.
+    pub(crate) fn read<Position>(mut rows: Vec<Row>, window: &Window<Position>) -> Self {
+        if window.from_end {
+            rows.reverse();
+        }
+        Self::between(rows, window)
+    }
+
     /// The same of many parents; a parent without rows is left out.
     pub(crate) fn between_each<Parent: Eq + Hash, Position>(
         rows: impl IntoIterator<Item = (Parent, Row)>,
@@ -118,30 +142,15 @@ impl<Row> Page<Row> {
             .collect()
     }
 
-    /// From rows read with [`PageLimit::probe`].
-    pub(crate) fn of(mut rows: Vec<Row>, limit: PageLimit) -> Self {
-        let has_next = rows.len() > limit.get() as usize;
-        rows.truncate(limit.get() as usize);
+    /// The same page of the list that runs the other way.
+    #[must_use]
+    pub fn turned(mut self) -> Self {
+        self.rows.reverse();
         Self {
-            rows,
-            has_next,
-            has_previous: false,
+            rows: self.rows,
+            has_next: self.has_previous,
+            has_previous: self.has_next,
         }
-    }
-
-    /// From rows of many parents, those of each read with [`PageLimit::probe`]; a parent without rows is left out.
-    pub(crate) fn of_each<Parent: Eq + Hash>(
-        rows: impl IntoIterator<Item = (Parent, Row)>,
-        limit: PageLimit,
-    ) -> HashMap<Parent, Self> {
-        let mut of_parent: HashMap<Parent, Vec<Row>> = HashMap::new();
-        for (parent, row) in rows {
-            of_parent.entry(parent).or_default().push(row);
-        }
-        of_parent
-            .into_iter()
-            .map(|(parent, rows)| (parent, Self::of(rows, limit)))
-            .collect()
     }
 
     /// The same rows, for several holders.

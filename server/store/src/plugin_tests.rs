@@ -11,7 +11,7 @@ use tamiz_core::{PluginId, ScanType, TenantId};
 
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
-use crate::page::PageLimit;
+use crate::page::{PageLimit, Window};
 use crate::plan::Plan;
 use crate::plugin::bundle::{self, Followed};
 use crate::plugin::operate::{self, Installed, NewPlugin, StateChange};
@@ -119,7 +119,7 @@ async fn chosen_by(store: &Store, scope: &TenantScope, id: Option<PluginId>) -> 
 /// What the tenant sees with these bytes, in whatever state.
 async fn with_digest(tx: &mut TenantTx, digest: ComponentDigest) -> Vec<InstalledPlugin> {
     let all = PageLimit::new(100).unwrap();
-    let page = plugin::visible(tx, &PluginFilter::default(), None, all).await;
+    let page = plugin::visible(tx, &PluginFilter::default(), Window::first(all)).await;
     let mut rows = page.unwrap().rows;
     rows.retain(|row| row.sha256 == digest);
     rows
@@ -253,7 +253,7 @@ async fn a_tenant_neither_sees_nor_chooses_the_plugin_of_another() {
 
     let mut tx = store.begin(&acme).await.unwrap();
     let limit = PageLimit::new(100).unwrap();
-    let seen = plugin::visible(&mut tx, &PluginFilter::default(), None, limit)
+    let seen = plugin::visible(&mut tx, &PluginFilter::default(), Window::first(limit))
         .await
         .unwrap();
     assert_eq!(

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
 use crate::pace::quantile_seconds;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::pause::{self, Pause};
 use crate::tenant_tx::TenantTx;
 use refusals::refusals_of;
@@ -170,23 +170,31 @@ async fn oldest_of_all(tx: &mut ControlTx) -> Result<HashMap<String, f64>, Store
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn tenants(
-    tx: &mut ControlTx,
-    after: Option<TenantId>,
-    limit: PageLimit,
-) -> Result<Page<TenantQueue>, StoreError> {
+pub async fn tenants(tx: &mut ControlTx, window: Window<TenantId>) -> Result<Page<TenantQueue>, StoreError> {
     let ids = sqlx::query_scalar!(
-        "select id from control.tenant where $1::uuid is null or id > $1 order by id limit $2",
-        after.map(TenantId::uuid),
-        limit.probe()
+        r#"
+        select id as "id!" from (
+            (select id from control.tenant
+             where ($1::uuid is null or id > $1) and ($2::uuid is null or id < $2) and not $4
+             order by id limit $3)
+            union all
+            (select id from control.tenant
+             where ($1::uuid is null or id > $1) and ($2::uuid is null or id < $2) and $4
+             order by id desc limit $3)) t
+        order by id
+        "#,
+        window.after.map(TenantId::uuid),
+        window.before.map(TenantId::uuid),
+        window.limit.probe(),
+        window.from_end
     )
     .fetch_all(tx.connection())
     .await?;
-    let ids = Page::of(ids, limit);
+    let ids = Page::between(ids, &window);
     Ok(Page {
         rows: tenant_queues(tx, &ids.rows).await?,
         has_next: ids.has_next,
-        has_previous: false,
+        has_previous: ids.has_previous,
     })
 }
 

@@ -15,7 +15,7 @@ use tamiz_core::{ProjectId, Refusal, ScanType, ScheduleId, TaskId, TokenId};
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::quota::Meter;
 use crate::tenant_tx::TenantTx;
 use crate::token::Role;
@@ -288,22 +288,23 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[ScheduleId]) -> Result<Vec<Schedul
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn page(
-    tx: &mut TenantTx,
-    after: Option<ScheduleId>,
-    limit: PageLimit,
-) -> Result<Page<Schedule>, StoreError> {
+pub async fn page(tx: &mut TenantTx, window: Window<ScheduleId>) -> Result<Page<Schedule>, StoreError> {
     let rows = sqlx::query_as!(
         ScheduleRow,
         r#"
         select id, project_id, name, cron, time_zone, overlap, catch_up, scan_type, task_order, token_id, role,
                paused_at, due_at, last_due_at, last_task_id, skipped, last_skipped_at, failures, last_error_code,
                last_error_message, last_error_at, created_at
-        from control.schedule where tenant_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3
+        from control.schedule
+        where tenant_id = $1 and ($2::uuid is null or id < $2) and ($3::uuid is null or id > $3)
+        -- a tenant has few: they may be sorted
+        order by case when $5 then id end, id desc limit $4
         "#,
         tx.tenant(),
-        after.map(ScheduleId::uuid),
-        limit.probe()
+        window.after.map(ScheduleId::uuid),
+        window.before.map(ScheduleId::uuid),
+        window.limit.probe(),
+        window.from_end
     )
     .fetch_all(tx.connection())
     .await?;
@@ -311,7 +312,7 @@ pub async fn page(
         .into_iter()
         .map(Schedule::try_from)
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Page::of(rows, limit))
+    Ok(Page::read(rows, &window))
 }
 
 /// How many schedules there are.

@@ -23,7 +23,7 @@ use tamiz_core::{
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -214,28 +214,39 @@ pub struct TaskFilter {
 pub async fn page(
     tx: &mut TenantTx,
     filter: &TaskFilter,
-    after: Option<TaskId>,
-    limit: PageLimit,
+    window: Window<TaskId>,
 ) -> Result<Page<Task>, StoreError> {
     let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         TaskRow,
         r#"
-        select id, project_id, type, status, phase, payload, retries, attempt, priority, event_seq,
-               error_code, error_message, plugin_fault, cancel_requested_at, created_at, started_at,
-               finished_at, run_at, timeout_seconds, group_id, schedule_id
-        from tenant.task
-        where tenant_id = $1 and ($2::uuid is null or project_id = $2)
-          and ($3::text is null or status = $3) and ($4::text is null or type = $4)
-          and ($5::uuid is null or id < $5)
-        order by id desc limit $6
+        select t.id as "id!", t.project_id as "project_id!", t.type as "type!", t.status as "status!",
+               t.phase as "phase!", t.payload as "payload!", t.retries as "retries!", t.attempt as "attempt!",
+               t.priority as "priority!", t.event_seq as "event_seq!", t.error_code, t.error_message,
+               t.plugin_fault, t.cancel_requested_at, t.created_at as "created_at!", t.started_at,
+               t.finished_at, t.run_at, t.timeout_seconds, t.group_id, t.schedule_id
+        from (
+            (select * from tenant.task
+             where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+               and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+               and ($5::uuid is null or id < $5) and ($6::uuid is null or id > $6) and not $8
+             order by id desc limit $7)
+            union all
+            (select * from tenant.task
+             where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+               and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+               and ($5::uuid is null or id < $5) and ($6::uuid is null or id > $6) and $8
+             order by id limit $7)) t
+        order by t.id desc
         "#,
         tx.tenant(),
         filter.project.map(ProjectId::uuid),
         filter.status.map(TaskStatus::as_str),
         filter.scan_type.as_ref().map(ScanType::as_str),
-        after.map(TaskId::uuid),
-        limit.probe()
+        window.after.map(TaskId::uuid),
+        window.before.map(TaskId::uuid),
+        window.limit.probe(),
+        window.from_end
     )
     .fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_task).await?;
@@ -243,7 +254,7 @@ pub async fn page(
         .into_iter()
         .map(Task::try_from)
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Page::of(tasks, limit))
+    Ok(Page::between(tasks, &window))
 }
 
 /// How many tasks there are under the same filter as [`page`].
@@ -277,8 +288,7 @@ pub async fn pages_of_projects(
     tx: &mut TenantTx,
     projects: &[ProjectId],
     filter: &TaskFilter,
-    after: Option<TaskId>,
-    limit: PageLimit,
+    window: Window<TaskId>,
 ) -> Result<HashMap<ProjectId, Page<Task>>, StoreError> {
     let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
     let allowance = tx.allowance();
@@ -292,19 +302,27 @@ pub async fn pages_of_projects(
                t.finished_at, t.run_at, t.timeout_seconds, t.group_id, t.schedule_id
         from unnest($2::uuid[]) parent(parent_id)
         cross join lateral (
-            select * from tenant.task
-            where tenant_id = $1 and project_id = parent.parent_id
-              and ($3::text is null or status = $3) and ($4::text is null or type = $4)
-              and ($5::uuid is null or id < $5)
-            order by id desc limit $6) t
+            (select * from tenant.task
+             where tenant_id = $1 and project_id = parent.parent_id
+               and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+               and ($5::uuid is null or id < $5) and ($6::uuid is null or id > $6) and not $8
+             order by id desc limit $7)
+            union all
+            (select * from tenant.task
+             where tenant_id = $1 and project_id = parent.parent_id
+               and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+               and ($5::uuid is null or id < $5) and ($6::uuid is null or id > $6) and $8
+             order by id limit $7)) t
         order by t.id desc
         "#,
         tx.tenant(),
         &projects,
         filter.status.map(TaskStatus::as_str),
         filter.scan_type.as_ref().map(ScanType::as_str),
-        after.map(TaskId::uuid),
-        limit.probe()
+        window.after.map(TaskId::uuid),
+        window.before.map(TaskId::uuid),
+        window.limit.probe(),
+        window.from_end
     )
     .fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_task).await?;
@@ -313,7 +331,7 @@ pub async fn pages_of_projects(
         .map(Task::try_from)
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = tasks.into_iter().map(|task| (task.project_id, task));
-    Ok(Page::of_each(tasks, limit))
+    Ok(Page::between_each(tasks, &window))
 }
 
 /// How many tasks each project has under `filter`; a project without any is left out.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::connect::Store;
 use crate::credential::LeaseRight;
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 
 /// Lines of one task, over all its attempts: more than anybody reads, few enough that a task which is tried
@@ -207,8 +207,7 @@ fn fitting(lines_before: i32, bytes_before: i64, lines: &[NewLine]) -> Kept {
     kept
 }
 
-/// A page of each of these tasks' lines after `after`, in their order; of one attempt if said. At most
-/// `limit` lines of each task.
+/// The same page of each of these tasks' lines, by their numbers; of one attempt if said.
 ///
 /// Served by the primary key `(tenant_id, task_id, seq, created_at)` of each partition.
 ///
@@ -218,26 +217,35 @@ pub async fn of_tasks(
     tx: &mut TenantTx,
     tasks: &[TaskId],
     attempt: Option<i32>,
-    after: i32,
-    limit: PageLimit,
+    window: Window<i32>,
 ) -> Result<HashMap<TaskId, Page<LogLine>>, StoreError> {
     let ids: Vec<Uuid> = tasks.iter().map(|id| id.uuid()).collect();
     let allowance = tx.allowance();
     let rows = sqlx::query!(
         r#"
-        select line.task_id, line.seq, line.attempt, line.worker_id, line.level, line.message, line.created_at
+        select line.task_id as "task_id!", line.seq as "seq!", line.attempt as "attempt!",
+               line.worker_id as "worker_id!", line.level as "level!", line.message as "message!",
+               line.created_at as "created_at!"
         from unnest($2::uuid[]) wanted(task_id)
         cross join lateral (
-            select * from tenant.worker_log
-            where tenant_id = $1 and task_id = wanted.task_id and seq > $3 and ($4::int is null or attempt = $4)
-            order by seq limit $5) line
+            (select * from tenant.worker_log
+             where tenant_id = $1 and task_id = wanted.task_id and ($3::int is null or seq > $3)
+               and ($4::int is null or seq < $4) and ($5::int is null or attempt = $5) and not $7
+             order by seq limit $6)
+            union all
+            (select * from tenant.worker_log
+             where tenant_id = $1 and task_id = wanted.task_id and ($3::int is null or seq > $3)
+               and ($4::int is null or seq < $4) and ($5::int is null or attempt = $5) and $7
+             order by seq desc limit $6)) line
         order by line.task_id, line.seq
         "#,
         tx.tenant(),
         &ids,
-        after,
+        window.after,
+        window.before,
         attempt,
-        limit.probe()
+        window.limit.probe(),
+        window.from_end
     )
     .fetch(tx.connection());
     let rows = allowance
@@ -256,7 +264,7 @@ pub async fn of_tasks(
         };
         lines.push((TaskId::from(row.task_id), line));
     }
-    Ok(Page::of_each(lines, limit))
+    Ok(Page::between_each(lines, &window))
 }
 
 /// How many lines each of these tasks has, of one attempt if said. Tasks without any are left out.

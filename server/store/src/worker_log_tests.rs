@@ -10,7 +10,7 @@ use crate::attempt;
 use crate::connect::{APP_ROLE, DISPATCH_ROLE, Store, role_options};
 use crate::credential::LeaseRight;
 use crate::database_for_tests::{Database, tenant_with_task};
-use crate::page::PageLimit;
+use crate::page::{PageLimit, Window};
 use crate::queue::ClaimRequest;
 use crate::scope::TenantScope;
 use crate::worker_log::{
@@ -62,7 +62,7 @@ async fn read(
 ) -> (Vec<LogLine>, bool) {
     let mut tx = store.begin(scope).await.unwrap();
     let limit = PageLimit::new(rows).unwrap();
-    let mut pages = worker_log::of_tasks(&mut tx, &[task], None, after, limit)
+    let mut pages = worker_log::of_tasks(&mut tx, &[task], None, Window::after(Some(after), limit))
         .await
         .unwrap();
     pages

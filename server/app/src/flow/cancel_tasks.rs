@@ -2,7 +2,7 @@
 
 use tamiz_core::{Refusal, RefusalCode, TaskId};
 use tamiz_store::Store;
-use tamiz_store::page::PageLimit;
+use tamiz_store::page::{PageLimit, Window};
 use tamiz_store::task::{self, Cancellation, TaskFilter};
 use tamiz_store::token::{Caller, Role};
 
@@ -66,7 +66,7 @@ async fn batch(
         return Ok(Vec::new());
     };
     let mut tx = store.begin(&caller.scope).await?;
-    let page = task::page(&mut tx, filter, after, limit).await?;
+    let page = task::page(&mut tx, filter, Window::after(after, limit)).await?;
     tx.commit().await?;
     Ok(page.rows.into_iter().map(|task| task.id).collect())
 }

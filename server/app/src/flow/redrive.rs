@@ -140,5 +140,7 @@ async fn latest(
     let Some(limit) = tamiz_store::page::PageLimit::new(rows) else {
         return Ok(Vec::new());
     };
-    Ok(task::page(tx, filter, None, limit).await?.rows)
+    Ok(task::page(tx, filter, tamiz_store::page::Window::first(limit))
+        .await?
+        .rows)
 }

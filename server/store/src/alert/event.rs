@@ -9,7 +9,7 @@ use tamiz_core::AlertId;
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -38,7 +38,7 @@ pub struct AlertEventRow {
     pub created_at: DateTime<Utc>,
 }
 
-/// The same page of each alert's events, the newest first. `after` is time and id of the last row.
+/// The same page of each alert's events, the newest first. A place is time and id of a row.
 ///
 /// Served by the primary key; the events of an alert are sorted, for those that one statement wrote have no order.
 ///
@@ -47,8 +47,7 @@ pub struct AlertEventRow {
 pub async fn event_pages_of(
     tx: &mut TenantTx,
     alerts: &[AlertId],
-    after: Option<(DateTime<Utc>, Uuid)>,
-    limit: PageLimit,
+    window: Window<(DateTime<Utc>, Uuid)>,
 ) -> Result<HashMap<AlertId, Page<AlertEventRow>>, StoreError> {
     let tenant = tx.tenant();
     let alerts: Vec<Uuid> = alerts.iter().map(|id| id.uuid()).collect();
@@ -58,17 +57,23 @@ pub async fn event_pages_of(
          e.before, e.after, e.comment, e.created_at from tenant.alert_event e where e.tenant_id = ",
     );
     query.push_bind(tenant).push(" and e.alert_id = x.id");
-    if let Some((at, id)) = after {
-        query.push(" and (e.created_at, e.id) < (").push_bind(at);
-        query.push(", ").push_bind(id).push(")");
+    for (sign, place) in [("<", window.after), (">", window.before)] {
+        if let Some((at, id)) = place {
+            query.push(" and (e.created_at, e.id) ").push(sign);
+            query.push(" (").push_bind(at).push(", ").push_bind(id).push(")");
+        }
     }
     query
-        .push(" order by e.created_at desc, e.id desc limit ")
-        .push_bind(limit.probe())
+        .push(if window.from_end {
+            " order by e.created_at, e.id limit "
+        } else {
+            " order by e.created_at desc, e.id desc limit "
+        })
+        .push_bind(window.limit.probe())
         .push(") e order by e.created_at desc, e.id desc");
     let allowance = tx.allowance();
     let rows = query.build_query_as::<AlertEventRow>().fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_alert_event).await?;
     let rows = rows.into_iter().map(|row| (AlertId::from(row.alert_id), row));
-    Ok(Page::of_each(rows, limit))
+    Ok(Page::between_each(rows, &window))
 }

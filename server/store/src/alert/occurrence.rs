@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::read::{AlertScope, SCOPE_COLUMNS};
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -41,16 +41,15 @@ pub struct AlertOccurrenceRow {
     pub locations: sqlx::types::Json<Vec<Location>>,
 }
 
-/// The same page of each alert's places, in the order of their keys; an alert without places is left out. `after` is the
-/// scope and place of the last row. Served by the primary key.
+/// The same page of each alert's places, in the order of their keys; an alert without places is left out. A place
+/// in the list is the scope and place of a row. Served by the primary key.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn occurrence_pages_of(
     tx: &mut TenantTx,
     alerts: &[AlertId],
-    after: Option<(Uuid, Uuid)>,
-    limit: PageLimit,
+    window: Window<(Uuid, Uuid)>,
 ) -> Result<HashMap<AlertId, Page<AlertOccurrenceRow>>, StoreError> {
     let tenant = tx.tenant();
     let alerts: Vec<Uuid> = alerts.iter().map(|id| id.uuid()).collect();
@@ -67,13 +66,24 @@ pub async fn occurrence_pages_of(
         .push_bind(tenant)
         .push(" and a.id = x.id and o.tenant_id = ");
     query.push_bind(tenant);
-    if let Some((scope, place)) = after {
-        query.push(" and (o.scope_id, o.place) > (").push_bind(scope);
-        query.push(", ").push_bind(place).push(")");
+    for (sign, at) in [(">", window.after), ("<", window.before)] {
+        if let Some((scope, place)) = at {
+            query.push(" and (o.scope_id, o.place) ").push(sign);
+            query
+                .push(" (")
+                .push_bind(scope)
+                .push(", ")
+                .push_bind(place)
+                .push(")");
+        }
     }
     query
-        .push(" order by o.scope_id, o.place limit ")
-        .push_bind(limit.probe());
+        .push(if window.from_end {
+            " order by o.scope_id desc, o.place desc limit "
+        } else {
+            " order by o.scope_id, o.place limit "
+        })
+        .push_bind(window.limit.probe());
     query.push(
         ") o join tenant.scan_scope s on s.tenant_id = o.tenant_id and s.id = o.scope_id \
          join tenant.finding_content c on c.tenant_id = o.tenant_id and c.project_id = o.project_id \
@@ -85,7 +95,7 @@ pub async fn occurrence_pages_of(
         .fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_alert_occurrence).await?;
     let rows = rows.into_iter().map(|row| (AlertId::from(row.alert_id), row));
-    Ok(Page::of_each(rows, limit))
+    Ok(Page::between_each(rows, &window))
 }
 
 /// How many places each of these alerts has; one without any is left out. Served by the primary key.

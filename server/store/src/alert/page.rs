@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::read::{AlertRow, WITH_CONTENT, WITH_SCOPE, push_columns};
 use crate::error::StoreError;
 use crate::finding::content_row;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -63,19 +63,27 @@ pub enum AlertOrder {
 }
 
 impl AlertOrder {
-    /// For `order by`, of a page's keys.
-    const fn columns(self) -> &'static str {
+    /// Of a page's keys; all of them fall.
+    const fn columns(self) -> &'static [&'static str] {
         match self {
-            Self::SeverityDesc => "k.severity desc, k.last_seen desc, k.lane desc, k.id desc",
-            Self::LastSeenDesc => "k.last_seen desc, k.lane desc, k.severity desc, k.id desc",
+            Self::SeverityDesc => &["k.severity", "k.last_seen", "k.lane", "k.id"],
+            Self::LastSeenDesc => &["k.last_seen", "k.lane", "k.severity", "k.id"],
         }
     }
 
-    /// The lanes of what is there, in this order.
-    const fn lanes(self) -> &'static str {
+    /// Of the lanes of what is there.
+    const fn lanes(self) -> &'static [&'static str] {
         match self {
-            Self::SeverityDesc => "v.severity desc, s.scanned_at desc, s.id desc",
-            Self::LastSeenDesc => "s.scanned_at desc, s.id desc, v.severity desc",
+            Self::SeverityDesc => &["v.severity", "s.scanned_at", "s.id"],
+            Self::LastSeenDesc => &["s.scanned_at", "s.id", "v.severity"],
+        }
+    }
+
+    /// Of the rows of all lanes.
+    const fn rows_of_lanes(self) -> &'static [&'static str] {
+        match self {
+            Self::SeverityDesc => &["l.severity", "l.scanned_at", "l.id", "k.id"],
+            Self::LastSeenDesc => &["l.scanned_at", "l.id", "l.severity", "k.id"],
         }
     }
 
@@ -85,6 +93,37 @@ impl AlertOrder {
             Self::SeverityDesc => "(l.severity, l.scanned_at, l.id)",
             Self::LastSeenDesc => "(l.scanned_at, l.id, l.severity)",
         }
+    }
+}
+
+/// From which end a list is read.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    backwards: bool,
+}
+
+impl Way {
+    fn push_order(self, query: &mut QueryBuilder<Postgres>, columns: &[&str]) {
+        let end = if self.backwards { "" } else { " desc" };
+        for (index, column) in columns.iter().enumerate() {
+            query.push(if index == 0 { " order by " } else { ", " });
+            query.push(*column).push(end);
+        }
+    }
+
+    /// What is still to come stands on this side of where the reading stands.
+    const fn beyond(self) -> &'static str {
+        if self.backwards { " > " } else { " < " }
+    }
+
+    /// The id beyond which all ids lie.
+    const fn first_id(self) -> Uuid {
+        if self.backwards { Uuid::nil() } else { Uuid::max() }
+    }
+
+    /// The id beyond which there is none.
+    const fn last_id(self) -> Uuid {
+        if self.backwards { Uuid::max() } else { Uuid::nil() }
     }
 }
 
@@ -112,24 +151,22 @@ pub async fn pages_of(
     projects: &[ProjectId],
     filter: &AlertFilter,
     order: AlertOrder,
-    after: Option<&AlertPosition>,
-    limit: PageLimit,
+    window: &Window<AlertPosition>,
 ) -> Result<HashMap<ProjectId, Page<AlertRow>>, StoreError> {
     let asked = Asked {
         tenant: tx.tenant(),
         filter,
         order,
-        after,
-        limit,
+        window,
     };
     let mut query = QueryBuilder::new("");
     asked.push(&mut query, projects);
     let allowance = tx.allowance();
     let rows = query.build_query_as::<AlertRow>().fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_alert).await?;
-    Ok(Page::of_each(
+    Ok(Page::between_each(
         rows.into_iter().map(|row| (row.project(), row)),
-        limit,
+        window,
     ))
 }
 
@@ -138,11 +175,36 @@ pub(super) struct Asked<'a> {
     pub(super) tenant: Uuid,
     pub(super) filter: &'a AlertFilter,
     pub(super) order: AlertOrder,
-    pub(super) after: Option<&'a AlertPosition>,
-    pub(super) limit: PageLimit,
+    pub(super) window: &'a Window<AlertPosition>,
 }
 
 impl Asked<'_> {
+    const fn way(&self) -> Way {
+        Way {
+            backwards: self.window.from_end,
+        }
+    }
+
+    /// Where the reading goes on.
+    const fn start(&self) -> Option<&AlertPosition> {
+        let window = self.window;
+        if window.from_end {
+            window.before.as_ref()
+        } else {
+            window.after.as_ref()
+        }
+    }
+
+    /// Where it ends.
+    const fn end(&self) -> Option<&AlertPosition> {
+        let window = self.window;
+        if window.from_end {
+            window.after.as_ref()
+        } else {
+            window.before.as_ref()
+        }
+    }
+
     pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>, projects: &[ProjectId]) {
         let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
         query
@@ -161,8 +223,16 @@ impl Asked<'_> {
         if !gone.is_empty() || present.is_empty() {
             self.push_gone(query, &gone);
         }
-        query.push(") k order by ").push(self.order.columns());
-        query.push(" limit ").push_bind(self.limit.probe());
+        query.push(") k");
+        if let Some(end) = self.end() {
+            // rows beyond it were read in vain, a page of each lane at most
+            query.push(" where (");
+            query.push(self.order.columns().join(", ")).push(")");
+            query.push(if self.window.from_end { " < " } else { " > " });
+            self.push_position(query, end);
+        }
+        self.way().push_order(query, self.order.columns());
+        query.push(" limit ").push_bind(self.window.limit.probe());
         query.push(") k) select ");
         push_columns(query);
         query
@@ -171,12 +241,27 @@ impl Asked<'_> {
             .push(" and a.id = k.id limit 1) a")
             .push(WITH_CONTENT)
             .push(WITH_SCOPE);
-        query.push(" order by ").push(self.order.columns());
+        Way { backwards: false }.push_order(query, self.order.columns());
+    }
+
+    fn push_position(&self, query: &mut QueryBuilder<Postgres>, at: &AlertPosition) {
+        query.push("(");
+        match self.order {
+            AlertOrder::SeverityDesc => {
+                query.push_bind(at.severity).push(", ").push_bind(at.last_seen);
+                query.push(", ").push_bind(at.group);
+            }
+            AlertOrder::LastSeenDesc => {
+                query.push_bind(at.last_seen).push(", ").push_bind(at.group);
+                query.push(", ").push_bind(at.severity);
+            }
+        }
+        query.push(", ").push_bind(at.id.uuid()).push(")");
     }
 
     /// Alerts that are there, lane by lane, each by `alert_present_idx`.
     fn push_present(&self, query: &mut QueryBuilder<Postgres>, states: &[i16]) {
-        let order = self.order;
+        let (order, way) = (self.order, self.way());
         query
             .push("(select k.* from (select v.severity, s.scanned_at, s.id from tenant.scan_scope s cross join unnest(")
             .push_bind(self.filter.severity_ranks())
@@ -184,7 +269,7 @@ impl Asked<'_> {
             .push_bind(self.tenant)
             .push(" and s.project_id = p.id");
         self.filter.push_scope(query);
-        query.push(" order by ").push(order.lanes());
+        way.push_order(query, order.lanes());
         query.push(") l cross join lateral (select l.severity, l.scanned_at as last_seen, l.id as lane, a.id from unnest(");
         query.push_bind(states.to_vec());
         query.push("::smallint[]) st(state) cross join lateral (select a.id from tenant.alert a");
@@ -194,34 +279,31 @@ impl Asked<'_> {
             " and a.project_id = p.id and a.state = st.state and a.severity = l.severity and a.scope_id = l.id \
              and a.last_seen_at is null",
         );
-        if let Some(after) = self.after {
+        if let Some(start) = self.start() {
             // the lane in which the page ended goes on after its last row
-            query
-                .push(" and a.id < case when ")
-                .push(order.lane_key())
-                .push(" < ");
-            self.push_lane_of(query, after);
-            query.push(" then ").push_bind(Uuid::max()).push(" else ");
-            query.push_bind(after.id.uuid()).push(" end");
+            query.push(" and a.id").push(way.beyond()).push("case when ");
+            query.push(order.lane_key()).push(way.beyond());
+            self.push_lane_of(query, start);
+            query.push(" then ").push_bind(way.first_id()).push(" else ");
+            query.push_bind(start.id.uuid()).push(" end");
         }
         self.filter.push_conditions(query);
-        query
-            .push(" order by a.id desc limit ")
-            .push_bind(self.limit.probe());
-        query
-            .push(") a order by a.id desc limit ")
-            .push_bind(self.limit.probe());
+        way.push_order(query, &["a.id"]);
+        query.push(" limit ").push_bind(self.window.limit.probe());
+        query.push(") a");
+        way.push_order(query, &["a.id"]);
+        query.push(" limit ").push_bind(self.window.limit.probe());
         query.push(") k");
-        if let Some(after) = self.after {
-            query.push(" where ").push(order.lane_key()).push(" <= ");
-            self.push_lane_of(query, after);
+        if let Some(start) = self.start() {
+            query.push(" where ").push(order.lane_key());
+            query.push(if way.backwards { " >= " } else { " <= " });
+            self.push_lane_of(query, start);
         }
-        let lane_columns = match order {
-            AlertOrder::SeverityDesc => "l.severity desc, l.scanned_at desc, l.id desc, k.id desc",
-            AlertOrder::LastSeenDesc => "l.scanned_at desc, l.id desc, l.severity desc, k.id desc",
-        };
-        query.push(" order by ").push(lane_columns);
-        query.push(" limit ").push_bind(self.limit.probe()).push(")");
+        way.push_order(query, order.rows_of_lanes());
+        query
+            .push(" limit ")
+            .push_bind(self.window.limit.probe())
+            .push(")");
     }
 
     fn push_lane_of(&self, query: &mut QueryBuilder<Postgres>, at: &AlertPosition) {
@@ -243,7 +325,7 @@ impl Asked<'_> {
     fn push_gone(&self, query: &mut QueryBuilder<Postgres>, states: &[i16]) {
         let (mut severities, mut moments, mut ids) = (Vec::new(), Vec::new(), Vec::new());
         for severity in self.filter.severity_ranks() {
-            if let Some((before, id)) = self.gone_before(severity) {
+            if let Some((before, id)) = self.gone_beyond(severity) {
                 severities.push(severity);
                 moments.push(before);
                 ids.push(id);
@@ -252,7 +334,7 @@ impl Asked<'_> {
         query.push("(select k.* from unnest(").push_bind(severities);
         query.push("::smallint[], ").push_bind(moments);
         query.push("::timestamptz[], ").push_bind(ids);
-        query.push("::uuid[]) l(severity, before_at, before_id) cross join unnest(");
+        query.push("::uuid[]) l(severity, from_at, from_id) cross join unnest(");
         query.push_bind(states.to_vec());
         query.push(
             "::smallint[]) st(state) cross join lateral (select l.severity, a.last_seen_at as last_seen, \
@@ -265,38 +347,63 @@ impl Asked<'_> {
         query.push(" where a.tenant_id = ").push_bind(self.tenant);
         query.push(
             " and a.project_id = p.id and a.state = st.state and a.severity = l.severity and a.last_seen_at is not null \
-             and (a.last_seen_at, a.id) < (l.before_at, l.before_id)",
+             and (a.last_seen_at, a.id)",
         );
-        if self.filter.asks_of_scope() {
-            self.filter.push_scope(query);
-        }
+        query.push(self.way().beyond()).push("(l.from_at, l.from_id)");
+        self.filter.push_scope(query);
         self.filter.push_conditions(query);
-        query.push(" order by a.last_seen_at desc, a.id desc limit ");
-        query.push_bind(self.limit.probe()).push(") k order by ");
-        query.push(self.order.columns());
-        query.push(" limit ").push_bind(self.limit.probe()).push(")");
+        self.way().push_order(query, &["a.last_seen_at", "a.id"]);
+        query
+            .push(" limit ")
+            .push_bind(self.window.limit.probe())
+            .push(") k");
+        self.way().push_order(query, self.order.columns());
+        query
+            .push(" limit ")
+            .push_bind(self.window.limit.probe())
+            .push(")");
     }
 
-    /// Before which time and id the gone ones of a severity come; `None` when all of them came already.
-    fn gone_before(&self, severity: i16) -> Option<(DateTime<Utc>, Uuid)> {
-        let all = (far_future(), Uuid::max());
-        let Some(after) = self.after else {
+    /// Beyond which time and id the gone ones of a severity come; `None` when all of them came already.
+    fn gone_beyond(&self, severity: i16) -> Option<(DateTime<Utc>, Uuid)> {
+        let way = self.way();
+        let all = if way.backwards {
+            DateTime::UNIX_EPOCH
+        } else {
+            far_future()
+        };
+        let all = (all, way.first_id());
+        let Some(start) = self.start() else {
             return Some(all);
         };
-        // of the same time those that are there come first
-        let rest = if after.group.is_nil() {
-            after.id.uuid()
-        } else {
-            Uuid::max()
+        // of the same time those that are there come first in the list
+        let rest = match (start.group.is_nil(), way.backwards) {
+            (true, _) => start.id.uuid(),
+            (false, false) => way.first_id(),
+            (false, true) => way.last_id(),
         };
-        match (self.order, severity.cmp(&after.severity)) {
-            (AlertOrder::SeverityDesc, Ordering::Less) => Some(all),
-            (AlertOrder::SeverityDesc, Ordering::Greater) => None,
-            (_, Ordering::Equal) => Some((after.last_seen, rest)),
-            (AlertOrder::LastSeenDesc, Ordering::Greater) if after.group.is_nil() => {
-                Some((after.last_seen, Uuid::nil()))
-            }
-            (AlertOrder::LastSeenDesc, _) => Some((after.last_seen, Uuid::max())),
+        // severities that come later, seen in the way of reading
+        let later = if way.backwards {
+            Ordering::Greater
+        } else {
+            Ordering::Less
+        };
+        match (self.order, severity.cmp(&start.severity)) {
+            (_, Ordering::Equal) => Some((start.last_seen, rest)),
+            (AlertOrder::SeverityDesc, side) if side == later => Some(all),
+            (AlertOrder::SeverityDesc, _) => None,
+            (AlertOrder::LastSeenDesc, side) if side == later => Some((
+                start.last_seen,
+                if start.group.is_nil() {
+                    way.first_id()
+                } else {
+                    rest
+                },
+            )),
+            (AlertOrder::LastSeenDesc, _) => Some((
+                start.last_seen,
+                if start.group.is_nil() { way.last_id() } else { rest },
+            )),
         }
     }
 }

@@ -10,10 +10,10 @@ use tamiz_core::{ProjectId, TaskId};
 use uuid::Uuid;
 
 use super::read::{
-    FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, continue_after, push_columns,
+    FindingFilter, FindingOrder, FindingPosition, FindingRow, conditions, push_columns, push_window,
 };
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -56,8 +56,7 @@ pub(crate) fn push_pages(
     parents: &FindingParents,
     filter: &FindingFilter,
     order: FindingOrder,
-    after: Option<&FindingPosition>,
-    limit: PageLimit,
+    window: &Window<FindingPosition>,
 ) {
     query
         .push("select f.* from unnest(")
@@ -70,11 +69,7 @@ pub(crate) fn push_pages(
         .push(" and ")
         .push(parents.column())
         .push(" = parent.parent_id");
-    if let Some(after) = after {
-        continue_after(query, order, after);
-    }
-    query.push(" order by ").push(order.columns());
-    query.push(" limit ").push_bind(limit.probe());
+    push_window(query, order, window);
     query.push(") f order by ").push(order.outer_columns());
 }
 
@@ -89,16 +84,15 @@ pub async fn pages_of(
     parents: &FindingParents,
     filter: &FindingFilter,
     order: FindingOrder,
-    after: Option<&FindingPosition>,
-    limit: PageLimit,
+    window: &Window<FindingPosition>,
 ) -> Result<HashMap<Uuid, Page<FindingRow>>, StoreError> {
     let mut query = QueryBuilder::new("");
-    push_pages(&mut query, tx.tenant(), parents, filter, order, after, limit);
+    push_pages(&mut query, tx.tenant(), parents, filter, order, window);
     let allowance = tx.allowance();
     let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_finding).await?;
     let rows = rows.into_iter().map(|row| (parents.of(&row), row));
-    Ok(Page::of_each(rows, limit))
+    Ok(Page::between_each(rows, window))
 }
 
 /// How many findings each parent has under `filter`; a parent without any is left out.

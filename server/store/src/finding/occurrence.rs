@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::FindingMonth;
 use super::content::json;
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -90,33 +90,40 @@ pub async fn insert_occurrences(
 pub async fn occurrence_pages_of(
     tx: &mut TenantTx,
     findings: &[FindingId],
-    after: i32,
-    limit: PageLimit,
+    window: Window<i32>,
 ) -> Result<HashMap<FindingId, Page<OccurrenceRow>>, StoreError> {
     let findings: Vec<Uuid> = findings.iter().map(|id| id.uuid()).collect();
     let allowance = tx.allowance();
     let rows = sqlx::query_as!(
         OccurrenceRow,
         r#"
-        select o.finding_id, o.ordinal, o.locations as "locations: Json<Vec<Location>>", o.report_offset,
-               o.report_length
+        select o.finding_id as "finding_id!", o.ordinal as "ordinal!",
+               o.locations as "locations!: Json<Vec<Location>>", o.report_offset, o.report_length
         from unnest($2::uuid[]) parent(id) cross join lateral (
-            select finding_id, ordinal, locations, report_offset, report_length
-            from tenant.finding_occurrence
-            where tenant_id = $1 and finding_id = parent.id and ordinal > $3
-            order by ordinal limit $4
-        ) o
+            (select finding_id, ordinal, locations, report_offset, report_length
+             from tenant.finding_occurrence
+             where tenant_id = $1 and finding_id = parent.id and ($3::int is null or ordinal > $3)
+               and ($4::int is null or ordinal < $4) and not $6
+             order by ordinal limit $5)
+            union all
+            (select finding_id, ordinal, locations, report_offset, report_length
+             from tenant.finding_occurrence
+             where tenant_id = $1 and finding_id = parent.id and ($3::int is null or ordinal > $3)
+               and ($4::int is null or ordinal < $4) and $6
+             order by ordinal desc limit $5)) o
         order by o.finding_id, o.ordinal
         "#,
         tx.tenant(),
         &findings,
-        after,
-        limit.probe()
+        window.after,
+        window.before,
+        window.limit.probe(),
+        window.from_end
     )
     .fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_occurrence).await?;
     let rows = rows.into_iter().map(|row| (row.finding_id.into(), row));
-    Ok(Page::of_each(rows, limit))
+    Ok(Page::between_each(rows, &window))
 }
 
 /// How many occurrences each finding has; a finding without any is left out.
@@ -148,6 +155,7 @@ pub async fn occurrence_counts_of(
 
 #[cfg(test)]
 mod tests {
+    use crate::page::PageLimit;
     use serde_json::json;
     use sqlx::AssertSqlSafe;
     use tamiz_core::Finding;
@@ -239,7 +247,7 @@ mod tests {
         let (mut after, mut ordinals) = (0, Vec::new());
         for has_next in [true, false] {
             let limit = PageLimit::new(2).unwrap();
-            let pages = occurrence_pages_of(&mut tx, &findings, after, limit)
+            let pages = occurrence_pages_of(&mut tx, &findings, Window::after(Some(after), limit))
                 .await
                 .unwrap();
             assert_eq!(pages.len(), 1, "a finding without any is left out");
@@ -273,7 +281,7 @@ mod tests {
         let (acme, _, theirs) = tenant(&store, "acme").await;
         let (globex, task, _) = tenant(&store, "globex").await;
         let mut tx = store.begin(&globex).await.unwrap();
-        let pages = occurrence_pages_of(&mut tx, &theirs, 0, PageLimit::new(9).unwrap()).await;
+        let pages = occurrence_pages_of(&mut tx, &theirs, Window::first(PageLimit::new(9).unwrap())).await;
         assert!(pages.unwrap().is_empty());
         assert!(occurrence_counts_of(&mut tx, &theirs).await.unwrap().is_empty());
         // a query that forgot its tenant

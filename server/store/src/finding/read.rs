@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::content_row::{self, ContentRow};
 use crate::error::{StoreError, ranked};
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -55,6 +55,15 @@ impl FindingOrder {
             Self::SeverityDesc => "f.severity desc, f.id desc",
             Self::CreatedDesc => "f.id desc",
             Self::File => "coalesce(c.file_path, ''), coalesce(c.line, 0), f.id",
+        }
+    }
+
+    /// The same backwards.
+    pub(super) const fn columns_backwards(self) -> &'static str {
+        match self {
+            Self::SeverityDesc => "f.severity, f.id",
+            Self::CreatedDesc => "f.id",
+            Self::File => "coalesce(c.file_path, '') desc, coalesce(c.line, 0) desc, f.id desc",
         }
     }
 
@@ -160,22 +169,17 @@ pub async fn page(
     tx: &mut TenantTx,
     filter: &FindingFilter,
     order: FindingOrder,
-    after: Option<&FindingPosition>,
-    limit: PageLimit,
+    window: &Window<FindingPosition>,
 ) -> Result<Page<FindingRow>, StoreError> {
     let mut query = QueryBuilder::new("select ");
     push_columns(&mut query);
     query.push(order.read_from());
     conditions(&mut query, tx.tenant(), filter);
-    if let Some(after) = after {
-        continue_after(&mut query, order, after);
-    }
-    query.push(" order by ").push(order.columns());
-    query.push(" limit ").push_bind(limit.probe());
+    push_window(&mut query, order, window);
     let allowance = tx.allowance();
     let rows = query.build_query_as::<FindingRow>().fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_finding).await?;
-    Ok(Page::of(rows, limit))
+    Ok(Page::read(rows, window))
 }
 
 /// How many findings there are under `filter`.
@@ -210,30 +214,56 @@ pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filte
     content_row::push_conditions(query, &filter.rules, filter.file.as_deref());
 }
 
-pub(super) fn continue_after(
+/// The rows between two places, in the order in which they are to be read.
+pub(super) fn push_window(
     query: &mut QueryBuilder<Postgres>,
     order: FindingOrder,
-    after: &FindingPosition,
+    window: &Window<FindingPosition>,
+) {
+    // worst and newest come first, files by their names
+    let (beyond, until) = match order {
+        FindingOrder::SeverityDesc | FindingOrder::CreatedDesc => ("<", ">"),
+        FindingOrder::File => (">", "<"),
+    };
+    if let Some(after) = &window.after {
+        push_bound(query, order, beyond, after);
+    }
+    if let Some(before) = &window.before {
+        push_bound(query, order, until, before);
+    }
+    query.push(" order by ").push(if window.from_end {
+        order.columns_backwards()
+    } else {
+        order.columns()
+    });
+    query.push(" limit ").push_bind(window.limit.probe());
+}
+
+fn push_bound(
+    query: &mut QueryBuilder<Postgres>,
+    order: FindingOrder,
+    sign: &'static str,
+    at: &FindingPosition,
 ) {
     match order {
         FindingOrder::SeverityDesc => {
-            query
-                .push(" and (f.severity, f.id) < (")
-                .push_bind(after.severity);
-            query.push(", ").push_bind(after.id.uuid()).push(")");
+            query.push(" and (f.severity, f.id) ").push(sign);
+            query.push(" (").push_bind(at.severity);
         }
         FindingOrder::CreatedDesc => {
-            query.push(" and f.id < ").push_bind(after.id.uuid());
+            query.push(" and (f.id) ").push(sign).push(" (");
+            query.push_bind(at.id.uuid()).push(")");
+            return;
         }
         FindingOrder::File => {
-            query.push(" and (coalesce(c.file_path, ''), coalesce(c.line, 0), f.id) > (");
             query
-                .push_bind(after.file_path.clone())
-                .push(", ")
-                .push_bind(after.line);
-            query.push(", ").push_bind(after.id.uuid()).push(")");
+                .push(" and (coalesce(c.file_path, ''), coalesce(c.line, 0), f.id) ")
+                .push(sign);
+            query.push(" (").push_bind(at.file_path.clone());
+            query.push(", ").push_bind(at.line);
         }
     }
+    query.push(", ").push_bind(at.id.uuid()).push(")");
 }
 
 /// The findings with these ids, in no order; unknown ids are left out.

@@ -20,7 +20,7 @@ use tamiz_core::{PluginId, ScanType};
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use row::Wanted;
 
@@ -54,21 +54,22 @@ pub struct PluginChoice {
 pub async fn visible(
     tx: &mut TenantTx,
     filter: &PluginFilter,
-    after: Option<PluginId>,
-    limit: PageLimit,
+    window: Window<PluginId>,
 ) -> Result<Page<InstalledPlugin>, StoreError> {
     let rows = read(
         tx,
         Wanted {
             scan_type: filter.scan_type.as_ref(),
             state: filter.state,
-            before: after,
-            rows_max: limit.probe(),
+            older_than: window.after,
+            newer_than: window.before,
+            oldest_first: window.from_end,
+            rows_max: window.limit.probe(),
             ..Wanted::default()
         },
     )
     .await?;
-    Ok(Page::of(rows, limit))
+    Ok(Page::read(rows, &window))
 }
 
 /// How many plugins there are under the same filter as [`visible`].

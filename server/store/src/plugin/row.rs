@@ -98,7 +98,10 @@ pub(super) struct Wanted<'a> {
     pub(super) state: Option<PluginState>,
     /// Those that are retired are not wanted.
     pub(super) not_retired: bool,
-    pub(super) before: Option<PluginId>,
+    pub(super) older_than: Option<PluginId>,
+    pub(super) newer_than: Option<PluginId>,
+    /// Else the newest come first.
+    pub(super) oldest_first: bool,
     pub(super) rows_max: i64,
 }
 
@@ -132,13 +135,15 @@ impl Default for Wanted<'_> {
             source: None,
             state: None,
             not_retired: false,
-            before: None,
+            older_than: None,
+            newer_than: None,
+            oldest_first: false,
             rows_max: PLUGINS_READ_MAX,
         }
     }
 }
 
-/// The rows, newest first. `tenant` sees its own and the platform's; none is the operator, who sees all.
+/// The rows, newest first if nothing else is wanted. `tenant` sees its own and the platform's; none is the operator, who sees all.
 pub(super) async fn read(
     connection: &mut PgConnection,
     tenant: Option<Uuid>,
@@ -174,14 +179,15 @@ pub(super) async fn read(
           and (not $12::boolean or p.state <> 'retired')
           and ($13::text is null or p.name = $13 or p.name || '@' || p.version = $13
                or starts_with(p.id::text, $14::text) or starts_with(encode(p.sha256, 'hex'), $14))
-        order by p.id desc limit $7
+          and ($15::uuid is null or p.id > $15)
+        order by case when $16 then p.id end, p.id desc limit $7
         "#,
         tenant,
         wanted.ids,
         wanted.digests,
         wanted.scan_type.map(ScanType::as_str),
         wanted.state.map(PluginState::as_str),
-        wanted.before.map(PluginId::uuid),
+        wanted.older_than.map(PluginId::uuid),
         wanted.rows_max,
         by_owner,
         tenant_id.map(TenantId::uuid),
@@ -189,7 +195,9 @@ pub(super) async fn read(
         wanted.source.map(PluginSource::as_str),
         wanted.not_retired,
         wanted.meant.map(|meant| meant.name),
-        wanted.meant.and_then(|meant| meant.prefix)
+        wanted.meant.and_then(|meant| meant.prefix),
+        wanted.newer_than.map(PluginId::uuid),
+        wanted.oldest_first
     )
     .fetch_all(connection)
     .await?;

@@ -17,7 +17,11 @@ use crate::{page, project, retention};
 async fn project_of(store: &Store, scope: &TenantScope) -> ProjectId {
     let mut tx = store.begin(scope).await.unwrap();
     let one = page::PageLimit::new(1).unwrap();
-    project::page(&mut tx, None, None, one).await.unwrap().rows[0].id
+    project::page(&mut tx, None, page::Window::first(one))
+        .await
+        .unwrap()
+        .rows[0]
+        .id
 }
 
 /// An upload, and a task that scans it and has an artifact; `name` makes the artifact's bytes.

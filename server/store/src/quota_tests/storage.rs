@@ -37,9 +37,13 @@ async fn store_upload(
     id: ReservationId,
 ) -> Result<(), QuotaRefusal> {
     let mut tx = store.begin(scope).await.unwrap();
-    let project = project::page(&mut tx, None, None, crate::page::PageLimit::new(1).unwrap())
-        .await
-        .unwrap();
+    let project = project::page(
+        &mut tx,
+        None,
+        crate::page::Window::first(crate::page::PageLimit::new(1).unwrap()),
+    )
+    .await
+    .unwrap();
     let new = NewUpload {
         id: UploadId::fresh(),
         project: project.rows[0].id,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Task, TaskRow};
 use crate::error::StoreError;
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -20,8 +20,7 @@ use crate::weight;
 pub async fn pages_of_groups(
     tx: &mut TenantTx,
     groups: &[GroupId],
-    after: Option<TaskId>,
-    limit: PageLimit,
+    window: Window<TaskId>,
 ) -> Result<HashMap<GroupId, Page<Task>>, StoreError> {
     let groups: Vec<Uuid> = groups.iter().map(|id| id.uuid()).collect();
     let allowance = tx.allowance();
@@ -35,15 +34,23 @@ pub async fn pages_of_groups(
                t.finished_at, t.run_at, t.timeout_seconds, t.group_id, t.schedule_id
         from unnest($2::uuid[]) parent(parent_id)
         cross join lateral (
-            select * from tenant.task
-            where tenant_id = $1 and group_id = parent.parent_id and ($3::uuid is null or id < $3)
-            order by id desc limit $4) t
+            (select * from tenant.task
+             where tenant_id = $1 and group_id = parent.parent_id
+               and ($3::uuid is null or id < $3) and ($4::uuid is null or id > $4) and not $6
+             order by id desc limit $5)
+            union all
+            (select * from tenant.task
+             where tenant_id = $1 and group_id = parent.parent_id
+               and ($3::uuid is null or id < $3) and ($4::uuid is null or id > $4) and $6
+             order by id limit $5)) t
         order by t.id desc
         "#,
         tx.tenant(),
         &groups,
-        after.map(TaskId::uuid),
-        limit.probe()
+        window.after.map(TaskId::uuid),
+        window.before.map(TaskId::uuid),
+        window.limit.probe(),
+        window.from_end
     )
     .fetch(tx.connection());
     let rows = allowance.collect(rows, weight::of_task).await?;
@@ -52,5 +59,5 @@ pub async fn pages_of_groups(
         .map(Task::try_from)
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = tasks.into_iter().filter_map(|task| Some((task.group?, task)));
-    Ok(Page::of_each(tasks, limit))
+    Ok(Page::between_each(tasks, &window))
 }

@@ -7,7 +7,7 @@ use tamiz_core::{ProjectId, WebhookEndpointId, WebhookMessageId};
 use uuid::Uuid;
 
 use crate::error::{StoreError, word};
-use crate::page::{Page, PageLimit};
+use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -62,16 +62,22 @@ pub async fn deliveries(
     tx: &mut TenantTx,
     endpoint: WebhookEndpointId,
     state: Option<DeliveryState>,
-    after: Option<WebhookMessageId>,
-    limit: PageLimit,
+    window: Window<WebhookMessageId>,
 ) -> Result<Page<Delivery>, StoreError> {
     let rows = sqlx::query!(
         r#"
-        select d.message_id, m.type, m.project_id, d.state, d.attempts, d.next_at, d.finished_at, m.created_at
-        from (select * from tenant.webhook_delivery d
-              where d.tenant_id = $1 and d.endpoint_id = $2 and ($3::text is null or d.state = $3)
-                and ($4::uuid is null or d.message_id < $4)
-              order by d.message_id desc limit $5) d
+        select d.message_id as "message_id!", m.type as "type!", m.project_id, d.state as "state!",
+               d.attempts as "attempts!", d.next_at, d.finished_at, m.created_at as "created_at!"
+        from (
+            (select * from tenant.webhook_delivery d
+             where d.tenant_id = $1 and d.endpoint_id = $2 and ($3::text is null or d.state = $3)
+               and ($4::uuid is null or d.message_id < $4) and ($5::uuid is null or d.message_id > $5) and not $7
+             order by d.message_id desc limit $6)
+            union all
+            (select * from tenant.webhook_delivery d
+             where d.tenant_id = $1 and d.endpoint_id = $2 and ($3::text is null or d.state = $3)
+               and ($4::uuid is null or d.message_id < $4) and ($5::uuid is null or d.message_id > $5) and $7
+             order by d.message_id limit $6)) d
         cross join lateral (select m.type, m.project_id, m.created_at from tenant.webhook_message m
                             where m.tenant_id = $1 and m.id = d.message_id limit 1) m
         order by d.message_id desc
@@ -79,8 +85,10 @@ pub async fn deliveries(
         tx.tenant(),
         endpoint.uuid(),
         state.map(DeliveryState::as_str),
-        after.map(WebhookMessageId::uuid),
-        limit.probe()
+        window.after.map(WebhookMessageId::uuid),
+        window.before.map(WebhookMessageId::uuid),
+        window.limit.probe(),
+        window.from_end
     )
     .fetch_all(tx.connection())
     .await?;
@@ -96,7 +104,7 @@ pub async fn deliveries(
             created_at: row.created_at,
         })
     });
-    Ok(Page::of(rows.collect::<Result<_, StoreError>>()?, limit))
+    Ok(Page::between(rows.collect::<Result<_, StoreError>>()?, &window))
 }
 
 /// The latest tries of these messages at an endpoint, oldest first. Served by the primary key.

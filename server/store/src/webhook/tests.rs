@@ -14,7 +14,7 @@ use super::endpoint::{self, Endpoint, Wish};
 use super::{deliveries, replay};
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
-use crate::page::PageLimit;
+use crate::page::{PageLimit, Window};
 use crate::scope::TenantScope;
 use crate::task;
 
@@ -195,7 +195,12 @@ async fn a_delivery_is_tried_ten_times_and_then_it_has_failed_and_may_be_replaye
     // whoever sends it at the same time and fails takes nothing back
     assert_eq!(field.sent(again[0], 500).await, DeliveryState::Delivered);
     let mut tx = field.store.begin(&field.scope).await.unwrap();
-    let page = deliveries(&mut tx, endpoint.id, None, None, PageLimit::new(5).unwrap());
+    let page = deliveries(
+        &mut tx,
+        endpoint.id,
+        None,
+        Window::first(PageLimit::new(5).unwrap()),
+    );
     let row = page.await.unwrap().rows.remove(0);
     assert_eq!(
         (row.state, row.attempts, row.next_at),

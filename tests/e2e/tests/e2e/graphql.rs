@@ -38,7 +38,7 @@ async fn pages_lose_and_double_nothing_in_any_order() {
     let app = App::start().await;
     let (acme, _, task) = with_findings(&app, 1234).await;
     let key = |finding: &Value, field: &str| text(&finding[field]);
-    let by_severity = acme.findings_by(&task, "SEVERITY_DESC").await;
+    let by_severity = acme.findings_by(&task, "SEVERITY").await;
     let rank = |finding: &Value| match key(finding, "severity").as_str() {
         "CRITICAL" => 0,
         "HIGH" => 1,
@@ -49,7 +49,7 @@ async fn pages_lose_and_double_nothing_in_any_order() {
     assert!(by_severity.is_sorted_by_key(rank));
     let by_file = acme.findings_by(&task, "FILE").await;
     assert!(by_file.is_sorted_by_key(|finding| (key(finding, "file"), finding["line"].as_i64())));
-    let newest = acme.findings_by(&task, "CREATED_DESC").await;
+    let newest = acme.findings_by(&task, "CREATED_AT").await;
     assert!(newest.is_sorted_by(|left, right| key(left, "id") > key(right, "id")));
     let ids = |findings: &[Value]| {
         let mut ids: Vec<String> = findings.iter().map(|finding| key(finding, "id")).collect();
@@ -115,11 +115,11 @@ async fn filters_narrow_and_combine() {
 async fn a_filtered_list_is_paged_like_a_whole_one() {
     let app = App::start().await;
     let (acme, _, task) = with_findings(&app, 120).await;
-    let document = "query($task: ID!, $after: String, $filter: FindingFilter, $order: FindingOrder) {
-      task(id: $task) { findings(first: 7, after: $after, filter: $filter, orderBy: $order) {
+    let document = "query($task: ID!, $after: String, $filter: FindingFilter, $order: FindingOrderField) {
+      task(id: $task) { findings(first: 7, after: $after, filter: $filter, orderBy: { field: $order }) {
         totalCount edges { cursor node { id } }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }";
-    for order in ["SEVERITY_DESC", "FILE", "CREATED_DESC"] {
+    for order in ["SEVERITY", "FILE", "CREATED_AT"] {
         let all = acme.findings_by(&task, order).await;
         for (filter, field, words) in [
             (
@@ -189,7 +189,9 @@ async fn a_wrong_question_gets_a_stable_code_and_none_of_our_text() {
             "BAD_CURSOR",
         ),
         (
-            format!("{{ findings(after: \"{cursor}\", orderBy: FILE) {{ totalCount nodes {{ id }} }} }}"),
+            format!(
+                "{{ findings(after: \"{cursor}\", orderBy: {{ field: FILE }}) {{ totalCount nodes {{ id }} }} }}"
+            ),
             "BAD_CURSOR",
         ),
         (
@@ -208,7 +210,7 @@ async fn a_wrong_question_gets_a_stable_code_and_none_of_our_text() {
             "INVALID_INPUT",
         ),
         (
-            format!("{{ findings(after: \"{NUL_CURSOR}\", orderBy: FILE) {{ totalCount }} }}"),
+            format!("{{ findings(after: \"{NUL_CURSOR}\", orderBy: {{ field: FILE }}) {{ totalCount }} }}"),
             "BAD_CURSOR",
         ),
         (

@@ -9,7 +9,7 @@ use crate::harness::{App, Client, checkout, report, text};
 
 const OCCURRENCES: &str = "query($task: ID!) { task(id: $task) {
     scanResult { findings occurrences records skipped bySeverity { info low medium high critical } }
-    findings(first: 10, orderBy: FILE) { totalCount nodes { id line locations occurrenceCount
+    findings(first: 10, orderBy: { field: FILE }) { totalCount nodes { id line locations occurrenceCount
       occurrences { totalCount nodes { ordinal location locations reportOffset reportLength } } } } } }";
 
 const PAGE: &str =

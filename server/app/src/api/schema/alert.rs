@@ -11,6 +11,7 @@ use tamiz_store::alert::{self, AlertRow};
 use super::alert_event::AlertEventConnection;
 use super::alert_occurrence::AlertOccurrenceConnection;
 use super::answer_bytes::paid;
+use super::connection::asked;
 use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
 use super::id::id_of;
 use super::project::Project;
@@ -293,10 +294,12 @@ impl Alert {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<AlertOccurrenceConnection, ApiError> {
         let session = Session::of(context)?;
-        AlertOccurrenceConnection::of(session, self.0.id.into(), first, after.as_deref()).await
+        AlertOccurrenceConnection::of(session, self.0.id.into(), &asked(first, after, last, before)).await
     }
 
     /// Other alerts of the project that may be of the same flaw: of the same advisory by any of its aliases, or of the
@@ -314,9 +317,11 @@ impl Alert {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<AlertEventConnection, ApiError> {
         let session = Session::of(context)?;
-        AlertEventConnection::of(session, self.0.id.into(), first, after.as_deref()).await
+        AlertEventConnection::of(session, self.0.id.into(), &asked(first, after, last, before)).await
     }
 }

@@ -8,11 +8,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::{AlertId, AlertRuleId};
 use tamiz_store::alert::{self, AlertEventRow};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::{Page, Window};
 use uuid::Uuid;
 
 use super::answer_bytes::paid;
-use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, connection, decode_within, encode};
 use super::id::id_of;
 use super::session::Session;
 use super::task::Task;
@@ -81,9 +81,8 @@ impl AlertEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct AlertEventPageKey {
     alert: AlertId,
-    /// Time and id of the last row of the page before.
-    after: Option<(DateTime<Utc>, Uuid)>,
-    limit: PageLimit,
+    /// Between times and ids.
+    window: Window<(DateTime<Utc>, Uuid)>,
 }
 
 /// Shared rows of a page.
@@ -95,22 +94,9 @@ connection!(
 );
 
 impl AlertEventConnection {
-    pub(super) async fn of(
-        session: &Session,
-        alert: AlertId,
-        first: Option<i32>,
-        after: Option<&str>,
-    ) -> Result<Self, ApiError> {
-        let after: Option<(AlertId, DateTime<Utc>, Uuid)> =
-            after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        if after.is_some_and(|(of, ..)| of != alert) {
-            return Err(bad_cursor().into());
-        }
-        let key = AlertEventPageKey {
-            alert,
-            after: after.map(|(_, at, id)| (at, id)),
-            limit: limit(session, first)?,
-        };
+    pub(super) async fn of(session: &Session, alert: AlertId, asked: &Asked) -> Result<Self, ApiError> {
+        let window = asked.window(session, |cursor| decode_within(ORDER, &alert, cursor))?;
+        let key = AlertEventPageKey { alert, window };
         let page = session
             .batches
             .alert_event_pages
@@ -118,11 +104,11 @@ impl AlertEventConnection {
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
         let listed = |row: Arc<AlertEventRow>| {
-            let cursor = encode(ORDER, (alert, row.created_at, row.id));
+            let cursor = encode(ORDER, (alert, (row.created_at, row.id)));
             (cursor, AlertEvent(row))
         };
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
         })
     }
 }
@@ -132,12 +118,12 @@ async fn pages(
     keys: Vec<AlertEventPageKey>,
 ) -> Result<HashMap<AlertEventPageKey, Arc<AlertEventPage>>, ApiError> {
     let mut pages = HashMap::new();
-    for ((after, limit), alerts) in by(keys, |key| ((key.after, key.limit), key.alert)) {
+    for (window, alerts) in by(keys, |key| (key.window, key.alert)) {
         let found = session
-            .read(|tx| Box::pin(async move { alert::event_pages_of(tx, &alerts, after, limit).await }))
+            .read(|tx| Box::pin(async move { alert::event_pages_of(tx, &alerts, window).await }))
             .await?;
         pages.extend(found.into_iter().map(|(alert, page)| {
-            let key = AlertEventPageKey { alert, after, limit };
+            let key = AlertEventPageKey { alert, window };
             (key, Arc::new(page.shared()))
         }));
     }

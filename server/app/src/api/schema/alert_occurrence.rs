@@ -8,12 +8,12 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::AlertId;
 use tamiz_store::alert::{self, AlertOccurrenceRow};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::{Page, Window};
 use uuid::Uuid;
 
 use super::alert::Scope;
 use super::answer_bytes::paid;
-use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, connection, decode_within, encode};
 use super::session::Session;
 use super::task_page::by;
 use crate::api::errors::ApiError;
@@ -69,9 +69,8 @@ impl AlertOccurrence {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct AlertOccurrencePageKey {
     alert: AlertId,
-    /// Scope and place of the last row of the page before.
-    after: Option<(Uuid, Uuid)>,
-    limit: PageLimit,
+    /// Between scopes and places.
+    window: Window<(Uuid, Uuid)>,
 }
 
 /// Shared rows of a page.
@@ -102,21 +101,9 @@ connection!(
 );
 
 impl AlertOccurrenceConnection {
-    pub(super) async fn of(
-        session: &Session,
-        alert: AlertId,
-        first: Option<i32>,
-        after: Option<&str>,
-    ) -> Result<Self, ApiError> {
-        let after: Option<(AlertId, Uuid, Uuid)> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        if after.is_some_and(|(of, ..)| of != alert) {
-            return Err(bad_cursor().into());
-        }
-        let key = AlertOccurrencePageKey {
-            alert,
-            after: after.map(|(_, scope, place)| (scope, place)),
-            limit: limit(session, first)?,
-        };
+    pub(super) async fn of(session: &Session, alert: AlertId, asked: &Asked) -> Result<Self, ApiError> {
+        let window = asked.window(session, |cursor| decode_within(ORDER, &alert, cursor))?;
+        let key = AlertOccurrencePageKey { alert, window };
         let page = session
             .batches
             .alert_occurrence_pages
@@ -124,11 +111,11 @@ impl AlertOccurrenceConnection {
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
         let listed = |row: Arc<AlertOccurrenceRow>| {
-            let cursor = encode(ORDER, (alert, row.scope.scope_id, row.place));
+            let cursor = encode(ORDER, (alert, (row.scope.scope_id, row.place)));
             (cursor, AlertOccurrence(row))
         };
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
             counted: AlertOccurrencesCount(alert),
         })
     }
@@ -139,12 +126,12 @@ async fn pages(
     keys: Vec<AlertOccurrencePageKey>,
 ) -> Result<HashMap<AlertOccurrencePageKey, Arc<AlertOccurrencePage>>, ApiError> {
     let mut pages = HashMap::new();
-    for ((after, limit), alerts) in by(keys, |key| ((key.after, key.limit), key.alert)) {
+    for (window, alerts) in by(keys, |key| (key.window, key.alert)) {
         let found = session
-            .read(|tx| Box::pin(async move { alert::occurrence_pages_of(tx, &alerts, after, limit).await }))
+            .read(|tx| Box::pin(async move { alert::occurrence_pages_of(tx, &alerts, window).await }))
             .await?;
         pages.extend(found.into_iter().map(|(alert, page)| {
-            let key = AlertOccurrencePageKey { alert, after, limit };
+            let key = AlertOccurrencePageKey { alert, window };
             (key, Arc::new(page.shared()))
         }));
     }

@@ -8,41 +8,55 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::{AlertId, ProjectId, Refusal};
 use tamiz_store::alert::{self, AlertPosition, AlertRow, TREND_DAYS_MAX};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::{Page, Window};
 use uuid::Uuid;
 
 use super::alert::Alert;
-use super::connection::{Listed, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, OrderDirection, connection, decode, encode, turned_if};
 use super::finding::{askable, texts, words};
 use super::session::Session;
 use super::task_page::by;
 use super::words::{AlertStateName, Severity};
 use crate::api::errors::ApiError;
 
-/// In which order. Ties are broken by scope and id.
+/// What alerts are sorted by.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum AlertOrder {
-    /// Worst first, then the last seen.
+pub(crate) enum AlertOrderField {
+    /// How bad it is, then when it was last seen.
     #[default]
-    SeverityDesc,
-    /// The last seen first, then the worst.
-    LastSeenDesc,
+    Severity,
+    /// When it was last seen, then how bad it is.
+    LastSeenAt,
+}
+
+/// In which order. Ties are broken by scope and id.
+#[derive(InputObject, Debug, Clone, Copy, Default)]
+pub(crate) struct AlertOrder {
+    /// What they are sorted by.
+    field: AlertOrderField,
+    /// `DESC` if not said.
+    direction: Option<OrderDirection>,
 }
 
 impl AlertOrder {
     /// What its cursors are bound to.
     const fn label(self) -> &'static str {
-        match self {
-            Self::SeverityDesc => "alerts/severity_desc",
-            Self::LastSeenDesc => "alerts/last_seen_desc",
+        match self.field {
+            AlertOrderField::Severity => "alerts/severity_desc",
+            AlertOrderField::LastSeenAt => "alerts/last_seen_desc",
         }
     }
 
     const fn to_store(self) -> alert::AlertOrder {
-        match self {
-            Self::SeverityDesc => alert::AlertOrder::SeverityDesc,
-            Self::LastSeenDesc => alert::AlertOrder::LastSeenDesc,
+        match self.field {
+            AlertOrderField::Severity => alert::AlertOrder::SeverityDesc,
+            AlertOrderField::LastSeenAt => alert::AlertOrder::LastSeenDesc,
         }
+    }
+
+    /// Whether the list runs against the store's order.
+    const fn is_turned(self) -> bool {
+        matches!(self.direction, Some(OrderDirection::Asc))
     }
 }
 
@@ -106,8 +120,7 @@ pub(super) struct AlertPageKey {
 struct Question {
     filter: alert::AlertFilter,
     order: alert::AlertOrder,
-    after: Option<AlertPosition>,
-    limit: PageLimit,
+    window: Window<AlertPosition>,
 }
 
 /// The count of one project's alerts.
@@ -150,21 +163,18 @@ impl AlertConnection {
     pub(super) async fn of_project(
         session: &Session,
         project: ProjectId,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
         order: Option<AlertOrder>,
         filter: Option<AlertFilter>,
     ) -> Result<Self, ApiError> {
         let order = order.unwrap_or_default();
         let filter = filter.unwrap_or_default().into_store()?;
-        let after: Option<Key> = after.map(|cursor| decode(order.label(), cursor)).transpose()?;
+        let read = |cursor: &str| decode::<Key>(order.label(), cursor).map(AlertPosition::from);
         let question = Question {
             filter: filter.clone(),
             order: order.to_store(),
-            after: after.map(AlertPosition::from),
-            limit: limit(session, first)?,
+            window: turned_if(order.is_turned(), asked.window(session, read)?),
         };
-        let has_previous = question.after.is_some();
         let key = AlertPageKey { project, question };
         let page = session
             .batches
@@ -172,9 +182,10 @@ impl AlertConnection {
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
+        let page = if order.is_turned() { page.turned() } else { page };
         let listed = |row: Arc<AlertRow>| (encode(order.label(), Key::from(row.position())), Alert(row));
         Ok(Self {
-            listed: Listed::of(page, has_previous, listed),
+            listed: Listed::of(page, listed),
             counted: AlertsCountKey { project, filter },
         })
     }
@@ -193,10 +204,9 @@ async fn pages(
                     let Question {
                         filter,
                         order,
-                        after,
-                        limit,
+                        window,
                     } = &asked;
-                    alert::pages_of(tx, &projects, filter, *order, after.as_ref(), *limit).await
+                    alert::pages_of(tx, &projects, filter, *order, window).await
                 })
             })
             .await?;

@@ -154,10 +154,10 @@ async fn pages_of_alerts_tell_each_once_and_refuse_cursors_of_others() {
     let platform = Platform::start().await;
     let acme = platform.tenant("acme").await;
     let (project, ..) = scanned_twice(&platform, &acme).await;
-    let query = "query($p: ID!, $a: String, $o: AlertOrder) { project(id: $p) {
-        alerts(first: 4, after: $a, orderBy: $o, filter: { state: [OPEN, FIXED], tool: [\"semgrep\"] }) {
+    let query = "query($p: ID!, $a: String, $o: AlertOrderField) { project(id: $p) {
+        alerts(first: 4, after: $a, orderBy: { field: $o }, filter: { state: [OPEN, FIXED], tool: [\"semgrep\"] }) {
             totalCount nodes { id severity } pageInfo { hasNextPage endCursor } } } }";
-    for order in ["SEVERITY_DESC", "LAST_SEEN_DESC"] {
+    for order in ["SEVERITY", "LAST_SEEN_AT"] {
         let (mut seen, mut after) = (Vec::new(), Value::Null);
         for _ in 0..3 {
             let variables = json!({ "p": project, "a": after, "o": order });
@@ -176,10 +176,10 @@ async fn pages_of_alerts_tell_each_once_and_refuse_cursors_of_others() {
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), 10, "{order}");
-        let other = if order == "SEVERITY_DESC" {
-            "LAST_SEEN_DESC"
+        let other = if order == "SEVERITY" {
+            "LAST_SEEN_AT"
         } else {
-            "SEVERITY_DESC"
+            "SEVERITY"
         };
         let variables = json!({ "p": project, "a": after, "o": other });
         let (answer, _) = ask(&platform, &acme, query, variables).await;

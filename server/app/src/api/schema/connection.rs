@@ -3,7 +3,7 @@
 //! A cursor is base64 of JSON that names its version and the order it belongs to; a cursor of
 //! another list or order is refused as `BAD_CURSOR` instead of answering nonsense.
 
-use async_graphql::SimpleObject;
+use async_graphql::{Enum, SimpleObject};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -40,6 +40,15 @@ pub(super) struct Listed<Node> {
     has_previous: bool,
 }
 
+/// Which way a list runs.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OrderDirection {
+    /// From the least to the greatest: the oldest, the mildest, `a` before `b`.
+    Asc,
+    /// From the greatest to the least: the newest, the worst first.
+    Desc,
+}
+
 /// Which rows a client asks a connection for (Relay's cursor connections, §4: `first` and `after`, `last` and `before`).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
@@ -47,6 +56,26 @@ pub(super) struct Asked {
     pub(super) after: Option<String>,
     pub(super) last: Option<i32>,
     pub(super) before: Option<String>,
+}
+
+/// `window`, or the same of the list that runs the other way.
+pub(super) fn turned_if<Position>(turned: bool, window: Window<Position>) -> Window<Position> {
+    if turned { window.turned() } else { window }
+}
+
+/// The four arguments of a connection, as they came.
+pub(super) fn asked(
+    first: Option<i32>,
+    after: Option<String>,
+    last: Option<i32>,
+    before: Option<String>,
+) -> Asked {
+    Asked {
+        first,
+        after,
+        last,
+        before,
+    }
 }
 
 impl Asked {
@@ -88,24 +117,11 @@ impl Asked {
 
 impl<Node> Listed<Node> {
     /// The rows of `page`; `listed` makes cursor and node of each.
-    pub(super) fn between<Row>(page: Page<Row>, listed: impl FnMut(Row) -> (String, Node)) -> Self {
+    pub(super) fn of<Row>(page: Page<Row>, listed: impl FnMut(Row) -> (String, Node)) -> Self {
         Self {
             rows: page.rows.into_iter().map(listed).collect(),
             has_next: page.has_next,
             has_previous: page.has_previous,
-        }
-    }
-
-    /// The rows of `page`; `listed` makes cursor and node of each.
-    pub(super) fn of<Row>(
-        page: Page<Row>,
-        has_previous: bool,
-        listed: impl FnMut(Row) -> (String, Node),
-    ) -> Self {
-        Self {
-            rows: page.rows.into_iter().map(listed).collect(),
-            has_next: page.has_next,
-            has_previous,
         }
     }
 
@@ -152,18 +168,14 @@ pub(super) fn decode<Key: DeserializeOwned>(order: &str, text: &str) -> Result<K
     }
 }
 
-/// The number in the cursor of a row that is numbered within its `parent`. Numbers alone would fit any parent.
-pub(super) fn decode_number<Parent: DeserializeOwned + PartialEq>(
+/// The key in the cursor of a row within its `parent`, for keys that would fit any parent.
+pub(super) fn decode_within<Parent: DeserializeOwned + PartialEq, Key: DeserializeOwned>(
     order: &str,
     parent: &Parent,
     text: &str,
-) -> Result<i32, Refusal> {
-    let (of, number): (Parent, i32) = decode(order, text)?;
-    if of == *parent {
-        Ok(number)
-    } else {
-        Err(bad_cursor())
-    }
+) -> Result<Key, Refusal> {
+    let (of, key): (Parent, Key) = decode(order, text)?;
+    if of == *parent { Ok(key) } else { Err(bad_cursor()) }
 }
 
 /// The cursor is not one of ours.
@@ -175,7 +187,7 @@ pub(super) fn bad_cursor() -> Refusal {
     .at(&["after"])
 }
 
-/// How many rows `first` asks for.
+/// How many rows `first` of a plain list asks for.
 pub(super) fn limit(session: &Session, first: Option<i32>) -> Result<PageLimit, Refusal> {
     limit_of(session.state.settings.graphql_page_max, "first", first)
 }

@@ -10,6 +10,7 @@ use tamiz_store::finding::{self, FindingRow};
 
 use super::alert::Alert;
 use super::answer_bytes::paid;
+use super::connection::{OrderDirection, asked};
 use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
 use super::id::id_of;
 use super::occurrence::{OccurrenceConnection, OccurrencesCount};
@@ -126,10 +127,12 @@ impl Finding {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<OccurrenceConnection, ApiError> {
         let session = Session::of(context)?;
-        OccurrenceConnection::of(session, self.0.id.into(), first, after.as_deref()).await
+        OccurrenceConnection::of(session, self.0.id.into(), &asked(first, after, last, before)).await
     }
 
     #[graphql(flatten)]
@@ -163,33 +166,52 @@ impl Finding {
     }
 }
 
-/// In which order. Ties are broken by id.
+/// What findings are sorted by.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum FindingOrder {
-    /// Worst first, then newest.
+pub(crate) enum FindingOrderField {
+    /// How bad it is, then when it was stored.
     #[default]
-    SeverityDesc,
-    /// Newest first.
-    CreatedDesc,
-    /// By file, then line.
+    Severity,
+    /// When it was stored.
+    CreatedAt,
+    /// The file, then the line.
     File,
+}
+
+/// In which order. Ties are broken by id.
+#[derive(InputObject, Debug, Clone, Copy, Default)]
+pub(crate) struct FindingOrder {
+    /// What they are sorted by.
+    field: FindingOrderField,
+    /// `DESC` if not said, and `ASC` for `FILE`.
+    direction: Option<OrderDirection>,
 }
 
 impl FindingOrder {
     /// What its cursors are bound to.
     pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::SeverityDesc => "findings/severity_desc",
-            Self::CreatedDesc => "findings/created_desc",
-            Self::File => "findings/file",
+        match self.field {
+            FindingOrderField::Severity => "findings/severity_desc",
+            FindingOrderField::CreatedAt => "findings/created_desc",
+            FindingOrderField::File => "findings/file",
         }
     }
 
     pub(super) const fn to_store(self) -> finding::FindingOrder {
-        match self {
-            Self::SeverityDesc => finding::FindingOrder::SeverityDesc,
-            Self::CreatedDesc => finding::FindingOrder::CreatedDesc,
-            Self::File => finding::FindingOrder::File,
+        match self.field {
+            FindingOrderField::Severity => finding::FindingOrder::SeverityDesc,
+            FindingOrderField::CreatedAt => finding::FindingOrder::CreatedDesc,
+            FindingOrderField::File => finding::FindingOrder::File,
+        }
+    }
+
+    /// Whether the list runs against the store's order.
+    pub(super) const fn is_turned(self) -> bool {
+        match self.field {
+            FindingOrderField::Severity | FindingOrderField::CreatedAt => {
+                matches!(self.direction, Some(OrderDirection::Asc))
+            }
+            FindingOrderField::File => matches!(self.direction, Some(OrderDirection::Desc)),
         }
     }
 }

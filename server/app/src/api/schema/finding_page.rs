@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tamiz_core::{FindingId, ProjectId, Refusal, TaskId};
 use tamiz_store::finding::{self, FindingParents, FindingPosition, FindingRow};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::{Page, Window};
 use uuid::Uuid;
 
-use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, bad_cursor, connection, decode, encode, turned_if};
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::session::Session;
 use super::task_page::by;
@@ -37,8 +37,7 @@ pub(super) struct FindingPageKey {
 struct Question {
     filter: finding::FindingFilter,
     order: finding::FindingOrder,
-    after: Option<FindingPosition>,
-    limit: PageLimit,
+    window: Window<FindingPosition>,
 }
 
 /// The count of one owner's findings.
@@ -94,21 +93,18 @@ impl FindingConnection {
     pub(super) async fn of(
         session: &Session,
         owner: Owner,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
         order: Option<FindingOrder>,
         filter: Option<FindingFilter>,
     ) -> Result<Self, ApiError> {
         let order = order.unwrap_or_default();
         let filter = filter.unwrap_or_default().into_store()?;
-        let after = after.map(|cursor| Key::read(order, cursor)).transpose()?;
+        let read = |cursor: &str| Key::read(order, cursor).map(FindingPosition::from);
         let question = Question {
             filter: filter.clone(),
             order: order.to_store(),
-            after: after.map(FindingPosition::from),
-            limit: limit(session, first)?,
+            window: turned_if(order.is_turned(), asked.window(session, read)?),
         };
-        let has_previous = question.after.is_some();
         let key = FindingPageKey { owner, question };
         let page = session
             .batches
@@ -116,9 +112,10 @@ impl FindingConnection {
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
+        let page = if order.is_turned() { page.turned() } else { page };
         let listed = |row: Arc<FindingRow>| (encode(order.label(), Key::from(&*row)), Finding(row));
         Ok(Self {
-            listed: Listed::of(page, has_previous, listed),
+            listed: Listed::of(page, listed),
             counted: FindingsCountKey { owner, filter },
         })
     }
@@ -161,9 +158,9 @@ async fn pages(
             let asked = question.clone();
             let page = session
                 .read(|tx| {
-                    Box::pin(async move {
-                        finding::page(tx, &asked.filter, asked.order, asked.after.as_ref(), asked.limit).await
-                    })
+                    Box::pin(
+                        async move { finding::page(tx, &asked.filter, asked.order, &asked.window).await },
+                    )
                 })
                 .await?;
             let key = FindingPageKey {
@@ -180,10 +177,9 @@ async fn pages(
                         let Question {
                             filter,
                             order,
-                            after,
-                            limit,
+                            window,
                         } = &asked;
-                        finding::pages_of(tx, &whose, filter, *order, after.as_ref(), *limit).await
+                        finding::pages_of(tx, &whose, filter, *order, window).await
                     })
                 })
                 .await?;

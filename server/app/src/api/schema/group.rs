@@ -7,10 +7,10 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use tamiz_core::{GroupId, ProjectId, TaskId};
 use tamiz_store::group;
-use tamiz_store::page::PageLimit;
+use tamiz_store::page::Window;
 use tamiz_store::task;
 
-use super::connection::{Listed, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, asked, connection, decode, encode};
 use super::id::{Ref, id_of};
 use super::project::Project;
 use super::session::Session;
@@ -92,11 +92,13 @@ impl TaskGroup {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<TaskConnection, ApiError> {
         let session = Session::of(context)?;
         let total = i64::from(self.0.tasks);
-        TaskConnection::of_group(session, self.0.id, total, first, after.as_deref()).await
+        TaskConnection::of_group(session, self.0.id, total, &asked(first, after, last, before)).await
     }
 
     /// Since when it takes no more tasks.
@@ -134,18 +136,16 @@ impl TaskGroupConnection {
     pub(super) async fn page(
         session: &Session,
         project: Option<Ref<ProjectId>>,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
     ) -> Result<Self, ApiError> {
-        let limit = limit(session, first)?;
-        let after: Option<GroupId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
         let project = project.map(ProjectId::from);
         let page = session
-            .read(|tx| Box::pin(group::page(tx, project, after, limit)))
+            .read(|tx| Box::pin(group::page(tx, project, window)))
             .await?;
         let listed = |row: group::Group| (encode(ORDER, row.id), TaskGroup(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
             counted: GroupsCount(project),
         })
     }
@@ -155,8 +155,7 @@ impl TaskGroupConnection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct GroupPageKey {
     pub(super) group: GroupId,
-    pub(super) after: Option<TaskId>,
-    pub(super) limit: PageLimit,
+    pub(super) window: Window<TaskId>,
 }
 
 pub(super) async fn pages(
@@ -164,12 +163,12 @@ pub(super) async fn pages(
     keys: Vec<GroupPageKey>,
 ) -> Result<HashMap<GroupPageKey, Arc<TaskPage>>, ApiError> {
     let mut pages = HashMap::new();
-    for ((after, limit), groups) in by(keys, |key| ((key.after, key.limit), key.group)) {
+    for (window, groups) in by(keys, |key| (key.window, key.group)) {
         let found = session
-            .read(|tx| Box::pin(async move { task::pages_of_groups(tx, &groups, after, limit).await }))
+            .read(|tx| Box::pin(async move { task::pages_of_groups(tx, &groups, window).await }))
             .await?;
         pages.extend(found.into_iter().map(|(group, page)| {
-            let key = GroupPageKey { group, after, limit };
+            let key = GroupPageKey { group, window };
             (key, Arc::new(page.shared()))
         }));
     }

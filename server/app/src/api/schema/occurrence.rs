@@ -7,10 +7,10 @@ use async_graphql::{Context, Object};
 use serde_json::Value;
 use tamiz_core::{FindingId, Location};
 use tamiz_store::finding::{self, OccurrenceRow};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::{Page, Window};
 
 use super::answer_bytes::paid;
-use super::connection::{Listed, connection, decode_number, encode, limit};
+use super::connection::{Asked, Listed, connection, decode_within, encode};
 use super::session::Session;
 use super::task_page::by;
 use crate::api::errors::ApiError;
@@ -58,9 +58,8 @@ impl Occurrence {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct OccurrencePageKey {
     finding: FindingId,
-    /// The last ordinal of the page before; 0 for the first page.
-    after: i32,
-    limit: PageLimit,
+    /// Between ordinals.
+    window: Window<i32>,
 }
 
 /// Shared rows of a page.
@@ -91,20 +90,9 @@ connection!(
 );
 
 impl OccurrenceConnection {
-    pub(super) async fn of(
-        session: &Session,
-        finding: FindingId,
-        first: Option<i32>,
-        after: Option<&str>,
-    ) -> Result<Self, ApiError> {
-        let after = after
-            .map(|cursor| decode_number(ORDER, &finding, cursor))
-            .transpose()?;
-        let key = OccurrencePageKey {
-            finding,
-            after: after.unwrap_or(0),
-            limit: limit(session, first)?,
-        };
+    pub(super) async fn of(session: &Session, finding: FindingId, asked: &Asked) -> Result<Self, ApiError> {
+        let window = asked.window(session, |cursor| decode_within(ORDER, &finding, cursor))?;
+        let key = OccurrencePageKey { finding, window };
         let page = session
             .batches
             .occurrence_pages
@@ -113,7 +101,7 @@ impl OccurrenceConnection {
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
         let listed = |row: Arc<OccurrenceRow>| (encode(ORDER, (finding, row.ordinal)), Occurrence(row));
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
             counted: OccurrencesCount(finding),
         })
     }
@@ -124,18 +112,12 @@ async fn pages(
     keys: Vec<OccurrencePageKey>,
 ) -> Result<HashMap<OccurrencePageKey, Arc<OccurrencePage>>, ApiError> {
     let mut pages = HashMap::new();
-    for ((after, limit), findings) in by(keys, |key| ((key.after, key.limit), key.finding)) {
+    for (window, findings) in by(keys, |key| (key.window, key.finding)) {
         let found = session
-            .read(|tx| {
-                Box::pin(async move { finding::occurrence_pages_of(tx, &findings, after, limit).await })
-            })
+            .read(|tx| Box::pin(async move { finding::occurrence_pages_of(tx, &findings, window).await }))
             .await?;
         pages.extend(found.into_iter().map(|(finding, page)| {
-            let key = OccurrencePageKey {
-                finding,
-                after,
-                limit,
-            };
+            let key = OccurrencePageKey { finding, window };
             (key, Arc::new(page.shared()))
         }));
     }

@@ -6,11 +6,11 @@ use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::plugin::{Capability, LimitSet, PluginLimit};
-use tamiz_core::{PluginId, PluginRef, Refusal, ScanType};
+use tamiz_core::{PluginRef, Refusal, ScanType};
 use tamiz_store::plugin::{self, InstalledPlugin, PluginFilter};
 
 use super::answer_bytes::paid;
-use super::connection::{Listed, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, connection, decode, encode};
 use super::id::id_of;
 use super::session::Session;
 use super::words::BigInt;
@@ -262,11 +262,9 @@ impl PluginConnection {
     pub(super) async fn page(
         session: &Session,
         scan_type: Option<&str>,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
     ) -> Result<Self, ApiError> {
-        let limit = limit(session, first)?;
-        let after: Option<PluginId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
         let scan_type = scan_type
             .map(ScanType::parse)
             .transpose()
@@ -277,11 +275,11 @@ impl PluginConnection {
         };
         let wanted = filter.clone();
         let page = session
-            .read(|tx| Box::pin(async move { plugin::visible(tx, &wanted, after, limit).await }))
+            .read(|tx| Box::pin(async move { plugin::visible(tx, &wanted, window).await }))
             .await?;
         let listed = |row: InstalledPlugin| (encode(ORDER, row.id), Plugin(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
             counted: PluginsCount(filter),
         })
     }

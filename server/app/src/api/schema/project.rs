@@ -9,7 +9,7 @@ use tamiz_store::project;
 
 use super::alert_page::{self, AlertConnection, AlertCount, AlertDay, AlertFilter, AlertOrder};
 use super::alert_rule::{AlertRule, rules_of};
-use super::connection::{Asked, Listed, connection, decode, encode};
+use super::connection::{Asked, Listed, asked, connection, decode, encode};
 use super::export::ExportFormat;
 use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
@@ -49,10 +49,18 @@ impl Project {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
         filter: Option<ProjectTaskFilter>,
     ) -> Result<TaskConnection, ApiError> {
-        TaskConnection::of_project(Session::of(context)?, self.0.id, first, after.as_deref(), filter).await
+        TaskConnection::of_project(
+            Session::of(context)?,
+            self.0.id,
+            &asked(first, after, last, before),
+            filter,
+        )
+        .await
     }
 
     /// Its findings.
@@ -60,16 +68,17 @@ impl Project {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
-        #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<FindingOrder>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
+        #[graphql(desc = "The worst first if not said.")] order_by: Option<FindingOrder>,
         filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(
             session,
             Owner::Project(self.0.id),
-            first,
-            after.as_deref(),
+            &asked(first, after, last, before),
             order_by,
             filter,
         )
@@ -81,12 +90,21 @@ impl Project {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
-        #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<AlertOrder>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
+        #[graphql(desc = "The worst first if not said.")] order_by: Option<AlertOrder>,
         filter: Option<AlertFilter>,
     ) -> Result<AlertConnection, ApiError> {
         let session = Session::of(context)?;
-        AlertConnection::of_project(session, self.0.id, first, after.as_deref(), order_by, filter).await
+        AlertConnection::of_project(
+            session,
+            self.0.id,
+            &asked(first, after, last, before),
+            order_by,
+            filter,
+        )
+        .await
     }
 
     /// How many alerts it has of each state and severity.
@@ -188,7 +206,7 @@ impl ProjectConnection {
             .await?;
         let listed = |row: project::Project| (encode(ORDER, row.id), Project(Arc::new(row)));
         Ok(Self {
-            listed: Listed::between(page, listed),
+            listed: Listed::of(page, listed),
             counted: ProjectsCount(name),
         })
     }

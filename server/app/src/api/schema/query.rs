@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::alert::Alert;
 use super::artifact::Artifact;
-use super::connection::Asked;
+use super::connection::asked;
 use super::finding::{Finding, FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
 use super::group::{TaskGroup, TaskGroupConnection};
@@ -67,13 +67,7 @@ impl Query {
         #[graphql(desc = "A cursor: rows before it.")] before: Option<String>,
         #[graphql(desc = "Which projects; all if not said.")] filter: Option<ProjectFilter>,
     ) -> Result<ProjectConnection, ApiError> {
-        let asked = Asked {
-            first,
-            after,
-            last,
-            before,
-        };
-        ProjectConnection::page(Session::of(context)?, &asked, filter).await
+        ProjectConnection::page(Session::of(context)?, &asked(first, after, last, before), filter).await
     }
 
     /// One task.
@@ -86,10 +80,12 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
         filter: Option<TaskFilter>,
     ) -> Result<TaskConnection, ApiError> {
-        TaskConnection::page(Session::of(context)?, first, after.as_deref(), filter).await
+        TaskConnection::page(Session::of(context)?, &asked(first, after, last, before), filter).await
     }
 
     /// One group of tasks.
@@ -107,9 +103,16 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "Of this project; of all if not said.")] project_id: Option<Ref<ProjectId>>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<TaskGroupConnection, ApiError> {
-        TaskGroupConnection::page(Session::of(context)?, project_id, first, after.as_deref()).await
+        TaskGroupConnection::page(
+            Session::of(context)?,
+            project_id,
+            &asked(first, after, last, before),
+        )
+        .await
     }
 
     /// One schedule.
@@ -126,9 +129,11 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<ScheduleConnection, ApiError> {
-        ScheduleConnection::page(Session::of(context)?, first, after.as_deref()).await
+        ScheduleConnection::page(Session::of(context)?, &asked(first, after, last, before)).await
     }
 
     /// What of your queue is held back, by your tenant or by the operator.
@@ -147,12 +152,21 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
-        #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<FindingOrder>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
+        #[graphql(desc = "The worst first if not said.")] order_by: Option<FindingOrder>,
         filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
-        FindingConnection::of(session, Owner::Tenant, first, after.as_deref(), order_by, filter).await
+        FindingConnection::of(
+            session,
+            Owner::Tenant,
+            &asked(first, after, last, before),
+            order_by,
+            filter,
+        )
+        .await
     }
 
     /// One alert.
@@ -166,10 +180,12 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "Those that serve it; all if not said.")] scan_type: Option<String>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<PluginConnection, ApiError> {
         let session = Session::of(context)?;
-        PluginConnection::page(session, scan_type.as_deref(), first, after.as_deref()).await
+        PluginConnection::page(session, scan_type.as_deref(), &asked(first, after, last, before)).await
     }
 
     /// For admins: where webhooks are sent, the newest first; at most ten.
@@ -213,9 +229,11 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<WorkerConnection, ApiError> {
-        WorkerConnection::page(context, first, after.as_deref()).await
+        WorkerConnection::page(context, &asked(first, after, last, before)).await
     }
 
     /// One artifact.

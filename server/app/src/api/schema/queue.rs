@@ -8,7 +8,7 @@ use tamiz_core::TenantId;
 use tamiz_store::queue_view::{self, LimitRefusals, QueueRow, TenantQueue};
 use tamiz_store::{StoreError, pause};
 
-use super::connection::{Listed, connection, decode, encode, limit_of};
+use super::connection::{Asked, Listed, asked, connection, decode, encode, limit_of};
 use super::id::Ref;
 use super::principal::{Asker, OperatorSession};
 use super::words::BigInt;
@@ -189,10 +189,12 @@ impl Queue {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<Option<TenantQueueConnection>, ApiError> {
         let session = OperatorSession::of(context)?;
-        let page = TenantQueueConnection::page(session, first, after.as_deref()).await?;
+        let page = TenantQueueConnection::page(session, &asked(first, after, last, before)).await?;
         Ok(Some(page))
     }
 
@@ -211,18 +213,14 @@ impl Queue {
 }
 
 impl TenantQueueConnection {
-    async fn page(
-        session: &Arc<OperatorSession>,
-        first: Option<i32>,
-        after: Option<&str>,
-    ) -> Result<Self, ApiError> {
-        let limit = limit_of(session.state.settings.graphql_page_max, "first", first)?;
-        let after: Option<TenantId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+    async fn page(session: &Arc<OperatorSession>, asked: &Asked) -> Result<Self, ApiError> {
+        let rows_max = session.state.settings.graphql_page_max;
+        let window = asked.window_of(rows_max, |cursor| decode(ORDER, cursor))?;
         let mut tx = session.begin().await?;
-        let page = known(queue_view::tenants(&mut tx, after, limit).await)?;
+        let page = known(queue_view::tenants(&mut tx, window).await)?;
         let listed = |row: TenantQueue| (encode(ORDER, row.tenant), OfTenant::from(row));
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
         })
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tamiz_core::Refusal;
 use tamiz_core::cron::{CatchUp, Cron, Overlap};
-use tamiz_core::{Refusal, ScheduleId};
 use tamiz_store::schedule;
 
 use super::answer_bytes::paid;
-use super::connection::{Listed, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, connection, decode, encode};
 use super::id::id_of;
 use super::project::Project;
 use super::session::Session;
@@ -203,19 +203,12 @@ connection!(
 );
 
 impl ScheduleConnection {
-    pub(super) async fn page(
-        session: &Session,
-        first: Option<i32>,
-        after: Option<&str>,
-    ) -> Result<Self, ApiError> {
-        let limit = limit(session, first)?;
-        let after: Option<ScheduleId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        let page = session
-            .read(|tx| Box::pin(schedule::page(tx, after, limit)))
-            .await?;
+    pub(super) async fn page(session: &Session, asked: &Asked) -> Result<Self, ApiError> {
+        let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
+        let page = session.read(|tx| Box::pin(schedule::page(tx, window))).await?;
         let listed = |row: schedule::Schedule| (encode(ORDER, row.id), Schedule(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
             counted: SchedulesCount,
         })
     }

@@ -10,6 +10,7 @@ use tamiz_store::task::{self, Source};
 
 use super::answer_bytes::paid;
 use super::artifact::Artifact;
+use super::connection::asked;
 use super::connection::limit;
 use super::finding::{FindingFilter, FindingOrder};
 use super::finding_page::{FindingConnection, Owner};
@@ -195,16 +196,17 @@ impl Task {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
-        #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<FindingOrder>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
+        #[graphql(desc = "The worst first if not said.")] order_by: Option<FindingOrder>,
         filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(
             session,
             Owner::Task(self.0.id),
-            first,
-            after.as_deref(),
+            &asked(first, after, last, before),
             order_by,
             filter,
         )
@@ -245,11 +247,13 @@ impl Task {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Lines of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
         #[graphql(desc = "Of this attempt only.")] attempt: Option<i32>,
     ) -> Result<TaskLogConnection, ApiError> {
         let session = Session::of(context)?;
-        TaskLogConnection::of(session, self.0.id, first, after.as_deref(), attempt).await
+        TaskLogConnection::of(session, self.0.id, &asked(first, after, last, before), attempt).await
     }
 
     /// The tries of workers at it, oldest first.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, Object};
 use chrono::{DateTime, Utc};
 use tamiz_core::{TaskId, WorkerId};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::{Page, Window};
 use tamiz_store::worker_log::{self, LineLevel};
 
 use super::answer_bytes::paid;
-use super::connection::{Listed, connection, decode_number, encode, limit};
+use super::connection::{Asked, Listed, connection, decode_within, encode};
 use super::id::Ref;
 use super::session::Session;
 use super::task_page::by;
@@ -73,9 +73,8 @@ impl TaskLogLine {
 pub(super) struct LogPageKey {
     task: TaskId,
     attempt: Option<i32>,
-    /// The last number of the page before; 0 for the first page.
-    after: i32,
-    limit: PageLimit,
+    /// Between numbers.
+    window: Window<i32>,
 }
 
 /// Shared lines of a page.
@@ -117,18 +116,13 @@ impl TaskLogConnection {
     pub(super) async fn of(
         session: &Session,
         task: TaskId,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
         attempt: Option<i32>,
     ) -> Result<Self, ApiError> {
-        let after = after
-            .map(|cursor| decode_number(ORDER, &task, cursor))
-            .transpose()?;
         let key = LogPageKey {
             task,
             attempt,
-            after: after.unwrap_or(0),
-            limit: limit(session, first)?,
+            window: asked.window(session, |cursor| decode_within(ORDER, &task, cursor))?,
         };
         let page = session
             .batches
@@ -138,7 +132,7 @@ impl TaskLogConnection {
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
         let listed = |line: Arc<worker_log::LogLine>| (encode(ORDER, (task, line.seq)), TaskLogLine(line));
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
             counted: LogCount { task, attempt },
         })
     }
@@ -149,16 +143,15 @@ async fn pages(
     keys: Vec<LogPageKey>,
 ) -> Result<HashMap<LogPageKey, Arc<LogPage>>, ApiError> {
     let mut pages = HashMap::new();
-    for ((attempt, after, limit), tasks) in by(keys, |key| ((key.attempt, key.after, key.limit), key.task)) {
+    for ((attempt, window), tasks) in by(keys, |key| ((key.attempt, key.window), key.task)) {
         let found = session
-            .read(|tx| Box::pin(async move { worker_log::of_tasks(tx, &tasks, attempt, after, limit).await }))
+            .read(|tx| Box::pin(async move { worker_log::of_tasks(tx, &tasks, attempt, window).await }))
             .await?;
         pages.extend(found.into_iter().map(|(task, page)| {
             let key = LogPageKey {
                 task,
                 attempt,
-                after,
-                limit,
+                window,
             };
             (key, Arc::new(page.shared()))
         }));

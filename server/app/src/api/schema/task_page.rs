@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_graphql::InputObject;
 use tamiz_core::{GroupId, ProjectId, Refusal, ScanType, TaskId};
-use tamiz_store::page::{Page, PageLimit};
+use tamiz_store::page::{Page, Window};
 use tamiz_store::task;
 
-use super::connection::{Listed, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, connection, decode, encode};
 use super::group::{self, GroupPageKey};
 use super::id::Ref;
 use super::session::Session;
@@ -59,8 +59,7 @@ impl TaskFilter {
 pub(super) struct TaskPageKey {
     project: ProjectId,
     filter: task::TaskFilter,
-    after: Option<TaskId>,
-    limit: PageLimit,
+    window: Window<TaskId>,
 }
 
 /// The count of one project's tasks.
@@ -133,25 +132,22 @@ connection!(
 impl TaskConnection {
     pub(super) async fn page(
         session: &Session,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
         filter: Option<TaskFilter>,
     ) -> Result<Self, ApiError> {
-        let limit = limit(session, first)?;
-        let after: Option<TaskId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
+        let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
         let filter = filter.unwrap_or_default().to_store()?;
         let wanted = filter.clone();
         let page = session
-            .read(|tx| Box::pin(async move { task::page(tx, &wanted, after, limit).await }))
+            .read(|tx| Box::pin(async move { task::page(tx, &wanted, window).await }))
             .await?;
-        Ok(Self::listed(page.shared(), after, TasksCount::All(filter)))
+        Ok(Self::listed(page.shared(), TasksCount::All(filter)))
     }
 
     pub(super) async fn of_project(
         session: &Session,
         project: ProjectId,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
         filter: Option<ProjectTaskFilter>,
     ) -> Result<Self, ApiError> {
         let filter = filter.unwrap_or_default();
@@ -163,10 +159,8 @@ impl TaskConnection {
         let key = TaskPageKey {
             project,
             filter: filter.to_store()?,
-            after: after.map(|cursor| decode(ORDER, cursor)).transpose()?,
-            limit: limit(session, first)?,
+            window: asked.window(session, |cursor| decode(ORDER, cursor))?,
         };
-        let after = key.after;
         let counted = TasksCount::OfProject(TasksCountKey {
             project,
             filter: key.filter.clone(),
@@ -177,7 +171,7 @@ impl TaskConnection {
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
-        Ok(Self::listed(page, after, counted))
+        Ok(Self::listed(page, counted))
     }
 
     /// `total` is what the group counted.
@@ -185,25 +179,23 @@ impl TaskConnection {
         session: &Session,
         group: GroupId,
         total: i64,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
     ) -> Result<Self, ApiError> {
-        let after: Option<TaskId> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        let limit = limit(session, first)?;
+        let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
         let page = session
             .batches
             .group_pages
-            .load(GroupPageKey { group, after, limit }, async |keys| {
+            .load(GroupPageKey { group, window }, async |keys| {
                 group::pages(session, keys).await
             })
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
-        Ok(Self::listed(page, after, TasksCount::Known(total)))
+        Ok(Self::listed(page, TasksCount::Known(total)))
     }
 
-    fn listed(page: TaskPage, after: Option<TaskId>, counted: TasksCount) -> Self {
+    fn listed(page: TaskPage, counted: TasksCount) -> Self {
         Self {
-            listed: Listed::of(page, after.is_some(), |row| (encode(ORDER, row.id), Task(row))),
+            listed: Listed::of(page, |row| (encode(ORDER, row.id), Task(row))),
             counted,
         }
     }
@@ -214,25 +206,19 @@ async fn pages(
     keys: Vec<TaskPageKey>,
 ) -> Result<HashMap<TaskPageKey, Arc<TaskPage>>, ApiError> {
     let mut pages = HashMap::new();
-    for ((filter, after, limit), projects) in
-        by(keys, |key| ((key.filter, key.after, key.limit), key.project))
-    {
+    for ((filter, window), projects) in by(keys, |key| ((key.filter, key.window), key.project)) {
         let wanted = filter.clone();
         let found = session
-            .read(|tx| {
-                Box::pin(async move { task::pages_of_projects(tx, &projects, &wanted, after, limit).await })
-            })
+            .read(|tx| Box::pin(async move { task::pages_of_projects(tx, &projects, &wanted, window).await }))
             .await?;
         pages.extend(found.into_iter().map(|(project, page)| {
-            (
-                TaskPageKey {
-                    project,
-                    filter: filter.clone(),
-                    after,
-                    limit,
-                },
-                Arc::new(page.shared()),
-            )
+            let filter = filter.clone();
+            let key = TaskPageKey {
+                project,
+                filter,
+                window,
+            };
+            (key, Arc::new(page.shared()))
         }));
     }
     Ok(pages)

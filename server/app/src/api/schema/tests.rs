@@ -61,7 +61,7 @@ const NESTED: &str = "query($n: Int) { projects(first: $n) { totalCount nodes {
         artifacts { id } toolExecutions { id } scanResult { findings }
         target { value } pcapSession { packetCount }
     } }
-    findings(first: 2, orderBy: FILE) { totalCount nodes { file task { status } } }
+    findings(first: 2, orderBy: { field: FILE }) { totalCount nodes { file task { status } } }
 } } }";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,11 +232,11 @@ async fn pages_of_every_order_tell_each_finding_once() {
     let project = platform.project(&acme).await;
     let task = platform.task(&acme, project).await;
     platform.store_findings(&acme, project, task, findings(57)).await;
-    for order in ["SEVERITY_DESC", "CREATED_DESC", "FILE"] {
+    for order in ["SEVERITY", "CREATED_AT", "FILE"] {
         let (mut seen, mut after) = (Vec::new(), Value::Null);
         for _ in 0..10 {
             let query = format!(
-                "query($t: ID!, $a: String) {{ task(id: $t) {{ findings(first: 10, after: $a, orderBy: {order}) {{
+                "query($t: ID!, $a: String) {{ task(id: $t) {{ findings(first: 10, after: $a, orderBy: {{ field: {order} }}) {{
                     totalCount nodes {{ id severity file line }} pageInfo {{ hasNextPage endCursor }} }} }} }}"
             );
             let (answer, _) = ask(&platform, &acme, &query, json!({ "t": task, "a": after })).await;
@@ -253,7 +253,7 @@ async fn pages_of_every_order_tell_each_finding_once() {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), 57, "{order}");
-        if order == "SEVERITY_DESC" {
+        if order == "SEVERITY" {
             let ranks: Vec<Severity> = seen
                 .iter()
                 .map(|node| node["severity"].as_str().unwrap().to_lowercase().parse().unwrap())
@@ -261,8 +261,10 @@ async fn pages_of_every_order_tell_each_finding_once() {
             assert!(ranks.is_sorted_by(|a, b| a >= b));
         }
         // a cursor of this order means nothing in another one
-        let other = if order == "FILE" { "CREATED_DESC" } else { "FILE" };
-        let query = format!("query($a: String) {{ findings(after: $a, orderBy: {other}) {{ totalCount }} }}");
+        let other = if order == "FILE" { "CREATED_AT" } else { "FILE" };
+        let query = format!(
+            "query($a: String) {{ findings(after: $a, orderBy: {{ field: {other} }}) {{ totalCount }} }}"
+        );
         let (answer, statements) = ask(&platform, &acme, &query, json!({ "a": after })).await;
         assert_eq!(
             answer["errors"][0]["extensions"]["code"], "BAD_CURSOR",

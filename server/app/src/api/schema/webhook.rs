@@ -12,7 +12,7 @@ use tamiz_store::webhook::endpoint::{self, Endpoint};
 use tamiz_store::webhook::{self, Attempt, Delivery};
 use uuid::Uuid;
 
-use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::connection::{Asked, Listed, asked, connection, decode_within, encode};
 use super::id::{Ref, id_of};
 use super::session::Session;
 use crate::api::errors::ApiError;
@@ -125,11 +125,13 @@ impl WebhookEndpoint {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
-        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
         #[graphql(desc = "Those that stand there; all if not said.")] state: Option<DeliveryStateName>,
     ) -> Result<WebhookDeliveryConnection, ApiError> {
         let session = Session::of(context)?;
-        WebhookDeliveryConnection::page(session, self.0.id, first, after.as_deref(), state).await
+        WebhookDeliveryConnection::page(session, self.0.id, &asked(first, after, last, before), state).await
     }
 }
 
@@ -245,15 +247,13 @@ impl WebhookDeliveryConnection {
     async fn page(
         session: &Session,
         endpoint: WebhookEndpointId,
-        first: Option<i32>,
-        after: Option<&str>,
+        asked: &Asked,
         state: Option<DeliveryStateName>,
     ) -> Result<Self, ApiError> {
-        let limit = limit(session, first)?;
-        let after = after.map(|cursor| place(endpoint, cursor)).transpose()?;
+        let window = asked.window(session, |cursor| decode_within(ORDER, &endpoint, cursor))?;
         let state = state.map(Into::into);
         let page = session
-            .read(|tx| Box::pin(webhook::deliveries(tx, endpoint, state, after, limit)))
+            .read(|tx| Box::pin(webhook::deliveries(tx, endpoint, state, window)))
             .await?;
         let messages: Vec<WebhookMessageId> = page.rows.iter().map(|row| row.message).collect();
         let attempts = session
@@ -276,17 +276,7 @@ impl WebhookDeliveryConnection {
             (cursor, node)
         };
         Ok(Self {
-            listed: Listed::of(page, after.is_some(), listed),
+            listed: Listed::of(page, listed),
         })
-    }
-}
-
-/// Where a page of this endpoint ended.
-fn place(endpoint: WebhookEndpointId, cursor: &str) -> Result<WebhookMessageId, tamiz_core::Refusal> {
-    let (of, message): (WebhookEndpointId, WebhookMessageId) = decode(ORDER, cursor)?;
-    if of == endpoint {
-        Ok(message)
-    } else {
-        Err(bad_cursor())
     }
 }

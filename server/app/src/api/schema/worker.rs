@@ -8,7 +8,7 @@ use tamiz_store::page::Page;
 use tamiz_store::worker::{self, WorkerRow};
 use uuid::Uuid;
 
-use super::connection::{Listed, PageInfo, decode, encode, limit_of};
+use super::connection::{Asked, Listed, PageInfo, decode, encode};
 use super::id::Ref;
 use super::principal::OperatorSession;
 use super::words::BigInt;
@@ -151,32 +151,22 @@ fn key(row: &WorkerRow) -> Key {
 }
 
 impl WorkerConnection {
-    pub(super) async fn page(
-        context: &Context<'_>,
-        first: Option<i32>,
-        after: Option<&str>,
-    ) -> Result<Self, ApiError> {
+    pub(super) async fn page(context: &Context<'_>, asked: &Asked) -> Result<Self, ApiError> {
         let session = OperatorSession::of(context)?;
-        let after: Option<Key> = after.map(|cursor| decode(ORDER, cursor)).transpose()?;
-        let limit = limit_of(session.state.settings.graphql_page_max, "first", first)?.get() as usize;
+        let rows_max = session.state.settings.graphql_page_max;
+        let window = asked.window_of(rows_max, |cursor| decode::<Key>(ORDER, cursor))?;
         let found = session.store().workers().await;
         let mut rows = found.map_err(|error| ApiError::of_store(&error))?;
         let total_count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         // the register's order is that of names as the database sorts them
         rows.sort_by_key(key);
-        rows.retain(|row| after.as_ref().is_none_or(|after| key(row) > *after));
-        let has_next = rows.len() > limit;
-        rows.truncate(limit);
+        rows.retain(|row| {
+            let is_after = window.after.as_ref().is_none_or(|after| key(row) > *after);
+            is_after && window.before.as_ref().is_none_or(|before| key(row) < *before)
+        });
+        let page = Page::cut(rows, &window);
         let listed = |row: WorkerRow| (encode(ORDER, key(&row)), Worker::from(row));
-        let listed = Listed::of(
-            Page {
-                rows,
-                has_next,
-                has_previous: false,
-            },
-            after.is_some(),
-            listed,
-        );
+        let listed = Listed::of(page, listed);
         let page_info = listed.page_info();
         let edges: Vec<_> = listed
             .rows

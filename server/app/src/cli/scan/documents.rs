@@ -51,7 +51,7 @@ query($id: ID!, $first: Int!, $after: String, $whole: Boolean!) {
   task(id: $id) {
     status
     error { code message }
-    findings(first: $first, after: $after, orderBy: SEVERITY_DESC) {
+    findings(first: $first, after: $after) {
       nodes {
         id severity ruleId title message file line endLine location cwe cve cvssScore tool confidence
         fingerprint occurrenceCount

@@ -5,7 +5,7 @@ use tamiz_core::{AlertId, AlertState, DismissalReason, Severity, SlaDays, TaskId
 use super::field::Field;
 use crate::alert::triage::{Decision, projects_of, read, write};
 use crate::alert::{count, counts, due, event_pages_of, hold_project, recount, trend};
-use crate::page::PageLimit;
+use crate::page::{PageLimit, Window};
 use crate::project;
 
 impl Field {
@@ -84,16 +84,20 @@ async fn each_decision_moves_the_counters_and_leaves_one_event_per_alert() {
     let day = trend(&mut tx, &[field.project], 1).await.unwrap();
     let sum = |of: fn(&crate::alert::AlertDay) -> i32| day.iter().map(|(_, day)| of(day)).sum::<i32>();
     assert_eq!((sum(|day| day.dismissed), sum(|day| day.reopened)), (30, 30));
-    let pages = event_pages_of(&mut tx, &open[..2], None, PageLimit::new(3).unwrap())
+    let pages = event_pages_of(&mut tx, &open[..2], Window::first(PageLimit::new(3).unwrap()))
         .await
         .unwrap();
     let page = &pages[&open[0]];
     assert_eq!((page.rows.len(), page.has_next), (3, true));
     assert_eq!(page.rows[0].kind, "severity");
     let last = page.rows.last().map(|row| (row.created_at, row.id));
-    let rest = event_pages_of(&mut tx, &open[..1], last, PageLimit::new(9).unwrap())
-        .await
-        .unwrap();
+    let rest = event_pages_of(
+        &mut tx,
+        &open[..1],
+        Window::after(last, PageLimit::new(9).unwrap()),
+    )
+    .await
+    .unwrap();
     assert!(!rest[&open[0]].has_next && rest[&open[0]].rows.last().unwrap().kind == "dismissed");
     drop(tx);
     field.end().await;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::database_for_tests::{Database, tenant_with_task};
-use crate::page::PageLimit;
+use crate::page::{PageLimit, Window};
 use crate::project;
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
@@ -28,7 +28,7 @@ impl Field {
         let store = database.store().await;
         let (scope, _) = tenant_with_task(&store, "acme").await;
         let mut tx = store.begin(&scope).await.unwrap();
-        let page = project::page(&mut tx, None, None, PageLimit::new(1).unwrap()).await;
+        let page = project::page(&mut tx, None, Window::first(PageLimit::new(1).unwrap())).await;
         let project = page.unwrap().rows[0].id;
         tx.commit().await.unwrap();
         let mut field = Self {

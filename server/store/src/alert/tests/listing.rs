@@ -7,7 +7,7 @@ use tamiz_core::{AlertId, AlertState, Severity};
 use super::field::Field;
 use crate::alert::page::Asked;
 use crate::alert::{AlertFilter, AlertOrder, AlertRow, counts_under, pages_of};
-use crate::page::PageLimit;
+use crate::page::{PageLimit, Window};
 
 fn in_states(states: &[AlertState]) -> AlertFilter {
     AlertFilter {
@@ -22,13 +22,33 @@ async fn walk(field: &Field, filter: &AlertFilter, order: AlertOrder, rows: u32)
     let mut tx = field.begin().await;
     loop {
         let limit = PageLimit::new(rows).unwrap();
-        let pages = pages_of(&mut tx, &[field.project], filter, order, after.as_ref(), limit).await;
+        let window = Window::after(after.clone(), limit);
+        let pages = pages_of(&mut tx, &[field.project], filter, order, &window).await;
         let Some(page) = pages.unwrap().remove(&field.project) else {
             return seen;
         };
         after = page.rows.last().map(AlertRow::position);
         seen.extend(page.rows.iter().map(|row| AlertId::from(row.id)));
         if !page.has_next {
+            return seen;
+        }
+    }
+}
+
+/// All pages from the end of the list, in the list's order.
+async fn walk_back(field: &Field, filter: &AlertFilter, order: AlertOrder, rows: u32) -> Vec<AlertId> {
+    let (mut seen, mut before) = (Vec::new(), None);
+    let mut tx = field.begin().await;
+    loop {
+        let window = Window::after(before.clone(), PageLimit::new(rows).unwrap()).turned();
+        let pages = pages_of(&mut tx, &[field.project], filter, order, &window).await;
+        let Some(page) = pages.unwrap().remove(&field.project) else {
+            return seen;
+        };
+        before = page.rows.first().map(AlertRow::position);
+        let page_ids = page.rows.iter().map(|row| AlertId::from(row.id));
+        seen.splice(0..0, page_ids);
+        if !page.has_previous {
             return seen;
         }
     }
@@ -65,11 +85,9 @@ async fn pages_of_both_orders_tell_each_alert_once_as_a_plain_sort_has_them() {
             let wanted = sorted(&mut field, condition, order).await;
             assert!(wanted.len() > 200, "{condition}");
             for rows in [7, 100] {
-                assert_eq!(
-                    walk(&field, &filter, order, rows).await,
-                    wanted,
-                    "{order:?} {condition} by {rows}"
-                );
+                let label = format!("{order:?} {condition} by {rows}");
+                assert_eq!(walk(&field, &filter, order, rows).await, wanted, "{label}");
+                assert_eq!(walk_back(&field, &filter, order, rows).await, wanted, "{label}");
             }
         }
     }
@@ -202,18 +220,23 @@ async fn a_page_reads_its_rows_by_the_named_indexes_and_hardly_more() {
             ),
         ] {
             let mut tx = field.begin().await;
-            let first = pages_of(&mut tx, &[field.project], &filter, order, None, limit)
+            let first = pages_of(&mut tx, &[field.project], &filter, order, &Window::first(limit))
                 .await
                 .unwrap();
             let first = first[&field.project].rows.last().map(AlertRow::position);
             drop(tx);
-            for after in [None, first.as_ref()] {
+            let windows = [
+                Window::first(limit),
+                Window::after(first.clone(), limit),
+                Window::first(limit).turned(),
+                Window::after(first, limit).turned(),
+            ];
+            for window in &windows {
                 let asked = Asked {
                     tenant,
                     filter: &filter,
                     order,
-                    after,
-                    limit,
+                    window,
                 };
                 let plan = plan(&field, &asked).await;
                 let (rows, indexes) = read(&plan);

@@ -6,7 +6,7 @@ use sqlx::QueryBuilder;
 use super::field::Field;
 use super::listing::nodes;
 use crate::finding::{FindingFilter, FindingOrder, FindingParents, push_pages};
-use crate::page::PageLimit;
+use crate::page::{PageLimit, Window};
 
 const FINDINGS: &str = "insert into tenant.finding (tenant_id, id, project_id, task_id, alert_id, content_id, source_tool,
         severity, fingerprint, fingerprint_version, expires_on)
@@ -31,8 +31,7 @@ async fn the_worst_findings_are_read_by_the_index_until_the_page_is_full() {
         &parents,
         &filter,
         FindingOrder::SeverityDesc,
-        None,
-        limit,
+        &Window::first(limit),
     );
     let mut tx = field.begin().await;
     let plan: Value = query

@@ -26,8 +26,8 @@ const TASK: &str = "query($id: ID!) { task(id: $id) {
     toolExecutions { tool toolVersion exitCode endedBy attempt args startedAt finishedAt metrics
       stdout { id sizeBytes } stderr { id sizeBytes } } } }";
 
-const FINDINGS: &str = "query($id: ID!, $first: Int!, $after: String, $order: FindingOrder) {
-  task(id: $id) { findings(first: $first, after: $after, orderBy: $order) {
+const FINDINGS: &str = "query($id: ID!, $first: Int!, $after: String, $order: FindingOrderField) {
+  task(id: $id) { findings(first: $first, after: $after, orderBy: { field: $order }) {
     nodes { id severity ruleId title message file line tool fingerprint }
     pageInfo { hasNextPage endCursor } totalCount } } }";
 
@@ -233,7 +233,7 @@ impl Client {
     }
 
     pub(crate) async fn findings(&self, task: &str) -> Vec<Value> {
-        self.findings_by(task, "SEVERITY_DESC").await
+        self.findings_by(task, "SEVERITY").await
     }
 
     /// Rule, file and line of all findings of a task, sorted.

@@ -28,9 +28,9 @@ const BELONGINGS: &str = "{ viewer { tenant { id } } projects { nodes { id name 
     findings(first: 2) { nodes { id file ruleId occurrences { pageInfo { endCursor } }
       alert { id occurrences { pageInfo { endCursor } } events { pageInfo { endCursor } } } } } } pageInfo { endCursor } }
   shop: projects { nodes { worst: alerts { pageInfo { endCursor } }
-    latest: alerts(orderBy: LAST_SEEN_DESC) { pageInfo { endCursor } } } }
-  worst: findings { pageInfo { endCursor } } byFile: findings(orderBy: FILE) { pageInfo { endCursor } }
-  newest: findings(orderBy: CREATED_DESC) { pageInfo { endCursor } }
+    latest: alerts(orderBy: { field: LAST_SEEN_AT }) { pageInfo { endCursor } } } }
+  worst: findings { pageInfo { endCursor } } byFile: findings(orderBy: { field: FILE }) { pageInfo { endCursor } }
+  newest: findings(orderBy: { field: CREATED_AT }) { pageInfo { endCursor } }
   webhookEndpoints { id deliveries { nodes { messageId } pageInfo { endCursor } } }
   taskGroups { nodes { id } pageInfo { endCursor } } schedules { nodes { id } pageInfo { endCursor } }
   plugins(first: 1) { nodes { id isOwn } pageInfo { endCursor } } }";
