@@ -58,6 +58,8 @@ codes! {
     TooManyAtOnce = "TOO_MANY_AT_ONCE",
     /// The cursor was not made by this list.
     BadCursor = "BAD_CURSOR",
+    /// What came after the cursor is no longer there.
+    CursorExpired = "CURSOR_EXPIRED",
     /// The target cannot be read, or breaks a rule of its kind.
     TargetInvalid = "TARGET_INVALID",
     /// The target's host has an address that may not be scanned.

@@ -7,8 +7,10 @@
 use chrono::{DateTime, Utc};
 use tamiz_core::progress::Phase;
 use tamiz_core::{TaskId, TaskStatus};
+use uuid::Uuid;
 
 use crate::error::{StoreError, word};
+use crate::project_event;
 use crate::tenant_tx::TenantTx;
 
 /// One thing that happened.
@@ -58,15 +60,21 @@ impl<'a> NewEvent<'a> {
     }
 }
 
-/// Appends in the caller's transaction and announces it after the commit.
+/// Appends in the caller's transaction and announces it after the commit; a new state to the watchers of the project, too.
 pub(crate) async fn append(tx: &mut TenantTx, task: TaskId, new: &NewEvent<'_>) -> Result<(), StoreError> {
-    sqlx::query!(
+    let project = sqlx::query_scalar!(
         r#"
         with numbered as (
             update tenant.task set event_seq = event_seq + 1 where tenant_id = $1 and id = $2
-            returning event_seq)
-        insert into tenant.task_event (tenant_id, task_id, seq, status, phase, message, done, total)
-        select $1, $2, event_seq, $3, $4, $5, $6, $7 from numbered
+            returning project_id, event_seq),
+        event as (
+            insert into tenant.task_event (tenant_id, task_id, seq, status, phase, message, done, total)
+            select $1, $2, event_seq, $3, $4, $5, $6, $7 from numbered)
+        insert into tenant.project_event (tenant_id, project_id, id, kind, task_id, status, phase)
+        select $1, n.project_id, $8, $9, $2, $3, $4 from numbered n
+        where not exists (select from tenant.task_event e where e.tenant_id = $1 and e.task_id = $2
+                          and e.seq = n.event_seq - 1 and e.status = $3)
+        returning project_id
         "#,
         tx.tenant(),
         task.uuid(),
@@ -74,10 +82,15 @@ pub(crate) async fn append(tx: &mut TenantTx, task: TaskId, new: &NewEvent<'_>) 
         new.phase.as_str(),
         new.message,
         new.done,
-        new.total
+        new.total,
+        Uuid::now_v7(),
+        project_event::Kind::Task.rank()
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
+    if let Some(project) = project {
+        tx.will_signal_project(project.into());
+    }
     tx.will_signal_task(task);
     Ok(())
 }
@@ -108,7 +121,7 @@ pub async fn of_tasks(
     after: i32,
     rows_max: i64,
 ) -> Result<Vec<(TaskId, Event)>, StoreError> {
-    let tasks: Vec<uuid::Uuid> = tasks.iter().map(|id| id.uuid()).collect();
+    let tasks: Vec<Uuid> = tasks.iter().map(|id| id.uuid()).collect();
     let allowance = tx.allowance();
     let rows = sqlx::query!(
         r#"

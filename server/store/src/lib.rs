@@ -50,6 +50,7 @@ pub mod pcap_session;
 pub mod plan;
 pub mod plugin;
 pub mod project;
+pub mod project_event;
 pub mod queue;
 pub mod queue_view;
 pub mod quota;
@@ -87,6 +88,8 @@ mod life_tests;
 mod migrate_tests;
 #[cfg(test)]
 mod plugin_tests;
+#[cfg(test)]
+mod project_event_tests;
 #[cfg(test)]
 mod queue_tests;
 #[cfg(test)]

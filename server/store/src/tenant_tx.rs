@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use tamiz_core::budget::ByteBudget;
-use tamiz_core::{TaskId, TenantId};
+use tamiz_core::{ProjectId, TaskId, TenantId};
 use uuid::Uuid;
 
 use crate::connect::{ACQUIRE_SECONDS_MAX, Store};
@@ -146,6 +146,12 @@ impl TenantTx {
     pub(crate) fn will_signal_task(&mut self, task: TaskId) {
         let tenant = self.scope.tenant_id();
         self.signals.push(News::Signal(Signal::Task { tenant, task }));
+    }
+
+    /// Announced after the commit: watchers of `project` have something to read. Ids are unique over all kinds: they
+    /// listen where those of tasks do.
+    pub(crate) fn will_signal_project(&mut self, project: ProjectId) {
+        self.will_signal_task(TaskId::from(project.uuid()));
     }
 
     /// Announced after the commit: tickets are ready to be claimed.

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use tamiz_core::{AlertState, ProjectId, Severity};
+use tamiz_core::{AlertState, ProjectId, Severity, TaskId};
 
 use crate::error::StoreError;
+use crate::project_event;
 use crate::tenant_tx::TenantTx;
 
 /// What became more or less.
@@ -40,8 +41,16 @@ impl Changes {
         self.days.entry(after.1).or_default()[column] += alerts;
     }
 
-    /// Writes them. The project is held.
-    pub(crate) async fn write(self, tx: &mut TenantTx, project: ProjectId) -> Result<(), StoreError> {
+    /// Writes them, and tells the watchers of the project what `task` or a person did. The project is held.
+    pub(crate) async fn write(
+        self,
+        tx: &mut TenantTx,
+        project: ProjectId,
+        task: Option<TaskId>,
+    ) -> Result<(), StoreError> {
+        if !self.days.is_empty() {
+            project_event::append_alerts(tx, project, task, &self.days).await?;
+        }
         write_alerts(tx, project, self.alerts).await?;
         write_days(tx, project, self.days).await
     }

@@ -92,11 +92,6 @@ impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
         Err(ApiError::fault(&Abandoned))
     }
 
-    /// Forgets all values: something was written, or time has passed.
-    pub(super) fn clear(&self) {
-        self.lock().known.clear();
-    }
-
     /// Returns when everything else that is ready has noted its keys. One turn is not enough: on a
     /// runtime with several threads another one may go on polling the siblings meanwhile.
     async fn settled(&self) {

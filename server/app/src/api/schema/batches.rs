@@ -44,13 +44,6 @@ macro_rules! batches {
         pub(super) struct Batches {
             $($(#[$doc])* pub(super) $name: $batch,)+
         }
-
-        impl Batches {
-            /// Forgets all that was loaded.
-            pub(super) fn clear(&self) {
-                $(self.$name.clear();)+
-            }
-        }
     };
 }
 

@@ -20,6 +20,7 @@ mod artifact;
 mod content;
 mod exploitation;
 mod export;
+mod feed;
 mod finding;
 mod finding_page;
 mod group;
@@ -29,6 +30,7 @@ mod occurrence;
 mod plugin;
 mod principal;
 mod project;
+mod project_change;
 mod queue;
 mod related;
 mod scan_result;
@@ -76,6 +78,7 @@ use super::refused::seconds_until;
 use super::state::ApiState;
 use super::transport::Engine;
 use crate::limiter::Stopped;
+use feed::Feeds;
 use mutation::Mutation;
 use mutation_of_alert_rules::AlertRuleMutation;
 use mutation_of_alerts::AlertMutation;
@@ -132,6 +135,7 @@ pub struct Graph {
     schema: GraphSchema,
     state: Arc<ApiState>,
     prices: Arc<Prices>,
+    feeds: Arc<Feeds>,
 }
 
 impl Graph {
@@ -143,15 +147,21 @@ impl Graph {
             complexity_max: state.settings.graphql_complexity_max as u64,
         };
         let prices = Arc::new(Prices::from_sdl(&schema.sdl(), limits));
+        let feeds = Arc::new(Feeds::start(state.store.clone()));
         Self {
             schema,
             state,
             prices,
+            feeds,
         }
     }
 
     fn session(&self, caller: &Caller) -> Arc<Session> {
-        Arc::new(Session::new(Arc::clone(&self.state), caller.clone()))
+        Arc::new(Session::new(
+            Arc::clone(&self.state),
+            caller.clone(),
+            Arc::clone(&self.feeds),
+        ))
     }
 
     /// `request` with an operator's session; it holds nothing between two fields.

@@ -1,20 +1,25 @@
 //! The queue as GraphQL shows it: all of it to operators, its own part to a tenant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::{Context, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use tamiz_core::TenantId;
 use tamiz_store::queue_view::{self, LimitRefusals, QueueRow, TenantQueue};
 use tamiz_store::{StoreError, pause};
+use tokio::time::sleep;
 
 use super::connection::{Asked, Listed, asked, connection, decode, encode, limit_of};
 use super::id::Ref;
 use super::principal::{Asker, OperatorSession};
+use super::session::Session;
 use super::words::BigInt;
 use crate::api::errors::ApiError;
 
 const ORDER: &str = "tenant-queues";
+/// A watcher sees a change so late at most.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// What waits and runs. An operator's token sees all tenants together, a tenant's its own.
 pub(crate) struct Queue;
@@ -223,6 +228,60 @@ impl TenantQueueConnection {
             listed: Listed::of(page, listed),
         })
     }
+}
+
+/// Whose queue is watched.
+enum Watched {
+    Tenant(Arc<Session>),
+    Operator(Arc<OperatorSession>),
+}
+
+/// Tells that the queue has other numbers: what waits, what runs, what is held back. Rates and times change by
+/// themselves and count for nothing here.
+pub(super) struct QueueWatch {
+    watched: Watched,
+    told: Option<Vec<Standing>>,
+}
+
+/// Scan type; waiting, scheduled, running; at its limit, paused.
+type Standing = (String, [i64; 3], [bool; 2]);
+
+impl QueueWatch {
+    pub(super) fn new(context: &Context<'_>) -> Result<Self, ApiError> {
+        let watched = match Asker::of(context)? {
+            Asker::Tenant(session) => Watched::Tenant(Arc::clone(session)),
+            Asker::Operator(session) => Watched::Operator(Arc::clone(session)),
+        };
+        Ok(Self { watched, told: None })
+    }
+
+    pub(super) async fn next(&mut self) -> Result<(), ApiError> {
+        loop {
+            let rows = match &self.watched {
+                Watched::Tenant(session) => {
+                    let rows = session.read(|tx| Box::pin(queue_view::own(tx))).await;
+                    // no connection is held while the stream waits
+                    session.rest().await;
+                    rows?
+                }
+                Watched::Operator(session) => known(queue_view::totals(&mut session.begin().await?).await)?,
+            };
+            let standing: Vec<Standing> = rows.into_iter().map(standing).collect();
+            if self.told.as_ref() != Some(&standing) {
+                self.told = Some(standing);
+                return Ok(());
+            }
+            sleep(WATCH_EVERY).await;
+        }
+    }
+}
+
+fn standing(row: QueueRow) -> Standing {
+    (
+        row.scan_type,
+        [row.waiting, row.scheduled, row.running],
+        [row.at_limit, row.paused],
+    )
 }
 
 fn known<T>(read: Result<T, StoreError>) -> Result<T, ApiError> {

@@ -36,6 +36,7 @@ use tokio::sync::Mutex;
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::grouped;
 use super::batches::Batches;
+use super::feed::Feeds;
 use super::principal::{Asker, no_tenant};
 use super::task_event::{EventsKey, TaskEvent};
 use super::task_page::by;
@@ -47,25 +48,29 @@ use crate::flow::{FlowError, note_refusal};
 pub(super) struct Session {
     pub(super) state: Arc<ApiState>,
     pub(super) caller: Caller,
+    /// What is read once for all who follow it.
+    pub(super) feeds: Arc<Feeds>,
     transaction: Mutex<Option<TenantTx>>,
     /// What the rows and the answer may hold together.
     pub(super) budget: Arc<ByteBudget>,
     reads: AtomicU64,
     /// When there is room again under the limits that refused something.
     room_at: std::sync::Mutex<Option<DateTime<Utc>>>,
-    pub(super) batches: Batches,
+    /// Made when something is loaded: most streams load nothing.
+    batches: std::sync::Mutex<Option<Arc<Batches>>>,
 }
 
 impl Session {
-    pub(super) fn new(state: Arc<ApiState>, caller: Caller) -> Self {
+    pub(super) fn new(state: Arc<ApiState>, caller: Caller, feeds: Arc<Feeds>) -> Self {
         Self {
             state,
             caller,
+            feeds,
             transaction: Mutex::new(None),
             budget: Arc::new(ByteBudget::new(ANSWER_BYTES_MAX)),
             reads: AtomicU64::new(0),
             room_at: std::sync::Mutex::default(),
-            batches: Batches::default(),
+            batches: std::sync::Mutex::default(),
         }
     }
 
@@ -75,6 +80,12 @@ impl Session {
             Asker::Tenant(session) => Ok(session),
             Asker::Operator(_) => Err(no_tenant().into()),
         }
+    }
+
+    /// What was loaded since the last rest.
+    pub(super) fn batches(&self) -> Arc<Batches> {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(batches.get_or_insert_default())
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -155,7 +166,7 @@ impl Session {
             // it only read; a failed end rolls back, which is the same
             let _ = transaction.commit().await;
         }
-        self.batches.clear();
+        *self.batches.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(super) async fn project(&self, id: ProjectId) -> Result<Option<Arc<Project>>, ApiError> {
@@ -165,7 +176,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.batches.projects.load(id, fetch).await
+        self.batches().projects.load(id, fetch).await
     }
 
     pub(super) async fn task(&self, id: TaskId) -> Result<Option<Arc<Task>>, ApiError> {
@@ -175,7 +186,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.batches.tasks.load(id, fetch).await
+        self.batches().tasks.load(id, fetch).await
     }
 
     pub(super) async fn alert(&self, id: AlertId) -> Result<Option<Arc<AlertRow>>, ApiError> {
@@ -188,7 +199,7 @@ impl Session {
                 .map(|row| (row.id.into(), Arc::new(row)))
                 .collect())
         };
-        self.batches.alerts.load(id, fetch).await
+        self.batches().alerts.load(id, fetch).await
     }
 
     pub(super) async fn plugin(&self, id: PluginId) -> Result<Option<Arc<InstalledPlugin>>, ApiError> {
@@ -198,7 +209,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.batches.plugins.load(id, fetch).await
+        self.batches().plugins.load(id, fetch).await
     }
 
     pub(super) async fn group(&self, id: GroupId) -> Result<Option<Arc<Group>>, ApiError> {
@@ -208,7 +219,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.batches.groups.load(id, fetch).await
+        self.batches().groups.load(id, fetch).await
     }
 
     pub(super) async fn group_counts_of(&self, id: GroupId) -> Result<Arc<Vec<(TaskStatus, i64)>>, ApiError> {
@@ -221,9 +232,7 @@ impl Session {
                 .map(|(id, counts)| (id, Arc::new(counts)))
                 .collect())
         };
-        Ok(self
-            .batches
-            .group_counts_of
+        Ok(self.batches().group_counts_of
             .load(id, fetch)
             .await?
             .unwrap_or_default())
@@ -236,7 +245,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.batches.schedules.load(id, fetch).await
+        self.batches().schedules.load(id, fetch).await
     }
 
     /// What holds back the caller's tasks.
@@ -245,7 +254,7 @@ impl Session {
             let pauses = self.read(|tx| Box::pin(pause::of_tenant(tx))).await?;
             Ok(HashMap::from([((), Arc::new(pauses))]))
         };
-        Ok(self.batches.pauses.load((), fetch).await?.unwrap_or_default())
+        Ok(self.batches().pauses.load((), fetch).await?.unwrap_or_default())
     }
 
     /// At which limits the caller's waiting tasks are.
@@ -260,9 +269,7 @@ impl Session {
             }
             Ok(HashMap::from([((), Arc::new(reached))]))
         };
-        Ok(self
-            .batches
-            .limits_reached
+        Ok(self.batches().limits_reached
             .load((), fetch)
             .await?
             .unwrap_or_default())
@@ -274,9 +281,7 @@ impl Session {
             let plan = self.read(|tx| Box::pin(plan::of_tenant(tx))).await?;
             Ok(HashMap::from([((), plan.limits)]))
         };
-        Ok(self
-            .batches
-            .plan_limits
+        Ok(self.batches().plan_limits
             .load((), fetch)
             .await?
             .unwrap_or_default())
@@ -289,7 +294,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
         };
-        self.batches.artifacts.load(id, fetch).await
+        self.batches().artifacts.load(id, fetch).await
     }
 
     pub(super) async fn artifacts_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<Artifact>>>, ApiError> {
@@ -299,9 +304,7 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter().map(|row| (row.task_id, row))))
         };
-        Ok(self
-            .batches
-            .artifacts_of
+        Ok(self.batches().artifacts_of
             .load(task, fetch)
             .await?
             .unwrap_or_default())
@@ -314,9 +317,7 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter().map(|row| (row.task_id, row))))
         };
-        Ok(self
-            .batches
-            .executions_of
+        Ok(self.batches().executions_of
             .load(task, fetch)
             .await?
             .unwrap_or_default())
@@ -329,7 +330,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
         };
-        self.batches.results_of.load(task, fetch).await
+        self.batches().results_of.load(task, fetch).await
     }
 
     pub(super) async fn target_of(&self, task: TaskId) -> Result<Option<Arc<TaskTarget>>, ApiError> {
@@ -339,7 +340,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
         };
-        self.batches.targets_of.load(task, fetch).await
+        self.batches().targets_of.load(task, fetch).await
     }
 
     pub(super) async fn pcap_session_of(&self, task: TaskId) -> Result<Option<Arc<PcapSession>>, ApiError> {
@@ -349,7 +350,7 @@ impl Session {
                 .await?;
             Ok(rows.into_iter().map(|row| (row.task_id, Arc::new(row))).collect())
         };
-        self.batches.pcap_sessions_of.load(task, fetch).await
+        self.batches().pcap_sessions_of.load(task, fetch).await
     }
 
     pub(super) async fn attempts_of(&self, task: TaskId) -> Result<Arc<Vec<Arc<AttemptRow>>>, ApiError> {
@@ -359,9 +360,7 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter()))
         };
-        Ok(self
-            .batches
-            .attempts_of
+        Ok(self.batches().attempts_of
             .load(task, fetch)
             .await?
             .unwrap_or_default())
@@ -389,7 +388,7 @@ impl Session {
             }
             Ok(found)
         };
-        Ok(self.batches.events_of.load(key, fetch).await?.unwrap_or_default())
+        Ok(self.batches().events_of.load(key, fetch).await?.unwrap_or_default())
     }
 
     /// Findings by severity, from info to critical.
@@ -404,9 +403,7 @@ impl Session {
             }
             Ok(counts)
         };
-        Ok(self
-            .batches
-            .severities_of
+        Ok(self.batches().severities_of
             .load(project, fetch)
             .await?
             .unwrap_or_default())

@@ -1,17 +1,14 @@
-//! What happens to a task, live and from any point on; and how a group of tasks stands.
+//! The root of streams.
 //!
-//! Events are rows with a gapless number per task. A watcher first listens for signals, then reads
-//! the rows after its cursor, then reads again whenever a signal says so, and now and then without
-//! one. So nothing is lost however late it joins, and nothing is told twice.
+//! What happened comes from feeds ([`super::feed`]), which lose nothing and tell nothing twice. How something stands is
+//! read now and then, and told when it differs.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, Subscription};
 use futures_util::{Stream, stream};
-use tamiz_core::{GroupId, Refusal, RefusalCode, TaskId, TaskStatus};
-use tamiz_store::event::{self, Event};
+use tamiz_core::{GroupId, ProjectId, Refusal, RefusalCode, TaskId};
 use tamiz_store::group::Group;
 use tamiz_store::signal::Signal;
 use tamiz_store::task;
@@ -20,14 +17,16 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use super::feed::{Follower, Told, Topic};
 use super::group::TaskGroup;
 use super::id::Ref;
+use super::project_change::{ProjectAlertChange, ProjectFollower, ProjectTaskChange};
+use super::queue::{Queue, QueueWatch};
 use super::session::Session;
 use super::task_event::TaskEvent;
+use super::usage::{Usage, UsageBucket, UsageWatch};
 use crate::api::errors::ApiError;
 
-/// Events read at once; a task has some dozens.
-const EVENTS_PER_READ: i64 = 200;
 /// Without a signal the rows are read this often: signals are hints and may be lost.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -41,12 +40,10 @@ impl Events {
     async fn task_events(
         &self,
         context: &Context<'_>,
-        task_id: Ref<TaskId>,
+        #[graphql(desc = "Of which task.")] task_id: Ref<TaskId>,
         #[graphql(desc = "The last `seq` you saw; from the beginning if not said.")] after: Option<i32>,
     ) -> Result<impl Stream<Item = Result<TaskEvent, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
-        // listening begins before the first read: what happens in between is heard
-        let signals = session.store().signals();
         let id = TaskId::from(task_id);
         let found = session.read(|tx| Box::pin(task::get(tx, id))).await?;
         session.rest().await;
@@ -58,16 +55,79 @@ impl Events {
                 .at(&["after"])
                 .into());
         }
-        let watch = Watch {
-            session,
-            signals,
-            task: id,
-            last: after,
-            waiting: VecDeque::new(),
-        };
+        let follower = Follower::after(&session, Topic::Task(id.uuid()), after.into());
+        Ok(stream::try_unfold(follower, move |mut follower| async move {
+            let Some(row) = follower.next().await? else { return Ok(None) };
+            let Told::Task(event) = &row.told else { return Ok(None) };
+            let event = TaskEvent {
+                task: id,
+                event: event.clone(),
+            };
+            Ok(Some((event, follower)))
+        }))
+    }
+
+    /// Tasks of a project that are queued or have another state, from now on or after `after`.
+    async fn project_tasks(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Of which project.")] project_id: Ref<ProjectId>,
+        #[graphql(desc = "The last `cursor` you saw, at most 7 days old; from now on if not said.")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = Result<ProjectTaskChange, ApiError>> + use<>, ApiError> {
+        let session = Arc::clone(Session::of(context)?);
+        let follower = ProjectFollower::of_tasks(&session, project_id.into(), after.as_deref()).await?;
+        Ok(stream::try_unfold(follower, |mut follower| async move {
+            let next = follower.next_of_tasks().await;
+            next.map(|next| next.map(|change| (change, follower)))
+        }))
+    }
+
+    /// What changes a project's alerts, from now on or after `after`: one event for all that a scan or a decision
+    /// changed together.
+    async fn project_alerts(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Of which project.")] project_id: Ref<ProjectId>,
+        #[graphql(desc = "The last `cursor` you saw, at most 7 days old; from now on if not said.")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = Result<ProjectAlertChange, ApiError>> + use<>, ApiError> {
+        let session = Arc::clone(Session::of(context)?);
+        let follower = ProjectFollower::of_alerts(&session, project_id.into(), after.as_deref()).await?;
+        Ok(stream::try_unfold(follower, |mut follower| async move {
+            let next = follower.next_of_alerts().await;
+            next.map(|next| next.map(|change| (change, follower)))
+        }))
+    }
+
+    /// What your tenant has used in the window that is open now, and again whenever it has changed. It says how things
+    /// stand, so there is nothing to resume.
+    async fn usage_changes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How long the window is.")] bucket: UsageBucket,
+    ) -> Result<impl Stream<Item = Result<Usage, ApiError>> + use<>, ApiError> {
+        let watch = UsageWatch::new(Session::of(context)?, bucket.into());
         Ok(stream::try_unfold(watch, |mut watch| async move {
             let next = watch.next().await;
-            next.map(|next| next.map(|event| (event, watch)))
+            next.map(|usage| Some((usage, watch)))
+        }))
+    }
+
+    /// What waits and runs now, and again whenever it has changed: of your tenant, or of all for an operator's token. It
+    /// says how things stand, so there is nothing to resume.
+    #[expect(
+        clippy::unused_async,
+        reason = "the macro takes async functions; this one awaits nothing"
+    )]
+    async fn queue_changes(
+        &self,
+        context: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<Queue, ApiError>> + use<>, ApiError> {
+        let watch = QueueWatch::new(context)?;
+        Ok(stream::try_unfold(watch, |mut watch| async move {
+            let next = watch.next().await;
+            next.map(|()| Some((Queue, watch)))
         }))
     }
 
@@ -76,7 +136,7 @@ impl Events {
     async fn task_group_changes(
         &self,
         context: &Context<'_>,
-        group_id: Ref<GroupId>,
+        #[graphql(desc = "Which group.")] group_id: Ref<GroupId>,
     ) -> Result<impl Stream<Item = Result<TaskGroup, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
         let signals = session.store().signals();
@@ -125,59 +185,6 @@ impl GroupWatch {
             // news of groups come under their ids on the line of tasks
             heard(&mut self.signals, self.id.uuid(), heard_until).await;
         }
-    }
-}
-
-struct Watch {
-    session: Arc<Session>,
-    signals: Receiver<Signal>,
-    task: TaskId,
-    /// Number of the last event that was told.
-    last: i32,
-    waiting: VecDeque<Event>,
-}
-
-impl Watch {
-    /// The next event; `None` when the task has ended and all was told.
-    async fn next(&mut self) -> Result<Option<TaskEvent>, ApiError> {
-        loop {
-            if let Some(event) = self.waiting.pop_front() {
-                self.last = event.seq;
-                return Ok(Some(TaskEvent {
-                    task: self.task,
-                    event,
-                }));
-            }
-            let heard_until = Instant::now() + POLL;
-            let (events, status) = self.read().await?;
-            let ended = status.is_none_or(TaskStatus::is_final);
-            let nothing_new = events.is_empty();
-            self.waiting.extend(events);
-            if nothing_new {
-                if ended {
-                    return Ok(None);
-                }
-                heard(&mut self.signals, self.task.uuid(), heard_until).await;
-            }
-        }
-    }
-
-    /// Events after the last one, and the state the task was in when they were read.
-    async fn read(&self) -> Result<(Vec<Event>, Option<TaskStatus>), ApiError> {
-        let (id, last) = (self.task, self.last);
-        let read = self
-            .session
-            .read(|tx| {
-                Box::pin(async move {
-                    // the state first: were it read last, the final event could be missed
-                    let status = task::get(tx, id).await?.map(|task| task.status);
-                    Ok((event::after(tx, id, last, EVENTS_PER_READ).await?, status))
-                })
-            })
-            .await;
-        // no connection is held while the stream waits
-        self.session.rest().await;
-        read
     }
 }
 

@@ -103,7 +103,7 @@ impl LogCount {
             }
             Ok(counts)
         };
-        Ok(session.batches.log_counts.load(self, fetch).await?.unwrap_or(0))
+        Ok(session.batches().log_counts.load(self, fetch).await?.unwrap_or(0))
     }
 }
 
@@ -124,9 +124,7 @@ impl TaskLogConnection {
             attempt,
             window: asked.window(session, |cursor| decode_within(ORDER, &task, cursor))?,
         };
-        let page = session
-            .batches
-            .log_pages
+        let page = session.batches().log_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());

@@ -1,6 +1,7 @@
 //! What the tenant has used, what it stores, and what it may.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::{Enum, Object, SimpleObject};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,10 +11,14 @@ use tamiz_store::quota::limits;
 use tamiz_store::quota::storage::{self, Stored};
 use tamiz_store::usage::{self, BUCKETS_MAX, Bucket, Used};
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use super::session::Session;
 use super::words::BigInt;
 use crate::api::errors::ApiError;
+
+/// A watcher sees a change so late at most.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 
 /// How much time one window of usage holds; all begin in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -28,7 +33,7 @@ pub(crate) enum UsageBucket {
 }
 
 /// What was used in a stretch of time.
-#[derive(Debug, Clone, SimpleObject)]
+#[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub(crate) struct UsageWindow {
     /// Its first moment.
     start: DateTime<Utc>,
@@ -148,6 +153,37 @@ impl Usage {
             origin: origin.as_str().to_owned(),
         });
         Ok(limits.collect())
+    }
+}
+
+/// Tells what the window that is open now holds, whenever that has changed.
+pub(super) struct UsageWatch {
+    session: Arc<Session>,
+    bucket: Bucket,
+    told: Option<Vec<UsageWindow>>,
+}
+
+impl UsageWatch {
+    pub(super) fn new(session: &Arc<Session>, bucket: Bucket) -> Self {
+        Self {
+            session: Arc::clone(session),
+            bucket,
+            told: None,
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Usage, ApiError> {
+        loop {
+            let now = Utc::now();
+            let usage = Usage::between(&self.session, now, now, self.bucket).await?;
+            if self.told.as_ref() != Some(&usage.windows) {
+                self.told = Some(usage.windows.clone());
+                return Ok(usage);
+            }
+            // no connection is held while the stream waits
+            self.session.rest().await;
+            sleep(WATCH_EVERY).await;
+        }
     }
 }
 

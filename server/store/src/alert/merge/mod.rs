@@ -143,7 +143,7 @@ pub async fn merge(
     let seen: HashSet<AlertId> = belongs.iter().map(|belongs| belongs.alert()).collect();
     let seen = u32::try_from(seen.len()).unwrap_or(u32::MAX);
     comparison.unchanged = seen.saturating_sub(comparison.new + comparison.reopened);
-    changes.write(tx, scan.project).await?;
+    changes.write(tx, scan.project, Some(scan.task)).await?;
     Ok((
         belongs.iter().map(|belongs| belongs.alert()).collect(),
         comparison,

@@ -39,7 +39,7 @@ pub async fn write(
     tell(tx, project, moment.actor, changes);
     alerts(tx, project, &differing).await?;
     events(tx, moment.actor, changes).await?;
-    counts.write(tx, project).await
+    counts.write(tx, project, None).await
 }
 
 /// What webhooks are told of: what is to be acted on again, and what is not.

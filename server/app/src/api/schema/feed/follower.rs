@@ -1,0 +1,83 @@
+//! One who follows a feed from a row on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::topic::{Row, Stretch, Topic};
+use super::{Feed, News};
+use crate::api::errors::ApiError;
+use crate::api::schema::session::Session;
+
+/// One who follows a feed.
+pub(in crate::api::schema) struct Follower {
+    session: Arc<Session>,
+    topic: Topic,
+    /// The number of the last row that was told.
+    last: i64,
+    news: Receiver<News>,
+    /// The reader works for as long as somebody holds this.
+    _feed: Arc<Feed>,
+    /// There may be rows that the reader does not bring.
+    is_behind: bool,
+    waiting: VecDeque<Arc<Row>>,
+}
+
+impl Follower {
+    /// Listens from now on, and tells what came after `last`.
+    pub(in crate::api::schema) fn after(session: &Arc<Session>, topic: Topic, last: i64) -> Self {
+        let (feed, news) = session.feeds.join(&session.caller.scope, topic, last);
+        Self {
+            session: Arc::clone(session),
+            topic,
+            last,
+            news,
+            _feed: feed,
+            is_behind: true,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// The next row; `None` at the end.
+    pub(in crate::api::schema) async fn next(&mut self) -> Result<Option<Arc<Row>>, ApiError> {
+        loop {
+            while let Some(row) = self.waiting.pop_front() {
+                if row.seq > self.last {
+                    self.last = row.seq;
+                    return Ok(Some(row));
+                }
+            }
+            if self.is_behind {
+                let stretch = self.read().await?;
+                self.is_behind = !stretch.rows.is_empty();
+                if !self.is_behind && stretch.has_ended {
+                    return Ok(None);
+                }
+                self.waiting.extend(stretch.rows.into_iter().map(Arc::new));
+                continue;
+            }
+            match self.news.recv().await {
+                Ok(News::Row(row)) => self.waiting.push_back(row),
+                Ok(News::End(at)) if at == self.last => return Ok(None),
+                Ok(News::End(_)) | Err(RecvError::Lagged(_)) => self.is_behind = true,
+                Err(RecvError::Closed) => {
+                    // the reader is gone: another one is asked for, and what was missed is read
+                    let session = Arc::clone(&self.session);
+                    (self._feed, self.news) =
+                        session.feeds.join(&session.caller.scope, self.topic, self.last);
+                    self.is_behind = true;
+                }
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Stretch, ApiError> {
+        // no connection is held beside the one that reads
+        self.session.rest().await;
+        let (store, scope) = (self.session.store(), &self.session.caller.scope);
+        let read = self.topic.read(store, scope, self.last).await;
+        read.map_err(|error| ApiError::of_store(&error))
+    }
+}

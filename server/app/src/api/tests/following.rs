@@ -1,0 +1,96 @@
+//! Following what happens in a project, live and from a cursor on.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tamiz_core::token::Token;
+use tamiz_store::token::Role;
+
+use super::{Door, PATIENCE};
+use crate::api::test_tenant::findings;
+use crate::flow::cancel_task::cancel_task;
+
+/// What `field` of a project tells over one connection, up to `wanted` changes.
+async fn changes(door: &Door, token: &Token, field: &str, variables: Value, wanted: usize) -> Vec<Value> {
+    let query = format!("subscription($p: ID!, $a: String) {{ {field} }}");
+    let request = Client::new()
+        .post(door.url("/graphql"))
+        .bearer_auth(token.reveal())
+        .header("accept", "text/event-stream")
+        .json(&json!({ "query": query, "variables": variables }));
+    let mut answer = request.send().await.unwrap();
+    let (mut text, mut seen) = (String::new(), Vec::new());
+    while seen.len() < wanted {
+        let Some(piece) = tokio::time::timeout(PATIENCE, answer.chunk()).await.unwrap().unwrap() else {
+            break;
+        };
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        seen = data.filter_map(|data| serde_json::from_str(data).ok()).collect();
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_is_followed_from_any_cursor_on() {
+    const TASKS: &str = "projectTasks(projectId: $p, after: $a) { cursor taskId status task { id } }";
+    let door = Door::open().await;
+    let (token, caller) = door.tenant("acme", Role::Owner).await;
+    let project = door.platform.project(&caller).await;
+    let now = json!({ "p": project });
+    let watcher = changes(&door, &token, TASKS, now, 3);
+    let work = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let first = door.platform.task(&caller, project).await;
+        cancel_task(&door.platform.state.store, &caller, first)
+            .await
+            .unwrap();
+        door.platform.task(&caller, project).await
+    };
+    let (seen, second) = tokio::join!(watcher, work);
+    let told = |change: &Value| change["data"]["projectTasks"]["status"].clone();
+    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), ["QUEUED", "CANCELLED", "QUEUED"], "{seen:?}");
+    assert_eq!(seen[2]["data"]["projectTasks"]["taskId"], json!(format!("Task_{second}")));
+    assert_eq!(seen[2]["data"]["projectTasks"]["task"]["id"], json!(format!("Task_{second}")));
+    let after = json!({ "p": project, "a": seen[0]["data"]["projectTasks"]["cursor"] });
+    let rest = changes(&door, &token, TASKS, after.clone(), 2).await;
+    assert_eq!(rest, seen[1..]);
+
+    let (foreign, foreign_caller) = door.tenant("globex", Role::Owner).await;
+    let refused = changes(&door, &foreign, TASKS, after, 1).await;
+    assert_eq!(refused[0]["errors"][0]["extensions"]["code"], "NOT_FOUND", "{refused:?}");
+    let own = door.platform.project(&foreign_caller).await;
+    let of_another = json!({ "p": own, "a": seen[0]["data"]["projectTasks"]["cursor"] });
+    let refused = changes(&door, &foreign, TASKS, of_another, 1).await;
+    assert_eq!(refused[0]["errors"][0]["extensions"]["code"], "BAD_CURSOR", "{refused:?}");
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_tells_what_it_changed_of_a_projects_alerts() {
+    const ALERTS: &str =
+        "projectAlerts(projectId: $p, after: $a) { cursor task { id } changes { opened fixed dismissed } }";
+    let door = Door::open().await;
+    let (token, caller) = door.tenant("acme", Role::Owner).await;
+    let project = door.platform.project(&caller).await;
+    let watcher = changes(&door, &token, ALERTS, json!({ "p": project }), 1);
+    let work = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let task = door.platform.task(&caller, project).await;
+        let told = findings(7).into_iter().map(|mut finding| {
+            // each an alert of its own
+            finding.rule_id = format!("{} {}", finding.rule_id, finding.title);
+            finding
+        });
+        let platform = &door.platform;
+        platform.merge_findings(&caller, project, task, told.collect()).await;
+        task
+    };
+    let (seen, task) = tokio::join!(watcher, work);
+    let change = &seen[0]["data"]["projectAlerts"];
+    assert_eq!(change["task"]["id"], json!(format!("Task_{task}")), "{seen:?}");
+    let opened = change["changes"].as_array().unwrap().iter();
+    assert_eq!(opened.filter_map(|row| row["opened"].as_i64()).sum::<i64>(), 7);
+    door.close().await;
+}
