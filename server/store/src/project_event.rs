@@ -117,7 +117,11 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let mut tx = self.begin(scope).await?;
         let (last, is_more) = numbered(&mut tx, project).await?;
-        let last = if is_more { number(&mut tx, project).await? } else { last };
+        let last = if is_more {
+            number(&mut tx, project).await?
+        } else {
+            last
+        };
         tx.commit().await?;
         Ok(last)
     }
@@ -235,7 +239,11 @@ pub async fn after(
         Ok(ProjectEvent {
             seq: row.seq,
             task: row.task_id.map(TaskId::from),
-            status: row.status.as_deref().map(|text| word("task status", text)).transpose()?,
+            status: row
+                .status
+                .as_deref()
+                .map(|text| word("task status", text))
+                .transpose()?,
             phase: row.phase.as_deref().map(|text| word("phase", text)).transpose()?,
             alerts: alerts.collect::<Result<_, StoreError>>()?,
             created_at: row.created_at,

@@ -23,7 +23,10 @@ async fn project_of(store: &Store, scope: &TenantScope) -> ProjectId {
 async fn write(store: &Store, scope: &TenantScope, project: ProjectId, writer: u64, events: u64) {
     for event in 0..events {
         let mut tx = store.begin(scope).await.unwrap();
-        let opened = BTreeMap::from([(Severity::High, [i32::try_from(writer * 1_000 + event).unwrap(), 0, 0, 0])]);
+        let opened = BTreeMap::from([(
+            Severity::High,
+            [i32::try_from(writer * 1_000 + event).unwrap(), 0, 0, 0],
+        )]);
         project_event::append_alerts(&mut tx, project, None, &opened)
             .await
             .unwrap();
@@ -39,7 +42,9 @@ async fn follow(store: &Store, scope: &TenantScope, project: ProjectId, wanted: 
         store.number_project_events(scope, project).await.unwrap();
         let last = seen.last().map_or(0, |(seq, _)| *seq);
         let mut tx = store.begin(scope).await.unwrap();
-        let rows = project_event::after(&mut tx, project, Kind::Alerts, last, 3).await.unwrap();
+        let rows = project_event::after(&mut tx, project, Kind::Alerts, last, 3)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         seen.extend(rows.iter().map(|row| (row.seq, row.alerts[0].opened)));
         if seen.len() >= wanted {
@@ -85,14 +90,18 @@ async fn a_new_state_of_a_task_is_told_once_and_to_its_tenant_alone() {
     let last = store.number_project_events(&acme, project).await.unwrap();
     assert_eq!(store.number_project_events(&acme, project).await.unwrap(), last);
     let mut tx = store.begin(&acme).await.unwrap();
-    let rows = project_event::after(&mut tx, project, Kind::Task, 0, 100).await.unwrap();
+    let rows = project_event::after(&mut tx, project, Kind::Task, 0, 100)
+        .await
+        .unwrap();
     drop(tx);
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(rows[0].task, Some(task));
     assert_eq!(rows[0].seq, last);
     assert_eq!(store.number_project_events(&globex, project).await.unwrap(), 0);
     let mut tx = store.begin(&globex).await.unwrap();
-    let foreign = project_event::after(&mut tx, project, Kind::Task, 0, 100).await.unwrap();
+    let foreign = project_event::after(&mut tx, project, Kind::Task, 0, 100)
+        .await
+        .unwrap();
     assert!(foreign.is_empty());
     drop(tx);
     database.drop().await;

@@ -97,7 +97,9 @@ impl AlertEventConnection {
     pub(super) async fn of(session: &Session, alert: AlertId, asked: &Asked) -> Result<Self, ApiError> {
         let window = asked.window(session, |cursor| decode_within(ORDER, &alert, cursor))?;
         let key = AlertEventPageKey { alert, window };
-        let page = session.batches().alert_event_pages
+        let page = session
+            .batches()
+            .alert_event_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());

@@ -86,7 +86,9 @@ impl AlertOccurrencesCount {
                 .read(|tx| Box::pin(async move { alert::occurrence_counts_of(tx, &alerts).await }))
                 .await
         };
-        Ok(session.batches().alert_occurrence_counts
+        Ok(session
+            .batches()
+            .alert_occurrence_counts
             .load(self.0, fetch)
             .await?
             .unwrap_or(0))
@@ -102,7 +104,9 @@ impl AlertOccurrenceConnection {
     pub(super) async fn of(session: &Session, alert: AlertId, asked: &Asked) -> Result<Self, ApiError> {
         let window = asked.window(session, |cursor| decode_within(ORDER, &alert, cursor))?;
         let key = AlertOccurrencePageKey { alert, window };
-        let page = session.batches().alert_occurrence_pages
+        let page = session
+            .batches()
+            .alert_occurrence_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());

@@ -176,7 +176,9 @@ impl AlertConnection {
             window: turned_if(order.is_turned(), asked.window(session, read)?),
         };
         let key = AlertPageKey { project, question };
-        let page = session.batches().alert_pages
+        let page = session
+            .batches()
+            .alert_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
@@ -235,7 +237,9 @@ impl AlertsCountKey {
             }
             Ok(counts)
         };
-        let counted = session.batches().alert_counts_under
+        let counted = session
+            .batches()
+            .alert_counts_under
             .load(self.clone(), fetch)
             .await?;
         Ok(counted.unwrap_or(0))
@@ -305,7 +309,9 @@ pub(super) async fn counts_of(session: &Session, project: ProjectId) -> Result<V
         }
         Ok(counts)
     };
-    Ok(session.batches().alert_counts_of
+    Ok(session
+        .batches()
+        .alert_counts_of
         .load(project, fetch)
         .await?
         .unwrap_or_default())
@@ -336,7 +342,9 @@ pub(super) async fn trend_of(
         }
         Ok(trends)
     };
-    let trend = session.batches().alert_trends_of
+    let trend = session
+        .batches()
+        .alert_trends_of
         .load((project, days), fetch)
         .await?;
     Ok(trend.unwrap_or_default())

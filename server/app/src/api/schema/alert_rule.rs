@@ -238,7 +238,9 @@ pub(super) async fn rules_of(session: &Session, project: ProjectId) -> Result<Ve
         let rules = rules.into_iter().map(|(project, rules)| (project, shared(rules)));
         Ok(rules.collect::<HashMap<_, _>>())
     };
-    Ok(session.batches().alert_rules_of
+    Ok(session
+        .batches()
+        .alert_rules_of
         .load(project, fetch)
         .await?
         .unwrap_or_default())

@@ -106,7 +106,9 @@ impl FindingConnection {
             window: turned_if(order.is_turned(), asked.window(session, read)?),
         };
         let key = FindingPageKey { owner, question };
-        let page = session.batches().finding_pages
+        let page = session
+            .batches()
+            .finding_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
@@ -195,7 +197,9 @@ async fn pages(
 
 impl FindingsCountKey {
     async fn count(&self, session: &Session) -> Result<i64, ApiError> {
-        let counted = session.batches().finding_counts
+        let counted = session
+            .batches()
+            .finding_counts
             .load(self.clone(), async |keys| counts(session, keys).await)
             .await?;
         Ok(counted.unwrap_or(0))

@@ -75,7 +75,9 @@ impl OccurrencesCount {
                 .read(|tx| Box::pin(async move { finding::occurrence_counts_of(tx, &findings).await }))
                 .await
         };
-        Ok(session.batches().occurrence_counts
+        Ok(session
+            .batches()
+            .occurrence_counts
             .load(self.0, fetch)
             .await?
             .unwrap_or(0))
@@ -91,7 +93,9 @@ impl OccurrenceConnection {
     pub(super) async fn of(session: &Session, finding: FindingId, asked: &Asked) -> Result<Self, ApiError> {
         let window = asked.window(session, |cursor| decode_within(ORDER, &finding, cursor))?;
         let key = OccurrencePageKey { finding, window };
-        let page = session.batches().occurrence_pages
+        let page = session
+            .batches()
+            .occurrence_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());

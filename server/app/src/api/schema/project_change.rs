@@ -92,7 +92,13 @@ impl ProjectAlertChange {
 
     /// How many, by severity; severities without changes are left out.
     async fn changes(&self) -> Vec<AlertsChanged> {
-        self.0.event.alerts.iter().copied().map(AlertsChanged::from).collect()
+        self.0
+            .event
+            .alerts
+            .iter()
+            .copied()
+            .map(AlertsChanged::from)
+            .collect()
     }
 
     /// When.
@@ -198,7 +204,9 @@ async fn begin(session: &Session, project: ProjectId, after: Option<&str>) -> Re
         .transpose()?;
     // no connection is held beside the one that numbers
     session.rest().await;
-    let numbered = session.store().number_project_events(&session.caller.scope, project);
+    let numbered = session
+        .store()
+        .number_project_events(&session.caller.scope, project);
     let head = numbered.await.map_err(|error| ApiError::of_store(&error))?;
     let Some(after) = after else { return Ok(head) };
     let oldest = session

@@ -68,7 +68,9 @@ impl RelatedAlert {
             Ok(all)
         };
         let key = RelatedKey { alert, limit };
-        let related = session.batches().related_alerts
+        let related = session
+            .batches()
+            .related_alerts
             .load(key, fetch)
             .await?
             .unwrap_or_default();
@@ -109,7 +111,8 @@ pub(super) async fn cves(
         Ok(cves.collect())
     };
     let named = named.into_iter().filter(|id| id.family() != Family::Bulletin);
-    let known = named.map(|id| session.batches().cves_by_alias.load((project, id), fetch));
+    let batches = session.batches();
+    let known = named.map(|id| batches.cves_by_alias.load((project, id), fetch));
     let known = futures_util::future::try_join_all(known).await?;
     let mut known: Vec<String> = known.into_iter().flatten().collect();
     known.sort_unstable();

@@ -232,7 +232,9 @@ impl Session {
                 .map(|(id, counts)| (id, Arc::new(counts)))
                 .collect())
         };
-        Ok(self.batches().group_counts_of
+        Ok(self
+            .batches()
+            .group_counts_of
             .load(id, fetch)
             .await?
             .unwrap_or_default())
@@ -269,7 +271,9 @@ impl Session {
             }
             Ok(HashMap::from([((), Arc::new(reached))]))
         };
-        Ok(self.batches().limits_reached
+        Ok(self
+            .batches()
+            .limits_reached
             .load((), fetch)
             .await?
             .unwrap_or_default())
@@ -281,7 +285,9 @@ impl Session {
             let plan = self.read(|tx| Box::pin(plan::of_tenant(tx))).await?;
             Ok(HashMap::from([((), plan.limits)]))
         };
-        Ok(self.batches().plan_limits
+        Ok(self
+            .batches()
+            .plan_limits
             .load((), fetch)
             .await?
             .unwrap_or_default())
@@ -304,7 +310,9 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter().map(|row| (row.task_id, row))))
         };
-        Ok(self.batches().artifacts_of
+        Ok(self
+            .batches()
+            .artifacts_of
             .load(task, fetch)
             .await?
             .unwrap_or_default())
@@ -317,7 +325,9 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter().map(|row| (row.task_id, row))))
         };
-        Ok(self.batches().executions_of
+        Ok(self
+            .batches()
+            .executions_of
             .load(task, fetch)
             .await?
             .unwrap_or_default())
@@ -360,7 +370,9 @@ impl Session {
                 .await?;
             Ok(grouped(rows.into_iter()))
         };
-        Ok(self.batches().attempts_of
+        Ok(self
+            .batches()
+            .attempts_of
             .load(task, fetch)
             .await?
             .unwrap_or_default())
@@ -388,7 +400,12 @@ impl Session {
             }
             Ok(found)
         };
-        Ok(self.batches().events_of.load(key, fetch).await?.unwrap_or_default())
+        Ok(self
+            .batches()
+            .events_of
+            .load(key, fetch)
+            .await?
+            .unwrap_or_default())
     }
 
     /// Findings by severity, from info to critical.
@@ -403,7 +420,9 @@ impl Session {
             }
             Ok(counts)
         };
-        Ok(self.batches().severities_of
+        Ok(self
+            .batches()
+            .severities_of
             .load(project, fetch)
             .await?
             .unwrap_or_default())

@@ -57,8 +57,12 @@ impl Events {
         }
         let follower = Follower::after(&session, Topic::Task(id.uuid()), after.into());
         Ok(stream::try_unfold(follower, move |mut follower| async move {
-            let Some(row) = follower.next().await? else { return Ok(None) };
-            let Told::Task(event) = &row.told else { return Ok(None) };
+            let Some(row) = follower.next().await? else {
+                return Ok(None);
+            };
+            let Told::Task(event) = &row.told else {
+                return Ok(None);
+            };
             let event = TaskEvent {
                 task: id,
                 event: event.clone(),

@@ -124,7 +124,9 @@ impl TaskLogConnection {
             attempt,
             window: asked.window(session, |cursor| decode_within(ORDER, &task, cursor))?,
         };
-        let page = session.batches().log_pages
+        let page = session
+            .batches()
+            .log_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());

@@ -113,7 +113,9 @@ impl TasksCount {
                     }
                     Ok(counts)
                 };
-                Ok(session.batches().task_counts
+                Ok(session
+                    .batches()
+                    .task_counts
                     .load(key.clone(), fetch)
                     .await?
                     .unwrap_or(0))
@@ -163,7 +165,9 @@ impl TaskConnection {
             project,
             filter: key.filter.clone(),
         });
-        let page = session.batches().task_pages
+        let page = session
+            .batches()
+            .task_pages
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
@@ -178,7 +182,9 @@ impl TaskConnection {
         asked: &Asked,
     ) -> Result<Self, ApiError> {
         let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
-        let page = session.batches().group_pages
+        let page = session
+            .batches()
+            .group_pages
             .load(GroupPageKey { group, window }, async |keys| {
                 group::pages(session, keys).await
             })

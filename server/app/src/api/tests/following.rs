@@ -22,7 +22,11 @@ async fn changes(door: &Door, token: &Token, field: &str, variables: Value, want
     let mut answer = request.send().await.unwrap();
     let (mut text, mut seen) = (String::new(), Vec::new());
     while seen.len() < wanted {
-        let Some(piece) = tokio::time::timeout(PATIENCE, answer.chunk()).await.unwrap().unwrap() else {
+        let Some(piece) = tokio::time::timeout(PATIENCE, answer.chunk())
+            .await
+            .unwrap()
+            .unwrap()
+        else {
             break;
         };
         text.push_str(std::str::from_utf8(&piece).unwrap());
@@ -50,20 +54,36 @@ async fn a_project_is_followed_from_any_cursor_on() {
     };
     let (seen, second) = tokio::join!(watcher, work);
     let told = |change: &Value| change["data"]["projectTasks"]["status"].clone();
-    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), ["QUEUED", "CANCELLED", "QUEUED"], "{seen:?}");
-    assert_eq!(seen[2]["data"]["projectTasks"]["taskId"], json!(format!("Task_{second}")));
-    assert_eq!(seen[2]["data"]["projectTasks"]["task"]["id"], json!(format!("Task_{second}")));
+    assert_eq!(
+        seen.iter().map(told).collect::<Vec<_>>(),
+        ["QUEUED", "CANCELLED", "QUEUED"],
+        "{seen:?}"
+    );
+    assert_eq!(
+        seen[2]["data"]["projectTasks"]["taskId"],
+        json!(format!("Task_{second}"))
+    );
+    assert_eq!(
+        seen[2]["data"]["projectTasks"]["task"]["id"],
+        json!(format!("Task_{second}"))
+    );
     let after = json!({ "p": project, "a": seen[0]["data"]["projectTasks"]["cursor"] });
     let rest = changes(&door, &token, TASKS, after.clone(), 2).await;
     assert_eq!(rest, seen[1..]);
 
     let (foreign, foreign_caller) = door.tenant("globex", Role::Owner).await;
     let refused = changes(&door, &foreign, TASKS, after, 1).await;
-    assert_eq!(refused[0]["errors"][0]["extensions"]["code"], "NOT_FOUND", "{refused:?}");
+    assert_eq!(
+        refused[0]["errors"][0]["extensions"]["code"], "NOT_FOUND",
+        "{refused:?}"
+    );
     let own = door.platform.project(&foreign_caller).await;
     let of_another = json!({ "p": own, "a": seen[0]["data"]["projectTasks"]["cursor"] });
     let refused = changes(&door, &foreign, TASKS, of_another, 1).await;
-    assert_eq!(refused[0]["errors"][0]["extensions"]["code"], "BAD_CURSOR", "{refused:?}");
+    assert_eq!(
+        refused[0]["errors"][0]["extensions"]["code"], "BAD_CURSOR",
+        "{refused:?}"
+    );
     door.close().await;
 }
 
@@ -84,7 +104,9 @@ async fn a_scan_tells_what_it_changed_of_a_projects_alerts() {
             finding
         });
         let platform = &door.platform;
-        platform.merge_findings(&caller, project, task, told.collect()).await;
+        platform
+            .merge_findings(&caller, project, task, told.collect())
+            .await;
         task
     };
     let (seen, task) = tokio::join!(watcher, work);
