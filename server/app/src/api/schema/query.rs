@@ -58,7 +58,11 @@ impl Query {
     }
 
     /// Whatever has this id.
-    async fn node(&self, context: &Context<'_>, id: ID) -> Result<Option<Node>, ApiError> {
+    async fn node(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "An id that a field `id` answered.")] id: ID,
+    ) -> Result<Option<Node>, ApiError> {
         let session = Session::of(context)?;
         let Ok(id) = Uuid::parse_str(&id) else {
             return Ok(None);
@@ -94,7 +98,11 @@ impl Query {
     }
 
     /// One project.
-    async fn project(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Project>, ApiError> {
+    async fn project(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Uuid,
+    ) -> Result<Option<Project>, ApiError> {
         Ok(Session::of(context)?.project(id.into()).await?.map(Project))
     }
 
@@ -104,13 +112,17 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
         #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
-        filter: Option<ProjectFilter>,
+        #[graphql(desc = "Which projects; all if not said.")] filter: Option<ProjectFilter>,
     ) -> Result<ProjectConnection, ApiError> {
         ProjectConnection::page(Session::of(context)?, first, after.as_deref(), filter).await
     }
 
     /// One task.
-    async fn task(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Task>, ApiError> {
+    async fn task(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Uuid,
+    ) -> Result<Option<Task>, ApiError> {
         Ok(Session::of(context)?.task(id.into()).await?.map(Task))
     }
 
@@ -120,13 +132,17 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
         #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
-        filter: Option<TaskFilter>,
+        #[graphql(desc = "Which tasks; all if not said.")] filter: Option<TaskFilter>,
     ) -> Result<TaskConnection, ApiError> {
         TaskConnection::page(Session::of(context)?, first, after.as_deref(), filter).await
     }
 
     /// One group of tasks.
-    async fn task_group(&self, context: &Context<'_>, id: Uuid) -> Result<Option<TaskGroup>, ApiError> {
+    async fn task_group(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Uuid,
+    ) -> Result<Option<TaskGroup>, ApiError> {
         Ok(Session::of(context)?.group(id.into()).await?.map(TaskGroup))
     }
 
@@ -142,7 +158,11 @@ impl Query {
     }
 
     /// One schedule.
-    async fn schedule(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Schedule>, ApiError> {
+    async fn schedule(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Uuid,
+    ) -> Result<Option<Schedule>, ApiError> {
         Ok(Session::of(context)?.schedule(id.into()).await?.map(Schedule))
     }
 
@@ -163,7 +183,11 @@ impl Query {
     }
 
     /// One finding.
-    async fn finding(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Finding>, ApiError> {
+    async fn finding(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Uuid,
+    ) -> Result<Option<Finding>, ApiError> {
         finding_of(Session::of(context)?, id).await
     }
 
@@ -174,14 +198,18 @@ impl Query {
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
         #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
         #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<FindingOrder>,
-        filter: Option<FindingFilter>,
+        #[graphql(desc = "Which findings; all if not said.")] filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(session, Owner::Tenant, first, after.as_deref(), order_by, filter).await
     }
 
     /// One alert.
-    async fn alert(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Alert>, ApiError> {
+    async fn alert(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Uuid,
+    ) -> Result<Option<Alert>, ApiError> {
         Ok(Session::of(context)?.alert(id.into()).await?.map(Alert))
     }
 
@@ -206,7 +234,7 @@ impl Query {
     async fn webhook_endpoint(
         &self,
         context: &Context<'_>,
-        id: Uuid,
+        #[graphql(desc = "Its id.")] id: Uuid,
     ) -> Result<Option<WebhookEndpoint>, ApiError> {
         webhook::endpoint_of(Session::of(context)?, id.into()).await
     }
@@ -216,9 +244,9 @@ impl Query {
     async fn usage(
         &self,
         context: &Context<'_>,
-        from: DateTime<Utc>,
-        to: DateTime<Utc>,
-        bucket: UsageBucket,
+        #[graphql(desc = "A time in the first window.")] from: DateTime<Utc>,
+        #[graphql(desc = "A time in the last window.")] to: DateTime<Utc>,
+        #[graphql(desc = "How long a window is.")] bucket: UsageBucket,
     ) -> Result<Usage, ApiError> {
         Usage::between(Session::of(context)?, from, to, bucket.into()).await
     }
@@ -244,7 +272,11 @@ impl Query {
     }
 
     /// One artifact.
-    async fn artifact(&self, context: &Context<'_>, id: Uuid) -> Result<Option<Artifact>, ApiError> {
+    async fn artifact(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Uuid,
+    ) -> Result<Option<Artifact>, ApiError> {
         Ok(Session::of(context)?.artifact(id.into()).await?.map(Artifact))
     }
 }

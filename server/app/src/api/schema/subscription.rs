@@ -40,7 +40,7 @@ impl Events {
     async fn task_events(
         &self,
         context: &Context<'_>,
-        task_id: Uuid,
+        #[graphql(desc = "The task.")] task_id: Uuid,
         #[graphql(desc = "The last `seq` you saw; from the beginning if not said.")] after: Option<i32>,
     ) -> Result<impl Stream<Item = Result<TaskEvent, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
@@ -75,7 +75,7 @@ impl Events {
     async fn task_group_changes(
         &self,
         context: &Context<'_>,
-        group_id: Uuid,
+        #[graphql(desc = "The group.")] group_id: Uuid,
     ) -> Result<impl Stream<Item = Result<TaskGroup, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
         let signals = session.store().signals();

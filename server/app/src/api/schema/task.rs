@@ -197,7 +197,7 @@ impl Task {
         #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
         #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
         #[graphql(desc = "`SEVERITY_DESC` if not said.")] order_by: Option<FindingOrder>,
-        filter: Option<FindingFilter>,
+        #[graphql(desc = "Which of them; all if not said.")] filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(

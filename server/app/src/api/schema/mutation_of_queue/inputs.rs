@@ -62,6 +62,7 @@ pub(crate) struct CreateTaskGroupInput {
 /// A group that shall take no more tasks.
 #[derive(InputObject)]
 pub(crate) struct CloseTaskGroupInput {
+    /// The group.
     pub(super) group_id: Uuid,
 }
 
@@ -107,13 +108,16 @@ pub(crate) struct ScheduleInput {
 /// A schedule to be replaced, whole.
 #[derive(InputObject)]
 pub(crate) struct UpdateScheduleInput {
+    /// The schedule.
     pub(super) schedule_id: Uuid,
+    /// All that it shall be.
     pub(super) schedule: ScheduleInput,
 }
 
 /// A schedule that is there.
 #[derive(InputObject)]
 pub(crate) struct ScheduleIdInput {
+    /// The schedule.
     pub(super) schedule_id: Uuid,
 }
 
