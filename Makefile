@@ -1,6 +1,6 @@
 # Thin wrappers. Each target does its own set-up first; set-up is quiet and quick when all is there.
 
-.PHONY: help setup tools plugins plugins-examples plugin-api demo run test bench bench-convert bench-examples bench-ingest bench-queue chaos fuzz
+.PHONY: help setup tools plugins plugins-examples plugin-api demo run test bench bench-convert bench-examples bench-ingest bench-queue chaos fuzz check-graphql fuzz-graphql
 
 help:
 	@echo "make demo     set up, build, scan all five types on bundled and local targets, check the findings"
@@ -13,6 +13,8 @@ help:
 	@echo "make bench-queue  the queue beside Graphile Worker, pg-boss and BullMQ (ARGS=--quick: a minute that shows that it works)"
 	@echo "make chaos    1,000 kills, 20 restarts of Postgres, broken lines and wrong clocks over 5,000 tasks: 20 minutes (ARGS=--quick: one)"
 	@echo "make fuzz     set up and fuzz what reads hostile bytes, a minute each (ARGS=\"--seconds 300 zip capture\")"
+	@echo "make check-graphql  the API with tools of client people: audits, clients, linter, Relay, codegen (ARGS=\"schema clients\": some of them)"
+	@echo "make fuzz-graphql  ten minutes of made-up queries and mutations (ARGS=60: seconds)"
 	@echo "make plugins  set up and build the wasm plugins"
 	@echo "make plugins-examples  build and test the example plugin in Rust, Python and JavaScript"
 	@echo "make plugin-api  write docs/plugin-api.md from wit/v1"
@@ -63,3 +65,9 @@ chaos: setup
 
 fuzz: setup
 	@scripts/fuzz $(ARGS)
+
+check-graphql: setup
+	@scripts/check-graphql $(ARGS)
+
+fuzz-graphql: setup
+	@scripts/check-graphql --fuzz-seconds $(or $(ARGS),600) fuzz

@@ -249,7 +249,9 @@ impl AlertsCountKey {
 /// How many alerts of a state and severity a project has.
 #[derive(SimpleObject, Clone, Copy)]
 pub(crate) struct AlertCount {
+    /// The state that is counted.
     state: AlertStateName,
+    /// The severity that is counted.
     severity: Severity,
     /// Never 0: what there is none of is left out.
     count: i32,
@@ -268,7 +270,9 @@ impl AlertCount {
 /// What happened to a project's alerts of one severity on one day, in UTC.
 #[derive(SimpleObject, Clone, Copy)]
 pub(crate) struct AlertDay {
+    /// The day, in UTC.
     day: NaiveDate,
+    /// The severity of the alerts that are counted.
     severity: Severity,
     /// Alerts that nobody knew.
     opened: i32,

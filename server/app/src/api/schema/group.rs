@@ -34,7 +34,9 @@ pub(crate) enum TaskGroupStatus {
 /// How many tasks are in a state.
 #[derive(SimpleObject, Debug, Clone, Copy)]
 pub(crate) struct TaskStatusCount {
+    /// The status that is counted.
     status: TaskStatus,
+    /// Tasks with this status.
     count: i64,
 }
 

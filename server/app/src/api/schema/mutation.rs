@@ -234,12 +234,14 @@ pub(crate) struct ImportReportInput {
 /// A task to be stopped.
 #[derive(InputObject)]
 pub(crate) struct CancelTaskInput {
+    /// The task.
     task_id: Ref<TaskId>,
 }
 
 /// A task to be tried again.
 #[derive(InputObject)]
 pub(crate) struct RetryTaskInput {
+    /// The task.
     task_id: Ref<TaskId>,
 }
 
@@ -262,7 +264,7 @@ impl Mutation {
     async fn create_project(
         &self,
         context: &Context<'_>,
-        input: CreateProjectInput,
+        #[graphql(desc = "Its name.")] input: CreateProjectInput,
     ) -> Result<CreateProjectPayload, ApiError> {
         let session = rested(context).await?;
         let made = create_project::create_project(session.store(), &session.caller, &input.name).await;
@@ -273,7 +275,7 @@ impl Mutation {
     async fn start_scan(
         &self,
         context: &Context<'_>,
-        input: StartScanInput,
+        #[graphql(desc = "What to scan, and how.")] input: StartScanInput,
     ) -> Result<StartScanPayload, ApiError> {
         let session = rested(context).await?;
         let subject = subject(input.upload_id, None, input.target.as_ref());
@@ -304,7 +306,7 @@ impl Mutation {
     async fn import_report(
         &self,
         context: &Context<'_>,
-        input: ImportReportInput,
+        #[graphql(desc = "Which report, and of what.")] input: ImportReportInput,
     ) -> Result<ImportReportPayload, ApiError> {
         let session = rested(context).await?;
         let subject = Ok(Subject::Report(input.upload_id.into()));
@@ -329,7 +331,7 @@ impl Mutation {
     async fn cancel_task(
         &self,
         context: &Context<'_>,
-        input: CancelTaskInput,
+        #[graphql(desc = "Which task.")] input: CancelTaskInput,
     ) -> Result<CancelTaskPayload, ApiError> {
         let session = rested(context).await?;
         let done = cancel_task::cancel_task(session.store(), &session.caller, input.task_id.into()).await;
@@ -340,7 +342,7 @@ impl Mutation {
     async fn retry_task(
         &self,
         context: &Context<'_>,
-        input: RetryTaskInput,
+        #[graphql(desc = "Which task.")] input: RetryTaskInput,
     ) -> Result<RetryTaskPayload, ApiError> {
         let session = rested(context).await?;
         let done = retry_task::retry_task(session.store(), &session.caller, input.task_id.into()).await;
@@ -351,7 +353,7 @@ impl Mutation {
     async fn choose_plugin(
         &self,
         context: &Context<'_>,
-        input: ChoosePluginInput,
+        #[graphql(desc = "Which plugin, for which scan type.")] input: ChoosePluginInput,
     ) -> Result<ChoosePluginPayload, ApiError> {
         let session = rested(context).await?;
         let choice = input.plugin_id.map(Into::into);

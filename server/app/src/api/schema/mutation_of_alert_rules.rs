@@ -74,8 +74,10 @@ impl PreviewAlertRulePayload {
 /// A rule that might be made.
 #[derive(InputObject)]
 pub(crate) struct PreviewAlertRuleInput {
+    /// The project whose alerts it would act on.
     project_id: Ref<ProjectId>,
     conditions: AlertConditionsInput,
+    /// What it would do.
     action: AlertActionInput,
 }
 
@@ -90,7 +92,9 @@ pub(crate) struct AlertRuleInput {
     /// Whether it acts.
     #[graphql(default = true)]
     enabled: bool,
+    /// Which alerts it fits.
     conditions: AlertConditionsInput,
+    /// What it does.
     action: AlertActionInput,
     /// Whether it acts on what is there, too: on up to 100,000 open alerts now, and on more by `applyAlertRule`.
     #[graphql(default)]
@@ -112,6 +116,7 @@ impl AlertRuleInput {
 /// A rule that shall be made.
 #[derive(InputObject)]
 pub(crate) struct CreateAlertRuleInput {
+    /// The project whose alerts it acts on.
     project_id: Ref<ProjectId>,
     #[graphql(flatten)]
     rule: AlertRuleInput,
@@ -120,6 +125,7 @@ pub(crate) struct CreateAlertRuleInput {
 /// What a rule shall be from now on, whole.
 #[derive(InputObject)]
 pub(crate) struct UpdateAlertRuleInput {
+    /// The rule.
     rule_id: Ref<AlertRuleId>,
     #[graphql(flatten)]
     rule: AlertRuleInput,
@@ -128,6 +134,7 @@ pub(crate) struct UpdateAlertRuleInput {
 /// A rule that shall act on what is there.
 #[derive(InputObject)]
 pub(crate) struct ApplyAlertRuleInput {
+    /// The rule.
     rule_id: Ref<AlertRuleId>,
     /// `next` of the payload before; from the beginning if not said.
     after: Option<String>,
@@ -136,6 +143,7 @@ pub(crate) struct ApplyAlertRuleInput {
 /// A rule that shall go.
 #[derive(InputObject)]
 pub(crate) struct DeleteAlertRuleInput {
+    /// The rule.
     rule_id: Ref<AlertRuleId>,
 }
 
@@ -149,7 +157,7 @@ impl AlertRuleMutation {
     async fn preview_alert_rule(
         &self,
         context: &Context<'_>,
-        input: PreviewAlertRuleInput,
+        #[graphql(desc = "The rule as it would be.")] input: PreviewAlertRuleInput,
     ) -> Result<PreviewAlertRulePayload, ApiError> {
         let session = rested(context).await?;
         let project = input.project_id.into();
@@ -182,7 +190,7 @@ impl AlertRuleMutation {
     async fn create_alert_rule(
         &self,
         context: &Context<'_>,
-        input: CreateAlertRuleInput,
+        #[graphql(desc = "The rule as it shall be.")] input: CreateAlertRuleInput,
     ) -> Result<AlertRulePayload, ApiError> {
         let session = rested(context).await?;
         let (project, applies) = (input.project_id.into(), input.rule.apply_to_existing);
@@ -198,7 +206,7 @@ impl AlertRuleMutation {
     async fn update_alert_rule(
         &self,
         context: &Context<'_>,
-        input: UpdateAlertRuleInput,
+        #[graphql(desc = "Which rule, and all that it shall be.")] input: UpdateAlertRuleInput,
     ) -> Result<AlertRulePayload, ApiError> {
         let session = rested(context).await?;
         let (id, applies) = (input.rule_id.into(), input.rule.apply_to_existing);
@@ -214,7 +222,7 @@ impl AlertRuleMutation {
     async fn apply_alert_rule(
         &self,
         context: &Context<'_>,
-        input: ApplyAlertRuleInput,
+        #[graphql(desc = "Which rule, and from where on.")] input: ApplyAlertRuleInput,
     ) -> Result<AlertRulePayload, ApiError> {
         let session = rested(context).await?;
         let after = input.after.map(|cursor| decode(ORDER, &cursor)).transpose()?;
@@ -231,7 +239,7 @@ impl AlertRuleMutation {
     async fn delete_alert_rule(
         &self,
         context: &Context<'_>,
-        input: DeleteAlertRuleInput,
+        #[graphql(desc = "Which rule.")] input: DeleteAlertRuleInput,
     ) -> Result<DeleteAlertRulePayload, ApiError> {
         let session = rested(context).await?;
         let gone = alert_rule::delete(session.store(), &session.caller, input.rule_id.into()).await;

@@ -110,10 +110,15 @@ pub(crate) struct SetAlertsDueInput {
 /// Days from when an alert opens until it is due, 1 to 3,650; what is not said is not promised.
 #[derive(InputObject)]
 pub(crate) struct SlaDaysInput {
+    /// For severity `CRITICAL`.
     critical: Option<i32>,
+    /// For severity `HIGH`.
     high: Option<i32>,
+    /// For severity `MEDIUM`.
     medium: Option<i32>,
+    /// For severity `LOW`.
     low: Option<i32>,
+    /// For severity `INFO`.
     info: Option<i32>,
 }
 
@@ -134,6 +139,7 @@ impl From<SlaDaysInput> for tamiz_core::SlaDays {
 /// What a project promises.
 #[derive(InputObject)]
 pub(crate) struct UpdateProjectSlaInput {
+    /// The project.
     project_id: Ref<ProjectId>,
     /// All of it: what is left out is not promised any more.
     sla_days: SlaDaysInput,
@@ -149,7 +155,7 @@ impl AlertMutation {
     async fn dismiss_alerts(
         &self,
         context: &Context<'_>,
-        input: DismissAlertsInput,
+        #[graphql(desc = "Which alerts, why and until when.")] input: DismissAlertsInput,
     ) -> Result<TriagePayload, ApiError> {
         let wish = Wish::Dismiss {
             reason: input.reason.into(),
@@ -163,7 +169,7 @@ impl AlertMutation {
     async fn reopen_alerts(
         &self,
         context: &Context<'_>,
-        input: ReopenAlertsInput,
+        #[graphql(desc = "Which alerts.")] input: ReopenAlertsInput,
     ) -> Result<TriagePayload, ApiError> {
         decided(context, input.alert_ids, Wish::Reopen(input.comment)).await
     }
@@ -172,7 +178,7 @@ impl AlertMutation {
     async fn set_alert_severity(
         &self,
         context: &Context<'_>,
-        input: SetAlertSeverityInput,
+        #[graphql(desc = "Which alerts, and how severe they are.")] input: SetAlertSeverityInput,
     ) -> Result<TriagePayload, ApiError> {
         let severity = input.severity.map(Into::into);
         decided(context, input.alert_ids, Wish::SetSeverity(severity)).await
@@ -182,7 +188,7 @@ impl AlertMutation {
     async fn assign_alerts(
         &self,
         context: &Context<'_>,
-        input: AssignAlertsInput,
+        #[graphql(desc = "Which alerts, and whose they are.")] input: AssignAlertsInput,
     ) -> Result<TriagePayload, ApiError> {
         decided(context, input.alert_ids, Wish::Assign(input.assignee)).await
     }
@@ -191,7 +197,7 @@ impl AlertMutation {
     async fn comment_alerts(
         &self,
         context: &Context<'_>,
-        input: CommentAlertsInput,
+        #[graphql(desc = "Which alerts, and what to say of them.")] input: CommentAlertsInput,
     ) -> Result<TriagePayload, ApiError> {
         decided(context, input.alert_ids, Wish::Comment(input.comment)).await
     }
@@ -200,7 +206,7 @@ impl AlertMutation {
     async fn set_alerts_due(
         &self,
         context: &Context<'_>,
-        input: SetAlertsDueInput,
+        #[graphql(desc = "Which alerts, and when they are due.")] input: SetAlertsDueInput,
     ) -> Result<TriagePayload, ApiError> {
         decided(context, input.alert_ids, Wish::SetDue(input.due_on)).await
     }
@@ -209,7 +215,7 @@ impl AlertMutation {
     async fn update_project_sla(
         &self,
         context: &Context<'_>,
-        input: UpdateProjectSlaInput,
+        #[graphql(desc = "Which project, and all of its days.")] input: UpdateProjectSlaInput,
     ) -> Result<UpdateProjectSlaPayload, ApiError> {
         let session = rested(context).await?;
         let (id, sla) = (input.project_id.into(), input.sla_days.into());

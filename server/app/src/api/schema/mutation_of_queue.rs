@@ -127,7 +127,7 @@ impl QueueMutation {
     async fn create_task_group(
         &self,
         context: &Context<'_>,
-        input: CreateTaskGroupInput,
+        #[graphql(desc = "Its name and how many may fail.")] input: CreateTaskGroupInput,
     ) -> Result<CreateTaskGroupPayload, ApiError> {
         let session = rested(context).await?;
         if let Err(refusal) = require(&session.caller, Role::Analyst) {
@@ -163,7 +163,7 @@ impl QueueMutation {
     async fn close_task_group(
         &self,
         context: &Context<'_>,
-        input: CloseTaskGroupInput,
+        #[graphql(desc = "Which group.")] input: CloseTaskGroupInput,
     ) -> Result<CloseTaskGroupPayload, ApiError> {
         let session = rested(context).await?;
         let closed = close_task_group(session.store(), &session.caller, input.group_id.into()).await;
@@ -174,7 +174,7 @@ impl QueueMutation {
     async fn create_schedule(
         &self,
         context: &Context<'_>,
-        input: ScheduleInput,
+        #[graphql(desc = "When it is due, and what it asks for.")] input: ScheduleInput,
     ) -> Result<CreateSchedulePayload, ApiError> {
         let session = rested(context).await?;
         let made = async {
@@ -188,7 +188,7 @@ impl QueueMutation {
     async fn update_schedule(
         &self,
         context: &Context<'_>,
-        input: UpdateScheduleInput,
+        #[graphql(desc = "Which schedule, and all that it shall be.")] input: UpdateScheduleInput,
     ) -> Result<UpdateSchedulePayload, ApiError> {
         let session = rested(context).await?;
         let changed = async {
@@ -203,7 +203,7 @@ impl QueueMutation {
     async fn pause_schedule(
         &self,
         context: &Context<'_>,
-        input: ScheduleIdInput,
+        #[graphql(desc = "Which schedule.")] input: ScheduleIdInput,
     ) -> Result<PauseSchedulePayload, ApiError> {
         let session = rested(context).await?;
         let id = input.schedule_id.into();
@@ -215,7 +215,7 @@ impl QueueMutation {
     async fn resume_schedule(
         &self,
         context: &Context<'_>,
-        input: ScheduleIdInput,
+        #[graphql(desc = "Which schedule.")] input: ScheduleIdInput,
     ) -> Result<ResumeSchedulePayload, ApiError> {
         let session = rested(context).await?;
         let id = input.schedule_id.into();
@@ -227,7 +227,7 @@ impl QueueMutation {
     async fn delete_schedule(
         &self,
         context: &Context<'_>,
-        input: ScheduleIdInput,
+        #[graphql(desc = "Which schedule.")] input: ScheduleIdInput,
     ) -> Result<DeleteSchedulePayload, ApiError> {
         let session = rested(context).await?;
         let gone = delete_schedule(session.store(), &session.caller, input.schedule_id.into()).await;
@@ -238,7 +238,7 @@ impl QueueMutation {
     async fn pause_queue(
         &self,
         context: &Context<'_>,
-        input: PauseQueueInput,
+        #[graphql(desc = "Which part of the queue, and why.")] input: PauseQueueInput,
     ) -> Result<PauseQueuePayload, ApiError> {
         let session = rested(context).await?;
         let (scan_type, reason) = (input.scan_type.as_deref(), input.reason.as_deref());
@@ -251,7 +251,7 @@ impl QueueMutation {
     async fn resume_queue(
         &self,
         context: &Context<'_>,
-        input: ResumeQueueInput,
+        #[graphql(desc = "Which part of the queue.")] input: ResumeQueueInput,
     ) -> Result<ResumeQueuePayload, ApiError> {
         let session = rested(context).await?;
         let done = resume_queue(session.store(), &session.caller, input.scan_type.as_deref()).await;
@@ -263,7 +263,7 @@ impl QueueMutation {
     async fn redrive_tasks(
         &self,
         context: &Context<'_>,
-        input: RedriveTasksInput,
+        #[graphql(desc = "Which tasks.")] input: RedriveTasksInput,
     ) -> Result<RedriveTasksPayload, ApiError> {
         let session = rested(context).await?;
         let (store, caller) = (session.store(), &session.caller);
@@ -292,7 +292,7 @@ impl QueueMutation {
     async fn cancel_tasks(
         &self,
         context: &Context<'_>,
-        input: CancelTasksInput,
+        #[graphql(desc = "Which tasks.")] input: CancelTasksInput,
     ) -> Result<CancelTasksPayload, ApiError> {
         let session = rested(context).await?;
         let done = async {

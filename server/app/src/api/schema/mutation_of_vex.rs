@@ -62,6 +62,7 @@ impl ImportVexPayload {
 /// A VEX document that shall decide on a project's alerts: an upload, or its text.
 #[derive(InputObject)]
 pub(crate) struct ImportVexInput {
+    /// The project whose alerts the document is about.
     project_id: Ref<ProjectId>,
     /// An upload of the project with the document, at most 16 MiB.
     upload_id: Option<Ref<UploadId>>,
@@ -82,7 +83,7 @@ impl VexMutation {
     async fn import_vex(
         &self,
         context: &Context<'_>,
-        input: ImportVexInput,
+        #[graphql(desc = "Which document, into which project.")] input: ImportVexInput,
     ) -> Result<ImportVexPayload, ApiError> {
         let session = rested(context).await?;
         match imported(session, input).await {

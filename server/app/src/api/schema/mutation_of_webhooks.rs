@@ -104,6 +104,7 @@ pub(crate) struct CreateWebhookEndpointInput {
 /// What an endpoint is from now on, whole.
 #[derive(InputObject)]
 pub(crate) struct UpdateWebhookEndpointInput {
+    /// The endpoint.
     endpoint_id: Ref<WebhookEndpointId>,
     /// An https address of a public host; plain http where the operator allows the host's network.
     url: String,
@@ -119,12 +120,14 @@ pub(crate) struct UpdateWebhookEndpointInput {
 /// An endpoint that is there.
 #[derive(InputObject)]
 pub(crate) struct WebhookEndpointIdInput {
+    /// The endpoint.
     endpoint_id: Ref<WebhookEndpointId>,
 }
 
 /// A message that shall be sent again.
 #[derive(InputObject)]
 pub(crate) struct ReplayWebhookMessageInput {
+    /// The endpoint.
     endpoint_id: Ref<WebhookEndpointId>,
     /// A message of the endpoint's deliveries, in whatever state.
     message_id: Uuid,
@@ -133,6 +136,7 @@ pub(crate) struct ReplayWebhookMessageInput {
 /// Messages that shall be sent again.
 #[derive(InputObject)]
 pub(crate) struct ReplayFailedWebhooksInput {
+    /// The endpoint.
     endpoint_id: Ref<WebhookEndpointId>,
     /// Those that were written since then.
     since: DateTime<Utc>,
@@ -156,7 +160,7 @@ impl WebhookMutation {
     async fn create_webhook_endpoint(
         &self,
         context: &Context<'_>,
-        input: CreateWebhookEndpointInput,
+        #[graphql(desc = "Its address, and what it is told.")] input: CreateWebhookEndpointInput,
     ) -> Result<CreateWebhookEndpointPayload, ApiError> {
         let session = rested(context).await?;
         let wish = wish(input.url, input.events, input.project_ids);
@@ -168,7 +172,7 @@ impl WebhookMutation {
     async fn update_webhook_endpoint(
         &self,
         context: &Context<'_>,
-        input: UpdateWebhookEndpointInput,
+        #[graphql(desc = "Which endpoint, and all that it shall be.")] input: UpdateWebhookEndpointInput,
     ) -> Result<UpdateWebhookEndpointPayload, ApiError> {
         let session = rested(context).await?;
         let id = input.endpoint_id.into();
@@ -182,7 +186,7 @@ impl WebhookMutation {
     async fn rotate_webhook_secret(
         &self,
         context: &Context<'_>,
-        input: WebhookEndpointIdInput,
+        #[graphql(desc = "Which endpoint.")] input: WebhookEndpointIdInput,
     ) -> Result<RotateWebhookSecretPayload, ApiError> {
         let session = rested(context).await?;
         let rotated = rotate_secret(session.store(), &session.caller, input.endpoint_id.into()).await;
@@ -193,7 +197,7 @@ impl WebhookMutation {
     async fn delete_webhook_endpoint(
         &self,
         context: &Context<'_>,
-        input: WebhookEndpointIdInput,
+        #[graphql(desc = "Which endpoint.")] input: WebhookEndpointIdInput,
     ) -> Result<DeleteWebhookEndpointPayload, ApiError> {
         let session = rested(context).await?;
         let gone = delete_endpoint(session.store(), &session.caller, input.endpoint_id.into()).await;
@@ -204,7 +208,7 @@ impl WebhookMutation {
     async fn send_test_webhook(
         &self,
         context: &Context<'_>,
-        input: WebhookEndpointIdInput,
+        #[graphql(desc = "Which endpoint.")] input: WebhookEndpointIdInput,
     ) -> Result<SendTestWebhookPayload, ApiError> {
         let session = rested(context).await?;
         let sent = send_test(session.store(), &session.caller, input.endpoint_id.into()).await;
@@ -215,7 +219,7 @@ impl WebhookMutation {
     async fn replay_webhook_message(
         &self,
         context: &Context<'_>,
-        input: ReplayWebhookMessageInput,
+        #[graphql(desc = "Which message, of which endpoint.")] input: ReplayWebhookMessageInput,
     ) -> Result<ReplayWebhookMessagePayload, ApiError> {
         let session = rested(context).await?;
         let (endpoint, message) = (input.endpoint_id.into(), input.message_id.into());
@@ -227,7 +231,7 @@ impl WebhookMutation {
     async fn replay_failed_webhooks(
         &self,
         context: &Context<'_>,
-        input: ReplayFailedWebhooksInput,
+        #[graphql(desc = "Since when, of which endpoint.")] input: ReplayFailedWebhooksInput,
     ) -> Result<ReplayFailedWebhooksPayload, ApiError> {
         let session = rested(context).await?;
         let endpoint = input.endpoint_id.into();

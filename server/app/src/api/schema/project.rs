@@ -52,7 +52,7 @@ impl Project {
         #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
         #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
-        filter: Option<ProjectTaskFilter>,
+        #[graphql(desc = "Which of them; all if not said.")] filter: Option<ProjectTaskFilter>,
     ) -> Result<TaskConnection, ApiError> {
         TaskConnection::of_project(
             Session::of(context)?,
@@ -72,7 +72,7 @@ impl Project {
         #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
         #[graphql(desc = "The worst first if not said.")] order_by: Option<FindingOrder>,
-        filter: Option<FindingFilter>,
+        #[graphql(desc = "Which of them; all if not said.")] filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(
@@ -94,7 +94,7 @@ impl Project {
         #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
         #[graphql(desc = "The worst first if not said.")] order_by: Option<AlertOrder>,
-        filter: Option<AlertFilter>,
+        #[graphql(desc = "Which of them; all if not said.")] filter: Option<AlertFilter>,
     ) -> Result<AlertConnection, ApiError> {
         let session = Session::of(context)?;
         AlertConnection::of_project(
@@ -134,7 +134,7 @@ impl Project {
 
     /// Where its alerts are as a file: a path of this server, which the token of this request opens. With
     /// `?state=open,reopened` there are those in these states alone; SARIF has no others unless that is said.
-    async fn export_url(&self, format: ExportFormat) -> String {
+    async fn export_url(&self, #[graphql(desc = "The format of the file.")] format: ExportFormat) -> String {
         alert_export::path_of(self.0.id, format.into())
     }
 
@@ -147,10 +147,15 @@ impl Project {
 /// Days from when an alert opens until it is due, by severity; null where nobody promised anything.
 #[derive(SimpleObject, Debug, Clone, Copy)]
 pub(crate) struct SlaDays {
+    /// For severity `CRITICAL`.
     critical: Option<i32>,
+    /// For severity `HIGH`.
     high: Option<i32>,
+    /// For severity `MEDIUM`.
     medium: Option<i32>,
+    /// For severity `LOW`.
     low: Option<i32>,
+    /// For severity `INFO`.
     info: Option<i32>,
 }
 

@@ -45,13 +45,17 @@ impl Query {
     }
 
     /// Whatever has this id.
-    async fn node(&self, context: &Context<'_>, id: ID) -> Result<Option<Node>, ApiError> {
+    async fn node(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "An id that a field `id` answered.")] id: ID,
+    ) -> Result<Option<Node>, ApiError> {
         let session = Session::of(context)?;
         Node::find(session, &id).await
     }
 
     /// One project.
-    async fn project(&self, context: &Context<'_>, id: Ref<ProjectId>) -> Result<Option<Project>, ApiError> {
+    async fn project(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<ProjectId>) -> Result<Option<Project>, ApiError> {
         Ok(Session::of(context)?.project(id.into()).await?.map(Project))
     }
 
@@ -71,7 +75,7 @@ impl Query {
     }
 
     /// One task.
-    async fn task(&self, context: &Context<'_>, id: Ref<TaskId>) -> Result<Option<Task>, ApiError> {
+    async fn task(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<TaskId>) -> Result<Option<Task>, ApiError> {
         Ok(Session::of(context)?.task(id.into()).await?.map(Task))
     }
 
@@ -83,7 +87,7 @@ impl Query {
         #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
         #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
-        filter: Option<TaskFilter>,
+        #[graphql(desc = "Which tasks; all if not said.")] filter: Option<TaskFilter>,
     ) -> Result<TaskConnection, ApiError> {
         TaskConnection::page(Session::of(context)?, &asked(first, after, last, before), filter).await
     }
@@ -92,7 +96,7 @@ impl Query {
     async fn task_group(
         &self,
         context: &Context<'_>,
-        id: Ref<GroupId>,
+        #[graphql(desc = "Its id.")] id: Ref<GroupId>,
     ) -> Result<Option<TaskGroup>, ApiError> {
         Ok(Session::of(context)?.group(id.into()).await?.map(TaskGroup))
     }
@@ -119,7 +123,7 @@ impl Query {
     async fn schedule(
         &self,
         context: &Context<'_>,
-        id: Ref<ScheduleId>,
+        #[graphql(desc = "Its id.")] id: Ref<ScheduleId>,
     ) -> Result<Option<Schedule>, ApiError> {
         Ok(Session::of(context)?.schedule(id.into()).await?.map(Schedule))
     }
@@ -143,7 +147,7 @@ impl Query {
     }
 
     /// One finding.
-    async fn finding(&self, context: &Context<'_>, id: Ref<FindingId>) -> Result<Option<Finding>, ApiError> {
+    async fn finding(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<FindingId>) -> Result<Option<Finding>, ApiError> {
         finding_of(Session::of(context)?, id.into()).await
     }
 
@@ -156,7 +160,7 @@ impl Query {
         #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
         #[graphql(desc = "The worst first if not said.")] order_by: Option<FindingOrder>,
-        filter: Option<FindingFilter>,
+        #[graphql(desc = "Which findings; all if not said.")] filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(
@@ -170,7 +174,7 @@ impl Query {
     }
 
     /// One alert.
-    async fn alert(&self, context: &Context<'_>, id: Ref<AlertId>) -> Result<Option<Alert>, ApiError> {
+    async fn alert(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<AlertId>) -> Result<Option<Alert>, ApiError> {
         Ok(Session::of(context)?.alert(id.into()).await?.map(Alert))
     }
 
@@ -197,7 +201,7 @@ impl Query {
     async fn webhook_endpoint(
         &self,
         context: &Context<'_>,
-        id: Ref<WebhookEndpointId>,
+        #[graphql(desc = "Its id.")] id: Ref<WebhookEndpointId>,
     ) -> Result<Option<WebhookEndpoint>, ApiError> {
         webhook::endpoint_of(Session::of(context)?, id.into()).await
     }
@@ -207,9 +211,9 @@ impl Query {
     async fn usage(
         &self,
         context: &Context<'_>,
-        from: DateTime<Utc>,
-        to: DateTime<Utc>,
-        bucket: UsageBucket,
+        #[graphql(desc = "A time in the first window.")] from: DateTime<Utc>,
+        #[graphql(desc = "A time in the last window.")] to: DateTime<Utc>,
+        #[graphql(desc = "How long a window is.")] bucket: UsageBucket,
     ) -> Result<Usage, ApiError> {
         Usage::between(Session::of(context)?, from, to, bucket.into()).await
     }
@@ -240,7 +244,7 @@ impl Query {
     async fn artifact(
         &self,
         context: &Context<'_>,
-        id: Ref<ArtifactId>,
+        #[graphql(desc = "Its id.")] id: Ref<ArtifactId>,
     ) -> Result<Option<Artifact>, ApiError> {
         Ok(Session::of(context)?.artifact(id.into()).await?.map(Artifact))
     }

@@ -200,7 +200,7 @@ impl Task {
         #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
         #[graphql(desc = "The worst first if not said.")] order_by: Option<FindingOrder>,
-        filter: Option<FindingFilter>,
+        #[graphql(desc = "Which of them; all if not said.")] filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
         FindingConnection::of(

@@ -17,7 +17,9 @@ pub(crate) struct Viewer(pub(super) Arc<Session>);
 /// The customer that the token belongs to.
 #[derive(SimpleObject)]
 pub(crate) struct Tenant {
+    /// Its id.
     id: Ref<TenantId>,
+    /// Its name, unique on this server.
     name: String,
 }
 

@@ -173,10 +173,15 @@ pub(crate) enum CompletenessName {
 /// Counts by severity.
 #[derive(SimpleObject, Debug, Clone, Copy)]
 pub(crate) struct SeverityCounts {
+    /// Of severity `CRITICAL`.
     critical: i64,
+    /// Of severity `HIGH`.
     high: i64,
+    /// Of severity `MEDIUM`.
     medium: i64,
+    /// Of severity `LOW`.
     low: i64,
+    /// Of severity `INFO`.
     info: i64,
 }
 

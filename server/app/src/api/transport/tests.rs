@@ -1,6 +1,8 @@
 //! The transport over real sockets, around a toy schema.
 
 mod http_tests;
+mod socket;
 mod sse_tests;
 mod toy;
+mod websocket_order_tests;
 mod websocket_tests;

@@ -103,13 +103,17 @@ async fn say_goodbye(mut socket: WebSocket, close: Close) {
         code: close.code,
         reason: close.reason.into_owned().into(),
     };
-    let goodbye = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            // unread data would turn the close into a reset that swallows the frame
-            while let Some(Ok(_)) = socket.recv().await {}
-        }
-    };
-    let _ = timeout(GOODBYE, goodbye).await;
+    if let Ok(Ok(())) = timeout(GOODBYE, socket.send(Message::Close(Some(frame)))).await {
+        // unread data would turn the close into a reset that swallows the frame
+        until_closed(&mut socket).await;
+    }
+}
+
+/// Reads to the end of a connection that one side has closed. This is also what sends our answer to the peer's
+/// close frame, without which it takes the connection for broken (1006).
+async fn until_closed(socket: &mut WebSocket) {
+    let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let _ = timeout(GOODBYE, rest).await;
 }
 
 type Operation = Abortable<BoxStream<'static, (Arc<str>, Step)>>;
@@ -182,7 +186,10 @@ impl<E: Engine> Connection<E> {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(Some(Close::bad("messages are text"))),
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(None),
+            Message::Close(_) => {
+                until_closed(socket).await;
+                return Err(None);
+            }
         };
         match message::parse(text.as_str()).map_err(|reason| Some(Close::bad(&reason)))? {
             ClientMessage::Init { authorization } => self.init(socket, authorization).await,

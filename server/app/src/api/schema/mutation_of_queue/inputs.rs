@@ -63,6 +63,7 @@ pub(crate) struct CreateTaskGroupInput {
 /// A group that shall take no more tasks.
 #[derive(InputObject)]
 pub(crate) struct CloseTaskGroupInput {
+    /// The group.
     pub(super) group_id: Ref<GroupId>,
 }
 
@@ -108,6 +109,7 @@ pub(crate) struct ScheduleInput {
 /// A schedule to be replaced, whole.
 #[derive(InputObject)]
 pub(crate) struct UpdateScheduleInput {
+    /// The schedule.
     pub(super) schedule_id: Ref<ScheduleId>,
     pub(super) schedule: ScheduleInput,
 }
@@ -115,6 +117,7 @@ pub(crate) struct UpdateScheduleInput {
 /// A schedule that is there.
 #[derive(InputObject)]
 pub(crate) struct ScheduleIdInput {
+    /// The schedule.
     pub(super) schedule_id: Ref<ScheduleId>,
 }
 

@@ -87,6 +87,7 @@ pub(super) struct Keyring {
     revoked: Arc<Mutex<HashSet<String>>>,
     valid: Arc<Token>,
     tenant_is_spent: Arc<AtomicBool>,
+    is_away: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +107,9 @@ impl Authenticate for Keyring {
     type Caller = Caller;
 
     async fn authenticate(&self, token: &Token) -> Result<Caller, AuthError> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(AuthError::Unavailable(Uuid::nil()));
+        }
         let revoked = self.revoked.lock().unwrap().contains(token.reveal());
         if token == &*self.valid && !revoked {
             Ok(Caller)
@@ -172,6 +176,7 @@ impl Toy {
             revoked: Arc::default(),
             valid: Arc::new(valid),
             tenant_is_spent: Arc::default(),
+            is_away: Arc::default(),
         };
         let (draining, receiver) = watch::channel(false);
         let limit = RateLimit::new(allowance);
@@ -237,6 +242,11 @@ impl Toy {
     /// The tenant has sent all that it may.
     pub(super) fn spend(&self) {
         self.keyring.tenant_is_spent.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody can say whether a token is valid.
+    pub(super) fn lose_the_keyring(&self) {
+        self.keyring.is_away.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn drain(&self) {

@@ -1,89 +1,35 @@
 //! `graphql-transport-ws`, message by message and close code by close code.
+//!
+//! Which test holds which code (those without a file are here, the others in `websocket_order_tests`):
+//!
+//! | code | when | test |
+//! | --- | --- | --- |
+//! | 1000 | the client goes, and hears the close it sent | `order: a_client_that_says_goodbye_is_answered` |
+//! | 1001 | the server drains | `a_draining_server_says_that_it_goes`, `order: a_draining_server_does_not_wait_for_an_init` |
+//! | 1009 | a message that is too large or no text | `a_message_beyond_the_limit_ends_the_connection`, `order: text_that_is_not_utf8_ends_the_connection` |
+//! | 1013 | no place for one more stream | `a_websocket_takes_its_place_with_its_token`, `order: a_client_that_vanishes_leaves_its_place` |
+//! | 1013 | the token cannot be checked now | `order: a_token_that_cannot_be_checked_is_asked_for_later` |
+//! | 4400 | unknown, unreadable or misshapen messages, binary frames | `what_breaks_the_protocol_closes_with_4400`, `order: ids_are_bounded` |
+//! | 4401 | an operation before the init | `who_does_not_say_a_valid_token_is_closed_out`, `order: a_token_in_the_header_needs_an_init_too` |
+//! | 4401 | the token was revoked or expired | `a_connection_ends_when_its_token_is_revoked` |
+//! | 4403 | an init without a valid token | `who_does_not_say_a_valid_token_is_closed_out`, `order: a_token_revoked_before_the_init_opens_nothing` |
+//! | 4406 | another subprotocol, or none | `an_unknown_subprotocol_is_closed_with_4406`, `order: of_several_subprotocols_ours_is_taken` |
+//! | 4408 | no init in time | `who_does_not_say_a_valid_token_is_closed_out` |
+//! | 4408 | no sign of life | `a_silent_peer_is_given_up` |
+//! | 4409 | the id runs already | `two_inits_and_two_operations_of_one_name_are_refused`, `order: a_long_id_fits_the_close_frame` |
+//! | 4429 | a second init, acknowledged or not | `two_inits_and_two_operations_of_one_name_are_refused`, `order: two_inits_in_one_breath_are_one_too_many` |
+//!
+//! 1012 is not said: a server that restarts drains first, which is 1001.
 
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use serde_json::json;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::socket::{Client, PATIENCE};
 use super::toy::Toy;
 use crate::api::guard::rate::Allowance;
-
-const PATIENCE: Duration = Duration::from_secs(5);
-
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl Client {
-    async fn connect_with(toy: &Toy, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
-        let mut request = format!("ws://{}/graphql", toy.address)
-            .into_client_request()
-            .unwrap();
-        for (name, value) in headers {
-            request.headers_mut().insert(*name, value.parse().unwrap());
-        }
-        connect_async(request).await.map(|(socket, _)| Self(socket))
-    }
-
-    async fn connect(toy: &Toy) -> Self {
-        Self::connect_with(toy, &[("sec-websocket-protocol", "graphql-transport-ws")])
-            .await
-            .unwrap()
-    }
-
-    /// Connected and acknowledged.
-    async fn ready(toy: &Toy) -> Self {
-        let mut client = Self::connect(toy).await;
-        client.init(&toy.token).await;
-        assert_eq!(client.hear().await, json!({ "type": "connection_ack" }));
-        client
-    }
-
-    async fn init(&mut self, token: &str) {
-        self.say(
-            &json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {token}") } }),
-        )
-        .await;
-    }
-
-    async fn say(&mut self, message: &Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
-    }
-
-    async fn subscribe(&mut self, id: &str, query: &str) {
-        self.say(&json!({ "id": id, "type": "subscribe", "payload": { "query": query } }))
-            .await;
-    }
-
-    async fn next(&mut self) -> Message {
-        loop {
-            let message = tokio::time::timeout(PATIENCE, self.0.next())
-                .await
-                .unwrap()
-                .unwrap()
-                .unwrap();
-            if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
-                return message;
-            }
-        }
-    }
-
-    async fn hear(&mut self) -> Value {
-        match self.next().await {
-            Message::Text(text) => serde_json::from_str(&text).unwrap(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn closed(&mut self) -> (u16, String) {
-        match self.next().await {
-            Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
-            other => panic!("{other:?}"),
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_subscription_runs_to_its_end() {
