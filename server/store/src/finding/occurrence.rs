@@ -229,6 +229,7 @@ mod tests {
             rows.iter()
                 .find(|row| row.id == id.uuid())
                 .unwrap()
+                .said
                 .content
                 .cvss_score
         };
