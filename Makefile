@@ -1,6 +1,6 @@
 # Thin wrappers. Each target does its own set-up first; set-up is quiet and quick when all is there.
 
-.PHONY: help setup tools plugins plugins-examples plugin-api demo run test bench bench-convert bench-examples bench-ingest bench-queue chaos fuzz check-graphql fuzz-graphql
+.PHONY: help setup tools plugins plugins-examples plugin-api demo run test bench bench-convert bench-examples bench-ingest bench-queue chaos fuzz check-graphql fuzz-graphql bench-graphql bench-subscribers
 
 help:
 	@echo "make demo     set up, build, scan all five types on bundled and local targets, check the findings"
@@ -11,6 +11,8 @@ help:
 	@echo "make bench-examples  the example plugin in Rust, Python and JavaScript: MB/s and start"
 	@echo "make bench-ingest  100,000 results into a project with a million alerts, beside a bare COPY; fifty tenants at once"
 	@echo "make bench-queue  the queue beside Graphile Worker, pg-boss and BullMQ (ARGS=--quick: a minute that shows that it works)"
+	@echo "make bench-graphql  a nested page over a million findings beside PostGraphile, GraphQL Yoga and one SQL statement (ARGS=--quick: a minute that shows that it works)"
+	@echo "make bench-subscribers  10,000 subscribers of one task: memory, the time of an event, and that none is lost (ARGS=--quick: a minute that shows that it works)"
 	@echo "make chaos    1,000 kills, 20 restarts of Postgres, broken lines and wrong clocks over 5,000 tasks: 20 minutes (ARGS=--quick: one)"
 	@echo "make fuzz     set up and fuzz what reads hostile bytes, a minute each (ARGS=\"--seconds 300 zip capture\")"
 	@echo "make check-graphql  the API with tools of client people: audits, clients, linter, Relay, codegen (ARGS=\"schema clients\": some of them)"
@@ -59,6 +61,12 @@ bench-ingest: setup
 
 bench-queue: setup
 	@scripts/bench queue $(ARGS)
+
+bench-graphql: setup
+	@scripts/bench graphql $(ARGS)
+
+bench-subscribers: setup
+	@scripts/bench subscribers $(ARGS)
 
 chaos: setup
 	@scripts/bench chaos $(ARGS)

@@ -45,6 +45,11 @@ impl Client {
         })
     }
 
+    /// What it shows to the server.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     async fn is_ready(&self) -> bool {
         let answer = self.http.get(format!("{}/readyz", self.base)).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())

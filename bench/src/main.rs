@@ -10,6 +10,7 @@ mod chaos;
 mod client;
 mod convert;
 mod examples;
+mod graphql;
 mod idle;
 mod ingest;
 mod kills;
@@ -18,6 +19,7 @@ mod queue;
 mod report;
 mod stand;
 mod start;
+mod subscribers;
 
 use std::process::ExitCode;
 
@@ -62,6 +64,10 @@ enum Command {
     /// One process of Tamiz's queue in that race
     #[command(hide = true)]
     QueueChild(queue::child::Args),
+    /// GraphQL beside PostGraphile, a Node server and the one SQL statement, over a million findings
+    Graphql(graphql::Args),
+    /// Ten thousand subscribers of one task on one server: memory, the time of an event, and that none is lost
+    Subscribers(subscribers::Args),
     /// Random SIGKILLs of workers and server while tasks run; every task must end once
     Kills(kills::Args),
     /// Kills, restarts, broken lines and wrong clocks under two servers and three workers
@@ -81,6 +87,8 @@ async fn main() -> ExitCode {
         Command::Idle(args) => idle::run(&args).await,
         Command::Queue(args) => queue::run(&args).await,
         Command::QueueChild(args) => queue::child::run(&args).await,
+        Command::Graphql(args) => graphql::run(&args).await,
+        Command::Subscribers(args) => subscribers::run(&args).await,
         Command::Kills(args) => kills::run(&args).await,
         Command::Chaos(args) => chaos::run(&args).await,
     };

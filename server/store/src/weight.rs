@@ -14,7 +14,7 @@ use tamiz_core::location::Endpoint;
 
 use crate::alert::{AlertEventRow, AlertOccurrenceRow, AlertRow};
 use crate::error::StoreError;
-use crate::finding::{ContentRow, FindingRow, OccurrenceRow};
+use crate::finding::{ContentRow, FindingRow, OccurrenceRow, Said};
 use crate::pcap_session::PcapSession;
 use crate::task::TaskRow;
 use crate::webhook::Attempt;
@@ -104,13 +104,17 @@ fn content(row: &ContentRow) -> u64 {
         + row.locations.0.iter().map(place).sum::<u64>()
 }
 
+/// What a finding says.
+pub(crate) fn of_said(said: &Said) -> u64 {
+    size_of::<Said>() as u64
+        + maybe(said.tool_fingerprint.as_ref())
+        + content(&said.content)
+        + json_bytes(&said.extra)
+}
+
 /// What a finding holds.
 pub(crate) fn of_finding(row: &FindingRow) -> u64 {
-    size_of::<FindingRow>() as u64
-        + text(&row.source_tool)
-        + maybe(row.tool_fingerprint.as_ref())
-        + content(&row.content)
-        + json_bytes(&row.extra)
+    size_of::<FindingRow>() as u64 + text(&row.source_tool) + of_said(&row.said)
 }
 
 /// What an alert holds.

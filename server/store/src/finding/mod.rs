@@ -7,6 +7,7 @@ mod months;
 mod nested;
 mod occurrence;
 mod read;
+mod said;
 mod sweep;
 
 pub use content::{CONTENTS_PER_INSERT, NewContent, insert_contents, missing_contents};
@@ -24,3 +25,4 @@ pub use occurrence::{
 pub use read::{
     FindingFilter, FindingOrder, FindingPosition, FindingRow, by_ids, count, page, severity_counts,
 };
+pub use said::Said;

@@ -237,6 +237,7 @@ mod tests {
             rows.iter()
                 .find(|row| row.id == id.uuid())
                 .unwrap()
+                .said
                 .content
                 .cvss_score
         };

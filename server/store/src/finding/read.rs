@@ -1,11 +1,15 @@
 //! Reading findings: pages in one of a few orders, counts, and by id.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, Postgres, QueryBuilder};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Postgres, QueryBuilder, Row as _};
 use tamiz_core::{FindingId, ProjectId, Severity, TaskId};
 use uuid::Uuid;
 
-use super::content_row::{self, ContentRow};
+use super::content_row;
+use super::said::{self, Said};
 use crate::error::{StoreError, ranked};
 use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
@@ -42,7 +46,7 @@ pub enum FindingOrder {
 impl FindingOrder {
     /// What a page is read from. Orders by the finding's own columns read contents one by one, in the order of an index,
     /// until the page is full; a join would be made of all findings first.
-    pub(super) const fn read_from(self) -> &'static str {
+    const fn read_from(self) -> &'static str {
         match self {
             Self::SeverityDesc | Self::CreatedDesc => KEYED,
             Self::File => JOINED,
@@ -67,12 +71,20 @@ impl FindingOrder {
         }
     }
 
-    /// The same outside of it, of its columns.
-    pub(super) const fn outer_columns(self) -> &'static str {
+    /// Columns that the order outside needs besides those of the finding.
+    pub(super) const fn outer_needs(self) -> &'static str {
         match self {
-            Self::SeverityDesc => "severity desc, id desc",
-            Self::CreatedDesc => "id desc",
-            Self::File => "coalesce(file_path, ''), coalesce(line, 0), id",
+            Self::SeverityDesc | Self::CreatedDesc => "",
+            Self::File => ", c.file_path, c.line",
+        }
+    }
+
+    /// The same outside of it, for the order that only the database knows; of all parents' rows together it takes as
+    /// long as finding them.
+    pub(super) const fn outer_order(self) -> &'static str {
+        match self {
+            Self::SeverityDesc | Self::CreatedDesc => "",
+            Self::File => " order by coalesce(file_path, ''), coalesce(line, 0), id",
         }
     }
 }
@@ -91,7 +103,7 @@ pub struct FindingPosition {
 }
 
 /// A stored finding.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub struct FindingRow {
     /// Its id.
     pub id: Uuid,
@@ -105,19 +117,32 @@ pub struct FindingRow {
     pub source_tool: String,
     /// 0 info to 4 critical.
     pub severity: i16,
-    /// What it says.
-    #[sqlx(flatten)]
-    pub content: ContentRow,
     /// The content identity.
     pub fingerprint: Vec<u8>,
     /// Of which rule.
     pub fingerprint_version: i16,
-    /// The tool's own.
-    pub tool_fingerprint: Option<String>,
-    /// Anything else.
-    pub extra: serde_json::Value,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
+    /// What it says, shared by all that say it.
+    pub said: Arc<Said>,
+}
+
+/// Of a query that reads finding and content together.
+impl<'r> FromRow<'r, PgRow> for FindingRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            project_id: row.try_get("project_id")?,
+            task_id: row.try_get("task_id")?,
+            alert_id: row.try_get("alert_id")?,
+            source_tool: row.try_get("source_tool")?,
+            severity: row.try_get("severity")?,
+            fingerprint: row.try_get("fingerprint")?,
+            fingerprint_version: row.try_get("fingerprint_version")?,
+            created_at: row.try_get("created_at")?,
+            said: Arc::new(Said::from_row(row)?),
+        })
+    }
 }
 
 impl FindingRow {
@@ -125,36 +150,47 @@ impl FindingRow {
     pub fn position(&self) -> FindingPosition {
         FindingPosition {
             severity: self.severity,
-            file_path: self.content.file_path.clone().unwrap_or_default(),
-            line: self.content.line.unwrap_or(0),
+            file_path: self.said.content.file_path.clone().unwrap_or_default(),
+            line: self.said.content.line.unwrap_or(0),
             id: self.id.into(),
         }
     }
 }
 
 /// The columns of a [`FindingRow`].
-pub(super) fn push_columns(query: &mut QueryBuilder<Postgres>) {
+fn push_columns(query: &mut QueryBuilder<Postgres>) {
     query.push(
         "f.id, f.project_id, f.task_id, f.alert_id, f.source_tool, f.severity, f.fingerprint, f.fingerprint_version, \
-         c.tool_fingerprint, c.extra, f.created_at, ",
+         f.created_at, ",
     );
-    query.push(content_row::COLUMNS);
+    said::push_columns(query);
 }
 
+/// Findings without what they say.
+const ALONE: &str = " from tenant.finding f";
 /// Findings with what they say, each looked up by the key of contents.
 const KEYED: &str = " from tenant.finding f cross join lateral (select * from tenant.finding_content c \
     where c.tenant_id = f.tenant_id and c.project_id = f.project_id and c.id = f.content_id limit 1) c";
 /// Findings with what they say, all at once.
-pub(super) const JOINED: &str = " from tenant.finding f join tenant.finding_content c on c.tenant_id = f.tenant_id \
+const JOINED: &str = " from tenant.finding f join tenant.finding_content c on c.tenant_id = f.tenant_id \
     and c.project_id = f.project_id and c.id = f.content_id";
 
 impl FindingFilter {
+    /// Whether something is asked of what findings say.
+    const fn asks_contents(&self) -> bool {
+        !self.rules.is_empty() || self.file.is_some()
+    }
+
     /// What is read to count: contents only where something is asked of them.
     pub(super) const fn counted_from(&self) -> &'static str {
-        if self.rules.is_empty() && self.file.is_none() {
-            " from tenant.finding f"
-        } else {
-            JOINED
+        if self.asks_contents() { JOINED } else { ALONE }
+    }
+
+    /// What is read to find a page without what its findings say: contents only where they decide.
+    pub(super) const fn paged_from(&self, order: FindingOrder) -> &'static str {
+        match order {
+            FindingOrder::SeverityDesc | FindingOrder::CreatedDesc if !self.asks_contents() => ALONE,
+            order => order.read_from(),
         }
     }
 }
@@ -286,7 +322,7 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[FindingId]) -> Result<Vec<FindingR
 
 /// Findings per project and severity, for these projects.
 ///
-/// Served by `finding_project_severity_idx`.
+/// Served by `finding_project_severity_idx`, which has those of each project in the order in which they are counted.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
@@ -297,8 +333,11 @@ pub async fn severity_counts(
     let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
-        select project_id, severity, count(*) as "count!" from tenant.finding
-        where tenant_id = $1 and project_id = any($2) group by project_id, severity
+        select wanted.project_id as "project_id!", found.severity, found.count as "count!"
+        from unnest($2::uuid[]) wanted(project_id)
+        cross join lateral (
+            select severity, count(*) as count from tenant.finding
+            where tenant_id = $1 and project_id = wanted.project_id group by severity) found
         "#,
         tx.tenant(),
         &projects

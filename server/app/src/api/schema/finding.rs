@@ -63,7 +63,7 @@ impl Finding {
 
     #[graphql(flatten)]
     fn of_rule(&self) -> OfRule<'_> {
-        OfRule(&self.0.content)
+        OfRule(&self.0.said.content)
     }
 
     /// How bad it is, in our words.
@@ -73,33 +73,33 @@ impl Finding {
 
     #[graphql(flatten)]
     fn rated(&self) -> Rated<'_> {
-        Rated(&self.0.content)
+        Rated(&self.0.said.content)
     }
 
     #[graphql(flatten)]
     fn of_flaw(&self) -> OfFlaw<'_> {
-        OfFlaw(&self.0.content, self.0.project_id.into())
+        OfFlaw(&self.0.said.content, self.0.project_id.into())
     }
 
     /// What the vector comes to, 0.0 to 10.0: the base score of versions 2 and 3, of version 4 the score of
     /// the whole vector. Null without one that can be read.
     async fn cvss_score(&self) -> Option<f64> {
-        self.0.content.cvss_score
+        self.0.said.content.cvss_score
     }
 
     #[graphql(flatten)]
     fn told(&self) -> Told<'_> {
-        Told(&self.0.content)
+        Told(&self.0.said.content)
     }
 
     /// The first line, from 1.
     async fn line(&self) -> Option<i32> {
-        self.0.content.line
+        self.0.said.content.line
     }
 
     /// The last line, from 1.
     async fn end_line(&self) -> Option<u32> {
-        match self.0.content.locations.0.first()? {
+        match self.0.said.content.locations.0.first()? {
             Location::File { end, .. } => end.map(|end| end.line),
             _ => None,
         }
@@ -107,12 +107,12 @@ impl Finding {
 
     /// The source text at the place.
     fn snippet(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
-        content::snippet(context, &self.0.content)
+        content::snippet(context, &self.0.said.content)
     }
 
     /// All places, each an object with a `kind`.
     fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
-        content::locations(context, &self.0.content)
+        content::locations(context, &self.0.said.content)
     }
 
     /// How many further records of the report say the same.
@@ -137,7 +137,7 @@ impl Finding {
 
     #[graphql(flatten)]
     fn labelled(&self) -> Labelled<'_> {
-        Labelled(&self.0.content)
+        Labelled(&self.0.said.content)
     }
 
     /// The identity that survives line shifts and tool upgrades, in hexadecimal.
@@ -152,12 +152,12 @@ impl Finding {
 
     /// The tool's own identity for the result.
     async fn tool_fingerprint(&self) -> Option<&str> {
-        self.0.tool_fingerprint.as_deref()
+        self.0.said.tool_fingerprint.as_deref()
     }
 
     /// Anything else that the tool told.
     fn extra(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
-        paid(context, &self.0.extra)
+        paid(context, &self.0.said.extra)
     }
 
     /// When it was stored.
