@@ -1,5 +1,7 @@
 //! `graphql-transport-ws`, message by message and close code by close code.
 
+mod ends;
+
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -9,7 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::toy::Toy;
+use super::toy::{POINTS, Setup, Toy};
 use crate::api::guard::rate::Allowance;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,16 +87,23 @@ impl Client {
     }
 }
 
+/// What a subscription to counts says; the first one says what it costs.
+fn next_of_count(count: u32) -> Value {
+    let mut payload = json!({ "data": { "count": count } });
+    if count == 1 {
+        let cost = json!({ "requested": 1, "budget": POINTS, "remaining": POINTS - 1, "resetSeconds": 2 });
+        payload["extensions"] = json!({ "cost": cost });
+    }
+    json!({ "id": "one", "type": "next", "payload": payload })
+}
+
 #[tokio::test]
 async fn a_subscription_runs_to_its_end() {
     let toy = Toy::start().await;
     let mut client = Client::ready(&toy).await;
     client.subscribe("one", "subscription { count(to: 2) }").await;
     for count in 1..=2 {
-        assert_eq!(
-            client.hear().await,
-            json!({ "id": "one", "type": "next", "payload": { "data": { "count": count } } })
-        );
+        assert_eq!(client.hear().await, next_of_count(count));
     }
     assert_eq!(client.hear().await, json!({ "id": "one", "type": "complete" }));
     // the id is free again, and queries work as well
@@ -321,9 +330,12 @@ async fn operations_are_limited_in_number_and_rate() {
         (&json!("error"), &json!("TOO_MANY_OPERATIONS"))
     );
 
-    let toy = Toy::start_with(Allowance {
-        requests_per_second: 1,
-        burst: 1,
+    let toy = Toy::start_with(Setup {
+        allowance: Allowance {
+            requests_per_second: 1,
+            burst: 1,
+        },
+        ..Setup::default()
     })
     .await;
     let mut client = Client::ready(&toy).await;
@@ -353,7 +365,11 @@ async fn every_operation_counts_for_its_tenant() {
 
 #[tokio::test]
 async fn a_message_beyond_the_limit_ends_the_connection() {
-    let toy = Toy::start().await;
+    let toy = Toy::start_with(Setup {
+        keep_alive: PATIENCE,
+        ..Setup::default()
+    })
+    .await;
     let mut client = Client::ready(&toy).await;
     let huge = json!({ "id": "x", "type": "subscribe", "payload": { "query": "x".repeat(2_000_000) } });
     let _ = client.0.send(Message::text(huge.to_string())).await;
