@@ -147,6 +147,8 @@ impl Stand {
                 "rate_requests_per_second=100000",
                 "--set",
                 "rate_burst=100000",
+                "--set",
+                "graphql_cost_per_minute=60000000",
             ])
             .env("DATABASE_URL", &self.database_url)
             .env("RUST_BACKTRACE", "1");

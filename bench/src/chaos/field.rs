@@ -43,6 +43,7 @@ const SETTINGS: [&str; 13] = [
     "worker_slots=2",
     "rate_requests_per_second=100000",
     "rate_burst=100000",
+    "graphql_cost_per_minute=60000000",
     "shutdown_grace_seconds=5s",
     "log_format=text",
     "log_filter=info",

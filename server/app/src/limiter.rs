@@ -9,6 +9,7 @@
 //!
 //! Not here: the rule (`tamiz_core::rate`), what a refused client is answered (`api/guard`).
 
+mod points;
 mod rates;
 mod redis_rates;
 mod usage;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+pub use points::{Balance, Points, Spent};
 pub use rates::Rates;
 pub use redis_rates::RedisRates;
 pub use usage::Usage;
@@ -64,6 +66,7 @@ struct Shared {
     rates: Rates,
     usage: Usage,
     accounts: Mutex<Accounts>,
+    points: Points,
 }
 
 #[derive(Default)]
@@ -103,6 +106,7 @@ impl Limiter {
                 rates,
                 usage: Usage::default(),
                 accounts: Mutex::default(),
+                points: Points::default(),
             }),
         }
     }
@@ -110,6 +114,17 @@ impl Limiter {
     /// What was counted, to be written down now and then.
     pub fn usage(&self) -> &Usage {
         &self.shared.usage
+    }
+
+    /// Pays for a query of the tenant that costs so many `points`, of which it has `rate`.
+    ///
+    /// # Errors
+    /// [`Spent`] when it has not so many now, or when they could not be counted.
+    pub async fn spend(&self, scope: &TenantScope, rate: RequestRate, points: u32) -> Result<Balance, Spent> {
+        self.shared
+            .points
+            .spend(&self.shared.rates, scope, rate, points)
+            .await
     }
 
     /// Counts one request of the tenant, which may send them at `rate`.
@@ -214,15 +229,25 @@ impl Accounts {
 }
 
 fn faulty(error: &StoreError) -> Stopped {
+    Stopped::Unavailable(log_unreachable(error))
+}
+
+/// Logs that nobody could be asked, under the id.
+fn log_unreachable(error: &StoreError) -> Uuid {
     let id = Uuid::now_v7();
     tracing::error!(%id, error = error as &dyn std::error::Error, "requests could not be counted");
-    Stopped::Unavailable(id)
+    id
 }
 
 fn not_counted(why: &str) -> Stopped {
+    Stopped::Unavailable(log_uncounted(why))
+}
+
+/// Logs why a request could not be counted, under the id.
+fn log_uncounted(why: &str) -> Uuid {
     let id = Uuid::now_v7();
     tracing::error!(%id, why, "a request could not be counted");
-    Stopped::Unavailable(id)
+    id
 }
 
 #[cfg(test)]

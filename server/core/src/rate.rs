@@ -21,16 +21,30 @@ const BURST_PART: u32 = 10;
 /// …and never fewer than these, or a small plan could not show one page.
 const BURST_MIN: u32 = 10;
 
-/// What a tenant may ask for.
+/// What a tenant may ask for: so many requests a minute, or points of what its queries cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestRate {
     per_minute: NonZeroU32,
+    burst: u32,
 }
 
 impl RequestRate {
     /// So many requests a minute in the long run.
     pub const fn per_minute(requests: NonZeroU32) -> Self {
-        Self { per_minute: requests }
+        let part = requests.get() / BURST_PART;
+        let burst = if part < BURST_MIN { BURST_MIN } else { part };
+        Self {
+            per_minute: requests,
+            burst,
+        }
+    }
+
+    /// So many points a minute, which may all come at once: one large query is no burst.
+    pub const fn points_per_minute(points: NonZeroU32) -> Self {
+        Self {
+            per_minute: points,
+            burst: points.get(),
+        }
     }
 
     /// Requests a minute.
@@ -40,8 +54,7 @@ impl RequestRate {
 
     /// Requests that may come at once, after a pause.
     pub const fn burst(self) -> u32 {
-        let part = self.per_minute.get() / BURST_PART;
-        if part < BURST_MIN { BURST_MIN } else { part }
+        self.burst
     }
 
     /// Between two requests in the long run; rounded up, so that the rate is never above what was said.
@@ -59,6 +72,15 @@ pub struct Granted {
     pub wait: Duration,
 }
 
+/// The answer to a question for points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrantedPoints {
+    /// How many were taken.
+    pub points: u32,
+    /// How long until the account is empty again, and all of a minute's may be taken at once.
+    pub used: Duration,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +94,12 @@ mod tests {
         assert_eq!(rate(6_000).burst(), 600);
         assert_eq!(rate(60).burst(), 10);
         assert_eq!(rate(1).burst(), 10);
+    }
+
+    #[test]
+    fn all_points_of_a_minute_may_come_at_once() {
+        let points = RequestRate::points_per_minute(NonZeroU32::new(2_000_000).unwrap());
+        assert_eq!((points.burst(), points.spacing_microseconds()), (2_000_000, 30));
     }
 
     #[test]

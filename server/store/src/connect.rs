@@ -52,6 +52,8 @@ pub struct Store {
     /// The dispatcher's as well, for claims alone: nobody waits for the disk when they commit.
     pub(crate) claims: PgPool,
     pub(crate) control: PgPool,
+    /// The same role as `app`, to cancel what that runs when all its connections are taken.
+    pub(crate) cancels: PgPool,
     pub(crate) signals: Signals,
     pub(crate) pace: Arc<Pace>,
     pub(crate) tenants: Shares<TenantId>,
@@ -75,6 +77,7 @@ impl Store {
         Ok(Self {
             app: pool(APP_ROLE, config.connections_max)?,
             control: pool(CONTROL_ROLE, 2)?,
+            cancels: pool(APP_ROLE, 1)?,
             dispatch,
             claims,
             signals,
@@ -100,6 +103,7 @@ impl Store {
         self.signals.flush().await;
         self.signals.stop();
         self.app.close().await;
+        self.cancels.close().await;
         self.control.close().await;
         self.claims.close().await;
         self.dispatch.close().await;

@@ -25,6 +25,7 @@
 mod connect;
 mod control_tx;
 pub mod error;
+mod held;
 pub mod migrate;
 pub mod pace;
 pub mod page;

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 use sqlx::postgres::types::PgInterval;
-use tamiz_core::rate::{Granted, RequestRate};
+use tamiz_core::rate::{Granted, GrantedPoints, RequestRate};
+use uuid::Builder;
 
 use crate::connect::{pool_of, unwaited_options};
 use crate::error::StoreError;
@@ -74,8 +75,72 @@ impl RequestRates {
         })
     }
 
+    /// Takes up to `asked` points of what the tenant's queries may cost. Served by the primary key.
+    ///
+    /// How much was used before is read as of just before the question, which is exact enough to be told.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database cannot be asked.
+    pub async fn take_points(
+        &self,
+        scope: &TenantScope,
+        rate: RequestRate,
+        asked: u32,
+    ) -> Result<GrantedPoints, StoreError> {
+        let spacing = rate.spacing_microseconds();
+        let row = sqlx::query!(
+            r#"
+            select t.granted as "granted!",
+                   coalesce((select extract(epoch from r.arrival - clock_timestamp())::double precision
+                             from control.request_rate r
+                             where r.tenant_id = $1 and r.arrival > clock_timestamp()), 0) as "used_seconds!"
+            from control.take_requests($1, $2, $3, $4) t
+            "#,
+            points_account(scope),
+            i32::try_from(asked).unwrap_or(i32::MAX),
+            PgInterval {
+                months: 0,
+                days: 0,
+                microseconds: spacing.into(),
+            },
+            i32::try_from(rate.burst()).unwrap_or(i32::MAX)
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let points: u32 = row.granted.try_into().unwrap_or(0);
+        let before = Duration::try_from_secs_f64(row.used_seconds).unwrap_or_default();
+        let taken = Duration::from_micros(u64::from(points) * u64::from(spacing));
+        let full = Duration::from_micros(u64::from(rate.burst()) * u64::from(spacing));
+        Ok(GrantedPoints {
+            points,
+            used: (before + taken).min(full),
+        })
+    }
+
     /// Waits until every connection is given back and closed.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Points have an account of their own beside that of the tenant's requests: the tenant's id with the version
+/// nibble of what is custom (RFC 9562, version 8), which no id of ours has.
+fn points_account(scope: &TenantScope) -> uuid::Uuid {
+    Builder::from_custom_bytes(scope.tenant_id().uuid().into_bytes()).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use tamiz_core::TenantId;
+
+    use super::*;
+
+    #[test]
+    fn points_and_requests_have_two_accounts() {
+        let scope = TenantScope::of(TenantId::fresh());
+        let other = TenantScope::of(TenantId::fresh());
+        assert_ne!(points_account(&scope), scope.tenant_id().uuid());
+        assert_ne!(points_account(&scope), points_account(&other));
+        assert_eq!(points_account(&scope).get_version_num(), 8);
     }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use tamiz_core::budget::ByteBudget;
 use tamiz_core::{ProjectId, TaskId, TenantId};
 use uuid::Uuid;
 
 use crate::connect::{ACQUIRE_SECONDS_MAX, Store};
 use crate::error::StoreError;
+use crate::held::{Held, Name};
 use crate::scope::TenantScope;
 use crate::shares::Place;
 use crate::signal::{Class, News, Signal};
@@ -20,12 +21,13 @@ use crate::weight::Allowance;
 /// Somebody who can do without a connection waits no longer for it. Making a new one takes a busy machine a while.
 const SOON: Duration = Duration::from_millis(500);
 
-/// The only way to a tenant's rows. Dropped without [`TenantTx::commit`], it rolls back.
+/// The only way to a tenant's rows. Dropped without [`TenantTx::commit`], it rolls back,
+/// and a statement that it runs then is cancelled.
 ///
 /// Short: none is held across a tool run, a plugin call or the network.
 #[derive(Debug)]
 pub struct TenantTx {
-    transaction: Transaction<'static, Postgres>,
+    held: Held,
     store: Store,
     scope: TenantScope,
     signals: Vec<News>,
@@ -34,11 +36,10 @@ pub struct TenantTx {
     allowance: Allowance,
     /// Written when this commits.
     pub(crate) outbox: Outbox,
-    _place: Place,
 }
 
 impl Store {
-    /// Opens a transaction in `scope`: `BEGIN` and the tenant's setting travel in one message.
+    /// Opens a transaction in `scope`: `BEGIN`, the tenant's setting and the transaction's own name travel in one message.
     ///
     /// # Errors
     /// [`StoreError::Busy`] when the tenant holds its share of connections,
@@ -58,8 +59,12 @@ impl Store {
     }
 
     async fn begin_at(&self, scope: &TenantScope, place: Place) -> Result<TenantTx, StoreError> {
-        // a UUID prints as hex digits and hyphens, nothing else
-        let begin = format!("begin; set local tamiz.tenant_id = '{}'", scope.tenant_id());
+        // UUIDs print as hex digits and hyphens, nothing else
+        let name = Name::fresh();
+        let begin = format!(
+            "begin; set local tamiz.tenant_id = '{}'; set local application_name = '{name}'",
+            scope.tenant_id()
+        );
         let pool = self.app.clone();
         // On a task of its own: a caller that is dropped between the message and its answer would
         // give a connection back to the pool with the transaction still open.
@@ -68,14 +73,13 @@ impl Store {
             .await
             .map_err(|_| StoreError::Unavailable(sqlx::Error::WorkerCrashed))??;
         Ok(TenantTx {
-            transaction,
+            held: Held::new(transaction, place, name, self.cancels.clone()),
             store: self.clone(),
             scope: *scope,
             signals: Vec::new(),
             ended: Vec::new(),
             allowance: Allowance::default(),
             outbox: Outbox::default(),
-            _place: place,
         })
     }
 }
@@ -98,14 +102,16 @@ impl TenantTx {
     pub async fn commit(mut self) -> Result<(), StoreError> {
         std::mem::take(&mut self.outbox).write(&mut self).await?;
         let Self {
-            transaction,
+            held,
             store,
             signals,
             ended,
             scope,
-            _place: place,
             ..
         } = self;
+        let Some((transaction, place)) = held.take() else {
+            return Ok(());
+        };
         // On a task of its own: a caller that is dropped meanwhile must not leave written what was
         // never announced, nor roll back on a connection that has committed.
         let committing = tokio::spawn(async move {
@@ -129,7 +135,7 @@ impl TenantTx {
     }
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.transaction
+        self.held.connection()
     }
 
     /// What reads of large rows are paid from.

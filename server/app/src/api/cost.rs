@@ -8,12 +8,17 @@
 //! Not here: whether the document fits the schema (the engine's validation), and how often a
 //! client may ask (`guard`).
 
+mod budget;
 mod measure;
 mod scan;
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::Positioned;
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
+};
 use async_graphql::{ErrorExtensionValues, Request, ServerError, Value};
 
+pub use budget::Cost;
 pub use measure::Prices;
 use measure::{Measure, Meter};
 
@@ -31,6 +36,10 @@ pub const QUERY_FIELDS_MAX: u64 = 2_000;
 pub const QUERY_ROOT_FIELDS_MAX: u64 = 30;
 /// Aliases after all fragments are written out; they multiply work without multiplying names.
 pub const QUERY_ALIASES_MAX: u64 = 100;
+/// Directives after all fragments are written out: `@skip` and `@include` stand on what a page switches.
+pub const QUERY_DIRECTIVES_MAX: u64 = 100;
+/// Directives at one place: there are two kinds for queries, and neither may be repeated.
+pub const PLACE_DIRECTIVES_MAX: u64 = 4;
 /// Lists of the type system inside each other: tools ask for one, and each further one multiplies
 /// the answer by the size of the schema.
 pub const INTROSPECTION_LISTS_MAX: u64 = 2;
@@ -47,6 +56,8 @@ pub struct Limits {
     pub depth_max: u64,
     /// Values of the answer when every page is full: 100 rows of 15 fields are 1,600.
     pub complexity_max: u64,
+    /// Whether the schema may be asked for what it is.
+    pub introspection: bool,
 }
 
 impl Default for Limits {
@@ -54,17 +65,27 @@ impl Default for Limits {
         Self {
             depth_max: 20,
             complexity_max: 20_000,
+            introspection: true,
         }
     }
 }
 
-/// Parses `request`'s document, refuses one that costs too much, and says what kind of operation
-/// would run. The parsed document stays in the request.
+/// An operation that may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// What kind it is.
+    pub operation: OperationType,
+    /// Values of its answer when every page is full: what it is paid by.
+    pub points: u32,
+}
+
+/// Parses `request`'s document, refuses one that costs too much, and says what would run. The parsed
+/// document stays in the request.
 ///
 /// # Errors
 /// One GraphQL error with a code in its extensions (`QUERY_TOO_…`, `GRAPHQL_PARSE_FAILED`,
-/// `OPERATION_UNKNOWN`); limits also name `limit` and `value`.
-pub fn admit(request: &mut Request, prices: &Prices) -> Result<OperationType, ServerError> {
+/// `INTROSPECTION_DISABLED`, `OPERATION_UNKNOWN`); limits also name `limit` and `value`.
+pub fn admit(request: &mut Request, prices: &Prices) -> Result<Admission, ServerError> {
     check_text(&request.query)?;
     request.parsed_query().map_err(|error| {
         let mut error = error;
@@ -74,8 +95,7 @@ pub fn admit(request: &mut Request, prices: &Prices) -> Result<OperationType, Se
     let variables = std::mem::take(&mut request.variables);
     let name = request.operation_name.clone();
     let outcome = match request.parsed_query() {
-        Ok(document) => check_document(document, &variables, prices)
-            .and_then(|()| operation_type(document, name.as_deref())),
+        Ok(document) => check_document(document, name.as_deref(), &variables, prices),
         Err(error) => Err(error),
     };
     request.variables = variables;
@@ -106,12 +126,15 @@ fn check_text(query: &str) -> Result<(), ServerError> {
 
 fn check_document(
     document: &ExecutableDocument,
+    name: Option<&str>,
     variables: &async_graphql::Variables,
     prices: &Prices,
-) -> Result<(), ServerError> {
+) -> Result<Admission, ServerError> {
     let mut meter = Meter::new(document, variables, prices);
+    let chosen = chosen(document, name);
+    let mut points = 0;
     for (_, operation) in document.operations.iter() {
-        let measure = meter.selection(&operation.node.selection_set.node, 0)?;
+        let measure = meter.operation(&operation.node)?;
         if operation.node.ty == OperationType::Subscription && measure.own > 1 {
             let message = "a subscription has exactly one root field".to_owned();
             return Err(with_code("GRAPHQL_VALIDATION_FAILED", message));
@@ -123,12 +146,19 @@ fn check_document(
             QUERY_ROOT_FIELDS_MAX,
         )?;
         check_measure(&measure, prices.limits)?;
+        if chosen.is_some_and(|chosen| std::ptr::eq(chosen, operation)) {
+            points = measure.complexity;
+        }
     }
     // validation reads fragments that nobody spreads, too
     for name in document.fragments.keys() {
         check_measure(&meter.fragment(name, 0)?, prices.limits)?;
     }
-    Ok(())
+    let operation = chosen.ok_or_else(|| unknown_operation(name))?;
+    Ok(Admission {
+        operation: operation.node.ty,
+        points: u32::try_from(points).unwrap_or(u32::MAX).max(1),
+    })
 }
 
 fn check_measure(measure: &Measure, limits: Limits) -> Result<(), ServerError> {
@@ -152,6 +182,16 @@ fn check_measure(measure: &Measure, limits: Limits) -> Result<(), ServerError> {
         QUERY_ALIASES_MAX,
     )?;
     at_most(
+        "QUERY_TOO_MANY_DIRECTIVES",
+        "directives",
+        measure.directives,
+        QUERY_DIRECTIVES_MAX,
+    )?;
+    if measure.introspects && !limits.introspection {
+        let message = "this server does not tell its schema: `__schema` and `__type` are switched off";
+        return Err(with_code("INTROSPECTION_DISABLED", message.to_owned()));
+    }
+    at_most(
         "QUERY_TOO_DEEP",
         "introspection lists inside each other",
         measure.introspection_lists,
@@ -165,25 +205,30 @@ fn check_measure(measure: &Measure, limits: Limits) -> Result<(), ServerError> {
     )
 }
 
-fn operation_type(document: &ExecutableDocument, name: Option<&str>) -> Result<OperationType, ServerError> {
-    let operation = match (&document.operations, name) {
+/// The operation that would run.
+fn chosen<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'a Positioned<OperationDefinition>> {
+    match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Some(operation),
         (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
         (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
             operations.values().next()
         }
         _ => None,
+    }
+}
+
+fn unknown_operation(name: Option<&str>) -> ServerError {
+    let message = match name {
+        Some(name) => format!(
+            "the document has no operation named `{}`",
+            tamiz_core::text::cut(name, 100)
+        ),
+        None => "the document has several operations: say which one in `operationName`".to_owned(),
     };
-    operation.map(|operation| operation.node.ty).ok_or_else(|| {
-        let message = match name {
-            Some(name) => format!(
-                "the document has no operation named `{}`",
-                tamiz_core::text::cut(name, 100)
-            ),
-            None => "the document has several operations: say which one in `operationName`".to_owned(),
-        };
-        with_code("OPERATION_UNKNOWN", message)
-    })
+    with_code("OPERATION_UNKNOWN", message)
 }
 
 fn at_most(code: &str, what: &str, value: u64, limit: u64) -> Result<(), ServerError> {
@@ -199,7 +244,8 @@ fn at_most(code: &str, what: &str, value: u64, limit: u64) -> Result<(), ServerE
     Err(error)
 }
 
-fn with_code(code: &str, message: String) -> ServerError {
+/// A request error with its stable code.
+pub(in crate::api) fn with_code(code: &str, message: String) -> ServerError {
     let mut error = ServerError::new(message, None);
     set(&mut error, "code", Value::from(code));
     error

@@ -12,6 +12,8 @@ use tamiz_core::{Refusal, RefusalCode};
 use tamiz_store::StoreError;
 use uuid::Uuid;
 
+use super::guard::request_id;
+
 /// The code of every fault.
 pub const INTERNAL: &str = "INTERNAL";
 /// What a client reads about a fault.
@@ -93,14 +95,21 @@ pub fn log_fault(cause: &(dyn StdError + 'static)) -> Uuid {
     id
 }
 
-/// Makes sure that every error of `response` has a code, and that none carries a text that is not
-/// meant for clients. `response` is unchanged otherwise.
+/// Makes sure that every error of `response` has a code and the id of the request, and that none carries
+/// a text that is not meant for clients. `response` is unchanged otherwise.
 pub fn clean(mut response: Response) -> Response {
+    if response.errors.is_empty() {
+        return response;
+    }
+    let request = request_id::current();
     for error in &mut response.errors {
         if code_of(error).is_none() {
             give_code(error);
         }
         error.source = None;
+        if let (Some(extensions), Some(id)) = (&mut error.extensions, &request) {
+            extensions.set(request_id::IN_ERRORS, id.as_str());
+        }
     }
     response
 }

@@ -10,8 +10,10 @@
 
 pub mod bearer;
 pub mod client;
+mod cors;
 mod envelope;
 pub mod rate;
+pub mod request_id;
 mod unread;
 
 use axum::Router;
@@ -20,6 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use bearer::{AuthError, Authenticate, Credential};
 pub use client::{ClientAddress, TrustedProxies};
+pub use cors::let_pages_in;
 pub use rate::{RateKey, RateLimit, Rates};
 
 /// Puts the outer layers around the finished router.

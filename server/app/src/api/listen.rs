@@ -21,29 +21,28 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tamiz_store::shares::{Place, Shares};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::guard::{ClientAddress, RateKey};
-use crate::config::Network;
+use crate::config::{Network, Places};
 
-/// Connections of one server; each costs some 20 KiB and a file descriptor.
-const CONNECTIONS_MAX: usize = 10_000;
 /// File descriptors that are left to the database, to blobs and to tools.
 const DESCRIPTORS_KEPT: u64 = 256;
 /// Even where descriptors are scarce there are so many connections.
 const CONNECTIONS_MIN: usize = 64;
-/// One address may hold all connections divided by this.
-const ADDRESSES_MIN: usize = 4;
 /// A request head is some KiB; what takes longer waits for its next request, or for the end of days.
 const HEAD: Duration = Duration::from_secs(30);
+/// A client that takes nothing of what is sent for so long is gone, or means harm. Slow streams are ended before, with
+/// a word (`transport`).
+const STALLED_MAX: Duration = Duration::from_mins(1);
 /// When accepting fails, descriptors or memory are short: somebody else has to give them back first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -56,20 +55,48 @@ pub struct Limits {
     pub of_one_address: usize,
     /// Until the next request's head has arrived.
     pub head: Duration,
+    /// Until the client takes some of what is sent.
+    pub stalled: Duration,
 }
 
 impl Limits {
-    /// What this process can bear.
-    pub fn of_process() -> Self {
-        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    /// What was asked for, as far as this process has file descriptors; it takes as many as it may have. With
+    /// fewer the share of an address is smaller, too.
+    pub fn of_process(wanted: Places) -> Self {
+        let descriptors = raise_descriptors(wanted.connections as u64 + DESCRIPTORS_KEPT);
         let free = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX);
-        let connections = free.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX);
+        let connections = free.max(CONNECTIONS_MIN).min(wanted.connections);
+        if connections < wanted.connections {
+            tracing::warn!(
+                connections,
+                wanted = wanted.connections,
+                "there are file descriptors for fewer connections"
+            );
+        }
+        let of_one_address = wanted.connections_of_one_address * connections / wanted.connections.max(1);
         Self {
             connections,
-            of_one_address: connections / ADDRESSES_MIN,
+            of_one_address: of_one_address.clamp(1, connections),
             head: HEAD,
+            stalled: STALLED_MAX,
         }
     }
+}
+
+/// Asks for `wanted` file descriptors, and answers how many there may be.
+fn raise_descriptors(wanted: u64) -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let (Some(current), maximum) = (limit.current, limit.maximum.unwrap_or(u64::MAX)) else {
+        return u64::MAX;
+    };
+    let raised = Rlimit {
+        current: Some(wanted.min(maximum)),
+        ..limit
+    };
+    if current < wanted && setrlimit(Resource::Nofile, raised).is_ok() {
+        return wanted.min(maximum);
+    }
+    current
 }
 
 /// Serves `router` to whoever connects, until `shutdown`; returns when the last answer that was under
@@ -96,6 +123,8 @@ pub async fn serve(
             let _ = socket.set_nodelay(true);
             let socket = Counted {
                 socket,
+                stalled_max: limits.stalled,
+                stalled: None,
                 _of_all: of_all,
                 _of_address: place,
             };
@@ -174,10 +203,31 @@ async fn connection(
 
 /// A socket that gives its places back when it is closed, whoever owns it by then: an upgrade hands
 /// it to the websocket.
+///
+/// A write that makes no progress for `stalled_max` fails, so that whoever does not read holds no place for ever.
 struct Counted {
     socket: TcpStream,
+    stalled_max: Duration,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
     _of_all: OwnedSemaphorePermit,
     _of_address: Option<Place>,
+}
+
+impl Counted {
+    /// `written`, or a failure if nothing was for too long.
+    fn watch<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled_max = self.stalled_max;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(stalled_max)));
+        match stalled.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl AsyncRead for Counted {
@@ -196,7 +246,8 @@ impl AsyncWrite for Counted {
         context: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, from)
+        let written = Pin::new(&mut self.socket).poll_write(context, from);
+        self.watch(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -212,7 +263,8 @@ impl AsyncWrite for Counted {
         context: &mut Context<'_>,
         from: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, from)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, from);
+        self.watch(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

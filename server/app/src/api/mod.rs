@@ -40,11 +40,12 @@ use axum::Router;
 use axum::http::StatusCode;
 use tokio::sync::watch;
 
+use crate::config::Origin;
 use guard::rate::Allowance;
 use guard::{RateLimit, Rates, TrustedProxies};
 use refused::Refused;
 use schema::Graph;
-use transport::{Draining, Origins, Streams, Times, Transport};
+use transport::{Draining, Origins, Streams, Times, Tokens, Transport};
 
 /// Tokens behind one address (an office, a build server) that may use up their limits together.
 const TOKENS_PER_ADDRESS: u32 = 4;
@@ -78,23 +79,21 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
 
     let graph = Graph::new(Arc::clone(&state));
     let draining = Draining::new(draining);
-    let transport = Transport {
-        engine: graph.clone(),
-        per_token: rates.per_token.clone(),
-        // a proxy may ask for us under a name of its own, while pages say the public one
-        origins: Origins::new(&[settings.public_url.origin().ascii_serialization()]),
-        times: Times::default(),
-        draining: draining.clone(),
-        streams: Streams::default(),
-    };
+    let transport = transport(&state, graph.clone(), rates.per_token.clone(), draining.clone());
     let callers = transport::routes(transport)
         .merge(uploads::routes(Arc::clone(&state)))
         .merge(artifacts::routes(Arc::clone(&state)))
         .merge(alert_export::routes(Arc::clone(&state)));
-    let router = guard::around_callers(callers, graph, &rates.per_token)
+    let callers = guard::around_callers(callers, graph, &rates.per_token);
+    let pages = state.settings.cors_origins.iter().map(Origin::as_str);
+    let router = guard::let_pages_in(callers, pages)
         .merge(graphiql::routes())
         .merge(workers::routes(Arc::clone(&state), draining))
         .merge(health::routes(state))
+        .method_not_allowed_fallback(|| async {
+            let message = "this address answers to other methods";
+            Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+        })
         .fallback(|| async {
             Refused::new(
                 StatusCode::NOT_FOUND,
@@ -105,6 +104,28 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
     Api {
         router: guard::around_all(router, proxies, &rates.per_address),
         rates,
+    }
+}
+
+fn transport(state: &ApiState, engine: Graph, per_token: RateLimit, draining: Draining) -> Transport<Graph> {
+    let settings = &state.settings;
+    // a proxy may ask for us under a name of its own, while pages say the public one
+    let own_origin = settings.public_url.origin().ascii_serialization();
+    let named = settings.cors_origins.iter().map(Origin::as_str);
+    let origins: Vec<&str> = named.chain([own_origin.as_str()]).collect();
+    Transport {
+        engine,
+        per_token,
+        origins: Origins::new(&origins),
+        times: Times {
+            execution: settings.graphql.timeout,
+            ..Times::default()
+        },
+        draining,
+        streams: Streams::new(settings.places.streams, settings.places.streams_of_one_tenant),
+        tokens: Tokens::default(),
+        documents: state.documents.clone(),
+        batch_max: settings.graphql.batch_max,
     }
 }
 

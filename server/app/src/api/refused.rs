@@ -1,6 +1,6 @@
 //! The one shape of every "no" that is an HTTP answer rather than a GraphQL result.
 //!
-//! `{"errors":[{"message":…,"extensions":{"code":…}}]}` with a status, so that GraphQL clients and
+//! `{"errors":[{"message":…,"extensions":{"code":…,"requestId":…}}]}` with a status, so that GraphQL clients and
 //! plain ones read the same thing. Messages name the input and the limit; codes are stable.
 
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tamiz_store::StoreError;
 use uuid::Uuid;
 
 use super::errors::{log_fault, too_many_at_once};
+use super::guard::request_id;
 use crate::wire::ToldLimit;
 
 /// JSON in UTF-8.
@@ -106,17 +107,13 @@ impl Refused {
     pub fn too_many(wait_seconds: u64) -> Self {
         // governor rounds down: at once would be refused again
         let wait_seconds = wait_seconds.max(1);
-        let mut refused = Self::new(
+        Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "RATE_LIMITED",
             format!("too many requests: try again in {wait_seconds} s"),
         )
-        .detail("retryAfterSeconds", wait_seconds);
-        refused
-            .0
-            .headers
-            .insert(RETRY_AFTER, HeaderValue::from(wait_seconds));
-        refused
+        .retry_after(wait_seconds)
+        .detail("retryAfterSeconds", wait_seconds)
     }
 
     /// The same for a tenant, all its clients together: names the limit and its value.
@@ -165,11 +162,24 @@ impl Refused {
         }
     }
 
+    /// Says in `Retry-After` when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        let seconds = HeaderValue::from(seconds);
+        self.0.headers.insert(RETRY_AFTER, seconds);
+        self
+    }
+
     /// Adds one machine-readable detail.
     #[must_use]
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.details.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// The machine-readable details.
+    pub fn details(&self) -> &serde_json::Map<String, Value> {
+        &self.0.details
     }
 
     /// The stable code.
@@ -188,6 +198,9 @@ impl IntoResponse for Refused {
         let parts = *self.0;
         let mut extensions = parts.details;
         extensions.insert("code".to_owned(), Value::from(parts.code));
+        if let Some(id) = request_id::current() {
+            extensions.insert(request_id::IN_ERRORS.to_owned(), Value::from(id.as_str()));
+        }
         let body = json!({ "errors": [{ "message": parts.message, "extensions": extensions }] });
         let mut response = (parts.status, body.to_string()).into_response();
         response.headers_mut().insert(CONTENT_TYPE, JSON);

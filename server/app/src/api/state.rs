@@ -3,6 +3,7 @@
 use tamiz_core::plugin::LimitSet;
 use tamiz_store::Store;
 
+use super::transport::Documents;
 use super::workers::RemoteWorkers;
 use crate::blob::BlobStore;
 use crate::config::{ApiSettings, TargetSettings};
@@ -28,6 +29,8 @@ pub struct ApiState {
     pub limiter: Limiter,
     /// What workers without the database are told.
     pub remote_workers: RemoteWorkers,
+    /// GraphQL documents that are known by their hashes.
+    pub documents: Documents,
     /// Limits.
     pub settings: ApiSettings,
     /// What `/metrics` shows; `None` where no recorder was installed.

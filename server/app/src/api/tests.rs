@@ -2,6 +2,7 @@
 
 mod following;
 mod sharing;
+mod time_out;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::test_tenant::{Platform, UPLOAD_BYTES_MAX};
 use super::{ApiState, build};
 use crate::blob::BlobKind;
+use crate::config::ApiSettings;
 use crate::flow::{cancel_task::cancel_task, retry_task::retry_task};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,7 +34,14 @@ struct Door {
 
 impl Door {
     async fn open() -> Self {
+        Self::open_with(|_| {}).await
+    }
+
+    /// With other settings than tests have.
+    async fn open_with(change: impl FnOnce(&mut ApiSettings)) -> Self {
         let platform = Platform::start().await;
+        let mut settings = platform.state.settings.clone();
+        change(&mut settings);
         let (draining, receiver) = watch::channel(false);
         let state = &platform.state;
         let own = ApiState {
@@ -44,7 +53,8 @@ impl Door {
             plugin_limits: state.plugin_limits,
             targets: state.targets.clone(),
             webhooks: state.webhooks.clone(),
-            settings: state.settings.clone(),
+            documents: state.documents.clone(),
+            settings,
             metrics: None,
         };
         let router = build(own, receiver).router;

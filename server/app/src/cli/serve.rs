@@ -17,6 +17,7 @@ use super::outage::outwait;
 use super::worker::Equipment;
 use super::{CliError, ConfigFlags, asked_to_end, hurry_when_asked_again, open, start_logs};
 use crate::api::listen::{self, Limits};
+use crate::api::transport::{Documents, TrustedDocuments};
 use crate::api::workers::RemoteWorkers;
 use crate::api::{self, ApiState};
 use crate::config::{Config, Flag};
@@ -45,6 +46,9 @@ pub struct ServeArgs {
     /// Leave the work to `tamiz worker` processes
     #[arg(long)]
     no_worker: bool,
+    /// Run no GraphQL document but those of the manifest `trusted_documents`
+    #[arg(long)]
+    trusted_documents_only: bool,
 }
 
 impl ServeArgs {
@@ -56,6 +60,13 @@ impl ServeArgs {
                 flag: "--no-worker".to_owned(),
                 key: "worker_in_process".to_owned(),
                 value: "false".to_owned(),
+            });
+        }
+        if self.trusted_documents_only {
+            flags.push(Flag {
+                flag: "--trusted-documents-only".to_owned(),
+                key: "trusted_documents_only".to_owned(),
+                value: "true".to_owned(),
             });
         }
         flags
@@ -102,12 +113,13 @@ async fn serve(
     let address = listener.local_addr().map_err(|error| CliError::failed(&error))?;
     let (draining, drained) = watch::channel(false);
     let limiter = limiter(config, &database.url)?;
-    let api = api::build(state_of(&platform, limiter.clone(), metrics), drained);
+    let documents = documents(config)?;
+    let api = api::build(state_of(&platform, documents, limiter.clone(), metrics), drained);
     let sweeping = tokio::spawn(api.rates.sweep());
     let shutdown = CancellationToken::new();
     let stopped = shutdown.clone();
     let proxies = config.api.trusted_proxies.clone();
-    let limits = Limits::of_process();
+    let limits = Limits::of_process(config.api.places);
     let serving =
         tokio::spawn(async move { listen::serve(listener, api.router, &proxies, limits, stopped).await });
     // it goes on while the server drains
@@ -153,11 +165,17 @@ async fn serve(
 }
 
 /// What the API needs of this process.
-fn state_of(platform: &Platform, limiter: Limiter, metrics: Option<PrometheusHandle>) -> ApiState {
+fn state_of(
+    platform: &Platform,
+    documents: Documents,
+    limiter: Limiter,
+    metrics: Option<PrometheusHandle>,
+) -> ApiState {
     let config = &platform.config;
     let store = &platform.store;
     ApiState {
         limiter,
+        documents,
         store: store.clone(),
         blobs: platform.blobs.clone(),
         plugins: platform.plugins.clone(),
@@ -172,6 +190,20 @@ fn state_of(platform: &Platform, limiter: Limiter, metrics: Option<PrometheusHan
         metrics: metrics
             .map(|recorder| MetricsPage::with_fleet(recorder, store.clone(), config.metrics_tenants_max)),
     }
+}
+
+/// The documents of the manifest, if there is one.
+fn documents(config: &Config) -> Result<Documents, CliError> {
+    let settings = &config.api.graphql;
+    let trusted = settings.trusted_documents.as_deref();
+    let trusted = trusted.map(TrustedDocuments::load).transpose();
+    let trusted = trusted
+        .map_err(|error| CliError::failed(&error))?
+        .unwrap_or_default();
+    if settings.trusted_documents.is_some() {
+        tracing::info!(documents = trusted.count(), "trusted documents are read");
+    }
+    Ok(Documents::new(Arc::new(trusted), settings.trusted_documents_only))
 }
 
 /// Counts tenants' requests in Redis, if there is one, else in Postgres.

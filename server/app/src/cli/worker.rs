@@ -169,7 +169,7 @@ async fn watch(
     let limits = Limits {
         connections: WATCHERS_MAX,
         of_one_address: WATCHERS_MAX,
-        ..Limits::of_process()
+        ..Limits::of_process(config.api.places)
     };
     let never = CancellationToken::new();
     let watching = async move { listen::serve(listener, router, &[], limits, never).await };

@@ -123,9 +123,23 @@ pub(super) const KEYS: &[Key] = &[
     plain("rate_requests_per_second", "50"),
     plain("rate_burst", "200"),
     unset("trusted_proxies"),
+    unset("cors_origins"),
+    plain("connections_max", "10000"),
+    computed("connections_per_address_max", |value| {
+        quarter(&value("connections_max"))
+    }),
+    plain("streams_max", "4096"),
+    plain("streams_per_tenant_max", "256"),
     plain("graphql_depth_max", "20"),
     plain("graphql_complexity_max", "20000"),
     plain("graphql_page_max", "100"),
+    // all that queries of one tenant may cost: a tenth of a core at a microsecond a value would be 6,000,000
+    plain("graphql_cost_per_minute", "2000000"),
+    plain("graphql_timeout_seconds", "30s"),
+    plain("graphql_introspection", "true"),
+    plain("graphql_batch_max", "0"),
+    unset("trusted_documents"),
+    plain("trusted_documents_only", "false"),
     // Telemetry.
     plain("metrics_tenants_max", "0"),
     plain("log_format", "text"),
@@ -172,6 +186,13 @@ fn blob_url(value: &dyn Fn(&str) -> String) -> String {
     let folder = PathBuf::from(under_data_dir(value, "blobs"));
     let absolute = std::path::absolute(&folder).unwrap_or(folder);
     url::Url::from_directory_path(&absolute).map_or_else(|()| absolute.display().to_string(), String::from)
+}
+
+/// A quarter of a count, and at least one; what is no count is told where it stands.
+fn quarter(count: &str) -> String {
+    count
+        .parse::<u64>()
+        .map_or_else(|_| count.to_owned(), |count| (count / 4).max(1).to_string())
 }
 
 /// The name servers of this machine; nothing where it has none.

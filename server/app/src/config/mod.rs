@@ -22,10 +22,10 @@ pub use reader::{LOADS_AT_ONCE, PLANS_AT_ONCE};
 pub use target::{NetworkAllowance, TargetSettings};
 pub use timeouts::{TASK_TIMEOUT_SECONDS_MAX, TaskTimeouts};
 pub use typed::{
-    ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,
-    WorkerSettings,
+    ApiSettings, ArchiveSettings, Config, GraphqlSettings, LogFormat, LogSettings, Places, PluginSettings,
+    QueueSettings, RateLimit, WorkerSettings,
 };
-pub use value::{DatabaseUrl, Network, RedisUrl, duration as parse_duration};
+pub use value::{DatabaseUrl, Network, Origin, RedisUrl, duration as parse_duration};
 pub(crate) use value::{count as parse_count, show_size, size as parse_size};
 
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! Where text becomes a typed value, and the rules that values obey: each bound has a sentence why.
 
+mod api;
+
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,10 +16,9 @@ use super::layers::{Origin, Problem, Setting};
 use super::target::{NetworkAllowance, Resolver, TargetSettings};
 use super::timeouts::{TASK_TIMEOUT_SECONDS_MAX, TaskTimeouts, TypeTimeout};
 use super::typed::{
-    ApiSettings, ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, RateLimit,
-    WorkerSettings,
+    ArchiveSettings, Config, LogFormat, LogSettings, PluginSettings, QueueSettings, WorkerSettings,
 };
-use super::value::{self, DatabaseUrl, Network, RedisUrl};
+use super::value::{self, DatabaseUrl, RedisUrl};
 
 /// A worker's name in bytes: with a number behind it it fits the register.
 const WORKER_NAME_BYTES_MAX: usize = 100;
@@ -39,9 +39,6 @@ pub(super) const SLOTS_MAX: u64 = (tamiz_host::CONCURRENCY_MAX - PLANS_AT_ONCE -
 
 /// Who looks at the queue more often does nothing else; the worker's clock cannot tick without a pause at all.
 const POLL_MIN: Duration = Duration::from_millis(10);
-
-/// Standard introspection queries are about 15 deep; a smaller limit breaks every GraphQL tool.
-const GRAPHQL_DEPTH_MIN: u64 = 15;
 
 /// Types every setting; none when a value was wrong, with all that was.
 pub(super) fn read(settings: &[Setting]) -> (Option<Config>, Vec<Problem>) {
@@ -231,36 +228,6 @@ impl Reader<'_> {
             entries_max: entries_max?,
             file_bytes_max: file_bytes_max?,
             bytes_max: bytes_max?,
-        })
-    }
-
-    fn api(&mut self, archive: Option<ArchiveSettings>) -> Option<ApiSettings> {
-        let public_url = self.url("public_url", &["http", "https"]);
-        // 4 GiB is what a plugin can address of one report, and one object-store copy can move.
-        let upload_bytes_max = self.size("upload_bytes_max", 1..=4 << 30);
-        let requests_per_second = self.count("rate_requests_per_second", 1..=1_000_000);
-        let burst = self.count("rate_burst", 1..=1_000_000);
-        let trusted_proxies = self.optional("trusted_proxies", listed::<Network>);
-        let depth = self.count("graphql_depth_max", GRAPHQL_DEPTH_MIN..=100);
-        let complexity = self.count("graphql_complexity_max", 100..=10_000_000);
-        // The store's own bound is the ceiling; pages under ten rows cost more than they save.
-        let page = self.count(
-            "graphql_page_max",
-            10..=u64::from(tamiz_core::limits::PAGE_ROWS_MAX),
-        );
-        let rate = RateLimit {
-            requests_per_second: NonZeroU32::new(u32::try_from(requests_per_second?).ok()?)?,
-            burst: NonZeroU32::new(u32::try_from(burst?).ok()?)?,
-        };
-        Some(ApiSettings {
-            public_url: public_url?,
-            archive_entries_max: archive?.entries_max,
-            upload_bytes_max: upload_bytes_max?,
-            rate,
-            trusted_proxies: trusted_proxies.unwrap_or_default(),
-            graphql_depth_max: usize::try_from(depth?).ok()?,
-            graphql_complexity_max: usize::try_from(complexity?).ok()?,
-            graphql_page_max: usize::try_from(page?).ok()?,
         })
     }
 

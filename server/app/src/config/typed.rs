@@ -10,7 +10,7 @@ use url::Url;
 
 use super::target::TargetSettings;
 use super::timeouts::TaskTimeouts;
-use super::value::{DatabaseUrl, Network, RedisUrl};
+use super::value::{DatabaseUrl, Network, Origin, RedisUrl};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone)]
@@ -148,12 +148,72 @@ pub struct ApiSettings {
     pub rate: RateLimit,
     /// proxies whose `X-Forwarded-For` is believed; none by default
     pub trusted_proxies: Vec<Network>,
+    /// other sites whose pages may call the API; none by default
+    pub cors_origins: Vec<Origin>,
     /// nesting of a GraphQL document
     pub graphql_depth_max: usize,
     /// weighted fields of a GraphQL document
     pub graphql_complexity_max: usize,
     /// rows of one page
     pub graphql_page_max: usize,
+    /// what else a GraphQL request may do
+    pub graphql: GraphqlSettings,
+    /// how many may be there at once
+    pub places: Places,
+}
+
+/// What a GraphQL request may do, beside its size.
+#[derive(Debug, Clone)]
+pub struct GraphqlSettings {
+    /// what the queries of one tenant may cost in a minute, in values of full answers; none is no limit
+    pub cost_per_minute: Option<NonZeroU32>,
+    /// how long a query or mutation may take
+    pub timeout: Duration,
+    /// whether the schema may be asked for what it is
+    pub introspection: bool,
+    /// operations of one HTTP request; 0 refuses lists of them
+    pub batch_max: usize,
+    /// the manifest of the documents that clients may name by their hashes
+    pub trusted_documents: Option<PathBuf>,
+    /// whether every other document is refused
+    pub trusted_documents_only: bool,
+}
+
+impl Default for GraphqlSettings {
+    fn default() -> Self {
+        Self {
+            cost_per_minute: NonZeroU32::new(2_000_000),
+            timeout: Duration::from_secs(30),
+            introspection: true,
+            batch_max: 0,
+            trusted_documents: None,
+            trusted_documents_only: false,
+        }
+    }
+}
+
+/// Connections and streams at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    /// connections of the server
+    pub connections: usize,
+    /// connections of one address, or of one IPv6 network
+    pub connections_of_one_address: usize,
+    /// event streams and websockets of the server
+    pub streams: usize,
+    /// event streams and websockets of one tenant
+    pub streams_of_one_tenant: usize,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_of_one_address: 2_500,
+            streams: 4_096,
+            streams_of_one_tenant: 256,
+        }
+    }
 }
 
 /// Requests per client.

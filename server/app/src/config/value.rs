@@ -207,6 +207,34 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
+/// Where pages of another site are from, such as `https://console.example`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// As a browser says it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    /// A scheme, a host, a port that is not the scheme's own, and nothing behind them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rule = || "origins such as https://console.example, separated by commas".to_owned();
+        let url = Url::parse(text).map_err(|_| rule())?;
+        let origin = url.origin().ascii_serialization();
+        let is_exact = text.trim_end_matches('/').eq_ignore_ascii_case(&origin);
+        if is_exact && matches!(url.scheme(), "http" | "https") {
+            Ok(Self(origin))
+        } else {
+            Err(rule())
+        }
+    }
+}
+
 /// A range of addresses: `10.0.0.0/8`, `::1`, `192.0.2.7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -297,6 +325,26 @@ mod tests {
         let url = DatabaseUrl::parse("postgres://u:hunter2@h/db").unwrap();
         assert!(!format!("{url} {url:?}").contains("hunter2"));
         assert_eq!(url.expose(), "postgres://u:hunter2@h/db");
+    }
+
+    #[test]
+    fn an_origin_is_exact() {
+        for (text, origin) in [
+            ("https://console.example", "https://console.example"),
+            ("http://LOCALHOST:3000/", "http://localhost:3000"),
+        ] {
+            assert_eq!(text.parse::<Origin>().unwrap().as_str(), origin);
+        }
+        for bad in [
+            "*",
+            "null",
+            "console.example",
+            "https://a.example/path",
+            "https://*.example/x",
+            "ftp://a",
+        ] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tamiz_core::rate::{Granted, RequestRate};
+use tamiz_core::rate::{Granted, GrantedPoints, RequestRate};
 use tamiz_store::request_rate::RequestRates;
 use tamiz_store::{StoreError, TenantScope};
 use tokio::time::Instant;
@@ -55,6 +55,28 @@ impl Rates {
             }
         }
         self.postgres.take(scope, rate, asked).await
+    }
+
+    /// Takes up to `asked` points of what the tenant's queries may cost.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when neither place can be asked.
+    pub async fn take_points(
+        &self,
+        scope: &TenantScope,
+        rate: RequestRate,
+        asked: u32,
+    ) -> Result<GrantedPoints, StoreError> {
+        if let Some(redis) = self.redis.as_ref().filter(|_| self.redis_is_due()) {
+            match redis.take_points(scope.tenant_id(), rate, asked).await {
+                Ok(granted) => {
+                    self.redis_answered();
+                    return Ok(granted);
+                }
+                Err(error) => self.redis_failed(&error),
+            }
+        }
+        self.postgres.take_points(scope, rate, asked).await
     }
 
     fn away_until(&self) -> MutexGuard<'_, Option<Instant>> {

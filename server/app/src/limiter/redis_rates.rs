@@ -8,7 +8,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisError, Script};
 use tamiz_core::TenantId;
-use tamiz_core::rate::{Granted, RequestRate};
+use tamiz_core::rate::{Granted, GrantedPoints, RequestRate};
 
 /// A Redis that takes longer is away: the limit must cost less than the request.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
@@ -16,6 +16,9 @@ const ANSWER_MAX: Duration = Duration::from_millis(500);
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// Before the keys of tamiz in a Redis that others use, too.
 const KEY_PREFIX: &str = "tamiz:rate:";
+
+/// The same of points, which have accounts of their own.
+const POINTS_KEY_PREFIX: &str = "tamiz:points:";
 
 /// `string.format`, because Lua would print a time in microseconds with 14 digits of its 16.
 const TAKE: &str = r"
@@ -30,7 +33,7 @@ ahead = ahead + granted * spacing
 if granted > 0 or stored > full then
     redis.call('SET', KEYS[1], string.format('%.0f', ahead), 'PX', math.ceil((ahead - now) / 1000))
 end
-return {granted, math.max(0, ahead + spacing - full)}
+return {granted, math.max(0, ahead + spacing - full), ahead - now}
 ";
 
 /// The accounts of all tenants.
@@ -62,18 +65,41 @@ impl RedisRates {
     /// # Errors
     /// Redis is away, or is none.
     pub async fn take(&self, tenant: TenantId, rate: RequestRate, asked: u32) -> Result<Granted, RedisError> {
-        let mut connection = self.connection.clone();
-        let (requests, wait_microseconds): (u32, u64) = self
-            .take
-            .key(format!("{KEY_PREFIX}{tenant}"))
-            .arg(asked)
-            .arg(rate.spacing_microseconds())
-            .arg(rate.burst())
-            .invoke_async(&mut connection)
-            .await?;
+        let key = format!("{KEY_PREFIX}{tenant}");
+        let (requests, wait_microseconds, _) = self.ask(key, rate, asked).await?;
         Ok(Granted {
             requests,
             wait: Duration::from_micros(wait_microseconds),
         })
+    }
+
+    /// Takes up to `asked` points of the tenant, in one round trip.
+    ///
+    /// # Errors
+    /// Redis is away, or is none.
+    pub async fn take_points(
+        &self,
+        tenant: TenantId,
+        rate: RequestRate,
+        asked: u32,
+    ) -> Result<GrantedPoints, RedisError> {
+        let key = format!("{POINTS_KEY_PREFIX}{tenant}");
+        let (points, _, used_microseconds) = self.ask(key, rate, asked).await?;
+        Ok(GrantedPoints {
+            points,
+            used: Duration::from_micros(used_microseconds),
+        })
+    }
+
+    /// What was granted, the microseconds until there is room for one more, and those until the account is empty.
+    async fn ask(&self, key: String, rate: RequestRate, asked: u32) -> Result<(u32, u64, u64), RedisError> {
+        let mut connection = self.connection.clone();
+        self.take
+            .key(key)
+            .arg(asked)
+            .arg(rate.spacing_microseconds())
+            .arg(rate.burst())
+            .invoke_async(&mut connection)
+            .await
     }
 }

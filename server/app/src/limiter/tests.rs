@@ -2,6 +2,7 @@
 //!
 //! Needs `TAMIZ_TEST_DATABASE_URL` (see `scripts/test`) and a Redis that `scripts/setup-redis` found.
 
+mod points;
 mod redis_server;
 
 use std::num::NonZeroU32;
@@ -270,7 +271,15 @@ macro_rules! suite {
     };
 }
 
+use points::{
+    a_budget_is_paid_out_once_over_all_servers, queries_at_once_are_paid_one_by_one,
+    what_is_too_dear_now_leaves_room_for_what_is_not,
+};
+
 suite!(
+    a_budget_is_paid_out_once_over_all_servers,
+    what_is_too_dear_now_leaves_room_for_what_is_not,
+    queries_at_once_are_paid_one_by_one,
     burst_and_rate,
     many_askers_never_pass_the_limit,
     servers_share_an_account,

@@ -3,16 +3,21 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::types::{
-    BaseType, ExecutableDocument, Field, FieldDefinition, Selection, SelectionSet, TypeKind,
-    TypeSystemDefinition,
+    BaseType, Directive, ExecutableDocument, Field, FieldDefinition, OperationDefinition, Selection,
+    SelectionSet, TypeKind, TypeSystemDefinition,
 };
 use async_graphql::{Name, Positioned, ServerError, Value as ConstantValue, Variables};
 use tamiz_core::limits::PAGE_ROWS_MAX;
 
-use super::{LIST_ROWS, Limits, PAGE_ROWS_DEFAULT, QUERY_LEVELS_MAX, at_most, with_code};
+use super::{
+    LIST_ROWS, Limits, PAGE_ROWS_DEFAULT, PLACE_DIRECTIVES_MAX, QUERY_LEVELS_MAX, at_most, with_code,
+};
 
 /// Lists of the type system whose elements lead to further such lists.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
+
+/// Fields that ask the schema for what it is; `__typename` only names an object's type.
+const INTROSPECTION_FIELDS: [&str; 2] = ["__schema", "__type"];
 
 /// What fields answer with many rows.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +101,10 @@ pub(super) struct Measure {
     pub(super) complexity: u64,
     /// Most lists of the type system above each other.
     pub(super) introspection_lists: u64,
+    /// Directives of all levels.
+    pub(super) directives: u64,
+    /// Whether the schema is asked for what it is.
+    pub(super) introspects: bool,
 }
 
 impl Measure {
@@ -107,6 +116,8 @@ impl Measure {
         self.levels = self.levels.max(other.levels);
         self.complexity = self.complexity.saturating_add(other.complexity);
         self.introspection_lists = self.introspection_lists.max(other.introspection_lists);
+        self.directives = self.directives.saturating_add(other.directives);
+        self.introspects |= other.introspects;
     }
 }
 
@@ -138,6 +149,17 @@ impl<'a> Meter<'a> {
         }
     }
 
+    /// The measure of a whole operation.
+    pub(super) fn operation(&mut self, operation: &'a OperationDefinition) -> Result<Measure, ServerError> {
+        let mut measure = self.selection(&operation.selection_set.node, 0)?;
+        let variables = &operation.variable_definitions;
+        let of_variables = variables.iter().map(|variable| &variable.node.directives);
+        for directives in of_variables.chain([&operation.directives]) {
+            measure.directives = measure.directives.saturating_add(counted(directives)?);
+        }
+        Ok(measure)
+    }
+
     /// The measure of `set`, which stands `above` levels deep.
     pub(super) fn selection(&mut self, set: &'a SelectionSet, above: u64) -> Result<Measure, ServerError> {
         // recursion ends here; the sum below may find the same limit later
@@ -147,10 +169,12 @@ impl<'a> Meter<'a> {
             let part = match &selection.node {
                 Selection::Field(field) => self.field(&field.node, above)?,
                 Selection::InlineFragment(fragment) => {
-                    deeper(self.selection(&fragment.node.selection_set.node, above + 1)?)
+                    let below = self.selection(&fragment.node.selection_set.node, above + 1)?;
+                    deeper(below, &fragment.node.directives)?
                 }
                 Selection::FragmentSpread(spread) => {
-                    deeper(self.fragment(&spread.node.fragment_name.node, above + 1)?)
+                    let below = self.fragment(&spread.node.fragment_name.node, above + 1)?;
+                    deeper(below, &spread.node.directives)?
                 }
             };
             total.add(&part);
@@ -174,7 +198,9 @@ impl<'a> Meter<'a> {
             None => {}
         }
         self.fragments.insert(name, Fragment::Open);
-        let measure = self.selection(&definition.node.selection_set.node, above)?;
+        let mut measure = self.selection(&definition.node.selection_set.node, above)?;
+        let own = counted(&definition.node.directives)?;
+        measure.directives = measure.directives.saturating_add(own);
         self.fragments.insert(name, Fragment::Known(measure));
         Ok(measure)
     }
@@ -182,6 +208,7 @@ impl<'a> Meter<'a> {
     fn field(&mut self, field: &'a Field, above: u64) -> Result<Measure, ServerError> {
         let below = self.selection(&field.selection_set.node, above + 1)?;
         let name = field.name.node.as_str();
+        let directives = counted(&field.directives)?;
         let is_type_list = INTROSPECTION_LISTS.contains(&name) && !self.prices.is_page(name);
         Ok(Measure {
             own: 1,
@@ -194,6 +221,8 @@ impl<'a> Meter<'a> {
                 .saturating_mul(self.rows(field))
                 .saturating_add(1),
             introspection_lists: below.introspection_lists + u64::from(is_type_list),
+            directives: below.directives.saturating_add(directives),
+            introspects: below.introspects || INTROSPECTION_FIELDS.contains(&name),
         })
     }
 
@@ -243,9 +272,22 @@ impl<'a> Meter<'a> {
     }
 }
 
-fn deeper(measure: Measure) -> Measure {
-    Measure {
+fn deeper(measure: Measure, directives: &[Positioned<Directive>]) -> Result<Measure, ServerError> {
+    Ok(Measure {
         levels: measure.levels + 1,
+        directives: measure.directives.saturating_add(counted(directives)?),
         ..measure
-    }
+    })
+}
+
+/// How many `directives` stand at one place.
+fn counted(directives: &[Positioned<Directive>]) -> Result<u64, ServerError> {
+    let count = directives.len() as u64;
+    at_most(
+        "QUERY_TOO_MANY_DIRECTIVES",
+        "directives at one place",
+        count,
+        PLACE_DIRECTIVES_MAX,
+    )?;
+    Ok(count)
 }

@@ -19,7 +19,8 @@ fn code(query: &str) -> Result<OperationType, String> {
 
 fn code_with(query: &str, variables: serde_json::Value) -> Result<OperationType, String> {
     let mut request = Request::new(query).variables(async_graphql::Variables::from_json(variables));
-    admit(&mut request, &Prices::from_sdl(SDL, Limits::default())).map_err(|error| {
+    let admitted = admit(&mut request, &Prices::from_sdl(SDL, Limits::default()));
+    admitted.map(|admission| admission.operation).map_err(|error| {
         let code = crate::api::errors::code_of(&error)
             .unwrap_or("no code")
             .to_owned();
@@ -198,7 +199,9 @@ fn the_operation_must_be_clear() {
     assert_eq!(code("{ hello "), refused("GRAPHQL_PARSE_FAILED"));
     let mut request = Request::new("query A { hello } mutation B { b }").operation_name("B");
     assert_eq!(
-        admit(&mut request, &Prices::from_sdl(SDL, Limits::default())).unwrap(),
+        admit(&mut request, &Prices::from_sdl(SDL, Limits::default()))
+            .unwrap()
+            .operation,
         OperationType::Mutation
     );
     let mut request = Request::new("query A { hello }").operation_name("C");
@@ -214,6 +217,90 @@ fn a_limit_names_itself_and_the_value() {
         extensions,
         serde_json::json!({ "code": "QUERY_TOO_MANY_ROOT_FIELDS", "limit": 30, "value": 40 })
     );
+}
+
+#[test]
+fn the_operation_that_would_run_is_paid_and_no_other() {
+    let prices = Prices::from_sdl(SDL, Limits::default());
+    for (query, name, points) in [
+        ("{ hello }", None, 1),
+        ("{ __typename }", None, 1),
+        ("{ items(first: 10) { nodes { name } } }", None, 21),
+        (
+            "query A { hello } query B { items(first: 10) { nodes { name } } }",
+            Some("A"),
+            1,
+        ),
+        (
+            "query A { hello } query B { items(first: 10) { nodes { name } } }",
+            Some("B"),
+            21,
+        ),
+    ] {
+        let mut request = Request::new(query);
+        request.operation_name = name.map(str::to_owned);
+        assert_eq!(
+            admit(&mut request, &prices).unwrap().points,
+            points,
+            "{query} {name:?}"
+        );
+    }
+}
+
+#[test]
+fn directives_are_limited_at_one_place_and_in_all() {
+    let here = |count: usize| format!("{{ hello {} }}", "@skip(if: false) ".repeat(count));
+    assert!(code(&here(4)).is_ok());
+    let too_many = || refused("QUERY_TOO_MANY_DIRECTIVES");
+    for query in [
+        here(5),
+        "query Q @a @a @a @a @a { hello }".to_owned(),
+        "query Q($a: Int @a @a @a @a @a) { hello }".to_owned(),
+        "{ ... @a @a @a @a @a { hello } }".to_owned(),
+        "{ ...F @a @a @a @a @a } fragment F on Query { hello }".to_owned(),
+        "{ ...F } fragment F on Query @a @a @a @a @a { hello }".to_owned(),
+    ] {
+        assert_eq!(code(&query), too_many(), "{query}");
+    }
+    // written out: each of the thirty fragments has four, and is spread where another one is
+    let mut spread = String::from("{ hello ...F0 }");
+    for number in 0..26 {
+        let next = number + 1;
+        let _ = write!(
+            spread,
+            " fragment F{number} on Query {{ hello @a @a @a @a ...F{next} }}"
+        );
+    }
+    spread.push_str(" fragment F26 on Query { hello }");
+    assert_eq!(code(&spread), too_many());
+}
+
+#[test]
+fn introspection_can_be_switched_off_and_type_names_stay() {
+    let limits = Limits {
+        introspection: false,
+        ..Limits::default()
+    };
+    let prices = Prices::from_sdl(SDL, limits);
+    let outcome = |query: &str| {
+        let error = admit(&mut Request::new(query), &prices).err()?;
+        crate::api::errors::code_of(&error).map(str::to_owned)
+    };
+    for query in [
+        INTROSPECTION,
+        "{ hello __type(name: \"Item\") { name } }",
+        "{ a: __schema { queryType { name } } }",
+        "query A { hello } query B { __schema { description } }",
+        "{ hello } fragment F on Query { __schema { description } }",
+    ] {
+        assert_eq!(
+            outcome(query).as_deref(),
+            Some("INTROSPECTION_DISABLED"),
+            "{query}"
+        );
+    }
+    assert_eq!(outcome("{ __typename items { nodes { __typename } } }"), None);
+    assert!(code("{ __schema { description } }").is_ok());
 }
 
 const INTROSPECTION: &str = "

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use tamiz_core::token::Token;
 use uuid::Uuid;
 
@@ -35,6 +36,9 @@ pub trait Credential: Clone + Send + Sync + 'static {
 
     /// Whose token, a tenant's id or an operator's own: streams are shared out by it.
     fn account(&self) -> Uuid;
+
+    /// When the token ends by itself.
+    fn expires_at(&self) -> Option<DateTime<Utc>>;
 }
 
 /// Whoever can tell a valid token.

@@ -15,16 +15,16 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::request_id::{REQUEST_ID, RequestId, scope};
 use crate::api::refused::Refused;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Gives the request an id of ours (a client's own is not believed), a span and an access log line.
+/// Gives the request its id, a span and an access log line.
 /// Neither the query string nor any header is logged: both may hold secrets.
 pub(super) async fn request_id(request: Request, next: Next) -> Response {
-    let id = Uuid::now_v7();
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
-    async move {
+    let id = RequestId::of(request.headers());
+    let span = tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = request.uri().path());
+    let header = HeaderValue::from_str(id.as_str());
+    let answering = async move {
         let started = Instant::now();
         let mut response = next.run(request).await;
         tracing::debug!(
@@ -32,13 +32,12 @@ pub(super) async fn request_id(request: Request, next: Next) -> Response {
             milliseconds = started.elapsed().as_millis() as u64,
             "answered"
         );
-        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        if let Ok(value) = header {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         response
-    }
-    .instrument(span)
-    .await
+    };
+    scope(Some(id), answering.instrument(span)).await
 }
 
 /// Headers for browsers; a handler that set its own keeps them.

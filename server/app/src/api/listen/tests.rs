@@ -33,6 +33,7 @@ async fn start(proxies: &[&str], limits: Limits) -> Server {
             "/",
             get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),
         )
+        .route("/flood", get(|| async { vec![b'x'; 64 << 20] }))
         .route(
             "/slow",
             get(|| async move {
@@ -58,6 +59,7 @@ const WIDE: Limits = Limits {
     connections: 100,
     of_one_address: 100,
     head: PATIENCE,
+    stalled: PATIENCE,
 };
 
 async fn connect(server: &Server) -> TcpStream {
@@ -116,6 +118,24 @@ async fn an_answer_may_take_longer_than_a_request() {
         .unwrap()
         .unwrap();
     assert!(answer.ends_with("done"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_let_go() {
+    let limits = Limits {
+        connections: 1,
+        stalled: Duration::from_millis(300),
+        ..WIDE
+    };
+    let server = start(&[], limits).await;
+    let mut deaf = connect(&server).await;
+    deaf.write_all(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    // the only place is free again, although the socket is still open on this side
+    let mut next = connect(&server).await;
+    assert!(ask(&mut next).await.unwrap().contains("200 OK"));
+    drop(deaf);
 }
 
 #[tokio::test]

@@ -70,14 +70,14 @@ use tamiz_core::rate::RequestRate;
 use tamiz_core::token::Token;
 use tamiz_store::token::Caller;
 
-use super::cost::{Limits, Prices};
+use super::cost::{Cost, Limits, Prices};
 use super::errors::log_fault;
 use super::guard::{AuthError, Authenticate};
 use super::refused::Refused;
 use super::refused::seconds_until;
 use super::state::ApiState;
 use super::transport::Engine;
-use crate::limiter::Stopped;
+use crate::limiter::{Spent, Stopped};
 use feed::Feeds;
 use mutation::Mutation;
 use mutation_of_alert_rules::AlertRuleMutation;
@@ -145,6 +145,7 @@ impl Graph {
         let limits = Limits {
             depth_max: state.settings.graphql_depth_max as u64,
             complexity_max: state.settings.graphql_complexity_max as u64,
+            introspection: state.settings.graphql.introspection,
         };
         let prices = Arc::new(Prices::from_sdl(&schema.sdl(), limits));
         let feeds = Arc::new(Feeds::start(state.store.clone()));
@@ -243,6 +244,32 @@ impl Engine for Graph {
 
     fn prices(&self) -> &Prices {
         &self.prices
+    }
+
+    async fn pay(&self, principal: &Principal, points: u32) -> Result<Cost, Refused> {
+        let requested = points;
+        let of_tenant = self.state.settings.graphql.cost_per_minute;
+        let (Principal::Tenant(caller), Some(of_tenant)) = (principal, of_tenant) else {
+            return Ok(Cost {
+                requested,
+                balance: None,
+            });
+        };
+        let rate = RequestRate::points_per_minute(of_tenant);
+        match self.state.limiter.spend(&caller.scope, rate, points).await {
+            Ok(balance) => Ok(Cost {
+                requested,
+                balance: Some(balance),
+            }),
+            Err(Spent::TooFew { balance, wait }) => {
+                metrics::counter!("tamiz_tenant_budgets_exhausted_total").increment(1);
+                Err(Refused::budget_exhausted(requested, balance, wait))
+            }
+            Err(Spent::Unavailable(id)) => Err(Refused::unavailable(
+                "the cost of the query could not be counted",
+                id,
+            )),
+        }
     }
 }
 

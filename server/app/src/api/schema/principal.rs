@@ -9,6 +9,7 @@ use async_graphql::Context;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
 use tamiz_core::{Refusal, RefusalCode};
 use tamiz_store::operator_token::Operator;
 use tamiz_store::token::Caller;
@@ -43,6 +44,13 @@ impl Credential for Principal {
         match self {
             Self::Tenant(caller) => caller.scope.tenant_id().uuid(),
             Self::Operator(operator) => operator.token.uuid(),
+        }
+    }
+
+    fn expires_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Tenant(caller) => caller.expires_at,
+            Self::Operator(operator) => operator.expires_at,
         }
     }
 }

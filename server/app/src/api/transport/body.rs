@@ -1,22 +1,34 @@
 //! From an HTTP request to a GraphQL request: media type, size, time, JSON, parameters.
 
-use async_graphql::{Extensions, Request, Value, Variables};
-use axum::body::Body;
+use async_graphql::Value;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
 
+use super::asked::{Asked, from_value};
 use super::json;
 use crate::api::refused::Refused;
 
 /// A GraphQL request in bytes: large inputs go through uploads, so this holds a document of
 /// [`crate::api::cost::QUERY_BYTES_MAX`] and generous variables.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Parameters of a GET request; there are four known ones.
+/// Parameters of a GET request; there are five known ones.
 const PARAMETERS_MAX: usize = 16;
 
+/// What a POST brings.
+pub(super) enum Body {
+    /// One request.
+    One(Box<Asked>),
+    /// Several, to be answered in their order.
+    Many(Vec<Asked>),
+}
+
 /// Reads a POST body. Forms cannot send `application/json`, so no other page can forge one.
-pub(super) async fn read_post(headers: &HeaderMap, body: Body) -> Result<Request, Refused> {
+pub(super) async fn read_post(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    batch_max: usize,
+) -> Result<Body, Refused> {
     check_content_type(headers)?;
     let bytes = read_bounded(headers, body).await?;
     if bytes.is_empty() {
@@ -31,15 +43,15 @@ pub(super) async fn read_post(headers: &HeaderMap, body: Body) -> Result<Request
             format!("the body is not the JSON expected: {error}"),
         )
     })?;
-    from_value(value)
+    one_or_many(value, batch_max)
 }
 
 /// Reads the query string of a GET request.
-pub(super) fn read_get(query: &str) -> Result<Request, Refused> {
+pub(super) fn read_get(query: &str) -> Result<Asked, Refused> {
     let mut object = async_graphql::indexmap::IndexMap::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()).take(PARAMETERS_MAX) {
         let value = match name.as_ref() {
-            "query" | "operationName" => Value::String(value.into_owned()),
+            "query" | "operationName" | "documentId" => Value::String(value.into_owned()),
             "variables" | "extensions" if value.is_empty() => Value::Null,
             "variables" | "extensions" => json::read(value.as_bytes()).map_err(|error| {
                 Refused::bad_request(format!("`{name}` is not the JSON expected: {error}"))
@@ -55,54 +67,25 @@ pub(super) fn read_get(query: &str) -> Result<Request, Refused> {
     from_value(Value::Object(object))
 }
 
-/// A GraphQL request from its JSON object.
-pub(super) fn from_value(value: Value) -> Result<Request, Refused> {
-    let mut object = match value {
-        Value::Object(object) => object,
-        Value::List(_) => {
-            return Err(Refused::new(
-                StatusCode::BAD_REQUEST,
-                "BATCH_NOT_SUPPORTED",
-                "send one request at a time: batches are not supported",
-            ));
-        }
-        _ => {
-            return Err(Refused::bad_request(
-                "the body must be a JSON object with `query`",
-            ));
-        }
+fn one_or_many(value: Value, batch_max: usize) -> Result<Body, Refused> {
+    let Value::List(list) = value else {
+        return from_value(value).map(Box::new).map(Body::One);
     };
-    let query = match object.swap_remove("query") {
-        Some(Value::String(query)) if !query.trim().is_empty() => query,
-        Some(Value::String(_)) | None => return Err(Refused::bad_request("`query` is missing")),
-        Some(_) => return Err(Refused::bad_request("`query` must be a string")),
-    };
-    let mut request = Request::new(query);
-    match object.swap_remove("operationName") {
-        Some(Value::String(name)) if !name.is_empty() => request.operation_name = Some(name),
-        Some(Value::String(_) | Value::Null) | None => {}
-        Some(_) => return Err(Refused::bad_request("`operationName` must be a string")),
+    if batch_max == 0 {
+        return Err(Refused::new(
+            StatusCode::BAD_REQUEST,
+            "BATCH_NOT_SUPPORTED",
+            "send one request at a time: batches are not supported",
+        ));
     }
-    if let Some(variables) = map(object.swap_remove("variables"), "variables")? {
-        request.variables = Variables::from_value(variables);
-    }
-    if let Some(Value::Object(extensions)) = map(object.swap_remove("extensions"), "extensions")? {
-        request.extensions = Extensions(
-            extensions
-                .into_iter()
-                .map(|(name, value)| (name.to_string(), value))
-                .collect(),
+    if list.is_empty() || list.len() > batch_max {
+        let message = format!("a batch has 1 to {batch_max} requests");
+        return Err(
+            Refused::new(StatusCode::BAD_REQUEST, "BATCH_TOO_LARGE", message).detail("limit", batch_max)
         );
     }
-    Ok(request)
-}
-
-fn map(value: Option<Value>, name: &str) -> Result<Option<Value>, Refused> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(object)) => Ok(Some(Value::Object(object))),
-        Some(_) => Err(Refused::bad_request(format!("`{name}` must be an object"))),
-    }
+    let asked: Result<Vec<Asked>, Refused> = list.into_iter().map(from_value).collect();
+    asked.map(Body::Many)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
@@ -143,7 +126,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
     }
 }
 
-async fn read_bounded(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refused> {
+async fn read_bounded(headers: &HeaderMap, body: axum::body::Body) -> Result<Vec<u8>, Refused> {
     let too_large = || Refused::too_large("BODY_TOO_LARGE", BODY_BYTES_MAX as u64);
     let announced = headers
         .get(CONTENT_LENGTH)

@@ -4,19 +4,23 @@
 //! GET runs queries only; mutations need POST with `application/json`, which no form of another
 //! page can send.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, ServerError};
+use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::json;
 
 use super::accept::{MediaType, negotiate};
-use super::{Engine, QUERY_TIMEOUT, Transport, body, sse, too_slow, websocket};
-use crate::api::cost::admit;
+use super::asked::Asked;
+use super::body::Body;
+use super::{Admitted, Engine, QUERY_TIMEOUT, Transport, batch, body, etag, sse, too_slow, websocket};
+use crate::api::cost::Cost;
 use crate::api::errors::{clean, is_request_error};
 use crate::api::guard::bearer::{Known, is_websocket_upgrade};
 use crate::api::refused::Refused;
@@ -53,66 +57,87 @@ async fn answer<E: Engine>(transport: Arc<Transport<E>>, request: Request) -> Re
             "accept application/graphql-response+json, application/json or text/event-stream",
         )
     })?;
-    let mut request = if by_get {
-        body::read_get(parts.uri.query().unwrap_or_default())?
-    } else {
-        tokio::time::timeout(
-            transport.times.body,
-            body::read_post(&parts.headers, request_body),
+    if by_get {
+        let asked = body::read_get(parts.uri.query().unwrap_or_default())?;
+        return one(&transport, known, asked, media_type, Some(&parts.headers)).await;
+    }
+    let reading = body::read_post(&parts.headers, request_body, transport.batch_max);
+    let body = tokio::time::timeout(transport.times.body, reading).await;
+    let body = body.map_err(|_| {
+        Refused::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "BODY_TIMEOUT",
+            "the body did not arrive in time",
         )
-        .await
-        .map_err(|_| {
-            Refused::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "BODY_TIMEOUT",
-                "the body did not arrive in time",
-            )
-        })??
-    };
-    let operation = match admit(&mut request, transport.engine.prices()) {
-        Ok(operation) => operation,
+    })??;
+    match body {
+        Body::One(asked) => one(&transport, known, *asked, media_type, None).await,
+        Body::Many(batch) => batch::answer(&transport, &known.caller, batch, media_type).await,
+    }
+}
+
+/// One operation; `get` are the headers of a GET request.
+async fn one<E: Engine>(
+    transport: &Transport<E>,
+    known: Known<E::Caller>,
+    asked: Asked,
+    media_type: MediaType,
+    get: Option<&HeaderMap>,
+) -> Result<Response, Refused> {
+    let admitted = match transport.admit(&known.caller, asked) {
+        Ok(admitted) => admitted,
         Err(error) => return Ok(request_error(media_type, error)),
     };
-    if by_get && operation == OperationType::Mutation {
+    if get.is_some() && admitted.operation == OperationType::Mutation {
         return Err(Refused::method("POST"));
     }
-    match (media_type, operation) {
-        (MediaType::EventStream, _) => sse::answer(&transport, known, request, operation),
-        (_, OperationType::Subscription) => Err(Refused::new(
+    if admitted.operation == OperationType::Subscription && media_type != MediaType::EventStream {
+        return Err(Refused::new(
             StatusCode::NOT_ACCEPTABLE,
             "SUBSCRIPTION_NEEDS_STREAM",
             "a subscription needs `Accept: text/event-stream` or a websocket",
-        )),
-        _ => Ok(run(&transport, &known.caller, request, media_type).await),
+        ));
     }
+    let cost = transport.engine.pay(&known.caller, admitted.points).await?;
+    if media_type == MediaType::EventStream {
+        return sse::answer(transport, known, admitted, cost);
+    }
+    Ok(run(transport, &known.caller, admitted, cost, media_type, get).await)
 }
 
 async fn run<E: Engine>(
     transport: &Transport<E>,
     caller: &E::Caller,
-    request: GraphqlRequest,
+    admitted: Admitted,
+    cost: Cost,
     media_type: MediaType,
+    get: Option<&HeaderMap>,
 ) -> Response {
-    let execution = transport.engine.execute(caller, request);
-    match tokio::time::timeout(transport.times.execution, execution).await {
-        Ok(response) => {
-            let response = clean(response);
+    // what a shared document answers to a GET may be kept by the client, and asked for again by its tag
+    let get = get.filter(|_| admitted.is_known);
+    let execution = transport.engine.execute(caller, admitted.request);
+    let Ok(response) = tokio::time::timeout(transport.times.execution, execution).await else {
+        let limit = transport.times.execution;
+        return Refused::new(StatusCode::GATEWAY_TIMEOUT, QUERY_TIMEOUT, too_slow(limit)).into_response();
+    };
+    let mut response = clean(response);
+    let headers = std::mem::take(&mut response.http_headers);
+    let mut answer = match get {
+        Some(get) if response.errors.is_empty() && response.extensions.is_empty() => {
+            etag::answer(get, media_type, &response, &cost)
+        }
+        _ => {
+            cost.tell(&mut response);
             // a request error under the newer media type says so in its status
             let status = match media_type {
                 MediaType::GraphqlResponse if is_request_error(&response) => StatusCode::BAD_REQUEST,
                 _ => StatusCode::OK,
             };
-            let mut answer = write(status, media_type, to_json(&response));
-            answer.headers_mut().extend(response.http_headers);
-            answer
+            write(status, media_type, to_json(&response))
         }
-        Err(_) => Refused::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            QUERY_TIMEOUT,
-            too_slow(transport.times.execution),
-        )
-        .into_response(),
-    }
+    };
+    answer.headers_mut().extend(headers);
+    answer
 }
 
 fn request_error(media_type: MediaType, error: ServerError) -> Response {
@@ -131,7 +156,7 @@ fn request_error(media_type: MediaType, error: ServerError) -> Response {
     )
 }
 
-fn write(status: StatusCode, media_type: MediaType, body: String) -> Response {
+pub(super) fn write(status: StatusCode, media_type: MediaType, body: String) -> Response {
     let mut response = (status, body).into_response();
     response
         .headers_mut()
@@ -139,10 +164,21 @@ fn write(status: StatusCode, media_type: MediaType, body: String) -> Response {
     response
 }
 
+/// A response whose operation was not run has no `data`.
+#[derive(Serialize)]
+struct NothingRun<'a> {
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'a BTreeMap<String, Value>,
+}
+
 /// The response as JSON; `data` is absent where nothing was run.
 pub(super) fn to_json(response: &GraphqlResponse) -> String {
     let text = if is_request_error(response) {
-        serde_json::to_string(&json!({ "errors": response.errors }))
+        serde_json::to_string(&NothingRun {
+            errors: &response.errors,
+            extensions: &response.extensions,
+        })
     } else {
         serde_json::to_string(response)
     };

@@ -7,28 +7,39 @@
 //! Not here: what the schema is, and who may ask it.
 
 mod accept;
+mod asked;
+mod batch;
 mod body;
+mod compression;
+mod documents;
+mod etag;
 mod http;
 mod json;
 mod origin;
 mod sse;
 mod streams;
+mod tokens;
 mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{ErrorExtensionValues, Request, Response, ServerError};
+use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, Value};
 use axum::Router;
 use axum::routing::any;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
-use super::cost::Prices;
-use super::guard::{Authenticate, RateLimit};
+use super::cost::{Cost, Prices, admit};
+use super::guard::{Authenticate, Credential as _, RateKey, RateLimit};
+use super::refused::Refused;
+use asked::Asked;
+use documents::Found;
+pub use documents::{Documents, ManifestError, TrustedDocuments};
 pub use origin::Origins;
 pub use streams::Streams;
+pub use tokens::Tokens;
 
 /// What answers GraphQL requests.
 pub trait Engine: Authenticate {
@@ -40,6 +51,12 @@ pub trait Engine: Authenticate {
 
     /// What its fields cost.
     fn prices(&self) -> &Prices;
+
+    /// Pays an operation of so many `points` from the budget of the caller's tenant, over all servers.
+    ///
+    /// # Errors
+    /// The answer to a tenant that cannot pay it now.
+    fn pay(&self, caller: &Self::Caller, points: u32) -> impl Future<Output = Result<Cost, Refused>> + Send;
 }
 
 /// Times of the transport; the defaults are the product's, tests shorten them.
@@ -57,6 +74,8 @@ pub struct Times {
     pub recheck: Duration,
     /// A client that does not read what is sent is let go.
     pub send: Duration,
+    /// It is told why if it reads again within this time.
+    pub last_words: Duration,
 }
 
 impl Default for Times {
@@ -66,8 +85,9 @@ impl Default for Times {
             body: Duration::from_secs(30),
             init: Duration::from_secs(10),
             keep_alive: Duration::from_secs(15),
-            recheck: Duration::from_secs(15),
+            recheck: Duration::from_secs(4),
             send: Duration::from_secs(20),
+            last_words: Duration::from_secs(5),
         }
     }
 }
@@ -87,26 +107,71 @@ pub struct Transport<E> {
     pub draining: Draining,
     /// Free places for event streams and websockets.
     pub streams: Streams,
+    /// The tokens of those that are taken.
+    pub tokens: Tokens,
+    /// Documents that are known by their hashes.
+    pub documents: Documents,
+    /// Operations of one HTTP request; 0 refuses lists of them.
+    pub batch_max: usize,
+}
+
+/// An operation that was let in.
+struct Admitted {
+    request: Request,
+    operation: OperationType,
+    points: u32,
+    /// Whether its document was known by its hash.
+    is_known: bool,
 }
 
 impl<E: Engine> Transport<E> {
-    /// The results of a request that was admitted as `operation`. A query or mutation has as long as
-    /// over plain HTTP, a subscription as long as it likes.
-    fn results(
-        &self,
-        caller: &E::Caller,
-        request: Request,
-        operation: OperationType,
-    ) -> BoxStream<'static, Response> {
-        if operation == OperationType::Subscription {
-            return self.engine.stream(caller, request);
+    /// Finds the document that was asked for and weighs it.
+    fn admit(&self, caller: &E::Caller, mut asked: Asked) -> Result<Admitted, ServerError> {
+        let account = caller.account();
+        let found = self.documents.find(account, &mut asked)?;
+        let mut request = asked.request;
+        let admission = admit(&mut request, self.engine.prices())?;
+        if let Found::New(hash) = found {
+            self.documents.keep(account, hash, &request.query);
+        }
+        Ok(Admitted {
+            request,
+            operation: admission.operation,
+            points: admission.points,
+            is_known: found != Found::Said,
+        })
+    }
+
+    /// Counts an operation that is not an HTTP request of its own.
+    async fn count(&self, caller: &E::Caller) -> Result<(), Refused> {
+        let key = RateKey::Token(caller.token_id());
+        self.per_token.count(key).map_err(Refused::too_many)?;
+        self.engine.count(caller).await
+    }
+
+    /// The results of what was admitted and paid. A query or mutation has as long as over plain HTTP, a
+    /// subscription as long as it likes.
+    fn results(&self, caller: &E::Caller, admitted: Admitted, cost: Cost) -> BoxStream<'static, Response> {
+        if admitted.operation == OperationType::Subscription {
+            let mut untold = Some(cost);
+            let results = self.engine.stream(caller, admitted.request);
+            return results
+                .map(move |mut response| {
+                    if let Some(cost) = untold.take() {
+                        cost.tell(&mut response);
+                    }
+                    response
+                })
+                .boxed();
         }
         let (engine, caller, limit) = (self.engine.clone(), caller.clone(), self.times.execution);
         let answer = async move {
-            let execution = engine.execute(&caller, request);
-            tokio::time::timeout(limit, execution)
+            let execution = engine.execute(&caller, admitted.request);
+            let mut response = tokio::time::timeout(limit, execution)
                 .await
-                .unwrap_or_else(|_| errors(QUERY_TIMEOUT, too_slow(limit)))
+                .unwrap_or_else(|_| errors(QUERY_TIMEOUT, too_slow(limit)));
+            cost.tell(&mut response);
+            response
         };
         futures_util::stream::once(answer).boxed()
     }
@@ -127,6 +192,22 @@ fn errors(code: &str, message: String) -> Response {
     let mut error = ServerError::new(message, None);
     error.extensions = Some(extensions);
     Response::from_errors(vec![error])
+}
+
+/// The same of a refused request, inside a stream or a batch.
+fn errors_of(refused: &Refused) -> Response {
+    let mut response = errors(refused.code(), refused.message().to_owned());
+    let extensions = response
+        .errors
+        .iter_mut()
+        .filter_map(|error| error.extensions.as_mut());
+    for extensions in extensions {
+        for (name, value) in refused.details() {
+            let value = Value::from_json(value.clone()).unwrap_or_default();
+            extensions.set(name, value);
+        }
+    }
+    response
 }
 
 /// Tells long streams that the server is going away.
@@ -151,6 +232,7 @@ impl Draining {
 pub fn routes<E: Engine>(transport: Transport<E>) -> Router {
     Router::new()
         .route("/graphql", any(http::handle::<E>))
+        .layer(compression::layer())
         .with_state(Arc::new(transport))
 }
 

@@ -12,11 +12,6 @@ use uuid::Uuid;
 
 use crate::api::refused::Refused;
 
-/// Event streams and websockets open at once: at 14 KiB each they stay under 60 MB.
-const STREAMS_MAX: usize = 4096;
-/// Of them those of one tenant: a console page holds one, a waiting `tamiz scan` another.
-const STREAMS_OF_ONE_TENANT_MAX: usize = 256;
-
 /// Free places. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Streams {
@@ -30,12 +25,6 @@ pub struct Streams {
 pub(super) struct StreamPlace {
     _of_tenant: Place,
     _of_all: OwnedSemaphorePermit,
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self::new(STREAMS_MAX, STREAMS_OF_ONE_TENANT_MAX)
-    }
 }
 
 impl Streams {

@@ -9,7 +9,7 @@ mod message;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse};
+use async_graphql::Response as GraphqlResponse;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts as _, Request};
 use axum::http::StatusCode;
@@ -18,15 +18,16 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, AbortHandle, Abortable, BoxStream, SelectAll};
 use tokio::time::{Duration, Instant, Interval, sleep_until, timeout};
 
-use super::body::{BODY_BYTES_MAX, from_value};
-use super::sse::rechecks;
+use super::asked::from_value;
+use super::body::BODY_BYTES_MAX;
+use super::sse::ticks;
 use super::streams::StreamPlace;
-use super::{Engine, Transport, errors};
-use crate::api::cost::admit;
+use super::tokens::TokenLife;
+use super::{Engine, Transport, errors, errors_of};
 use crate::api::errors::{clean, is_request_error};
 use crate::api::guard::Credential as _;
-use crate::api::guard::RateKey;
 use crate::api::guard::bearer::{AuthError, Known, parse_bearer};
+use crate::api::guard::request_id;
 use crate::api::refused::Refused;
 use message::{ClientMessage, Close, Outgoing};
 
@@ -55,6 +56,8 @@ pub(super) async fn upgrade<E: Engine>(transport: Arc<Transport<E>>, request: Re
         .into_response();
     }
     let from_header = parts.extensions.get::<Known<E::Caller>>().cloned();
+    // errors of its operations name the request that the answer to the handshake names
+    let id = request_id::current();
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade
             .protocols([SUBPROTOCOL])
@@ -63,7 +66,7 @@ pub(super) async fn upgrade<E: Engine>(transport: Arc<Transport<E>>, request: Re
             .max_frame_size(BODY_BYTES_MAX)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-            .on_upgrade(move |socket| serve(socket, transport, from_header)),
+            .on_upgrade(move |socket| request_id::scope(id, serve(socket, transport, from_header))),
         Err(rejection) => Refused::bad_request(rejection.to_string()).into_response(),
     }
 }
@@ -73,18 +76,19 @@ async fn serve<E: Engine>(
     transport: Arc<Transport<E>>,
     from_header: Option<Known<E::Caller>>,
 ) {
+    let last_words = transport.times.last_words;
     let close = if socket
         .protocol()
         .is_some_and(|protocol| protocol.as_bytes() == SUBPROTOCOL.as_bytes())
     {
         let mut connection = Connection {
-            recheck: rechecks(transport.times.recheck),
-            keep_alive: rechecks(transport.times.keep_alive),
+            keep_alive: ticks(transport.times.keep_alive),
             init_deadline: Instant::now() + transport.times.init,
             heard: Instant::now(),
             transport,
             from_header,
             known: None,
+            token: None,
             place: None,
             operations: SelectAll::new(),
             handles: HashMap::new(),
@@ -94,16 +98,18 @@ async fn serve<E: Engine>(
         Some(Close::SUBPROTOCOL_NOT_ACCEPTABLE)
     };
     if let Some(close) = close {
-        say_goodbye(socket, close).await;
+        // what was sent before has to be read first
+        let patience = if close == Close::SLOW { last_words } else { GOODBYE };
+        say_goodbye(socket, close, patience).await;
     }
 }
 
-async fn say_goodbye(mut socket: WebSocket, close: Close) {
+async fn say_goodbye(mut socket: WebSocket, close: Close, patience: Duration) {
     let frame = CloseFrame {
         code: close.code,
         reason: close.reason.into_owned().into(),
     };
-    if let Ok(Ok(())) = timeout(GOODBYE, socket.send(Message::Close(Some(frame)))).await {
+    if let Ok(Ok(())) = timeout(patience, socket.send(Message::Close(Some(frame)))).await {
         // unread data would turn the close into a reset that swallows the frame
         until_closed(&mut socket).await;
     }
@@ -128,7 +134,7 @@ enum Turn {
     Step(Arc<str>, Step),
     InitTimeout,
     KeepAlive,
-    Recheck,
+    TokenEnded,
     Drain,
 }
 
@@ -137,6 +143,8 @@ struct Connection<E: Engine> {
     from_header: Option<Known<E::Caller>>,
     /// Set by the acknowledged `connection_init`.
     known: Option<Known<E::Caller>>,
+    /// Followed from then on.
+    token: Option<TokenLife>,
     /// Taken with it.
     place: Option<StreamPlace>,
     operations: SelectAll<Operation>,
@@ -144,7 +152,6 @@ struct Connection<E: Engine> {
     init_deadline: Instant,
     heard: Instant,
     keep_alive: Interval,
-    recheck: Interval,
 }
 
 /// The socket is to be closed, with or without words.
@@ -161,7 +168,7 @@ impl<E: Engine> Connection<E> {
                 Some((id, step)) = self.operations.next(), if !self.operations.is_empty() => Turn::Step(id, step),
                 () = sleep_until(self.init_deadline), if !acknowledged => Turn::InitTimeout,
                 _ = self.keep_alive.tick() => Turn::KeepAlive,
-                _ = self.recheck.tick(), if acknowledged => Turn::Recheck,
+                () = ended(&mut self.token) => Turn::TokenEnded,
                 () = draining.begun() => Turn::Drain,
             };
             let outcome = match turn {
@@ -171,7 +178,7 @@ impl<E: Engine> Connection<E> {
                 Turn::Step(id, step) => self.pass_on(socket, &id, step).await,
                 Turn::InitTimeout => Err(Some(Close::INIT_TIMEOUT)),
                 Turn::KeepAlive => self.keep_alive(socket).await,
-                Turn::Recheck => self.check_token().await,
+                Turn::TokenEnded => Err(Some(Close::TOKEN_ENDED)),
                 Turn::Drain => Err(Some(Close::GOING_AWAY)),
             };
             if let Err(ended) = outcome {
@@ -230,6 +237,9 @@ impl<E: Engine> Connection<E> {
         };
         let place = self.transport.streams.take(known.caller.account());
         self.place = Some(place.map_err(|_| Some(Close::TOO_MANY_STREAMS))?);
+        let period = self.transport.times.recheck;
+        let (tokens, engine) = (&self.transport.tokens, &self.transport.engine);
+        self.token = Some(tokens.follow(engine, &known, period));
         self.known = Some(known);
         self.send(socket, Outgoing::Ack).await
     }
@@ -246,60 +256,17 @@ impl<E: Engine> Connection<E> {
         if self.handles.contains_key(id.as_str()) {
             return Err(Some(Close::already(&id)));
         }
-        let mut may_start = self.has_room(&known);
-        if may_start.is_ok() {
-            let engine = self.transport.engine.clone();
-            let counted = engine.count(&known.caller).await;
-            may_start = counted.map_err(|refused| refusal(refused.code(), refused.message().to_owned()));
-        }
-        match may_start.and_then(|()| self.start(&known, payload)) {
+        let running = self.handles.len();
+        match start(&self.transport, &known, running, payload).await {
             Ok(results) => {
                 self.run_operation(id.into(), results);
                 Ok(())
             }
-            Err(errors) => {
-                self.send(
-                    socket,
-                    Outgoing::Error {
-                        id: &id,
-                        response: &errors,
-                    },
-                )
-                .await
+            Err(response) => {
+                let response = &clean(*response);
+                self.send(socket, Outgoing::Error { id: &id, response }).await
             }
         }
-    }
-
-    /// Whether this connection and its token may have one more operation.
-    fn has_room(&self, known: &Known<E::Caller>) -> Result<(), Box<GraphqlResponse>> {
-        if self.handles.len() >= OPERATIONS_MAX {
-            return Err(refusal(
-                "TOO_MANY_OPERATIONS",
-                format!("this connection runs {OPERATIONS_MAX} operations already, which is the limit"),
-            ));
-        }
-        self.transport
-            .per_token
-            .count(RateKey::Token(known.caller.token_id()))
-            .map_err(|wait| {
-                refusal(
-                    "RATE_LIMITED",
-                    format!("too many operations: try again in {wait} s"),
-                )
-            })
-    }
-
-    /// The results of the operation in `payload`, or why it does not start.
-    fn start(
-        &self,
-        known: &Known<E::Caller>,
-        payload: async_graphql::Value,
-    ) -> Result<BoxStream<'static, GraphqlResponse>, Box<GraphqlResponse>> {
-        let mut request: GraphqlRequest =
-            from_value(payload).map_err(|refused| refusal(refused.code(), refused.message().to_owned()))?;
-        let operation = admit(&mut request, self.transport.engine.prices())
-            .map_err(|error| Box::new(clean(GraphqlResponse::from_errors(vec![error]))))?;
-        Ok(self.transport.results(&known.caller, request, operation))
     }
 
     fn run_operation(&mut self, id: Arc<str>, results: BoxStream<'static, GraphqlResponse>) {
@@ -361,14 +328,6 @@ impl<E: Engine> Connection<E> {
             .await
     }
 
-    async fn check_token(&mut self) -> Result<(), Ended> {
-        let Some(known) = &self.known else { return Ok(()) };
-        match self.transport.engine.authenticate(&known.token).await {
-            Ok(_) | Err(AuthError::Unavailable(_)) => Ok(()),
-            Err(AuthError::Refused) => Err(Some(Close::TOKEN_ENDED)),
-        }
-    }
-
     async fn send(&mut self, socket: &mut WebSocket, outgoing: Outgoing<'_>) -> Result<(), Ended> {
         self.send_message(socket, Message::Text(outgoing.to_text().into()))
             .await
@@ -377,11 +336,42 @@ impl<E: Engine> Connection<E> {
     async fn send_message(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), Ended> {
         match timeout(self.transport.times.send, socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(None),
+            Ok(Err(_)) => Err(None),
+            Err(_) => {
+                metrics::counter!("tamiz_slow_consumers_total").increment(1);
+                Err(Some(Close::SLOW))
+            }
         }
     }
 }
 
-fn refusal(code: &str, message: String) -> Box<GraphqlResponse> {
-    Box::new(errors(code, message))
+/// The results of the operation in `payload` on a connection with so many `running`, or why it does not start.
+async fn start<E: Engine>(
+    transport: &Transport<E>,
+    known: &Known<E::Caller>,
+    running: usize,
+    payload: async_graphql::Value,
+) -> Result<BoxStream<'static, GraphqlResponse>, Box<GraphqlResponse>> {
+    if running >= OPERATIONS_MAX {
+        return Err(Box::new(errors(
+            "TOO_MANY_OPERATIONS",
+            format!("this connection runs {OPERATIONS_MAX} operations already, which is the limit"),
+        )));
+    }
+    let refused = |refused| Box::new(errors_of(&refused));
+    transport.count(&known.caller).await.map_err(refused)?;
+    let asked = from_value(payload).map_err(refused)?;
+    let admitted = transport.admit(&known.caller, asked);
+    let admitted = admitted.map_err(|error| Box::new(GraphqlResponse::from_errors(vec![error])))?;
+    let cost = transport.engine.pay(&known.caller, admitted.points).await;
+    let cost = cost.map_err(refused)?;
+    Ok(transport.results(&known.caller, admitted, cost))
+}
+
+/// Resolves when the token of the connection has ended; never before it has one.
+async fn ended(token: &mut Option<TokenLife>) {
+    match token {
+        Some(token) => token.ended().await,
+        None => std::future::pending().await,
+    }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::CliError;
 use super::client::Client;
@@ -22,6 +22,11 @@ const BACKOFF_MILLISECONDS: u64 = 250;
 const BACKOFF_MILLISECONDS_MAX: u64 = 10_000;
 /// The server sends something, if only a comment, more often than this; silence means a dead line.
 const SILENCE_SECONDS_MAX: u64 = 60;
+
+/// Where an answer has the code of its first error.
+const ERROR_CODE: &str = "/errors/0/extensions/code";
+/// The code of a stream that was not read in time.
+const SLOW_CONSUMER: &str = "SLOW_CONSUMER";
 
 /// How one stream ended.
 enum Ended {
@@ -82,8 +87,15 @@ async fn watch(
         for event in events.feed(&piece).map_err(|error| CliError::failed(&error))? {
             match event.name.as_str() {
                 "next" => {
-                    let message =
+                    let message: Value =
                         serde_json::from_str(&event.data).map_err(|error| CliError::failed(&error))?;
+                    // this program was stopped for a while, and the rest is there when it comes back
+                    if message
+                        .pointer(ERROR_CODE)
+                        .is_some_and(|code| code == SLOW_CONSUMER)
+                    {
+                        return Ok(Ended::Cut { events: count });
+                    }
                     let event = documents::event_of(message)?;
                     if after.is_some_and(|last| event.seq <= last) {
                         continue;

@@ -56,6 +56,7 @@ impl Plan {
             // a test is one client and sends as fast as it can
             ("rate_requests_per_second", "1000000"),
             ("rate_burst", "1000000"),
+            ("graphql_cost_per_minute", "60000000"),
             // the net under notifications must not hide that one was lost
             ("poll_seconds", "2s"),
             ("retry_base_seconds", "100ms"),

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::json;
 
-use super::toy::Toy;
+use super::toy::{Setup, Toy};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -36,7 +36,7 @@ async fn a_subscription_streams_next_events_and_completes() {
         .unwrap();
     assert_eq!(
         text,
-        "event: next\ndata: {\"data\":{\"count\":1}}\n\nevent: next\ndata: {\"data\":{\"count\":2}}\n\nevent: complete\ndata:\n\n"
+        "event: next\ndata: {\"data\":{\"count\":1},\"extensions\":{\"cost\":{\"requested\":1,\"budget\":100000,\"remaining\":99999,\"resetSeconds\":2}}}\n\nevent: next\ndata: {\"data\":{\"count\":2}}\n\nevent: complete\ndata:\n\n"
     );
 }
 
@@ -130,7 +130,39 @@ async fn a_stream_ends_with_its_token_or_with_the_server() {
             .unwrap()
             .unwrap();
         assert!(!text.contains("complete"), "{text}");
+        if toy.is_revoked() {
+            assert!(text.contains("UNAUTHENTICATED"), "{text}");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_ends_and_says_so_to_whoever_reads_again() {
+    let toy = Toy::start_with(Setup {
+        send: Duration::from_millis(200),
+        ..Setup::default()
+    })
+    .await;
+    let response = stream_of(&toy, "subscription { flood }").await;
+    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    toy.until_free(4).await;
+    let text = tokio::time::timeout(PATIENCE, response.text())
+        .await
+        .unwrap()
+        .unwrap();
+    let last = text.trim_end().rsplit("\n\n").next().unwrap();
+    assert!(last.contains("SLOW_CONSUMER") && last.contains(&id), "{last}");
+    assert!(!text.contains("event: complete"));
+    assert!(text.len() < 64 << 20, "{}", text.len());
+}
+
+#[tokio::test]
+async fn an_event_stream_that_cannot_be_paid_does_not_begin() {
+    let toy = Toy::start().await;
+    toy.leave_points(0);
+    let refused = stream_of(&toy, "subscription { silence }").await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.text().await.unwrap().contains("COST_BUDGET_EXHAUSTED"));
 }
 
 #[tokio::test]

@@ -21,15 +21,27 @@
 //!
 //! 1012 is not said: a server that restarts drains first, which is 1001.
 
+mod ends;
+
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::socket::{Client, PATIENCE};
-use super::toy::Toy;
+use super::toy::{POINTS, Setup, Toy};
 use crate::api::guard::rate::Allowance;
+
+/// What a subscription to counts says; the first one says what it costs.
+fn next_of_count(count: u32) -> Value {
+    let mut payload = json!({ "data": { "count": count } });
+    if count == 1 {
+        let cost = json!({ "requested": 1, "budget": POINTS, "remaining": POINTS - 1, "resetSeconds": 2 });
+        payload["extensions"] = json!({ "cost": cost });
+    }
+    json!({ "id": "one", "type": "next", "payload": payload })
+}
 
 #[tokio::test]
 async fn a_subscription_runs_to_its_end() {
@@ -37,10 +49,7 @@ async fn a_subscription_runs_to_its_end() {
     let mut client = Client::ready(&toy).await;
     client.subscribe("one", "subscription { count(to: 2) }").await;
     for count in 1..=2 {
-        assert_eq!(
-            client.hear().await,
-            json!({ "id": "one", "type": "next", "payload": { "data": { "count": count } } })
-        );
+        assert_eq!(client.hear().await, next_of_count(count));
     }
     assert_eq!(client.hear().await, json!({ "id": "one", "type": "complete" }));
     // the id is free again, and queries work as well
@@ -267,9 +276,12 @@ async fn operations_are_limited_in_number_and_rate() {
         (&json!("error"), &json!("TOO_MANY_OPERATIONS"))
     );
 
-    let toy = Toy::start_with(Allowance {
-        requests_per_second: 1,
-        burst: 1,
+    let toy = Toy::start_with(Setup {
+        allowance: Allowance {
+            requests_per_second: 1,
+            burst: 1,
+        },
+        ..Setup::default()
     })
     .await;
     let mut client = Client::ready(&toy).await;
@@ -299,7 +311,11 @@ async fn every_operation_counts_for_its_tenant() {
 
 #[tokio::test]
 async fn a_message_beyond_the_limit_ends_the_connection() {
-    let toy = Toy::start().await;
+    let toy = Toy::start_with(Setup {
+        keep_alive: PATIENCE,
+        ..Setup::default()
+    })
+    .await;
     let mut client = Client::ready(&toy).await;
     let huge = json!({ "id": "x", "type": "subscribe", "payload": { "query": "x".repeat(2_000_000) } });
     let _ = client.0.send(Message::text(huge.to_string())).await;

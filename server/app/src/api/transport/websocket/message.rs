@@ -43,6 +43,7 @@ close! {
     UNAUTHORIZED = 4401 "Unauthorized";
     TOKEN_ENDED = 4401 "The token has expired or was revoked";
     FORBIDDEN = 4403 "Forbidden";
+    SLOW = 4410 "Messages were not read in time, come back for the rest";
     SUBPROTOCOL_NOT_ACCEPTABLE = 4406 "Subprotocol not acceptable";
     INIT_TIMEOUT = 4408 "Connection initialisation timeout";
     SILENT = 4408 "No sign of life";
@@ -119,7 +120,8 @@ fn check_subscribe(payload: &Value) -> Result<(), String> {
     };
     match object.get("query") {
         Some(Value::String(_)) => Ok(()),
-        _ => Err("the payload of subscribe has a string `query`".to_owned()),
+        None if object.contains_key("documentId") || object.contains_key("extensions") => Ok(()),
+        _ => Err("the payload of subscribe has a string `query`, or names a document".to_owned()),
     }
 }
 
