@@ -34,7 +34,7 @@ export default [
         { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false },
       ],
       // Relay asks for one direction at least; `last` and `before` are checked where they are
-      '@graphql-eslint/relay-arguments': ['error', { includeBoth: false }],
+      '@graphql-eslint/relay-arguments': ['error', { includeBoth: true }],
     },
   },
 ];
