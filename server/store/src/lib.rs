@@ -44,6 +44,7 @@ pub mod enrichment;
 pub mod event;
 pub mod finding;
 pub mod group;
+pub mod idempotency;
 pub mod node;
 pub mod operator_token;
 pub mod pause;
@@ -80,6 +81,8 @@ mod attempt_tests;
 mod database_for_tests;
 #[cfg(test)]
 mod enrichment_tests;
+#[cfg(test)]
+mod idempotency_tests;
 #[cfg(test)]
 mod isolation_tests;
 #[cfg(test)]
