@@ -141,6 +141,9 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "old_webhooks", RETENTION_PAUSE, |store| async move {
             store.delete_old_webhooks().await
         }),
+        Sweep::of(store, "idempotency_keys", RETENTION_PAUSE, |store| async move {
+            store.delete_old_idempotency_keys().await
+        }),
         Sweep::of(store, "refusals", REFUSALS_EVERY, |store| async move {
             store.tell_late_refusals().await
         }),

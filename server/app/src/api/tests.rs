@@ -1,5 +1,6 @@
 //! The whole front door over real HTTP on a real database: uploads, downloads, events, health.
 
+mod idempotency;
 mod sharing;
 
 use std::net::SocketAddr;

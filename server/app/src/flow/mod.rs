@@ -17,6 +17,7 @@ pub mod create_project;
 pub mod delete_trash;
 pub mod finish_attempt;
 pub mod fire_schedule;
+pub mod idempotency;
 pub mod import_enrichment;
 pub mod import_vex;
 pub mod install_plugin;

@@ -8,6 +8,7 @@ mod answer_bytes;
 mod batch;
 mod batches;
 mod connection;
+mod idempotent;
 mod session;
 mod words;
 
@@ -81,6 +82,7 @@ use mutation_of_queue::QueueMutation;
 use mutation_of_vex::VexMutation;
 use mutation_of_webhooks::WebhookMutation;
 use principal::OperatorSession;
+pub use idempotent::EXTENSION as IDEMPOTENCY_EXTENSION;
 pub use principal::{Principal, TenantCaller};
 use query::Query;
 use session::Session;
@@ -157,6 +159,19 @@ impl Graph {
         let state = Arc::clone(&self.state);
         request.data(Arc::new(OperatorSession { state }))
     }
+
+    /// Runs a query or a mutation of a tenant.
+    async fn run(&self, session: &Arc<Session>, request: Request) -> Response {
+        let response = self.schema.execute(request.data(Arc::clone(session))).await;
+        session.rest().await;
+        let mut response = answer_bytes::only_refusal(response);
+        if let Some(room_at) = session.room_at() {
+            let wait = HeaderValue::from(seconds_until(room_at));
+            response.http_headers.insert(RETRY_AFTER, wait);
+        }
+        metrics::counter!("tamiz_graphql_statements_total").increment(session.reads());
+        response
+    }
 }
 
 impl Authenticate for Graph {
@@ -194,20 +209,14 @@ impl Authenticate for Graph {
 }
 
 impl Engine for Graph {
-    async fn execute(&self, principal: &Principal, request: Request) -> Response {
+    async fn execute(&self, principal: &Principal, mut request: Request) -> Response {
         let Principal::Tenant(caller) = principal else {
             return self.schema.execute(self.for_operator(request)).await;
         };
-        let session = self.session(caller);
-        let response = self.schema.execute(request.data(Arc::clone(&session))).await;
-        session.rest().await;
-        let mut response = answer_bytes::only_refusal(response);
-        if let Some(room_at) = session.room_at() {
-            let wait = HeaderValue::from(seconds_until(room_at));
-            response.http_headers.insert(RETRY_AFTER, wait);
+        match idempotent::key_of(&mut request) {
+            None => self.run(&self.session(caller), request).await,
+            Some(key) => idempotent::execute(self, caller, key, request).await,
         }
-        metrics::counter!("tamiz_graphql_statements_total").increment(session.reads());
-        response
     }
 
     fn stream(&self, principal: &Principal, request: Request) -> BoxStream<'static, Response> {

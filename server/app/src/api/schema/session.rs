@@ -5,7 +5,7 @@
 //! a subscription.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use async_graphql::Context;
@@ -53,6 +53,8 @@ pub(super) struct Session {
     reads: AtomicU64,
     /// When there is room again under the limits that refused something.
     room_at: std::sync::Mutex<Option<DateTime<Utc>>>,
+    /// The answer holds a secret, and is kept nowhere.
+    told_secret: AtomicBool,
     pub(super) batches: Batches,
 }
 
@@ -65,6 +67,7 @@ impl Session {
             budget: Arc::new(ByteBudget::new(ANSWER_BYTES_MAX)),
             reads: AtomicU64::new(0),
             room_at: std::sync::Mutex::default(),
+            told_secret: AtomicBool::new(false),
             batches: Batches::default(),
         }
     }
@@ -119,7 +122,7 @@ impl Session {
     }
 
     async fn begin(&self) -> Result<TenantTx, ApiError> {
-        let begun = self.store().begin(&self.caller.scope).await;
+        let begun = self.store().begin(&self.caller.scope.aside()).await;
         let mut transaction = begun.map_err(|error| ApiError::of_store(&error))?;
         transaction.pay_from(Arc::clone(&self.budget));
         Ok(transaction)
@@ -133,8 +136,8 @@ impl Session {
 
     /// What a flow answered; a refusal by a limit goes to the audit log and into the answer's `Retry-After`.
     pub(super) async fn noted<T>(&self, outcome: Result<T, FlowError>) -> Result<T, FlowError> {
-        let (scope, token) = (&self.caller.scope, Some(self.caller.token));
-        let outcome = note_refusal::noted(self.store(), scope, token, outcome).await;
+        let (scope, token) = (self.caller.scope.aside(), Some(self.caller.token));
+        let outcome = note_refusal::noted(self.store(), &scope, token, outcome).await;
         if let Err(FlowError::Refused(refusal)) = &outcome
             && let Some(limit) = &refusal.limit
         {
@@ -147,6 +150,11 @@ impl Session {
     /// When there is room again for all that was refused, where that is known.
     pub(super) fn room_at(&self) -> Option<DateTime<Utc>> {
         *self.room_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the answer holds a secret.
+    pub(super) fn told_secret(&self) -> bool {
+        self.told_secret.load(Ordering::Relaxed)
     }
 
     /// Ends the transaction and forgets what was read.

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::accept::{MediaType, negotiate};
-use super::{Engine, QUERY_TIMEOUT, Transport, body, sse, too_slow, websocket};
+use super::{Engine, QUERY_TIMEOUT, Transport, body, idempotency, sse, too_slow, websocket};
 use crate::api::cost::admit;
 use crate::api::errors::{clean, is_request_error};
 use crate::api::guard::bearer::{Known, is_websocket_upgrade};
@@ -76,6 +76,9 @@ async fn answer<E: Engine>(transport: Arc<Transport<E>>, request: Request) -> Re
     if by_get && operation == OperationType::Mutation {
         return Err(Refused::method("POST"));
     }
+    if operation == OperationType::Mutation {
+        idempotency::attach(&parts.headers, &mut request)?;
+    }
     match (media_type, operation) {
         (MediaType::EventStream, _) => sse::answer(&transport, known, request, operation),
         (_, OperationType::Subscription) => Err(Refused::new(
@@ -102,6 +105,7 @@ async fn run<E: Engine>(
                 MediaType::GraphqlResponse if is_request_error(&response) => StatusCode::BAD_REQUEST,
                 _ => StatusCode::OK,
             };
+            let status = idempotency::status_of(&response).unwrap_or(status);
             let mut answer = write(status, media_type, to_json(&response));
             answer.headers_mut().extend(response.http_headers);
             answer

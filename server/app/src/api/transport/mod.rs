@@ -9,6 +9,7 @@
 mod accept;
 mod body;
 mod http;
+mod idempotency;
 mod json;
 mod origin;
 mod sse;
