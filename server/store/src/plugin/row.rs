@@ -93,6 +93,7 @@ pub(super) struct Wanted<'a> {
     pub(super) digests: Option<&'a [Vec<u8>]>,
     pub(super) scan_type: Option<&'a ScanType>,
     pub(super) name: Option<&'a str>,
+    pub(super) names: Option<&'a [String]>,
     pub(super) meant: Option<Meant<'a>>,
     pub(super) source: Option<PluginSource>,
     pub(super) state: Option<PluginState>,
@@ -128,6 +129,7 @@ impl Default for Wanted<'_> {
             digests: None,
             scan_type: None,
             name: None,
+            names: None,
             meant: None,
             source: None,
             state: None,
@@ -174,6 +176,7 @@ pub(super) async fn read(
           and (not $12::boolean or p.state <> 'retired')
           and ($13::text is null or p.name = $13 or p.name || '@' || p.version = $13
                or starts_with(p.id::text, $14::text) or starts_with(encode(p.sha256, 'hex'), $14))
+          and ($15::text[] is null or p.name = any($15))
         order by p.id desc limit $7
         "#,
         tenant,
@@ -189,7 +192,8 @@ pub(super) async fn read(
         wanted.source.map(PluginSource::as_str),
         wanted.not_retired,
         wanted.meant.map(|meant| meant.name),
-        wanted.meant.and_then(|meant| meant.prefix)
+        wanted.meant.and_then(|meant| meant.prefix),
+        wanted.names
     )
     .fetch_all(connection)
     .await?;

@@ -1,0 +1,85 @@
+//! The audit log as it is read: newest first.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tamiz_core::TokenId;
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::page::{Page, PageLimit};
+use crate::tenant_tx::TenantTx;
+
+/// A row of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEvent {
+    /// Its id.
+    pub id: Uuid,
+    /// Who; none for the platform's own doing.
+    pub token: Option<TokenId>,
+    /// Such as `quota.refused`.
+    pub action: String,
+    /// Of what.
+    pub resource_type: String,
+    /// Which one.
+    pub resource_id: Option<String>,
+    /// What else there is to say.
+    pub metadata: Value,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Which rows.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of this action.
+    pub action: Option<String>,
+    /// Not before.
+    pub from: Option<DateTime<Utc>>,
+    /// Before.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// Where a row stands in the log.
+pub type AuditPlace = (DateTime<Utc>, Uuid);
+
+/// A page of the log. Served by `audit_log_created_idx`, of one action by `audit_log_action_idx`.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn page(
+    tx: &mut TenantTx,
+    filter: &AuditFilter,
+    after: Option<AuditPlace>,
+    limit: PageLimit,
+) -> Result<Page<AuditEvent>, StoreError> {
+    let (after_time, after_id) = after.unzip();
+    let rows = sqlx::query!(
+        r#"
+        select id, user_id, action, resource_type, resource_id, metadata, created_at
+        from tenant.audit_log
+        where tenant_id = $1 and ($2::text is null or action = $2)
+          and ($3::timestamptz is null or created_at >= $3) and ($4::timestamptz is null or created_at < $4)
+          and ($5::timestamptz is null or (created_at, id) < ($5, $6::uuid))
+        order by created_at desc, id desc limit $7
+        "#,
+        tx.tenant(),
+        filter.action.as_deref(),
+        filter.from,
+        filter.to,
+        after_time,
+        after_id,
+        limit.probe()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let events = rows.into_iter().map(|row| AuditEvent {
+        id: row.id,
+        token: row.user_id.map(TokenId::from),
+        action: row.action,
+        resource_type: row.resource_type,
+        resource_id: row.resource_id,
+        metadata: row.metadata,
+        created_at: row.created_at,
+    });
+    Ok(Page::of(events.collect(), limit))
+}
