@@ -22,6 +22,12 @@ pub enum Kind {
     ToolExecution,
     /// An installed plugin.
     Plugin,
+    /// An upload.
+    Upload,
+    /// A token.
+    Token,
+    /// The tenant itself.
+    Tenant,
 }
 
 /// The kind of `id`; `None` when this tenant has nothing of that id.
@@ -41,6 +47,9 @@ pub async fn kind(tx: &mut TenantTx, id: Uuid) -> Result<Option<Kind>, StoreErro
         union all select 'tool_execution' from tenant.tool_execution where tenant_id = $1 and id = $2
         union all select 'plugin' from control.plugin
             where (tenant_id is null or tenant_id = $1) and id = $2
+        union all select 'upload' from tenant.codeaudit_upload where tenant_id = $1 and id = $2
+        union all select 'token' from tenant.api_token where tenant_id = $1 and id = $2
+        union all select 'tenant' from control.tenant where id = $1 and id = $2
         limit 1
         "#,
         tx.tenant(),
@@ -56,6 +65,9 @@ pub async fn kind(tx: &mut TenantTx, id: Uuid) -> Result<Option<Kind>, StoreErro
         "artifact" => Ok(Kind::Artifact),
         "tool_execution" => Ok(Kind::ToolExecution),
         "plugin" => Ok(Kind::Plugin),
+        "upload" => Ok(Kind::Upload),
+        "token" => Ok(Kind::Token),
+        "tenant" => Ok(Kind::Tenant),
         other => Err(StoreError::unreadable("kind", other)),
     })
     .transpose()

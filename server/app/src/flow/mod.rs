@@ -8,6 +8,7 @@
 
 pub mod accept_upload;
 pub mod alert_rule;
+pub mod api_token;
 pub(crate) mod apply_rules;
 pub mod bundle_plugins;
 pub mod cancel_task;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::{AlertId, suppression};
 use tamiz_store::alert::{self, AlertRow};
@@ -14,6 +14,7 @@ use super::answer_bytes::paid;
 use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
 use super::project::Project;
 use super::related::RelatedAlert;
+use super::scalars::Date;
 use super::session::Session;
 use super::task::Task;
 use super::words::{AlertStateName, DismissalReasonName, Severity, unreadable};
@@ -277,8 +278,8 @@ impl Alert {
 
     /// Until which day somebody shall act, in UTC: by the project's days of its severity from when it opened, or as a
     /// person said.
-    async fn due_on(&self) -> Option<NaiveDate> {
-        self.0.due_on
+    async fn due_on(&self) -> Option<Date> {
+        self.0.due_on.map(Date)
     }
 
     /// Whether it is open after the day on which it was due.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Enum, InputObject, SimpleObject};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::{AlertId, ProjectId, Refusal};
 use tamiz_store::alert::{self, AlertPosition, AlertRow, TREND_DAYS_MAX};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::alert::Alert;
 use super::connection::{Listed, connection, decode, encode, limit};
 use super::finding::{askable, texts, words};
+use super::scalars::Date;
 use super::session::Session;
 use super::task_page::by;
 use super::words::{AlertStateName, Severity};
@@ -75,7 +76,7 @@ pub(crate) struct AlertFilter {
 }
 
 impl AlertFilter {
-    fn into_store(self) -> Result<alert::AlertFilter, Refusal> {
+    pub(super) fn into_store(self) -> Result<alert::AlertFilter, Refusal> {
         let text = |name: &str, text: Option<String>| text.map(|text| askable(name, text)).transpose();
         let states = words("state", self.state)?;
         let severities = words("severity", self.severity)?;
@@ -258,7 +259,7 @@ impl AlertCount {
 /// What happened to a project's alerts of one severity on one day, in UTC.
 #[derive(SimpleObject, Clone, Copy)]
 pub(crate) struct AlertDay {
-    day: NaiveDate,
+    day: Date,
     severity: Severity,
     /// Alerts that nobody knew.
     opened: i32,
@@ -273,7 +274,7 @@ pub(crate) struct AlertDay {
 impl From<&alert::AlertDay> for AlertDay {
     fn from(day: &alert::AlertDay) -> Self {
         Self {
-            day: day.day,
+            day: Date(day.day),
             severity: day.severity.into(),
             opened: day.opened,
             fixed: day.fixed,
@@ -307,19 +308,24 @@ pub(super) async fn counts_of(session: &Session, project: ProjectId) -> Result<V
         .unwrap_or_default())
 }
 
+/// So many days, if a trend may have them.
+pub(super) fn trend_days(days: i32) -> Result<u16, Refusal> {
+    let days = u16::try_from(days)
+        .ok()
+        .filter(|days| (1..=TREND_DAYS_MAX).contains(days));
+    days.ok_or_else(|| {
+        let rule = format_args!("must be 1 to {TREND_DAYS_MAX}");
+        Refusal::invalid("days", rule).at(&["days"])
+    })
+}
+
 /// What happened in the last days.
 pub(super) async fn trend_of(
     session: &Session,
     project: ProjectId,
     days: i32,
 ) -> Result<Vec<AlertDay>, ApiError> {
-    let days = u16::try_from(days)
-        .ok()
-        .filter(|days| (1..=TREND_DAYS_MAX).contains(days));
-    let days = days.ok_or_else(|| {
-        let rule = format_args!("must be 1 to {TREND_DAYS_MAX}");
-        Refusal::invalid("days", rule).at(&["days"])
-    })?;
+    let days = trend_days(days)?;
     let fetch = async |keys: Vec<(ProjectId, u16)>| {
         let mut trends: HashMap<(ProjectId, u16), Vec<AlertDay>> = HashMap::new();
         for (days, projects) in by(keys, |(project, days)| (days, project)) {

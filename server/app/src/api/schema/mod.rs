@@ -9,6 +9,7 @@ mod batch;
 mod batches;
 mod connection;
 mod idempotent;
+mod scalars;
 mod session;
 mod words;
 
@@ -17,7 +18,9 @@ mod alert_event;
 mod alert_occurrence;
 mod alert_page;
 mod alert_rule;
+mod alert_selection;
 mod artifact;
+mod audit;
 mod content;
 mod exploitation;
 mod export;
@@ -25,6 +28,7 @@ mod finding;
 mod finding_page;
 mod group;
 mod occurrence;
+mod plan;
 mod plugin;
 mod principal;
 mod project;
@@ -38,7 +42,10 @@ mod task_error;
 mod task_event;
 mod task_log;
 mod task_page;
+mod tenant;
+mod token;
 mod tool_execution;
+mod upload;
 mod usage;
 mod viewer;
 mod waiting;
@@ -50,9 +57,11 @@ mod mutation;
 mod mutation_of_alert_rules;
 mod mutation_of_alerts;
 mod mutation_of_queue;
+mod mutation_of_tokens;
 mod mutation_of_vex;
 mod mutation_of_webhooks;
 mod query;
+mod query_of_tenant;
 mod subscription;
 
 use std::num::NonZeroU32;
@@ -75,22 +84,30 @@ use super::refused::seconds_until;
 use super::state::ApiState;
 use super::transport::Engine;
 use crate::limiter::Stopped;
+pub use idempotent::EXTENSION as IDEMPOTENCY_EXTENSION;
 use mutation::Mutation;
 use mutation_of_alert_rules::AlertRuleMutation;
 use mutation_of_alerts::AlertMutation;
 use mutation_of_queue::QueueMutation;
+use mutation_of_tokens::TokenMutation;
 use mutation_of_vex::VexMutation;
 use mutation_of_webhooks::WebhookMutation;
 use principal::OperatorSession;
-pub use idempotent::EXTENSION as IDEMPOTENCY_EXTENSION;
 pub use principal::{Principal, TenantCaller};
 use query::Query;
+use query_of_tenant::TenantQuery;
 use session::Session;
 use subscription::Events;
 
-type GraphSchema = Schema<Query, Writes, Events>;
+type GraphSchema = Schema<Reads, Writes, Events>;
 
-/// The root of writes, of six files.
+// of two files
+/// The root of reads. What belongs to another tenant is null, like what does not exist.
+#[derive(MergedObject)]
+#[graphql(name = "Query")]
+struct Reads(Query, TenantQuery);
+
+/// The root of writes, of seven files.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
 struct Writes(
@@ -100,6 +117,7 @@ struct Writes(
     AlertRuleMutation,
     VexMutation,
     WebhookMutation,
+    TokenMutation,
 );
 
 /// The schema in the schema definition language, as committed in `schema.graphql`.
@@ -107,7 +125,8 @@ pub fn sdl() -> String {
     let options = async_graphql::SDLExportOptions::new()
         .sorted_fields()
         .sorted_arguments()
-        .sorted_enum_items();
+        .sorted_enum_items()
+        .include_specified_by();
     build().sdl_with_options(options)
 }
 
@@ -120,8 +139,9 @@ fn build() -> GraphSchema {
         AlertRuleMutation,
         VexMutation,
         WebhookMutation,
+        TokenMutation,
     );
-    Schema::build(Query, writes, Events)
+    Schema::build(Reads(Query, TenantQuery), writes, Events)
         .disable_suggestions()
         .finish()
 }
@@ -249,6 +269,10 @@ mod alert_rule_tests;
 mod alert_tests;
 #[cfg(test)]
 mod related_tests;
+#[cfg(test)]
+mod selection_tests;
+#[cfg(test)]
+mod tenant_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

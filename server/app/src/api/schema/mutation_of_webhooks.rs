@@ -6,6 +6,7 @@ use tamiz_store::webhook::endpoint::{Endpoint, Wish};
 use uuid::Uuid;
 
 use super::mutation::{UserError, payload, refused, rested};
+use super::scalars::Url;
 use super::webhook::{WebhookEndpoint, WebhookEventName};
 use crate::api::errors::ApiError;
 use crate::flow::FlowError;
@@ -92,7 +93,7 @@ pub(crate) struct ReplayFailedWebhooksPayload {
 #[derive(InputObject)]
 pub(crate) struct CreateWebhookEndpointInput {
     /// An https address of a public host; plain http where the operator allows the host's network.
-    url: String,
+    url: Url,
     /// What it is told, at least one; tests are sent by `sendTestWebhook`.
     events: Vec<WebhookEventName>,
     /// Of these projects alone, 1 to 100; of all if not said.
@@ -104,7 +105,7 @@ pub(crate) struct CreateWebhookEndpointInput {
 pub(crate) struct UpdateWebhookEndpointInput {
     endpoint_id: Uuid,
     /// An https address of a public host; plain http where the operator allows the host's network.
-    url: String,
+    url: Url,
     /// What it is told, at least one; tests are sent by `sendTestWebhook`.
     events: Vec<WebhookEventName>,
     /// Of these projects alone, 1 to 100; of all if not said.
@@ -136,9 +137,9 @@ pub(crate) struct ReplayFailedWebhooksInput {
     since: DateTime<Utc>,
 }
 
-fn wish(url: String, events: Vec<WebhookEventName>, projects: Option<Vec<Uuid>>) -> Wish {
+fn wish(url: Url, events: Vec<WebhookEventName>, projects: Option<Vec<Uuid>>) -> Wish {
     Wish {
-        url,
+        url: url.0,
         events: events.into_iter().map(Into::into).collect(),
         projects: projects.map(|ids| ids.into_iter().map(Into::into).collect()),
     }

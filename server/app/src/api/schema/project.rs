@@ -15,6 +15,7 @@ use super::finding::{FindingFilter, FindingOrder, askable};
 use super::finding_page::{FindingConnection, Owner};
 use super::session::Session;
 use super::task_page::{ProjectTaskFilter, TaskConnection};
+use super::upload::UploadConnection;
 use super::words::SeverityCounts;
 use crate::api::alert_export;
 use crate::api::errors::ApiError;
@@ -73,6 +74,16 @@ impl Project {
             filter,
         )
         .await
+    }
+
+    /// What was uploaded into it, newest first.
+    async fn uploads(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor to continue after.")] after: Option<String>,
+    ) -> Result<UploadConnection, ApiError> {
+        UploadConnection::of_project(Session::of(context)?, self.0.id, first, after.as_deref()).await
     }
 
     /// Its alerts: what people manage, however many scans see it.

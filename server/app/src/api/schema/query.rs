@@ -21,7 +21,10 @@ use super::schedule::{Schedule, ScheduleConnection};
 use super::session::Session;
 use super::task::Task;
 use super::task_page::{TaskConnection, TaskFilter};
+use super::tenant::Tenant;
+use super::token::{ApiToken, token_of};
 use super::tool_execution::ToolExecution;
+use super::upload::{Upload, upload_of};
 use super::usage::{Usage, UsageBucket};
 use super::viewer::Viewer;
 use super::waiting::QueuePause;
@@ -40,13 +43,16 @@ pub(crate) enum Node {
     Artifact(Artifact),
     ToolExecution(ToolExecution),
     Plugin(Plugin),
+    Upload(Upload),
+    ApiToken(ApiToken),
+    Tenant(Tenant),
 }
 
 /// The root of reads.
 pub(crate) struct Query;
 
 /// The root of reads. What belongs to another tenant is null, like what does not exist.
-#[Object]
+#[Object(name = "MainQuery")]
 impl Query {
     /// Who asks.
     #[expect(
@@ -82,6 +88,9 @@ impl Query {
                 .plugin(id.into())
                 .await?
                 .map(|row| Node::Plugin(Plugin(row))),
+            Kind::Upload => upload_of(session, id.into()).await?.map(Node::Upload),
+            Kind::Token => token_of(session, id.into()).await?.map(Node::ApiToken),
+            Kind::Tenant => Some(Node::Tenant(Tenant::own(session))),
             Kind::ToolExecution => {
                 let rows = session
                     .read(|tx| Box::pin(async move { tool_execution::by_ids(tx, &[id.into()]).await }))

@@ -35,7 +35,7 @@ use tokio::sync::Mutex;
 
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::grouped;
-use super::batches::Batches;
+use super::batches::{Batches, TenantCounts};
 use super::principal::{Asker, no_tenant};
 use super::task_event::{EventsKey, TaskEvent};
 use super::task_page::by;
@@ -150,6 +150,11 @@ impl Session {
     /// When there is room again for all that was refused, where that is known.
     pub(super) fn room_at(&self) -> Option<DateTime<Utc>> {
         *self.room_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer holds a secret from now on.
+    pub(super) fn tell_secret(&self) {
+        self.told_secret.store(true, Ordering::Relaxed);
     }
 
     /// Whether the answer holds a secret.
@@ -398,6 +403,16 @@ impl Session {
             Ok(found)
         };
         Ok(self.batches.events_of.load(key, fetch).await?.unwrap_or_default())
+    }
+
+    /// Alerts of all projects by state and severity.
+    pub(super) async fn alert_counts_of_tenant(&self) -> Result<Arc<TenantCounts>, ApiError> {
+        let fetch = async |_: Vec<()>| {
+            let counts = self.read(|tx| Box::pin(alert::counts_of_tenant(tx))).await?;
+            Ok(HashMap::from([((), Arc::new(counts))]))
+        };
+        let counts = self.batches.alert_counts_of_tenant.load((), fetch).await?;
+        Ok(counts.unwrap_or_default())
     }
 
     /// Findings by severity, from info to critical.

@@ -4,21 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::session::Session;
+use super::tenant::Tenant;
 use super::words::{BigInt, RoleName};
 use crate::api::uploads::upload_bytes_max;
 
 /// Whoever bears the token of this request.
 pub(crate) struct Viewer(pub(super) Arc<Session>);
-
-/// The customer that the token belongs to.
-#[derive(SimpleObject)]
-pub(crate) struct Tenant {
-    id: Uuid,
-    name: String,
-}
 
 /// What this tenant may ask of the server.
 #[derive(SimpleObject)]
@@ -40,11 +33,7 @@ pub(crate) struct Limits {
 impl Viewer {
     /// The customer that the token belongs to.
     async fn tenant(&self) -> Tenant {
-        let caller = &self.0.caller;
-        Tenant {
-            id: caller.scope.tenant_id().uuid(),
-            name: caller.tenant_name.clone(),
-        }
+        Tenant::own(&self.0)
     }
 
     /// What the token may do.

@@ -13,6 +13,7 @@ use tamiz_store::webhook::{self, Attempt, Delivery};
 use uuid::Uuid;
 
 use super::connection::{Listed, bad_cursor, connection, decode, encode, limit};
+use super::scalars::Url;
 use super::session::Session;
 use crate::api::errors::ApiError;
 use crate::flow::require;
@@ -79,8 +80,8 @@ impl WebhookEndpoint {
     }
 
     /// What is called.
-    async fn url(&self) -> &str {
-        &self.0.wish.url
+    async fn url(&self) -> Url {
+        Url(self.0.wish.url.clone())
     }
 
     /// What it is told.
