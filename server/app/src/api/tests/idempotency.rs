@@ -144,3 +144,26 @@ async fn of_many_that_come_at_once_one_is_carried_out() {
     assert_eq!(first, 1, "{said:?}");
     door.close().await;
 }
+
+#[tokio::test]
+async fn the_secret_of_a_token_is_told_once_and_kept_nowhere() {
+    let door = Door::open().await;
+    let (token, _) = door.tenant("acme", Role::Admin).await;
+    let document =
+        "mutation($input: CreateTokenInput!) { createToken(input: $input) { secret errors { code } } }";
+    let input = json!({ "input": { "name": "ci", "role": "VIEWER" } });
+    let made = send(&door, &token, "a", document, input.clone()).await;
+    assert!(made.body["data"]["createToken"]["secret"].is_string(), "{made:?}");
+    let again = send(&door, &token, "a", document, input).await;
+    assert_eq!(
+        (again.status, again.code()),
+        (StatusCode::CONFLICT, "IDEMPOTENCY_KEY_UNKNOWN_OUTCOME"),
+        "{again:?}"
+    );
+    let tokens = door
+        .graphql(&token, "{ apiTokens { nodes { name } } }", json!({}))
+        .await;
+    let names = tokens["data"]["apiTokens"]["nodes"].as_array().unwrap().len();
+    assert_eq!(names, 2, "{tokens}");
+    door.close().await;
+}

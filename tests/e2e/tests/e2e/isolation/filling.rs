@@ -192,7 +192,7 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("Query.findings.orderBy", Nothing),
     ("Query.node.id", AnyId),
     ("Query.plugins.after", Cursor),
-    ("Query.plugins.first", Number(100)),
+    ("Query.plugins.first", Number(50)),
     ("Query.plugins.scanType", Nothing),
     ("Query.project.id", Id(Kind::Project)),
     ("Query.projects.after", Cursor),
