@@ -144,6 +144,9 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         Sweep::of(store, "project_events", RETENTION_PAUSE, |store| async move {
             store.delete_old_project_events().await
         }),
+        Sweep::of(store, "idempotency_keys", RETENTION_PAUSE, |store| async move {
+            store.delete_old_idempotency_keys().await
+        }),
         Sweep::of(store, "refusals", REFUSALS_EVERY, |store| async move {
             store.tell_late_refusals().await
         }),

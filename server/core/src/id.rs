@@ -164,7 +164,7 @@ typed_id!(
 );
 typed_id!(
     /// An API token.
-    TokenId, "Token"
+    TokenId, "ApiToken"
 );
 typed_id!(
     /// The token of workers without the database.

@@ -1,5 +1,7 @@
 //! The audit log: what somebody did or was refused. Rows are added, never changed.
 
+pub mod list;
+
 use serde_json::Value;
 use tamiz_core::TokenId;
 use uuid::Uuid;

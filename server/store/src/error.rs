@@ -18,6 +18,9 @@ pub enum StoreError {
     /// Bytes that nobody referred to any more are just being deleted; putting them again helps.
     #[error("the same bytes are just being deleted")]
     BeingDeleted,
+    /// The request took so long that another one with its idempotency key was begun; nothing was written.
+    #[error("another request has taken over the idempotency key")]
+    Overtaken,
     /// The database refused a statement: a bug of ours, or a damaged database.
     #[error("the database refused a statement")]
     Refused(#[source] sqlx::Error),

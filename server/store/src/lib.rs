@@ -45,6 +45,7 @@ pub mod enrichment;
 pub mod event;
 pub mod finding;
 pub mod group;
+pub mod idempotency;
 pub mod operator_token;
 pub mod pause;
 pub mod pcap_session;
@@ -81,6 +82,8 @@ mod attempt_tests;
 mod database_for_tests;
 #[cfg(test)]
 mod enrichment_tests;
+#[cfg(test)]
+mod idempotency_tests;
 #[cfg(test)]
 mod isolation_tests;
 #[cfg(test)]

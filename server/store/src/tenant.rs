@@ -6,6 +6,7 @@ use tamiz_core::quota::{QuotaLimit, QuotaSet};
 
 use crate::control_tx::ControlTx;
 use crate::error::StoreError;
+use crate::page::{Page, Window};
 use crate::quota::limits;
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
@@ -84,6 +85,61 @@ pub async fn own_name(tx: &mut TenantTx) -> Result<Option<String>, StoreError> {
         .fetch_optional(tx.connection())
         .await?;
     Ok(name)
+}
+
+/// The transaction's own tenant; `None` when it is gone.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn own(tx: &mut TenantTx) -> Result<Option<Tenant>, StoreError> {
+    let row = sqlx::query!(
+        "select id, name, plan, created_at from control.tenant where id = $1",
+        tx.tenant()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.map(|row| Tenant {
+        id: row.id.into(),
+        name: row.name,
+        plan: row.plan,
+        created_at: row.created_at,
+    }))
+}
+
+/// A page of all tenants by name.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn page(
+    tx: &mut ControlTx,
+    window: &Window<String>,
+) -> Result<Page<Tenant>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select id as "id!", name as "name!", plan as "plan!", created_at as "created_at!" from (
+            (select * from control.tenant
+             where ($1::text is null or name > $1) and ($2::text is null or name < $2) and not $4
+             order by name limit $3)
+            union all
+            (select * from control.tenant
+             where ($1::text is null or name > $1) and ($2::text is null or name < $2) and $4
+             order by name desc limit $3)) t
+        order by name
+        "#,
+        window.after.as_deref(),
+        window.before.as_deref(),
+        window.limit.probe(),
+        window.from_end
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let tenants = rows.into_iter().map(|row| Tenant {
+        id: row.id.into(),
+        name: row.name,
+        plan: row.plan,
+        created_at: row.created_at,
+    });
+    Ok(Page::between(tenants.collect(), window))
 }
 
 /// All tenants by name.

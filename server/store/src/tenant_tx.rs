@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::connect::{ACQUIRE_SECONDS_MAX, Store};
 use crate::error::StoreError;
 use crate::held::{Held, Name};
+use crate::idempotency;
 use crate::scope::TenantScope;
 use crate::shares::Place;
 use crate::signal::{Class, News, Signal};
@@ -95,12 +96,16 @@ impl TenantTx {
         self.allowance = Allowance::of(budget);
     }
 
-    /// Writes what webhooks tell of it, makes the writes durable, then tells watchers and workers.
+    /// Writes what webhooks tell of it, marks the idempotency key that it is carried out for, makes the writes durable,
+    /// then tells watchers and workers.
     ///
     /// # Errors
     /// Whatever the commit meets; nothing is announced then.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         std::mem::take(&mut self.outbox).write(&mut self).await?;
+        if let Some(run) = self.scope.run() {
+            idempotency::mark(&mut self, run).await?;
+        }
         let Self {
             held,
             store,

@@ -1,4 +1,8 @@
 //! API tokens: authentication, and the operator's list of them.
+//!
+//! Not here: what a tenant's own admins see and do (see [`own`]).
+
+pub mod own;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

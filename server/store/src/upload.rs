@@ -1,4 +1,8 @@
 //! Uploads: bytes a client sent, acknowledged once their row is committed.
+//!
+//! Not here: lists of them (see [`list`]).
+
+pub mod list;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -35,7 +39,7 @@ pub struct NewUpload<'a> {
 }
 
 /// An acknowledged upload.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
     /// Its id.
     pub id: UploadId,

@@ -1,6 +1,7 @@
 //! The whole front door over real HTTP on a real database: uploads, downloads, events, health.
 
 mod following;
+mod idempotency;
 mod sharing;
 mod time_out;
 

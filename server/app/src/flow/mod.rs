@@ -8,6 +8,7 @@
 
 pub mod accept_upload;
 pub mod alert_rule;
+pub mod api_token;
 pub(crate) mod apply_rules;
 pub mod bundle_plugins;
 pub mod cancel_task;
@@ -17,6 +18,7 @@ pub mod create_project;
 pub mod delete_trash;
 pub mod finish_attempt;
 pub mod fire_schedule;
+pub mod idempotency;
 pub mod import_enrichment;
 pub mod import_vex;
 pub mod install_plugin;

@@ -8,11 +8,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use tamiz_core::{AlertId, DismissalReason, ProjectId, Refusal};
-use tamiz_store::alert::hold_project;
-use tamiz_store::alert::triage::{self, ALERTS_MAX, Decision};
+use tamiz_core::{AlertId, DismissalReason, ProjectId, Refusal, RefusalCode};
+use tamiz_store::alert::triage::{self, ALERTS_MAX, Decision, MATCHED_MAX};
+use tamiz_store::alert::{AlertFilter, hold_project, ids_under};
 use tamiz_store::token::{Caller, Role};
-use tamiz_store::{Store, TenantTx};
+use tamiz_store::{Store, TenantTx, project};
 
 use super::{FlowError, label};
 
@@ -26,8 +26,10 @@ const DAYS_AHEAD_MAX: u64 = 3_653;
 /// What became of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// The alerts, each once, in the order in which they were named.
+    /// The alerts, each once, in the order in which they were named, or of their ids.
     pub alerts: Vec<AlertId>,
+    /// How many they are.
+    pub matched: u32,
     /// How many of them are otherwise than before.
     pub changed: u32,
 }
@@ -145,35 +147,104 @@ fn text(field: &str, text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-/// Decides on the alerts, all of them or none.
+/// The alerts of a decision.
+#[derive(Debug, Clone)]
+pub enum Chosen {
+    /// These, of one project.
+    Ids(Vec<AlertId>),
+    /// All of a project that fit.
+    Matching {
+        /// Which project.
+        project: ProjectId,
+        /// Which alerts.
+        filter: AlertFilter,
+        /// How many the asker believes that they are.
+        expected: Option<u32>,
+    },
+}
+
+/// Decides on the alerts, all of them or none. A dry run says what would become of them and writes nothing.
 ///
 /// # Errors
-/// Refused when the role is below analyst, an alert is not there, they are of several projects or too many, or an input
-/// breaks its rule.
+/// Refused when the role is below analyst, an alert or the project is not there, the alerts are of several projects, too
+/// many or not as many as expected, or an input breaks its rule.
 pub async fn decide(
     store: &Store,
     caller: &Caller,
-    alerts: &[AlertId],
+    chosen: Chosen,
     wish: Wish,
+    dry_run: bool,
 ) -> Result<Decided, FlowError> {
     super::require(caller, Role::Analyst)?;
     let decision = wish.decision(Utc::now())?;
-    let named = each_once(alerts)?;
     let mut tx = store.begin(&caller.scope).await?;
-    let project = project_of(&mut tx, &named).await?;
-    hold_project(&mut tx, project).await?;
-    let ids = named.iter().copied().collect();
+    let (project, alerts) = match chosen {
+        Chosen::Ids(alerts) => {
+            let named = each_once(&alerts)?;
+            let project = project_of(&mut tx, &named).await?;
+            hold_project(&mut tx, project).await?;
+            (project, named)
+        }
+        Chosen::Matching {
+            project,
+            filter,
+            expected,
+        } => {
+            known(&mut tx, project).await?;
+            hold_project(&mut tx, project).await?;
+            let found = matching(&mut tx, project, &filter, expected).await?;
+            (project, found)
+        }
+    };
+    let ids = alerts.iter().copied().collect();
     let (standings, moment) = triage::read(&mut tx, project, &ids, &caller.token_name).await?;
     let changes: Vec<_> = standings
         .iter()
         .filter_map(|alert| decision.on(alert, moment))
         .collect();
-    triage::write(&mut tx, project, moment, &changes).await?;
-    tx.commit().await?;
+    if !dry_run {
+        triage::write(&mut tx, project, moment, &changes).await?;
+        tx.commit().await?;
+    }
     Ok(Decided {
-        alerts: named,
+        matched: u32::try_from(alerts.len()).unwrap_or(u32::MAX),
+        alerts,
         changed: u32::try_from(changes.len()).unwrap_or(u32::MAX),
     })
+}
+
+async fn known(tx: &mut TenantTx, id: ProjectId) -> Result<(), FlowError> {
+    match project::get(tx, id).await? {
+        Some(_) => Ok(()),
+        None => {
+            let path = ["input", "alerts", "matching", "projectId"];
+            Err(Refusal::not_found("project", id).at(&path).into())
+        }
+    }
+}
+
+/// The alerts of the project that fit, in order of their ids. The project is held, so none comes or goes.
+async fn matching(
+    tx: &mut TenantTx,
+    project: ProjectId,
+    filter: &AlertFilter,
+    expected: Option<u32>,
+) -> Result<Vec<AlertId>, FlowError> {
+    let probe = i64::try_from(MATCHED_MAX).unwrap_or(i64::MAX).saturating_add(1);
+    let mut found = ids_under(tx, project, filter, probe).await?;
+    if found.len() > MATCHED_MAX {
+        let message = format!("more than {MATCHED_MAX} alerts fit: narrow the filter, and go on in parts");
+        let refusal = Refusal::new(RefusalCode::InvalidInput, message);
+        return Err(refusal.at(&["input", "alerts", "matching", "filter"]).into());
+    }
+    if let Some(expected) = expected.filter(|expected| found.len() != *expected as usize) {
+        let message = format!("{} alerts fit, not {expected}: look again", found.len());
+        let refusal = Refusal::new(RefusalCode::WrongState, message);
+        let path = ["input", "alerts", "matching", "expectedCount"];
+        return Err(refusal.at(&path).into());
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn each_once(alerts: &[AlertId]) -> Result<Vec<AlertId>, Refusal> {

@@ -20,6 +20,7 @@ pub mod rule;
 pub mod scope;
 mod totals;
 pub mod triage;
+mod under;
 pub mod vex;
 
 #[cfg(test)]
@@ -27,9 +28,12 @@ mod tests;
 
 pub use event::{AlertEventRow, event_pages_of};
 pub use occurrence::{AlertOccurrenceRow, occurrence_counts_of, occurrence_pages_of};
-pub use page::{AlertFilter, AlertOrder, AlertPosition, counts_under, pages_of};
+pub use page::{AlertFilter, AlertOrder, AlertPosition, pages_of};
 pub use read::{AlertRow, AlertScope, by_ids};
-pub use totals::{AlertDay, TREND_DAYS_MAX, counts, trend};
+pub use totals::{
+    AlertDay, TREND_DAYS_MAX, TenantAlertDay, counts, counts_of_tenant, trend, trend_of_tenant,
+};
+pub use under::{counts_under, ids_under};
 
 use tamiz_core::identity::Fingerprint;
 use tamiz_core::{AlertState, ProjectId, Severity};

@@ -1,4 +1,4 @@
-//! Pages of a project's alerts, and how many there are under a filter.
+//! Pages of a project's alerts.
 //!
 //! An alert that is there has no time of its own: it was last seen when its scope was last scanned, so a scan that
 //! finds what the one before found writes no alert. A page goes by *lanes* instead: a severity and a scope, in the
@@ -414,7 +414,7 @@ fn far_future() -> DateTime<Utc> {
 }
 
 impl AlertFilter {
-    fn wanted(&self) -> Vec<AlertState> {
+    pub(super) fn wanted(&self) -> Vec<AlertState> {
         let asked: &[AlertState] = if self.states.is_empty() {
             &[AlertState::Open, AlertState::Reopened]
         } else {
@@ -444,18 +444,18 @@ impl AlertFilter {
             .collect()
     }
 
-    fn severity_ranks(&self) -> Vec<i16> {
+    pub(super) fn severity_ranks(&self) -> Vec<i16> {
         let all = Severity::ALL.iter();
         all.filter(|severity| self.severities.is_empty() || self.severities.contains(severity))
             .map(|severity| severity.rank())
             .collect()
     }
 
-    const fn asks_of_content(&self) -> bool {
+    pub(super) const fn asks_of_content(&self) -> bool {
         !self.rules.is_empty() || !self.cwe.is_empty() || self.file.is_some()
     }
 
-    const fn asks_of_scope(&self) -> bool {
+    pub(super) const fn asks_of_scope(&self) -> bool {
         !self.tools.is_empty()
             || self.branch.is_some()
             || self.environment.is_some()
@@ -474,7 +474,7 @@ impl AlertFilter {
     }
 
     /// Conditions on the scope that saw it last.
-    fn push_scope(&self, query: &mut QueryBuilder<Postgres>) {
+    pub(super) fn push_scope(&self, query: &mut QueryBuilder<Postgres>) {
         if !self.tools.is_empty() {
             query
                 .push(" and s.tool = any(")
@@ -497,7 +497,7 @@ impl AlertFilter {
     }
 
     /// Conditions that no index serves.
-    fn push_conditions(&self, query: &mut QueryBuilder<Postgres>) {
+    pub(super) fn push_conditions(&self, query: &mut QueryBuilder<Postgres>) {
         content_row::push_conditions(query, &self.rules, self.file.as_deref());
         if !self.cwe.is_empty() {
             query.push(" and c.cwe && ").push_bind(self.cwe.clone());
@@ -511,51 +511,4 @@ impl AlertFilter {
             query.push(" and a.due_on < (now() at time zone 'UTC')::date");
         }
     }
-}
-
-/// How many alerts each project has under `filter`; a project without any is left out.
-///
-/// By state and severity alone the counters know it: a handful of rows. Other filters are counted, served by
-/// `alert_present_idx` and `alert_gone_idx`.
-///
-/// # Errors
-/// [`StoreError`] when the database cannot be read.
-pub async fn counts_under(
-    tx: &mut TenantTx,
-    projects: &[ProjectId],
-    filter: &AlertFilter,
-) -> Result<HashMap<ProjectId, i64>, StoreError> {
-    let tenant = tx.tenant();
-    let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
-    let wanted: Vec<i16> = filter.wanted().into_iter().map(AlertState::rank).collect();
-    let mut query = QueryBuilder::<Postgres>::new("select a.project_id, ");
-    if filter.is_counted() {
-        query.push("sum(a.alerts) from tenant.alert_count a");
-    } else {
-        // all of them are read, so that reading contents whole may be better than one by one
-        query.push("count(*) from tenant.alert a");
-        if filter.asks_of_content() {
-            query.push(
-                " join tenant.finding_content c on c.tenant_id = a.tenant_id and c.project_id = a.project_id \
-                 and c.id = a.content_id",
-            );
-        }
-        if filter.asks_of_scope() {
-            query.push(" join tenant.scan_scope s on s.tenant_id = a.tenant_id and s.id = a.scope_id");
-        }
-    }
-    query.push(" where a.tenant_id = ").push_bind(tenant);
-    query.push(" and a.project_id = any(").push_bind(projects);
-    query.push(") and a.state = any(").push_bind(wanted);
-    query
-        .push(") and a.severity = any(")
-        .push_bind(filter.severity_ranks())
-        .push(")");
-    if !filter.is_counted() {
-        filter.push_scope(&mut query);
-        filter.push_conditions(&mut query);
-    }
-    query.push(" group by a.project_id");
-    let counts: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(tx.connection()).await?;
-    Ok(counts.into_iter().map(|(id, count)| (id.into(), count)).collect())
 }

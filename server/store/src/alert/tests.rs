@@ -4,5 +4,6 @@ mod deciding;
 pub(super) mod field;
 mod leaving;
 mod listing;
+mod many;
 mod sightings;
 mod telling;

@@ -89,3 +89,73 @@ pub async fn trend(
     });
     read.collect()
 }
+
+/// Alerts of all projects of the tenant by state and severity, none of them zero; at most 20 rows, made of at most 20 of
+/// each project. Served by the primary key.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn counts_of_tenant(tx: &mut TenantTx) -> Result<Vec<(AlertState, Severity, i64)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select state, severity, sum(alerts)::bigint as "alerts!" from tenant.alert_count
+        where tenant_id = $1 and alerts > 0 group by state, severity order by state, severity desc
+        "#,
+        tx.tenant()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let read = rows.into_iter().map(|row| {
+        let (state, severity) = super::standing_of(row.state, row.severity)?;
+        Ok((state, severity, row.alerts))
+    });
+    read.collect()
+}
+
+/// What happened to a tenant's alerts of one severity on one day, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantAlertDay {
+    /// The day.
+    pub day: NaiveDate,
+    /// Of which severity.
+    pub severity: Severity,
+    /// Alerts that nobody knew.
+    pub opened: i64,
+    /// Gone.
+    pub fixed: i64,
+    /// There again, or their acceptance expired.
+    pub reopened: i64,
+    /// Decided not to act on.
+    pub dismissed: i64,
+}
+
+/// The last `days` days of all projects of the tenant, as [`trend`] has them of each.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn trend_of_tenant(tx: &mut TenantTx, days: u16) -> Result<Vec<TenantAlertDay>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select day, severity, sum(opened) as "opened!", sum(fixed) as "fixed!", sum(reopened) as "reopened!",
+               sum(dismissed) as "dismissed!"
+        from tenant.alert_day
+        where tenant_id = $1 and day > (now() at time zone 'UTC')::date - $2::int
+        group by day, severity order by day, severity desc
+        "#,
+        tx.tenant(),
+        i32::from(days)
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let read = rows.into_iter().map(|row| {
+        Ok(TenantAlertDay {
+            day: row.day,
+            severity: ranked("severity", row.severity, Severity::from_rank)?,
+            opened: row.opened,
+            fixed: row.fixed,
+            reopened: row.reopened,
+            dismissed: row.dismissed,
+        })
+    });
+    read.collect()
+}

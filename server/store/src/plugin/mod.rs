@@ -105,6 +105,18 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[PluginId]) -> Result<Vec<Installed
     read(tx, wanted).await
 }
 
+/// The installed versions of these names that the tenant sees, newest first; at most [`PLUGINS_READ_MAX`].
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn by_names(tx: &mut TenantTx, names: &[String]) -> Result<Vec<InstalledPlugin>, StoreError> {
+    let wanted = Wanted {
+        names: Some(names),
+        ..Wanted::default()
+    };
+    read(tx, wanted).await
+}
+
 /// One plugin; `None` for one of another tenant, too.
 ///
 /// # Errors

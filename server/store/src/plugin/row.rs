@@ -93,6 +93,7 @@ pub(super) struct Wanted<'a> {
     pub(super) digests: Option<&'a [Vec<u8>]>,
     pub(super) scan_type: Option<&'a ScanType>,
     pub(super) name: Option<&'a str>,
+    pub(super) names: Option<&'a [String]>,
     pub(super) meant: Option<Meant<'a>>,
     pub(super) source: Option<PluginSource>,
     pub(super) state: Option<PluginState>,
@@ -131,6 +132,7 @@ impl Default for Wanted<'_> {
             digests: None,
             scan_type: None,
             name: None,
+            names: None,
             meant: None,
             source: None,
             state: None,
@@ -180,6 +182,7 @@ pub(super) async fn read(
           and ($13::text is null or p.name = $13 or p.name || '@' || p.version = $13
                or starts_with(p.id::text, $14::text) or starts_with(encode(p.sha256, 'hex'), $14))
           and ($15::uuid is null or p.id > $15)
+          and ($17::text[] is null or p.name = any($17))
         order by case when $16 then p.id end, p.id desc limit $7
         "#,
         tenant,
@@ -197,7 +200,8 @@ pub(super) async fn read(
         wanted.meant.map(|meant| meant.name),
         wanted.meant.and_then(|meant| meant.prefix),
         wanted.newer_than.map(PluginId::uuid),
-        wanted.oldest_first
+        wanted.oldest_first,
+        wanted.names
     )
     .fetch_all(connection)
     .await?;

@@ -4,6 +4,8 @@
 //! and starting tasks into `control.share`; the functions here do. Of a plan's it is done afterwards, by
 //! [`hold_plan`].
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 use sqlx::postgres::PgConnection;
 use tamiz_core::TenantId;
@@ -38,6 +40,78 @@ pub async fn of_tenant(
     let rows = said(tx.connection(), tenant.uuid()).await?;
     let own = set_of(rows.iter().filter(|row| row.own))?;
     Ok((effective(rows)?, own))
+}
+
+/// The limits of these tenants as they hold.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_tenants(
+    tx: &mut ControlTx,
+    tenants: &[TenantId],
+) -> Result<HashMap<TenantId, EffectiveQuota>, StoreError> {
+    let ids: Vec<Uuid> = tenants.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        select tenant_id as "tenant_id!", true as "own!", name as "name!", value as "value!"
+        from control.tenant_quota where tenant_id = any($1)
+        union all
+        select t.id, false, q.name, q.value
+        from control.plan_quota q join control.tenant t on t.plan = q.plan where t.id = any($1)
+        "#,
+        &ids
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let mut said: HashMap<TenantId, Vec<LimitRow>> = HashMap::new();
+    for row in rows {
+        let limit = LimitRow {
+            own: row.own,
+            name: row.name,
+            value: row.value,
+        };
+        said.entry(row.tenant_id.into()).or_default().push(limit);
+    }
+    let limits = tenants.iter().map(|id| {
+        let rows = said.remove(id).unwrap_or_default();
+        Ok((*id, effective(rows)?))
+    });
+    limits.collect()
+}
+
+/// The limits that the plan of the transaction's own tenant says.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_own_plan(tx: &mut TenantTx) -> Result<QuotaSet, StoreError> {
+    let rows = sqlx::query_as!(
+        LimitRow,
+        r#"
+        select false as "own!", q.name, q.value
+        from control.plan_quota q join control.tenant t on t.plan = q.plan where t.id = $1
+        "#,
+        tx.tenant()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    set_of(rows.iter())
+}
+
+/// The limits that each plan says; those that say none are left out.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn of_plans(tx: &mut ControlTx) -> Result<HashMap<String, QuotaSet>, StoreError> {
+    let rows = sqlx::query!("select plan, name, value from control.plan_quota order by plan, name")
+        .fetch_all(tx.connection())
+        .await?;
+    let mut plans: HashMap<String, QuotaSet> = HashMap::new();
+    for row in rows {
+        let name = word("limit", &row.name)?;
+        let value = Some(row.value.cast_unsigned());
+        plans.entry(row.plan).or_default().say(name, value);
+    }
+    Ok(plans)
 }
 
 /// What is said for a tenant: by itself, and by its plan.

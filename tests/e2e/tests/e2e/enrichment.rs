@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Client, checkout};
 
-const QUERY: &str = "query($asOf: NaiveDate) { findings(orderBy: { field: FILE }) { nodes { cve
+const QUERY: &str = "query($asOf: Date) { findings(orderBy: { field: FILE }) { nodes { cve
   weaknesses { cwe name owasp { year id name } }
   exploitation(asOf: $asOf) { epss { cve score percentile date }
     kev { cve dateAdded dueDate knownRansomware name } } } } }";

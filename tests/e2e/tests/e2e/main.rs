@@ -23,6 +23,7 @@ mod hostile_archives;
 mod hostile_plugins;
 mod hostile_reports;
 mod hostile_tools;
+mod idempotency;
 mod isolation;
 mod killed_imports;
 mod killed_workers;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tamiz_core::{AlertId, suppression};
 use tamiz_store::alert::{self, AlertRow};
@@ -16,6 +16,7 @@ use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
 use super::id::id_of;
 use super::project::Project;
 use super::related::RelatedAlert;
+use super::scalars::Date;
 use super::session::Session;
 use super::task::Task;
 use super::words::{AlertStateName, DismissalReasonName, Severity, unreadable};
@@ -279,8 +280,8 @@ impl Alert {
 
     /// Until which day somebody shall act, in UTC: by the project's days of its severity from when it opened, or as a
     /// person said.
-    async fn due_on(&self) -> Option<NaiveDate> {
-        self.0.due_on
+    async fn due_on(&self) -> Option<Date> {
+        self.0.due_on.map(Date)
     }
 
     /// Whether it is open after the day on which it was due.

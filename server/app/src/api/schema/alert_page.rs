@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Enum, InputObject, SimpleObject};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::{AlertId, ProjectId, Refusal};
 use tamiz_store::alert::{self, AlertPosition, AlertRow, TREND_DAYS_MAX};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::alert::Alert;
 use super::connection::{Asked, Listed, OrderDirection, connection, decode, encode, turned_if};
 use super::finding::{askable, texts, words};
+use super::scalars::Date;
 use super::session::Session;
 use super::task_page::by;
 use super::words::{AlertStateName, Severity};
@@ -89,7 +90,7 @@ pub(crate) struct AlertFilter {
 }
 
 impl AlertFilter {
-    fn into_store(self) -> Result<alert::AlertFilter, Refusal> {
+    pub(super) fn into_store(self) -> Result<alert::AlertFilter, Refusal> {
         let text = |name: &str, text: Option<String>| text.map(|text| askable(name, text)).transpose();
         let states = words("state", self.state)?;
         let severities = words("severity", self.severity)?;
@@ -271,7 +272,7 @@ impl AlertCount {
 #[derive(SimpleObject, Clone, Copy)]
 pub(crate) struct AlertDay {
     /// The day, in UTC.
-    day: NaiveDate,
+    day: Date,
     /// The severity of the alerts that are counted.
     severity: Severity,
     /// Alerts that nobody knew.
@@ -287,7 +288,7 @@ pub(crate) struct AlertDay {
 impl From<&alert::AlertDay> for AlertDay {
     fn from(day: &alert::AlertDay) -> Self {
         Self {
-            day: day.day,
+            day: Date(day.day),
             severity: day.severity.into(),
             opened: day.opened,
             fixed: day.fixed,
@@ -321,19 +322,24 @@ pub(super) async fn counts_of(session: &Session, project: ProjectId) -> Result<V
         .unwrap_or_default())
 }
 
+/// So many days, if a trend may have them.
+pub(super) fn trend_days(days: i32) -> Result<u16, Refusal> {
+    let days = u16::try_from(days)
+        .ok()
+        .filter(|days| (1..=TREND_DAYS_MAX).contains(days));
+    days.ok_or_else(|| {
+        let rule = format_args!("must be 1 to {TREND_DAYS_MAX}");
+        Refusal::invalid("days", rule).at(&["days"])
+    })
+}
+
 /// What happened in the last days.
 pub(super) async fn trend_of(
     session: &Session,
     project: ProjectId,
     days: i32,
 ) -> Result<Vec<AlertDay>, ApiError> {
-    let days = u16::try_from(days)
-        .ok()
-        .filter(|days| (1..=TREND_DAYS_MAX).contains(days));
-    let days = days.ok_or_else(|| {
-        let rule = format_args!("must be 1 to {TREND_DAYS_MAX}");
-        Refusal::invalid("days", rule).at(&["days"])
-    })?;
+    let days = trend_days(days)?;
     let fetch = async |keys: Vec<(ProjectId, u16)>| {
         let mut trends: HashMap<(ProjectId, u16), Vec<AlertDay>> = HashMap::new();
         for (days, projects) in by(keys, |(project, days)| (days, project)) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tamiz_core::advisory::Advisory;
 use tamiz_core::plugin::LimitSet;
 use tamiz_core::{
-    AlertId, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, TaskId, TaskStatus,
+    AlertId, AlertState, ArtifactId, FindingId, GroupId, PluginId, ProjectId, ScheduleId, Severity, TaskId,
+    TaskStatus, TokenId, UploadId,
 };
 use tamiz_store::alert::AlertRow;
 use tamiz_store::artifact::Artifact;
@@ -21,7 +22,10 @@ use tamiz_store::scan_result::ScanResult;
 use tamiz_store::schedule::Schedule;
 use tamiz_store::target::TaskTarget;
 use tamiz_store::task::Task;
+use tamiz_store::tenant::Tenant;
+use tamiz_store::token::own::OwnToken;
 use tamiz_store::tool_execution::ToolExecution;
+use tamiz_store::upload::Upload;
 
 use super::alert_event::{AlertEventPage, AlertEventPageKey};
 use super::alert_occurrence::{AlertOccurrencePage, AlertOccurrencePageKey};
@@ -36,6 +40,10 @@ use super::related::{RelatedAlerts, RelatedKey};
 use super::task_event::{EventsKey, TaskEvent};
 use super::task_log::{LogCount, LogPage, LogPageKey};
 use super::task_page::{TaskPage, TaskPageKey, TasksCountKey};
+use super::upload::{UploadPage, UploadPageKey};
+
+/// Alerts by state and severity.
+pub(super) type TenantCounts = Vec<(AlertState, Severity, i64)>;
 
 macro_rules! batches {
     ($($(#[$doc:meta])* $name:ident: $batch:ty,)+) => {
@@ -61,6 +69,7 @@ batches! {
     events_of: Batch<EventsKey, Arc<Vec<TaskEvent>>>,
     severities_of: Batch<ProjectId, [i64; 5]>,
     plugins: Batch<PluginId, Arc<InstalledPlugin>>,
+    plugin_versions: Batch<String, Arc<Vec<Arc<InstalledPlugin>>>>,
     groups: Batch<GroupId, Arc<Group>>,
     group_counts_of: Batch<GroupId, Arc<Vec<(TaskStatus, i64)>>>,
     schedules: Batch<ScheduleId, Arc<Schedule>>,
@@ -89,4 +98,10 @@ batches! {
     task_pages: Batch<TaskPageKey, Arc<TaskPage>>,
     task_counts: Batch<TasksCountKey, i64>,
     group_pages: Batch<GroupPageKey, Arc<TaskPage>>,
+    uploads: Batch<UploadId, Arc<Upload>>,
+    upload_pages: Batch<UploadPageKey, Arc<UploadPage>>,
+    tokens: Batch<TokenId, Arc<OwnToken>>,
+    /// The caller has one tenant.
+    own_tenant: Batch<(), Arc<Tenant>>,
+    alert_counts_of_tenant: Batch<(), Arc<TenantCounts>>,
 }

@@ -4,13 +4,13 @@
 //! in as many pieces as the schema's order needs.
 
 use async_graphql::{Context, Object};
-use chrono::NaiveDate;
 use serde_json::Value;
 use tamiz_core::{Location, ProjectId};
 use tamiz_store::finding::ContentRow;
 
 use super::answer_bytes::paid;
 use super::exploitation::Exploitation;
+use super::scalars::Date;
 use super::session::Session;
 use super::weakness::Weakness;
 use super::words::Confidence;
@@ -76,11 +76,12 @@ impl OfFlaw<'_> {
     async fn exploitation(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "As it was known on this day; now, if not said.")] as_of: Option<NaiveDate>,
+        #[graphql(desc = "As it was known on this day; now, if not said.")] as_of: Option<Date>,
     ) -> Result<Option<Exploitation>, ApiError> {
         let session = Session::of(context)?;
         let named = self.0.cve.iter().chain([&self.0.rule_id]).map(String::as_str);
-        Exploitation::of(session, self.1, named, as_of).await
+        let day = as_of.map(|day| day.0);
+        Exploitation::of(session, self.1, named, day).await
     }
 
     /// Advisory ids (CVE, GHSA, OSV).

@@ -9,7 +9,7 @@ use async_graphql::{
 };
 use tamiz_core::{
     AlertId, AlertRuleId, ArtifactId, FindingId, GlobalId, GroupId, PluginId, ProjectId, ScheduleId, TaskId,
-    TenantId, UploadId, WebhookEndpointId, WorkerId,
+    TenantId, TokenId, UploadId, WebhookEndpointId, WorkerId,
 };
 
 /// The id of one thing of one type. As an argument it may also be the bare UUID.
@@ -87,6 +87,6 @@ macro_rules! taken_out {
 }
 
 taken_out!(
-    AlertId AlertRuleId ArtifactId FindingId GroupId PluginId ProjectId ScheduleId TaskId TenantId UploadId
+    AlertId AlertRuleId ArtifactId FindingId GroupId PluginId ProjectId ScheduleId TaskId TenantId TokenId UploadId
     WebhookEndpointId WorkerId
 );

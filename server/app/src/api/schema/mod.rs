@@ -8,6 +8,8 @@ mod answer_bytes;
 mod batch;
 mod batches;
 mod connection;
+mod idempotent;
+mod scalars;
 mod session;
 mod words;
 
@@ -16,7 +18,9 @@ mod alert_event;
 mod alert_occurrence;
 mod alert_page;
 mod alert_rule;
+mod alert_selection;
 mod artifact;
+mod audit;
 mod content;
 mod exploitation;
 mod export;
@@ -27,6 +31,7 @@ mod group;
 mod id;
 mod node;
 mod occurrence;
+mod plan;
 mod plugin;
 mod principal;
 mod project;
@@ -41,7 +46,10 @@ mod task_error;
 mod task_event;
 mod task_log;
 mod task_page;
+mod tenant;
+mod token;
 mod tool_execution;
+mod upload;
 mod usage;
 mod viewer;
 mod waiting;
@@ -53,9 +61,11 @@ mod mutation;
 mod mutation_of_alert_rules;
 mod mutation_of_alerts;
 mod mutation_of_queue;
+mod mutation_of_tokens;
 mod mutation_of_vex;
 mod mutation_of_webhooks;
 mod query;
+mod query_of_tenant;
 mod subscription;
 
 use std::num::NonZeroU32;
@@ -79,21 +89,30 @@ use super::state::ApiState;
 use super::transport::Engine;
 use crate::limiter::{Spent, Stopped};
 use feed::Feeds;
+pub use idempotent::EXTENSION as IDEMPOTENCY_EXTENSION;
 use mutation::Mutation;
 use mutation_of_alert_rules::AlertRuleMutation;
 use mutation_of_alerts::AlertMutation;
 use mutation_of_queue::QueueMutation;
+use mutation_of_tokens::TokenMutation;
 use mutation_of_vex::VexMutation;
 use mutation_of_webhooks::WebhookMutation;
 use principal::OperatorSession;
 pub use principal::{Principal, TenantCaller};
 use query::Query;
+use query_of_tenant::TenantQuery;
 use session::Session;
 use subscription::Events;
 
-type GraphSchema = Schema<Query, Writes, Events>;
+type GraphSchema = Schema<Reads, Writes, Events>;
 
-/// The root of writes, of six files.
+// of two files
+/// The root of reads. What belongs to another tenant is null, like what does not exist.
+#[derive(MergedObject)]
+#[graphql(name = "Query")]
+struct Reads(Query, TenantQuery);
+
+/// The root of writes, of seven files.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
 struct Writes(
@@ -103,6 +122,7 @@ struct Writes(
     AlertRuleMutation,
     VexMutation,
     WebhookMutation,
+    TokenMutation,
 );
 
 /// The schema in the schema definition language, as committed in `schema.graphql`.
@@ -110,7 +130,8 @@ pub fn sdl() -> String {
     let options = async_graphql::SDLExportOptions::new()
         .sorted_fields()
         .sorted_arguments()
-        .sorted_enum_items();
+        .sorted_enum_items()
+        .include_specified_by();
     build().sdl_with_options(options)
 }
 
@@ -123,8 +144,9 @@ fn build() -> GraphSchema {
         AlertRuleMutation,
         VexMutation,
         WebhookMutation,
+        TokenMutation,
     );
-    Schema::build(Query, writes, Events)
+    Schema::build(Reads(Query, TenantQuery), writes, Events)
         .disable_suggestions()
         .finish()
 }
@@ -170,6 +192,19 @@ impl Graph {
         let state = Arc::clone(&self.state);
         request.data(Arc::new(OperatorSession { state }))
     }
+
+    /// Runs a query or a mutation of a tenant.
+    async fn run(&self, session: &Arc<Session>, request: Request) -> Response {
+        let response = self.schema.execute(request.data(Arc::clone(session))).await;
+        session.rest().await;
+        let mut response = answer_bytes::only_refusal(response);
+        if let Some(room_at) = session.room_at() {
+            let wait = HeaderValue::from(seconds_until(room_at));
+            response.http_headers.insert(RETRY_AFTER, wait);
+        }
+        metrics::counter!("tamiz_graphql_statements_total").increment(session.reads());
+        response
+    }
 }
 
 impl Authenticate for Graph {
@@ -207,20 +242,14 @@ impl Authenticate for Graph {
 }
 
 impl Engine for Graph {
-    async fn execute(&self, principal: &Principal, request: Request) -> Response {
+    async fn execute(&self, principal: &Principal, mut request: Request) -> Response {
         let Principal::Tenant(caller) = principal else {
             return self.schema.execute(self.for_operator(request)).await;
         };
-        let session = self.session(caller);
-        let response = self.schema.execute(request.data(Arc::clone(&session))).await;
-        session.rest().await;
-        let mut response = answer_bytes::only_refusal(response);
-        if let Some(room_at) = session.room_at() {
-            let wait = HeaderValue::from(seconds_until(room_at));
-            response.http_headers.insert(RETRY_AFTER, wait);
+        match idempotent::key_of(&mut request) {
+            None => self.run(&self.session(caller), request).await,
+            Some(key) => idempotent::execute(self, caller, key, request).await,
         }
-        metrics::counter!("tamiz_graphql_statements_total").increment(session.reads());
-        response
     }
 
     fn stream(&self, principal: &Principal, request: Request) -> BoxStream<'static, Response> {
@@ -279,6 +308,10 @@ mod alert_rule_tests;
 mod alert_tests;
 #[cfg(test)]
 mod related_tests;
+#[cfg(test)]
+mod selection_tests;
+#[cfg(test)]
+mod tenant_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, InputObject, Object, SimpleObject};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use tamiz_core::{AlertId, ProjectId};
 
 use super::alert::Alert;
+use super::alert_selection::{AlertSelection, chosen};
 use super::id::Ref;
 use super::mutation::{UserError, payload, refused, rested};
 use super::project::Project;
+use super::scalars::Date;
 use super::session::Session;
 use super::words::{DismissalReasonName, Severity};
 use crate::api::errors::ApiError;
@@ -33,7 +35,9 @@ payload!(
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct TriagePayload {
-    /// How many alerts are otherwise than before; those that were so already are not counted.
+    /// How many alerts were chosen.
+    matched: u32,
+    /// How many alerts are otherwise than before, or would be; those that were so already are not counted.
     changed: u32,
     /// Why it was refused; empty when it was done.
     errors: Vec<UserError>,
@@ -43,7 +47,7 @@ pub(crate) struct TriagePayload {
 
 #[ComplexObject]
 impl TriagePayload {
-    /// The alerts as they are now, in the order in which they were named; the first hundred.
+    /// The alerts as they are now, in the order in which they were named, or of their ids; the first hundred.
     async fn alerts(&self, context: &Context<'_>) -> Result<Vec<Alert>, ApiError> {
         Alert::all_of(Session::of(context)?, &self.shown).await
     }
@@ -52,8 +56,13 @@ impl TriagePayload {
 /// Alerts that nobody shall act on.
 #[derive(InputObject)]
 pub(crate) struct DismissAlertsInput {
-    /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Ref<AlertId>>,
+    /// 1 to 1,000 alerts of one project; the same as `alerts: { ids }`.
+    alert_ids: Option<Vec<Ref<AlertId>>>,
+    /// Which alerts.
+    alerts: Option<AlertSelection>,
+    /// Only say how many would be otherwise than before, and write nothing.
+    #[graphql(default)]
+    dry_run: bool,
     /// Why.
     reason: DismissalReasonName,
     /// In words, at most 10,000 characters.
@@ -65,8 +74,13 @@ pub(crate) struct DismissAlertsInput {
 /// Alerts whose dismissal shall be taken back.
 #[derive(InputObject)]
 pub(crate) struct ReopenAlertsInput {
-    /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Ref<AlertId>>,
+    /// 1 to 1,000 alerts of one project; the same as `alerts: { ids }`.
+    alert_ids: Option<Vec<Ref<AlertId>>>,
+    /// Which alerts.
+    alerts: Option<AlertSelection>,
+    /// Only say how many would be otherwise than before, and write nothing.
+    #[graphql(default)]
+    dry_run: bool,
     /// In words, at most 10,000 characters.
     comment: Option<String>,
 }
@@ -74,8 +88,13 @@ pub(crate) struct ReopenAlertsInput {
 /// Alerts that are worse or less bad than their tool says.
 #[derive(InputObject)]
 pub(crate) struct SetAlertSeverityInput {
-    /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Ref<AlertId>>,
+    /// 1 to 1,000 alerts of one project; the same as `alerts: { ids }`.
+    alert_ids: Option<Vec<Ref<AlertId>>>,
+    /// Which alerts.
+    alerts: Option<AlertSelection>,
+    /// Only say how many would be otherwise than before, and write nothing.
+    #[graphql(default)]
+    dry_run: bool,
     /// How bad they are; null takes what was said back, so that the tool's word counts.
     severity: Option<Severity>,
 }
@@ -83,8 +102,13 @@ pub(crate) struct SetAlertSeverityInput {
 /// Alerts that somebody shall act on.
 #[derive(InputObject)]
 pub(crate) struct AssignAlertsInput {
-    /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Ref<AlertId>>,
+    /// 1 to 1,000 alerts of one project; the same as `alerts: { ids }`.
+    alert_ids: Option<Vec<Ref<AlertId>>>,
+    /// Which alerts.
+    alerts: Option<AlertSelection>,
+    /// Only say how many would be otherwise than before, and write nothing.
+    #[graphql(default)]
+    dry_run: bool,
     /// Who: a name of your own choice, at most 200 characters; null takes them from everybody.
     assignee: Option<String>,
 }
@@ -92,8 +116,13 @@ pub(crate) struct AssignAlertsInput {
 /// Words about alerts.
 #[derive(InputObject)]
 pub(crate) struct CommentAlertsInput {
-    /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Ref<AlertId>>,
+    /// 1 to 1,000 alerts of one project; the same as `alerts: { ids }`.
+    alert_ids: Option<Vec<Ref<AlertId>>>,
+    /// Which alerts.
+    alerts: Option<AlertSelection>,
+    /// Only say how many would be otherwise than before, and write nothing.
+    #[graphql(default)]
+    dry_run: bool,
     /// 1 to 10,000 characters.
     comment: String,
 }
@@ -101,10 +130,15 @@ pub(crate) struct CommentAlertsInput {
 /// Alerts that are due on another day.
 #[derive(InputObject)]
 pub(crate) struct SetAlertsDueInput {
-    /// 1 to 1,000 alerts of one project.
-    alert_ids: Vec<Ref<AlertId>>,
+    /// 1 to 1,000 alerts of one project; the same as `alerts: { ids }`.
+    alert_ids: Option<Vec<Ref<AlertId>>>,
+    /// Which alerts.
+    alerts: Option<AlertSelection>,
+    /// Only say how many would be otherwise than before, and write nothing.
+    #[graphql(default)]
+    dry_run: bool,
     /// Until which day, in UTC; null lets them have none until they open again.
-    due_on: Option<NaiveDate>,
+    due_on: Option<Date>,
 }
 
 /// Days from when an alert opens until it is due, 1 to 3,650; what is not said is not promised.
@@ -162,7 +196,7 @@ impl AlertMutation {
             comment: input.comment,
             until: input.until,
         };
-        decided(context, input.alert_ids, wish).await
+        decided(context, (input.alert_ids, input.alerts), input.dry_run, wish).await
     }
 
     /// Takes dismissals back: what is there is `REOPENED`, what is gone is `FIXED`.
@@ -171,7 +205,13 @@ impl AlertMutation {
         context: &Context<'_>,
         #[graphql(desc = "Which alerts.")] input: ReopenAlertsInput,
     ) -> Result<TriagePayload, ApiError> {
-        decided(context, input.alert_ids, Wish::Reopen(input.comment)).await
+        decided(
+            context,
+            (input.alert_ids, input.alerts),
+            input.dry_run,
+            Wish::Reopen(input.comment),
+        )
+        .await
     }
 
     /// Says how bad alerts are, whatever their tool says, now and later.
@@ -181,7 +221,13 @@ impl AlertMutation {
         #[graphql(desc = "Which alerts, and how severe they are.")] input: SetAlertSeverityInput,
     ) -> Result<TriagePayload, ApiError> {
         let severity = input.severity.map(Into::into);
-        decided(context, input.alert_ids, Wish::SetSeverity(severity)).await
+        decided(
+            context,
+            (input.alert_ids, input.alerts),
+            input.dry_run,
+            Wish::SetSeverity(severity),
+        )
+        .await
     }
 
     /// Says who shall act.
@@ -190,7 +236,13 @@ impl AlertMutation {
         context: &Context<'_>,
         #[graphql(desc = "Which alerts, and whose they are.")] input: AssignAlertsInput,
     ) -> Result<TriagePayload, ApiError> {
-        decided(context, input.alert_ids, Wish::Assign(input.assignee)).await
+        decided(
+            context,
+            (input.alert_ids, input.alerts),
+            input.dry_run,
+            Wish::Assign(input.assignee),
+        )
+        .await
     }
 
     /// Says something about alerts, as an event of each.
@@ -199,7 +251,13 @@ impl AlertMutation {
         context: &Context<'_>,
         #[graphql(desc = "Which alerts, and what to say of them.")] input: CommentAlertsInput,
     ) -> Result<TriagePayload, ApiError> {
-        decided(context, input.alert_ids, Wish::Comment(input.comment)).await
+        decided(
+            context,
+            (input.alert_ids, input.alerts),
+            input.dry_run,
+            Wish::Comment(input.comment),
+        )
+        .await
     }
 
     /// Says until when somebody shall act.
@@ -208,7 +266,13 @@ impl AlertMutation {
         context: &Context<'_>,
         #[graphql(desc = "Which alerts, and when they are due.")] input: SetAlertsDueInput,
     ) -> Result<TriagePayload, ApiError> {
-        decided(context, input.alert_ids, Wish::SetDue(input.due_on)).await
+        decided(
+            context,
+            (input.alert_ids, input.alerts),
+            input.dry_run,
+            Wish::SetDue(input.due_on.map(|day| day.0)),
+        )
+        .await
     }
 
     /// Promises days until alerts are due, for those that open, reopen or change their severity from now on.
@@ -226,21 +290,27 @@ impl AlertMutation {
 
 async fn decided(
     context: &Context<'_>,
-    alerts: Vec<Ref<AlertId>>,
+    named: (Option<Vec<Ref<AlertId>>>, Option<AlertSelection>),
+    dry_run: bool,
     wish: Wish,
 ) -> Result<TriagePayload, ApiError> {
     let session = rested(context).await?;
-    let alerts: Vec<AlertId> = alerts.into_iter().map(AlertId::from).collect();
-    match decide(session.store(), &session.caller, &alerts, wish).await {
+    let outcome = match chosen(named) {
+        Ok(chosen) => decide(session.store(), &session.caller, chosen, wish, dry_run).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    match outcome {
         Ok(mut decided) => {
             decided.alerts.truncate(SHOWN_MAX);
             Ok(TriagePayload {
+                matched: decided.matched,
                 changed: decided.changed,
                 errors: Vec::new(),
                 shown: decided.alerts,
             })
         }
         Err(error) => Ok(TriagePayload {
+            matched: 0,
             changed: 0,
             errors: vec![refused(error)?],
             shown: Vec::new(),

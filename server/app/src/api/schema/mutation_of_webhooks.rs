@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::id::Ref;
 use super::mutation::{UserError, payload, refused, rested};
+use super::scalars::Url;
 use super::webhook::{WebhookEndpoint, WebhookEventName};
 use crate::api::errors::ApiError;
 use crate::flow::FlowError;
@@ -94,7 +95,7 @@ pub(crate) struct ReplayFailedWebhooksPayload {
 #[derive(InputObject)]
 pub(crate) struct CreateWebhookEndpointInput {
     /// An https address of a public host; plain http where the operator allows the host's network.
-    url: String,
+    url: Url,
     /// What it is told, at least one; tests are sent by `sendTestWebhook`.
     events: Vec<WebhookEventName>,
     /// Of these projects alone, 1 to 100; of all if not said.
@@ -107,7 +108,7 @@ pub(crate) struct UpdateWebhookEndpointInput {
     /// The endpoint.
     endpoint_id: Ref<WebhookEndpointId>,
     /// An https address of a public host; plain http where the operator allows the host's network.
-    url: String,
+    url: Url,
     /// What it is told, at least one; tests are sent by `sendTestWebhook`.
     events: Vec<WebhookEventName>,
     /// Of these projects alone, 1 to 100; of all if not said.
@@ -142,9 +143,9 @@ pub(crate) struct ReplayFailedWebhooksInput {
     since: DateTime<Utc>,
 }
 
-fn wish(url: String, events: Vec<WebhookEventName>, projects: Option<Vec<Ref<ProjectId>>>) -> Wish {
+fn wish(url: Url, events: Vec<WebhookEventName>, projects: Option<Vec<Ref<ProjectId>>>) -> Wish {
     Wish {
-        url,
+        url: url.0,
         events: events.into_iter().map(Into::into).collect(),
         projects: projects.map(|ids| ids.into_iter().map(Into::into).collect()),
     }

@@ -20,7 +20,10 @@ use super::scan_result::ScanResult;
 use super::schedule::Schedule;
 use super::session::Session;
 use super::task::Task;
+use super::tenant::Tenant;
+use super::token::{ApiToken, token_of};
 use super::tool_execution::ToolExecution;
+use super::upload::{Upload, upload_of};
 use super::webhook::{self, WebhookEndpoint};
 use crate::api::errors::ApiError;
 
@@ -40,6 +43,9 @@ pub(crate) enum Node {
     TaskGroup(TaskGroup),
     Schedule(Schedule),
     WebhookEndpoint(WebhookEndpoint),
+    Upload(Upload),
+    ApiToken(ApiToken),
+    Tenant(Tenant),
 }
 
 impl Node {
@@ -91,6 +97,9 @@ impl Node {
             "WebhookEndpoint" => webhook::endpoint_of(session, uuid.into())
                 .await?
                 .map(Self::WebhookEndpoint),
+            "Upload" => upload_of(session, uuid.into()).await?.map(Self::Upload),
+            "ApiToken" => token_of(session, uuid.into()).await?.map(Self::ApiToken),
+            "Tenant" => (session.caller.scope.tenant_id().uuid() == uuid).then(|| Self::Tenant(Tenant::own(session))),
             _ => return Err(no_id(id).into()),
         })
     }

@@ -10,6 +10,7 @@ use tamiz_core::{PluginRef, Refusal, ScanType};
 use tamiz_store::plugin::{self, InstalledPlugin, PluginFilter};
 
 use super::answer_bytes::paid;
+use super::batch::grouped;
 use super::connection::{Asked, Listed, connection, decode, encode};
 use super::id::id_of;
 use super::session::Session;
@@ -178,6 +179,23 @@ impl Plugin {
         let plan = session.plan_limits().await?;
         let set = session.state.plugin_limits.tightest(plan);
         Ok(PluginLimits::of(&set.tightest(self.0.limits)))
+    }
+
+    /// All installed versions of its name that you see, itself among them, newest first. Names are anybody's choice: look
+    /// at `isOwn` and `source` for whose each is.
+    async fn versions(&self, context: &Context<'_>) -> Result<Vec<Plugin>, ApiError> {
+        let session = Session::of(context)?;
+        let fetch = async |names: Vec<String>| {
+            let rows = session
+                .read(|tx| Box::pin(async move { plugin::by_names(tx, &names).await }))
+                .await?;
+            Ok(grouped(rows.into_iter().map(|row| (row.name.clone(), row))))
+        };
+        let versions = session.batches().plugin_versions
+            .load(self.0.name.clone(), fetch)
+            .await?;
+        let versions = versions.unwrap_or_default();
+        Ok(versions.iter().cloned().map(Plugin).collect())
     }
 
     /// Your tenant chose it for its scan type.

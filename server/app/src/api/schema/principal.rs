@@ -121,7 +121,7 @@ impl<'a> Asker<'a> {
 pub(super) fn no_tenant() -> Refusal {
     Refusal::new(
         RefusalCode::NotAllowed,
-        "an operator's token opens `queue` and `workers` and nothing of a tenant: use a tenant's token",
+        "an operator's token opens `queue`, `workers`, `tenants` and `plans` and nothing of a tenant: use a tenant's token",
     )
 }
 

@@ -16,6 +16,7 @@ use super::finding_page::{FindingConnection, Owner};
 use super::id::id_of;
 use super::session::Session;
 use super::task_page::{ProjectTaskFilter, TaskConnection};
+use super::upload::UploadConnection;
 use super::words::SeverityCounts;
 use crate::api::alert_export;
 use crate::api::errors::ApiError;
@@ -83,6 +84,18 @@ impl Project {
             filter,
         )
         .await
+    }
+
+    /// What was uploaded into it, newest first.
+    async fn uploads(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Rows of the page, 20 if not said.")] first: Option<i32>,
+        #[graphql(desc = "A cursor: what comes after it.")] after: Option<String>,
+        #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
+    ) -> Result<UploadConnection, ApiError> {
+        UploadConnection::of_project(Session::of(context)?, self.0.id, &asked(first, after, last, before)).await
     }
 
     /// Its alerts: what people manage, however many scans see it.

@@ -33,7 +33,7 @@ use tamiz_core::{AlertId, ArtifactId, FindingId, GroupId, ProjectId, ScheduleId,
 pub(crate) struct Query;
 
 /// The root of reads. What belongs to another tenant is null, like what does not exist.
-#[Object]
+#[Object(name = "MainQuery")]
 impl Query {
     /// Who asks.
     #[expect(

@@ -5,7 +5,7 @@
 //! a subscription.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use async_graphql::Context;
@@ -35,7 +35,7 @@ use tokio::sync::Mutex;
 
 use super::answer_bytes::{ANSWER_BYTES_MAX, too_large};
 use super::batch::grouped;
-use super::batches::Batches;
+use super::batches::{Batches, TenantCounts};
 use super::feed::Feeds;
 use super::principal::{Asker, no_tenant};
 use super::task_event::{EventsKey, TaskEvent};
@@ -56,6 +56,8 @@ pub(super) struct Session {
     reads: AtomicU64,
     /// When there is room again under the limits that refused something.
     room_at: std::sync::Mutex<Option<DateTime<Utc>>>,
+    /// The answer holds a secret, and is kept nowhere.
+    told_secret: AtomicBool,
     /// Made when something is loaded: most streams load nothing.
     batches: std::sync::Mutex<Option<Arc<Batches>>>,
 }
@@ -70,6 +72,7 @@ impl Session {
             budget: Arc::new(ByteBudget::new(ANSWER_BYTES_MAX)),
             reads: AtomicU64::new(0),
             room_at: std::sync::Mutex::default(),
+            told_secret: AtomicBool::new(false),
             batches: std::sync::Mutex::default(),
         }
     }
@@ -130,7 +133,7 @@ impl Session {
     }
 
     async fn begin(&self) -> Result<TenantTx, ApiError> {
-        let begun = self.store().begin(&self.caller.scope).await;
+        let begun = self.store().begin(&self.caller.scope.aside()).await;
         let mut transaction = begun.map_err(|error| ApiError::of_store(&error))?;
         transaction.pay_from(Arc::clone(&self.budget));
         Ok(transaction)
@@ -144,8 +147,8 @@ impl Session {
 
     /// What a flow answered; a refusal by a limit goes to the audit log and into the answer's `Retry-After`.
     pub(super) async fn noted<T>(&self, outcome: Result<T, FlowError>) -> Result<T, FlowError> {
-        let (scope, token) = (&self.caller.scope, Some(self.caller.token));
-        let outcome = note_refusal::noted(self.store(), scope, token, outcome).await;
+        let (scope, token) = (self.caller.scope.aside(), Some(self.caller.token));
+        let outcome = note_refusal::noted(self.store(), &scope, token, outcome).await;
         if let Err(FlowError::Refused(refusal)) = &outcome
             && let Some(limit) = &refusal.limit
         {
@@ -158,6 +161,16 @@ impl Session {
     /// When there is room again for all that was refused, where that is known.
     pub(super) fn room_at(&self) -> Option<DateTime<Utc>> {
         *self.room_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer holds a secret from now on.
+    pub(super) fn tell_secret(&self) {
+        self.told_secret.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer holds a secret.
+    pub(super) fn told_secret(&self) -> bool {
+        self.told_secret.load(Ordering::Relaxed)
     }
 
     /// Ends the transaction and forgets what was read.
@@ -406,6 +419,16 @@ impl Session {
             .load(key, fetch)
             .await?
             .unwrap_or_default())
+    }
+
+    /// Alerts of all projects by state and severity.
+    pub(super) async fn alert_counts_of_tenant(&self) -> Result<Arc<TenantCounts>, ApiError> {
+        let fetch = async |_: Vec<()>| {
+            let counts = self.read(|tx| Box::pin(alert::counts_of_tenant(tx))).await?;
+            Ok(HashMap::from([((), Arc::new(counts))]))
+        };
+        let counts = self.batches().alert_counts_of_tenant.load((), fetch).await?;
+        Ok(counts.unwrap_or_default())
     }
 
     /// Findings by severity, from info to critical.

@@ -12,6 +12,7 @@ use tamiz_store::target::TaskTarget;
 
 use super::answer_bytes::paid;
 use super::artifact::Artifact;
+use super::scalars::Url;
 use super::session::Session;
 use super::words::{BigInt, ScanProfile};
 use crate::api::errors::ApiError;
@@ -46,7 +47,7 @@ pub(crate) enum OsintType {
 #[derive(OneofObject)]
 pub(crate) enum TargetInput {
     /// An http or https address, without credentials.
-    Url(String),
+    Url(Url),
     /// A port of a host.
     Endpoint(EndpointInput),
     /// A name in the DNS.
@@ -77,7 +78,7 @@ impl TargetInput {
     /// The target in its one spelling.
     pub(super) fn parse(&self) -> Result<Target, Refusal> {
         let (parsed, part): (Result<Target, TargetError>, &str) = match self {
-            Self::Url(url) => (Target::url(url), "url"),
+            Self::Url(url) => (Target::url(&url.0), "url"),
             Self::Endpoint(endpoint) => {
                 let port = i64::from(endpoint.port);
                 (Target::endpoint(&endpoint.host, port), "endpoint")
@@ -116,6 +117,12 @@ impl ScanTarget {
     /// The target in one word: the address, `host:port`, the name.
     async fn value(&self) -> String {
         self.0.pinned.target.text()
+    }
+
+    /// The address, where it is one.
+    async fn url(&self) -> Option<Url> {
+        let target = &self.0.pinned.target;
+        matches!(target, Target::Url { .. }).then(|| Url(target.text()))
     }
 
     /// Its host; null for what is only asked about elsewhere.

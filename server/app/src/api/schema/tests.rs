@@ -108,7 +108,7 @@ async fn a_page_of_plugins_costs_the_same_however_many_there_are() {
     let platform = Platform::start().await;
     let acme = platform.tenant("acme").await;
     let query = "query($n: Int) { plugins(scanType: \"oddities\", first: $n) { totalCount nodes {
-        name formats { name } limits { memoryBytes instances } isChosen } } }";
+        name formats { name } limits { memoryBytes instances } isChosen versions { version } } } }";
     platform.plugins(12).await;
     for rows in [1, 2, 12] {
         let (answer, statements) = ask(&platform, &acme, query, json!({ "n": rows })).await;
@@ -116,7 +116,8 @@ async fn a_page_of_plugins_costs_the_same_however_many_there_are() {
         assert_eq!(page["nodes"].as_array().unwrap().len(), rows, "{answer}");
         assert_eq!(page["totalCount"], 12);
         assert_eq!(page["nodes"][0]["limits"]["memoryBytes"], 64 << 20);
-        assert_eq!(statements, 3, "the page, its count, the plan");
+        assert_eq!(page["nodes"][0]["versions"], json!([{ "version": "1.0.0" }]));
+        assert_eq!(statements, 4, "the page, its count, the plan, the versions");
     }
     platform.end().await;
 }

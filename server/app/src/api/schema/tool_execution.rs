@@ -11,6 +11,7 @@ use tamiz_store::tool_execution;
 use super::answer_bytes::paid;
 use super::artifact::Artifact;
 use super::id::id_of;
+use super::scalars::Duration;
 use super::session::Session;
 use super::task::Task;
 use crate::api::errors::ApiError;
@@ -78,6 +79,11 @@ impl ToolExecution {
     async fn duration_ms(&self) -> i32 {
         let ran = self.0.finished_at - self.0.started_at;
         i32::try_from(ran.num_milliseconds()).unwrap_or(i32::MAX)
+    }
+
+    /// How long it ran.
+    async fn duration(&self) -> Duration {
+        Duration(self.0.finished_at - self.0.started_at)
     }
 
     /// CPU seconds, peak memory, bytes written.

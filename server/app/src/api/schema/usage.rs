@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_graphql::{Enum, Object, SimpleObject};
 use chrono::{DateTime, TimeDelta, Utc};
-use tamiz_core::quota::ReachedLimit;
+use tamiz_core::quota::{EffectiveQuota, ReachedLimit};
 use tamiz_core::{Refusal, RefusalCode};
 use tamiz_store::quota::limits;
 use tamiz_store::quota::storage::{self, Stored};
@@ -60,6 +60,17 @@ pub(crate) struct QuotaLimit {
     value: BigInt,
     /// Who says so: `tenant`, `plan` or `platform`.
     origin: String,
+}
+
+impl QuotaLimit {
+    pub(super) fn all_of(limits: &EffectiveQuota) -> Vec<Self> {
+        let limits = limits.all().map(|(name, value, origin)| Self {
+            name: name.to_string(),
+            value: value.into(),
+            origin: origin.as_str().to_owned(),
+        });
+        limits.collect()
+    }
 }
 
 /// A limit that is reached.
@@ -147,12 +158,7 @@ impl Usage {
             .session
             .read(|tx| Box::pin(limits::of_own_tenant(tx)))
             .await?;
-        let limits = limits.all().map(|(name, value, origin)| QuotaLimit {
-            name: name.to_string(),
-            value: value.into(),
-            origin: origin.as_str().to_owned(),
-        });
-        Ok(limits.collect())
+        Ok(QuotaLimit::all_of(&limits))
     }
 }
 

@@ -5,23 +5,13 @@ use std::sync::Arc;
 use async_graphql::{Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
-use super::id::Ref;
 use super::session::Session;
+use super::tenant::Tenant;
 use super::words::{BigInt, RoleName};
 use crate::api::uploads::upload_bytes_max;
-use tamiz_core::TenantId;
 
 /// Whoever bears the token of this request.
 pub(crate) struct Viewer(pub(super) Arc<Session>);
-
-/// The customer that the token belongs to.
-#[derive(SimpleObject)]
-pub(crate) struct Tenant {
-    /// Its id.
-    id: Ref<TenantId>,
-    /// Its name, unique on this server.
-    name: String,
-}
 
 /// What this tenant may ask of the server.
 #[derive(SimpleObject)]
@@ -43,11 +33,7 @@ pub(crate) struct Limits {
 impl Viewer {
     /// The customer that the token belongs to.
     async fn tenant(&self) -> Tenant {
-        let caller = &self.0.caller;
-        Tenant {
-            id: caller.scope.tenant_id().into(),
-            name: caller.tenant_name.clone(),
-        }
+        Tenant::own(&self.0)
     }
 
     /// What the token may do.

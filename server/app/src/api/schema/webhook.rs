@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::connection::{Asked, Listed, asked, connection, decode_within, encode};
 use super::id::{Ref, id_of};
+use super::scalars::Url;
 use super::session::Session;
 use crate::api::errors::ApiError;
 use crate::flow::require;
@@ -80,8 +81,8 @@ impl WebhookEndpoint {
     }
 
     /// What is called.
-    async fn url(&self) -> &str {
-        &self.0.wish.url
+    async fn url(&self) -> Url {
+        Url(self.0.wish.url.clone())
     }
 
     /// What it is told.

@@ -202,7 +202,7 @@ impl From<[i64; 5]> for SeverityCounts {
 pub(crate) struct BigInt(pub(crate) i64);
 
 /// A whole number beyond 32 bits, written as a JSON number.
-#[Scalar]
+#[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259#section-6")]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {

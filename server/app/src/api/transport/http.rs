@@ -19,7 +19,7 @@ use serde_json::json;
 use super::accept::{MediaType, negotiate};
 use super::asked::Asked;
 use super::body::Body;
-use super::{Admitted, Engine, QUERY_TIMEOUT, Transport, batch, body, etag, sse, too_slow, websocket};
+use super::{Admitted, Engine, QUERY_TIMEOUT, Transport, batch, body, etag, idempotency, sse, too_slow, websocket};
 use crate::api::cost::Cost;
 use crate::api::errors::{clean, is_request_error};
 use crate::api::guard::bearer::{Known, is_websocket_upgrade};
@@ -59,7 +59,7 @@ async fn answer<E: Engine>(transport: Arc<Transport<E>>, request: Request) -> Re
     })?;
     if by_get {
         let asked = body::read_get(parts.uri.query().unwrap_or_default())?;
-        return one(&transport, known, asked, media_type, Some(&parts.headers)).await;
+        return one(&transport, known, asked, media_type, By::Get(&parts.headers)).await;
     }
     let reading = body::read_post(&parts.headers, request_body, transport.batch_max);
     let body = tokio::time::timeout(transport.times.body, reading).await;
@@ -71,25 +71,38 @@ async fn answer<E: Engine>(transport: Arc<Transport<E>>, request: Request) -> Re
         )
     })??;
     match body {
-        Body::One(asked) => one(&transport, known, *asked, media_type, None).await,
-        Body::Many(batch) => batch::answer(&transport, &known.caller, batch, media_type).await,
+        Body::One(asked) => one(&transport, known, *asked, media_type, By::Post(&parts.headers)).await,
+        Body::Many(batch) => {
+            idempotency::none_of_batch(&parts.headers)?;
+            batch::answer(&transport, &known.caller, batch, media_type).await
+        }
     }
 }
 
-/// One operation; `get` are the headers of a GET request.
+/// How an operation came, with the headers of its request.
+#[derive(Clone, Copy)]
+enum By<'a> {
+    Get(&'a HeaderMap),
+    Post(&'a HeaderMap),
+}
+
+/// One operation.
 async fn one<E: Engine>(
     transport: &Transport<E>,
     known: Known<E::Caller>,
     asked: Asked,
     media_type: MediaType,
-    get: Option<&HeaderMap>,
+    by: By<'_>,
 ) -> Result<Response, Refused> {
-    let admitted = match transport.admit(&known.caller, asked) {
+    let mut admitted = match transport.admit(&known.caller, asked) {
         Ok(admitted) => admitted,
         Err(error) => return Ok(request_error(media_type, error)),
     };
-    if get.is_some() && admitted.operation == OperationType::Mutation {
-        return Err(Refused::method("POST"));
+    if admitted.operation == OperationType::Mutation {
+        match by {
+            By::Get(_) => return Err(Refused::method("POST")),
+            By::Post(headers) => idempotency::attach(headers, &mut admitted.request)?,
+        }
     }
     if admitted.operation == OperationType::Subscription && media_type != MediaType::EventStream {
         return Err(Refused::new(
@@ -102,7 +115,7 @@ async fn one<E: Engine>(
     if media_type == MediaType::EventStream {
         return sse::answer(transport, known, admitted, cost);
     }
-    Ok(run(transport, &known.caller, admitted, cost, media_type, get).await)
+    Ok(run(transport, &known.caller, admitted, cost, media_type, by).await)
 }
 
 async fn run<E: Engine>(
@@ -111,10 +124,13 @@ async fn run<E: Engine>(
     admitted: Admitted,
     cost: Cost,
     media_type: MediaType,
-    get: Option<&HeaderMap>,
+    by: By<'_>,
 ) -> Response {
     // what a shared document answers to a GET may be kept by the client, and asked for again by its tag
-    let get = get.filter(|_| admitted.is_known);
+    let get = match by {
+        By::Get(headers) if admitted.is_known => Some(headers),
+        By::Get(_) | By::Post(_) => None,
+    };
     let execution = transport.engine.execute(caller, admitted.request);
     let Ok(response) = tokio::time::timeout(transport.times.execution, execution).await else {
         let limit = transport.times.execution;
@@ -133,6 +149,7 @@ async fn run<E: Engine>(
                 MediaType::GraphqlResponse if is_request_error(&response) => StatusCode::BAD_REQUEST,
                 _ => StatusCode::OK,
             };
+            let status = idempotency::status_of(&response).unwrap_or(status);
             write(status, media_type, to_json(&response))
         }
     };

@@ -14,6 +14,7 @@ mod compression;
 mod documents;
 mod etag;
 mod http;
+mod idempotency;
 mod json;
 mod origin;
 mod sse;

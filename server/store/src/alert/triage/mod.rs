@@ -20,8 +20,11 @@ use super::due;
 use crate::error::{StoreError, ranked, word};
 use crate::tenant_tx::TenantTx;
 
-/// Alerts that one request decides on: its transaction takes some tens of milliseconds.
+/// Alerts that one request may name: its transaction takes some tens of milliseconds.
 pub const ALERTS_MAX: usize = 1_000;
+/// Alerts that one request may decide on by a filter: its transaction takes a second or two, as an import does, and as
+/// many statements as with one alert.
+pub const MATCHED_MAX: usize = 10_000;
 
 /// As far as decisions are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::world::{WORD, World};
 use crate::harness::{App, Client, text};
 
 /// Root fields that an operator's token opens.
-const OPEN: [&str; 2] = ["queue", "workers"];
+const OPEN: [&str; 4] = ["plans", "queue", "tenants", "workers"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operators_token_opens_nothing_of_a_tenant() {
@@ -38,7 +38,8 @@ async fn an_operators_token_opens_nothing_of_a_tenant() {
     assert!(tried > 10, "only {tried} fields");
     // what is open tells counts and names of tenants, and nothing that is theirs
     let open = "{ queue { scanTypes { scanType waiting running } refusals { limit count }
-        pauses { scanType } busiest { scanTypes { waiting } } } workers { nodes { name state } } }";
+        pauses { scanType } busiest { scanTypes { waiting } } } workers { nodes { name state } }
+        plans { name limits { name value } } tenants { nodes { createdAt plan { name } limits { name value } } } }";
     let said = operator.data(open, Value::Null).await.to_string();
     let leaks = world.leaks(&said, &[]);
     assert!(leaks.is_empty(), "{leaks:?} in {said}");
@@ -73,6 +74,8 @@ async fn what_is_for_operators_refuses_a_tenant() {
         );
         let inner = if field == "pauses" {
             "{ scanType }"
+        } else if field == "plans" {
+            "{ name }"
         } else if field == "busiest" {
             "{ tenantName }"
         } else {

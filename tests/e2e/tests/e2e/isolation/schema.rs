@@ -12,7 +12,9 @@ const INTROSPECTION: &str = "{ __schema { queryType { name } mutationType { name
   fragment ref on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
 /// Fields that refuse every tenant; tried in `operators`.
-pub(super) const OPERATORS: [(&str, &str); 4] = [
+pub(super) const OPERATORS: [(&str, &str); 6] = [
+    ("Query", "plans"),
+    ("Query", "tenants"),
     ("Query", "workers"),
     ("Queue", "busiest"),
     ("Queue", "pauses"),

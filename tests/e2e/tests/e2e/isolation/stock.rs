@@ -31,6 +31,7 @@ pub(super) async fn stock(app: &App, word: &str) -> Client {
     dismiss_one(&client, &import, word).await;
     give_webhook(app, &client, word).await;
     make_rule(&client, &project, word).await;
+    make_token(&client, word).await;
     let nonsense = format!("{word} is no report").into_bytes();
     let failed = client.import(&project, &format!("{word}-5.json"), nonsense).await;
     client.ends_as(&failed, "FAILED").await;
@@ -146,6 +147,19 @@ async fn make_rule(client: &Client, project: &str, word: &str) {
         .mutate_for("createAlertRule", "CreateAlertRuleInput", input, "rule { id }")
         .await;
     assert_eq!(made["errors"], json!([]), "{made}");
+}
+
+/// A token that has ended, of which the audit log tells.
+async fn make_token(client: &Client, word: &str) {
+    let input = json!({ "name": format!("{word} ended"), "role": "VIEWER" });
+    let made = client
+        .mutate_for("createToken", "CreateTokenInput", input, "token { id }")
+        .await;
+    let input = json!({ "tokenId": made["token"]["id"] });
+    let ended = client
+        .mutate_for("revokeToken", "RevokeTokenInput", input, "token { revokedAt }")
+        .await;
+    assert!(ended["token"]["revokedAt"].is_string(), "{ended}");
 }
 
 /// Lets a plugin of its own serve the tenant: the first-party one with a section that names its owner, which
