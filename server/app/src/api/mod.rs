@@ -31,6 +31,8 @@ pub mod uploads;
 pub mod workers;
 
 pub mod errors;
+mod intake;
+mod json_body;
 mod pieces;
 pub mod refused;
 
@@ -42,6 +44,7 @@ use tokio::sync::watch;
 
 use guard::rate::Allowance;
 use guard::{RateLimit, Rates, TrustedProxies};
+use intake::Intake;
 use refused::Refused;
 use schema::Graph;
 use transport::{Draining, Origins, Streams, Times, Transport};
@@ -87,8 +90,9 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
         draining: draining.clone(),
         streams: Streams::default(),
     };
+    let intake = Intake::new(Arc::clone(&state));
     let callers = transport::routes(transport)
-        .merge(uploads::routes(Arc::clone(&state)))
+        .merge(uploads::routes(Arc::clone(&state), intake))
         .merge(artifacts::routes(Arc::clone(&state)))
         .merge(alert_export::routes(Arc::clone(&state)));
     let router = guard::around_callers(callers, graph, &rates.per_token)
