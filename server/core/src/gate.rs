@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_word_that_is_mistyped_fails_nothing_silently() {
-        for bad in ["", "new", "new-", "new-never", "severe", "hihg", "high "] {
+        for bad in ["", "new", "new-", "new-never", "severe", "higher", "high "] {
             let said = bad.parse::<FailOn>().unwrap_err().to_string();
             assert!(said.contains("never"), "{bad:?}: {said}");
         }
