@@ -9,6 +9,7 @@
 //! /v1/uploads          raw bytes in                                                  token
 //! /v1/artifacts/{id}   bytes out                                                     token
 //! /v1/projects/{id}/…  alerts as SARIF, OCSF, VEX, CSV                               token
+//! /v1/reports, /scans/… and others for pipelines (see `rest`)                        token
 //! /worker/v1/…         workers without the database                                  a token of theirs
 //! /healthz /readyz /metrics
 //! ```
@@ -27,6 +28,7 @@ pub mod alert_export;
 pub mod artifacts;
 pub mod graphiql;
 pub mod health;
+mod rest;
 pub mod uploads;
 pub mod workers;
 
@@ -92,11 +94,13 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
     };
     let intake = Intake::new(Arc::clone(&state));
     let callers = transport::routes(transport)
-        .merge(uploads::routes(Arc::clone(&state), intake))
+        .merge(uploads::routes(Arc::clone(&state), intake.clone()))
         .merge(artifacts::routes(Arc::clone(&state)))
-        .merge(alert_export::routes(Arc::clone(&state)));
+        .merge(alert_export::routes(Arc::clone(&state)))
+        .merge(rest::routes(Arc::clone(&state), intake, draining.clone()));
     let router = guard::around_callers(callers, graph, &rates.per_token)
         .merge(graphiql::routes())
+        .merge(rest::description())
         .merge(workers::routes(Arc::clone(&state), draining))
         .merge(health::routes(state))
         .fallback(|| async {

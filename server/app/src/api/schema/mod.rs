@@ -85,6 +85,7 @@ pub use principal::{Principal, TenantCaller};
 use query::Query;
 use session::Session;
 use subscription::Events;
+pub(super) use subscription::heard;
 
 type GraphSchema = Schema<Query, Writes, Events>;
 
