@@ -11,6 +11,9 @@ use tamiz_core::limits::PAGE_ROWS_MAX;
 pub struct PageLimit(u32);
 
 impl PageLimit {
+    /// For what is looked up.
+    pub const ONE: Self = Self(1);
+
     /// `rows` if it is 1 to [`PAGE_ROWS_MAX`].
     pub const fn new(rows: u32) -> Option<Self> {
         if rows >= 1 && rows <= PAGE_ROWS_MAX {

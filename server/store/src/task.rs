@@ -48,6 +48,9 @@ pub struct Payload {
     /// What the scan looks at, in the words of whoever asked for it.
     #[serde(default, skip_serializing_if = "ScopeLabels::is_empty")]
     pub labels: ScopeLabels,
+    /// The version of the code that it is about, in the words of whoever asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 impl Payload {
@@ -60,6 +63,7 @@ impl Payload {
             tools: Vec::new(),
             plugins: Vec::new(),
             labels: ScopeLabels::default(),
+            commit: None,
         }
     }
 
@@ -75,6 +79,7 @@ impl Payload {
             && self.rules_upload_id == other.rules_upload_id
             && self.options == other.options
             && self.labels == other.labels
+            && self.commit == other.commit
     }
 }
 

@@ -9,6 +9,7 @@
 //! /v1/uploads          raw bytes in                                                  token
 //! /v1/artifacts/{id}   bytes out                                                     token
 //! /v1/projects/{id}/…  alerts as SARIF, OCSF, VEX, CSV                               token
+//! /v1/reports, /scans/… and others for pipelines (see `rest`)                        token
 //! /worker/v1/…         workers without the database                                  a token of theirs
 //! /healthz /readyz /metrics
 //! ```
@@ -27,10 +28,13 @@ pub mod alert_export;
 pub mod artifacts;
 pub mod graphiql;
 pub mod health;
+mod rest;
 pub mod uploads;
 pub mod workers;
 
 pub mod errors;
+mod intake;
+mod json_body;
 mod pieces;
 pub mod refused;
 
@@ -43,6 +47,7 @@ use tokio::sync::watch;
 use crate::config::Origin;
 use guard::rate::Allowance;
 use guard::{RateLimit, Rates, TrustedProxies};
+use intake::Intake;
 use refused::Refused;
 use schema::Graph;
 use transport::{Draining, Origins, Streams, Times, Tokens, Transport};
@@ -80,14 +85,17 @@ pub fn build(state: ApiState, draining: watch::Receiver<bool>) -> Api {
     let graph = Graph::new(Arc::clone(&state));
     let draining = Draining::new(draining);
     let transport = transport(&state, graph.clone(), rates.per_token.clone(), draining.clone());
+    let intake = Intake::new(Arc::clone(&state));
     let callers = transport::routes(transport)
-        .merge(uploads::routes(Arc::clone(&state)))
+        .merge(uploads::routes(Arc::clone(&state), intake.clone()))
         .merge(artifacts::routes(Arc::clone(&state)))
-        .merge(alert_export::routes(Arc::clone(&state)));
+        .merge(alert_export::routes(Arc::clone(&state)))
+        .merge(rest::routes(Arc::clone(&state), intake, draining.clone()));
     let callers = guard::around_callers(callers, graph, &rates.per_token);
     let pages = state.settings.cors_origins.iter().map(Origin::as_str);
     let router = guard::let_pages_in(callers, pages)
         .merge(graphiql::routes())
+        .merge(rest::description())
         .merge(workers::routes(Arc::clone(&state), draining))
         .merge(health::routes(state))
         .method_not_allowed_fallback(|| async {

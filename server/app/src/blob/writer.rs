@@ -63,6 +63,11 @@ impl BlobWriter {
         self.size_bytes
     }
 
+    /// SHA-256 of the bytes that were written so far.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hasher.clone().finalize().into()
+    }
+
     /// Adds bytes.
     ///
     /// # Errors

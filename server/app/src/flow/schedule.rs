@@ -77,6 +77,7 @@ impl StoredOrder {
             scan_type: scan_type.to_owned(),
             subject: self.subject,
             labels: self.labels,
+            commit: None,
             rules: self.rules,
             options: self.options,
             profile: self.profile,

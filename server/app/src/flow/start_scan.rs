@@ -20,7 +20,7 @@ use tamiz_store::{Store, TenantScope, plan};
 
 use super::place_orders::{CheckedOrder, place_order};
 use super::plan_turn::plan_turn;
-use super::{FlowError, require, within};
+use super::{FlowError, label, require, within};
 use crate::config::{TASK_TIMEOUT_SECONDS_MAX, TargetSettings};
 use crate::plugins::{Plugins, measures, remembered};
 use crate::target::pin;
@@ -29,6 +29,8 @@ pub use super::place_orders::{OrderTerms, Started};
 
 /// A task further in the future is a mistake, or a schedule.
 const RUN_AT_DAYS_MAX: i64 = 366;
+/// A SHA-256 in hexadecimal, or the name of a release.
+const COMMIT_CHARACTERS_MAX: usize = 200;
 
 /// What a scan is of; schedules store it so.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,6 +57,8 @@ pub struct ScanOrder {
     pub subject: Subject,
     /// What of it the scan looks at.
     pub labels: ScopeLabels,
+    /// The version of the code, for people.
+    pub commit: Option<String>,
     /// Rules instead of the bundled ones.
     pub rules: Option<UploadId>,
     /// For the plugin; with the profile, once it was checked.
@@ -97,6 +101,15 @@ pub async fn start_scan(
     Ok(started)
 }
 
+/// Whether anything serves the scan type, for whoever would do much before an order is checked.
+///
+/// # Errors
+/// Refused when the type is no word, or no plugin of the tenant's serves it.
+pub async fn is_served(store: &Store, scope: &TenantScope, scan_type: &str) -> Result<(), FlowError> {
+    candidates(store, scope, &parsed(scan_type)?).await?;
+    Ok(())
+}
+
 /// Everything about an order that takes time: asking plugins and name servers. Opens short transactions of its
 /// own, so the caller must not hold one.
 pub(super) async fn checked(
@@ -124,6 +137,7 @@ pub(super) async fn checked(
             tools,
             plugins: candidates.iter().map(remembered).collect(),
             labels: order.labels,
+            commit: order.commit,
         },
         pinned,
         profile: order.profile,
@@ -134,10 +148,13 @@ pub(super) async fn checked(
 
 /// What can be said without asking anybody; puts the profile where the plugin looks for it.
 fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
-    let scan_type = ScanType::parse(&order.scan_type).map_err(|error| Refusal::invalid("scanType", error))?;
+    let scan_type = parsed(&order.scan_type)?;
     within("priority", order.priority, 0..=PRIORITY_MAX)?;
     check_terms(&order.terms)?;
     check_labels(&order.labels)?;
+    if let Some(commit) = &order.commit {
+        order.commit = Some(label("commit", commit, COMMIT_CHARACTERS_MAX)?.to_owned());
+    }
     if order.rules.is_some() && matches!(order.subject, Subject::Target(_)) {
         return Err(Refusal::invalid(
             "rulesUploadId",
@@ -155,6 +172,10 @@ fn check(order: &mut ScanOrder) -> Result<ScanType, Refusal> {
         return Err(Refusal::invalid("options", "must not have NUL characters"));
     }
     Ok(scan_type)
+}
+
+fn parsed(scan_type: &str) -> Result<ScanType, Refusal> {
+    ScanType::parse(scan_type).map_err(|error| Refusal::invalid("scanType", error))
 }
 
 fn check_labels(labels: &ScopeLabels) -> Result<(), Refusal> {

@@ -11,6 +11,7 @@ pub mod export;
 pub mod merge;
 mod numbers;
 mod occurrence;
+mod opened;
 mod page;
 mod read;
 pub mod recount;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use event::{AlertEventRow, event_pages_of};
 pub use occurrence::{AlertOccurrenceRow, occurrence_counts_of, occurrence_pages_of};
+pub use opened::opened_by;
 pub use page::{AlertFilter, AlertOrder, AlertPosition, pages_of};
 pub use read::{AlertRow, AlertScope, by_ids};
 pub use totals::{

@@ -21,6 +21,8 @@ use filling::{Candidate, Filling, Kind};
 use schema::Step;
 use world::{WORD, World, types_in};
 
+pub(crate) use routes::routes as source_routes;
+
 use crate::harness::stream::EventStream;
 use crate::harness::{Client, Said, order, report, text};
 

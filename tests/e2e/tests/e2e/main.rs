@@ -39,6 +39,7 @@ mod rehash;
 mod reimport;
 mod remote_workers;
 mod request_limits;
+mod rest;
 mod restarts;
 mod silencing;
 mod subscriptions;

@@ -103,6 +103,7 @@ use query::Query;
 use query_of_tenant::TenantQuery;
 use session::Session;
 use subscription::Events;
+pub(super) use subscription::heard;
 
 type GraphSchema = Schema<Reads, Writes, Events>;
 

@@ -440,6 +440,7 @@ pub(super) fn order(asked: Asked, subject: Result<Subject, Refusal>) -> Result<S
         scan_type: asked.scan_type,
         subject: subject?,
         labels: asked.scope.into(),
+        commit: None,
         rules: asked.rules_upload_id,
         options,
         profile: asked.profile.map(Into::into),

@@ -193,7 +193,7 @@ impl GroupWatch {
 }
 
 /// Until something may have happened to what has this id, at most until `deadline`.
-async fn heard(signals: &mut Receiver<Signal>, id: Uuid, deadline: Instant) {
+pub(in crate::api) async fn heard(signals: &mut Receiver<Signal>, id: Uuid, deadline: Instant) {
     while let Ok(heard) = timeout_at(deadline, signals.recv()).await {
         match heard {
             Ok(Signal::Cancel { .. }) => {}

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::session::Session;
 use super::tenant::Tenant;
 use super::words::{BigInt, RoleName};
-use crate::api::uploads::upload_bytes_max;
+use crate::api::intake::upload_bytes_max;
 
 /// Whoever bears the token of this request.
 pub(crate) struct Viewer(pub(super) Arc<Session>);

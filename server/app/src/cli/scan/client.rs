@@ -166,6 +166,22 @@ impl Client {
         )))
     }
 
+    /// Asks a plain address for its JSON.
+    pub(super) async fn get<T: for<'a> Deserialize<'a>>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, CliError> {
+        let response = self
+            .send(Repeat::Always, || {
+                let request = self.http.get(self.url(path)).query(query);
+                Ok(request.timeout(Duration::from_secs(ANSWER_SECONDS_MAX)))
+            })
+            .await?;
+        let answer = read_json(response).await?;
+        serde_json::from_value(answer).map_err(|error| odd(&error))
+    }
+
     /// Asks for a file. Its bytes are read by the caller, for at most an hour.
     pub(super) async fn download(&self, path: &str, query: &[(&str, String)]) -> Result<Response, CliError> {
         self.send(Repeat::Always, || {

@@ -9,6 +9,7 @@ mod client;
 pub(super) mod documents;
 mod export;
 mod follow;
+mod gate;
 mod notes;
 mod pack;
 mod progress;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use clap::{Args, ValueEnum};
-use tamiz_core::severity::Severity;
+use tamiz_core::gate::FailOn;
 use tamiz_core::{ScanType, TaskId};
 use url::Url;
 
@@ -118,9 +119,10 @@ struct HowArgs {
     /// Write the JSON document to this file too
     #[arg(long, value_name = "FILE")]
     json_output: Option<PathBuf>,
-    /// Exit 1 when a finding is at least this severe: info, low, medium, high or critical
-    #[arg(long, value_name = "LEVEL", value_parser = parse_word::<Severity>)]
-    fail_on: Option<Severity>,
+    /// Exit 1 when a finding is at least this severe: info, low, medium, high or critical; with `new-` before it,
+    /// when an alert is that this scan opened or brought back; never
+    #[arg(long, value_name = "LEVEL", value_parser = parse_word::<FailOn>)]
+    fail_on: Option<FailOn>,
     /// Give up after this time and cancel the task, such as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_timeout)]
     timeout: Duration,
@@ -291,17 +293,12 @@ async fn run_to(job: Job, output: &mut (dyn Write + Send)) -> Result<(), CliErro
         written.map_err(|error| CliError::Failed(format!("cannot write {}: {error}", path.display())))?;
     }
     print(&report, args.format, output)?;
-    let reached = |level| report.at_least(level);
-    match args.fail_on.map(|level| (level, reached(level))) {
-        Some((level, count)) if count > 0 => {
-            eprintln!(
-                "tamiz: {count} of {} findings are {level} or worse (--fail-on)",
-                report.findings.len()
-            );
-            Err(CliError::Findings)
-        }
-        _ => Ok(()),
+    let verdict = gate::verdict(&client, args.fail_on.unwrap_or_default(), &report).await?;
+    if verdict.passed {
+        return Ok(());
     }
+    eprintln!("tamiz: {} (--fail-on)", verdict.reason);
+    Err(CliError::Findings)
 }
 
 async fn scan(

@@ -174,14 +174,6 @@ impl Report {
             .count()
     }
 
-    /// How many findings are that severe or worse.
-    pub(in crate::cli) fn at_least(&self, severity: Severity) -> usize {
-        self.findings
-            .iter()
-            .filter(|finding| finding.severity >= severity)
-            .count()
-    }
-
     /// Records that say what one of the findings says.
     fn occurrences(&self) -> u64 {
         self.findings.iter().map(|finding| finding.occurrence_count).sum()
@@ -272,10 +264,6 @@ pub(in crate::cli) mod tests {
         assert_eq!(
             report.summary(),
             "3 findings, 2 more at the same place: 1 critical, 0 high, 1 medium, 0 low, 1 info"
-        );
-        assert_eq!(
-            (report.at_least(Severity::High), report.at_least(Severity::Info)),
-            (1, 3)
         );
         let hostile = &report.findings[0];
         assert_eq!(hostile.title, "Eval [31mred[0m");

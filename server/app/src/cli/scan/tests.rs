@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
+use tamiz_core::Severity;
 
 /// What the server was asked, and how it shall behave.
 #[derive(Default)]
@@ -318,7 +319,11 @@ async fn findings_too_long_for_one_answer_are_read_in_smaller_pages() {
 #[tokio::test]
 async fn findings_at_the_threshold_fail_the_command_and_lesser_ones_do_not() {
     let folder = project_folder();
-    for (level, fails) in [(Severity::High, true), (Severity::Critical, false)] {
+    for (fail_on, fails) in [
+        (FailOn::Findings(Severity::High), true),
+        (FailOn::Findings(Severity::Critical), false),
+        (FailOn::Never, false),
+    ] {
         let (_, server) = start(Fake {
             end: "COMPLETED",
             ..Fake::default()
@@ -326,7 +331,7 @@ async fn findings_at_the_threshold_fail_the_command_and_lesser_ones_do_not() {
         .await;
         let written = folder.path().join("findings.json");
         let mut job = job(folder.path(), &server);
-        job.how.fail_on = Some(level);
+        job.how.fail_on = Some(fail_on);
         job.how.format = Format::Json;
         job.how.json_output = Some(written.clone());
         let ended = run_to(job, &mut Vec::new()).await;

@@ -19,7 +19,7 @@ const PASSING_HEADERS: [&str; 2] = ["x-request-id", "date"];
 const WORKERS: &str = "/worker/v1";
 
 /// The routes of the API's source, tests left out.
-fn routes() -> BTreeSet<String> {
+pub(crate) fn routes() -> BTreeSet<String> {
     fn gather(folder: &Path, routes: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).expect("the API's source").flatten() {
             let path = entry.path();
@@ -64,7 +64,8 @@ async fn no_route_shows_or_betrays_what_another_tenant_has() {
     for route in &routes {
         for client in [&world.other.client, &nobody] {
             match route.as_str() {
-                "/" | "/graphiql.js" | "/graphiql.css" | "/healthz" | "/readyz" | "/metrics" => {
+                "/" | "/graphiql.js" | "/graphiql.css" | "/healthz" | "/readyz" | "/metrics"
+                | "/v1/openapi.json" => {
                     let said = answer(client.request(Method::GET, route)).await;
                     assert!(said.starts_with("200"), "{route}: {said}");
                     let leaks = world.leaks(&said, &[]);
@@ -73,6 +74,9 @@ async fn no_route_shows_or_betrays_what_another_tenant_has() {
                 "/graphql" => graphql(&world, client).await,
                 "/v1/uploads" => uploads(&world, client).await,
                 "/v1/artifacts/{id}" => artifacts(&world, client).await,
+                "/v1/reports" | "/codeaudit/upload" | "/queue/result" => files(&world, client, route).await,
+                "/scans/{type}" => scans(&world, client).await,
+                "/tasks/{id}" => tasks(&world, client).await,
                 "/v1/projects/{id}/{export}" => exports(&world, client).await,
                 other if other.starts_with(WORKERS) => for_workers(&world, client, other).await,
                 other => panic!("teach isolation/routes.rs what to try at the new route `{other}`"),
@@ -149,6 +153,68 @@ async fn uploads(world: &World, client: &Client) {
         world.check_route("an upload", &candidate, &about_real, &about_ghost);
     }
     assert_eq!(count(), before);
+}
+
+/// Files for another tenant's project or task: nothing of them is kept, and no key of acme's is known.
+async fn files(world: &World, client: &Client, route: &str) {
+    let count = || {
+        let counted =
+            "select (select count(*) from tenant.codeaudit_upload), (select count(*) from tenant.task)";
+        world.app.sql(counted)
+    };
+    let before = count();
+    for candidate in world.all_candidates() {
+        for field in ["project", "task"] {
+            let send = async |id: &str| {
+                let request = client.request(Method::POST, route);
+                let scan_type = ("scanType", "codeaudit");
+                let query: &[(&str, &str)] = match (route, field) {
+                    ("/codeaudit/upload", _) | (_, "task") => &[(field, id)],
+                    _ => &[(field, id), scan_type],
+                };
+                let form =
+                    format!("--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n{id}\r\n--x--");
+                let request = request.header("content-type", "multipart/form-data; boundary=x");
+                answer(request.header("idempotency-key", id).query(query).body(form)).await
+            };
+            let (about_real, about_ghost) = (send(&candidate.real).await, send(&candidate.ghost).await);
+            world.check_route(route, &candidate, &about_real, &about_ghost);
+        }
+    }
+    assert_eq!(count(), before);
+}
+
+/// A scan in another tenant's project, or of what it uploaded.
+async fn scans(world: &World, client: &Client) {
+    let own = &world.other.own.ids[&Kind::Project][0];
+    let before = world.app.sql("select count(*) from tenant.task");
+    for candidate in world.all_candidates() {
+        for field in ["project", "uploadId", "reportId", "rulesUploadId"] {
+            let send = async |id: &str| {
+                let mut wish = json!({ "project": own });
+                wish[field] = id.into();
+                if field == "project" || field == "rulesUploadId" {
+                    wish["reportId"] = id.into();
+                }
+                let request = client.request(Method::POST, "/scans/codeaudit");
+                answer(request.header("idempotency-key", id).json(&wish)).await
+            };
+            let (about_real, about_ghost) = (send(&candidate.real).await, send(&candidate.ghost).await);
+            world.check_route("a scan", &candidate, &about_real, &about_ghost);
+        }
+    }
+    assert_eq!(world.app.sql("select count(*) from tenant.task"), before);
+}
+
+async fn tasks(world: &World, client: &Client) {
+    for candidate in world.all_candidates() {
+        for rest in ["", "?wait=60", "?failOn=new-high"] {
+            let ask =
+                async |id: &str| answer(client.request(Method::GET, &format!("/tasks/{id}{rest}"))).await;
+            let (about_real, about_ghost) = (ask(&candidate.real).await, ask(&candidate.ghost).await);
+            world.check_route("a task", &candidate, &about_real, &about_ghost);
+        }
+    }
 }
 
 async fn artifacts(world: &World, client: &Client) {
