@@ -16,7 +16,6 @@ mod arrival;
 mod codeaudit;
 mod fields;
 mod form;
-mod ids;
 mod openapi;
 mod order;
 mod place;

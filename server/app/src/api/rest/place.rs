@@ -34,7 +34,7 @@ impl<'a> Place<'a> {
         if let Some(project) = self.known(rest, caller).await? {
             return Ok(project);
         }
-        let looks_like_id = ids::id::<ProjectId>(self.project).is_some();
+        let looks_like_id = self.project.parse::<ProjectId>().is_ok();
         if !self.create || looks_like_id {
             let message = format!("no project with the id or name {}", cut(self.project, 200));
             let refusal = Refusal::new(RefusalCode::NotFound, message).at(&["project"]);
@@ -54,7 +54,7 @@ impl<'a> Place<'a> {
         let fault = |error| unreached(&error);
         let mut tx = rest.state.store.begin(&caller.scope).await.map_err(fault)?;
         let mut found = None;
-        if let Some(id) = ids::id(self.project) {
+        if let Ok(id) = self.project.parse() {
             found = project::get(&mut tx, id).await.map_err(fault)?;
         }
         // what a person may have called a project, and what the database takes

@@ -105,7 +105,7 @@ async fn wanted(fields: &Fields, rest: &Rest, caller: &Caller) -> Result<(Wanted
         return Err(invalid(twice, "the task says it already: leave it away"));
     }
     let absent = || tasks::not_found(said);
-    let id: TaskId = ids::id(said).ok_or_else(absent)?;
+    let id: TaskId = said.parse().map_err(|_| absent())?;
     let fault = |error| unreached(&error);
     let mut tx = rest.state.store.begin(&caller.scope).await.map_err(fault)?;
     let task: Task = task::get(&mut tx, id).await.map_err(fault)?.ok_or_else(absent)?;

@@ -143,7 +143,7 @@ impl Wish {
 }
 
 fn upload(field: &str, text: &str) -> Result<UploadId, Refused> {
-    ids::id(text).ok_or_else(|| invalid(field, "must be the id of an upload"))
+    text.parse().map_err(|_| || invalid(field, "must be the id of an upload"))
 }
 
 /// One word, read as the type of scan suggests; or an object that says what it is, as GraphQL has it.

@@ -34,7 +34,7 @@ pub(super) async fn show(
         wait_seconds: wait_seconds(&fields, WAIT_SECONDS_MAX)?,
     };
     let absent = || not_found(&id);
-    let task: TaskId = ids::id(&id).ok_or_else(absent)?;
+    let task: TaskId = id.parse().map_err(|_| absent())?;
     let patience = Duration::from_secs(asked.wait_seconds.unwrap_or(0));
     let seen = wait::until_ended(&rest, &known, &caller, task, asked, patience).await?;
     Ok(seen.ok_or_else(absent)?.tell(asked).now())

@@ -61,9 +61,10 @@ impl Follower {
             match self.news.recv().await {
                 Ok(News::Row(row)) => self.waiting.push_back(row),
                 Ok(News::End(at)) if at == self.last => return Ok(None),
-                Ok(News::End(_)) | Err(RecvError::Lagged(_)) => self.is_behind = true,
-                Err(RecvError::Closed) => {
-                    // the reader is gone: another one is asked for, and what was missed is read
+                Err(RecvError::Lagged(_)) => self.is_behind = true,
+                // it ended before what was told last, so it has begun again; or the reader is gone. Another one is
+                // asked for, and what was missed is read
+                Ok(News::End(_)) | Err(RecvError::Closed) => {
                     let session = Arc::clone(&self.session);
                     (self._feed, self.news) =
                         session.feeds.join(&session.caller.scope, self.topic, self.last);
