@@ -110,10 +110,7 @@ pub async fn own(tx: &mut TenantTx) -> Result<Option<Tenant>, StoreError> {
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn page(
-    tx: &mut ControlTx,
-    window: &Window<String>,
-) -> Result<Page<Tenant>, StoreError> {
+pub async fn page(tx: &mut ControlTx, window: &Window<String>) -> Result<Page<Tenant>, StoreError> {
     let rows = sqlx::query!(
         r#"
         select id as "id!", name as "name!", plan as "plan!", created_at as "created_at!" from (

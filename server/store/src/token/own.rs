@@ -64,10 +64,7 @@ impl TryFrom<TokenColumns> for OwnToken {
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn page(
-    tx: &mut TenantTx,
-    window: Window<TokenId>,
-) -> Result<Page<OwnToken>, StoreError> {
+pub async fn page(tx: &mut TenantTx, window: Window<TokenId>) -> Result<Page<OwnToken>, StoreError> {
     let rows = sqlx::query_as!(
         TokenColumns,
         r#"

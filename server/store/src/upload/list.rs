@@ -47,10 +47,7 @@ impl TryFrom<UploadRow> for Upload {
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn page(
-    tx: &mut TenantTx,
-    window: Window<UploadId>,
-) -> Result<Page<Upload>, StoreError> {
+pub async fn page(tx: &mut TenantTx, window: Window<UploadId>) -> Result<Page<Upload>, StoreError> {
     let rows = sqlx::query_as!(
         UploadRow,
         r#"

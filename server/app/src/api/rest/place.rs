@@ -3,12 +3,12 @@
 use axum::http::StatusCode;
 use tamiz_core::text::cut;
 use tamiz_core::{ProjectId, Refusal, RefusalCode};
-use tamiz_store::page::PageLimit;
+use tamiz_store::page::{PageLimit, Window};
 use tamiz_store::project::{self, Project};
 use tamiz_store::token::Caller;
 
+use super::Rest;
 use super::fields::{Fields, invalid};
-use super::{Rest, ids};
 use crate::api::refused::{Refused, unreached};
 use crate::flow::FlowError;
 use crate::flow::create_project::create_project;
@@ -60,7 +60,7 @@ impl<'a> Place<'a> {
         // what a person may have called a project, and what the database takes
         let name = self.project.trim();
         if found.is_none() && tamiz_core::text::is_storable(name) {
-            let page = project::page(&mut tx, Some(name), None, PageLimit::ONE).await;
+            let page = project::page(&mut tx, Some(name), Window::first(PageLimit::ONE)).await;
             found = page.map_err(fault)?.rows.pop();
         }
         tx.commit().await.map_err(fault)?;

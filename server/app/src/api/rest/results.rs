@@ -18,7 +18,7 @@ use super::fields::{Fields, invalid};
 use super::order::{Received, Wanted, Wishes, of_file};
 use super::repeat::Key;
 use super::told::accepted;
-use super::{Rest, ids, tasks};
+use super::{Rest, tasks};
 use crate::api::refused::{Refused, unreached};
 use crate::api::schema::TenantCaller;
 

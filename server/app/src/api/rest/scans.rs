@@ -15,13 +15,13 @@ use tamiz_core::target_text::MeantTarget;
 use tamiz_core::{Refusal, Target, UploadId};
 use tamiz_store::token::{Caller, Role};
 
+use super::Rest;
 use super::arrival::unsupported;
 use super::fields::invalid;
 use super::order::{check_served, of_subject, profile};
 use super::place::Place;
 use super::repeat::Key;
 use super::told::accepted;
-use super::{Rest, ids};
 use crate::api::refused::Refused;
 use crate::api::schema::TenantCaller;
 use crate::api::{intake, json_body};
@@ -143,7 +143,8 @@ impl Wish {
 }
 
 fn upload(field: &str, text: &str) -> Result<UploadId, Refused> {
-    text.parse().map_err(|_| || invalid(field, "must be the id of an upload"))
+    text.parse()
+        .map_err(|_| invalid(field, "must be the id of an upload"))
 }
 
 /// One word, read as the type of scan suggests; or an object that says what it is, as GraphQL has it.

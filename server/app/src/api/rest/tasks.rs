@@ -11,7 +11,7 @@ use tamiz_core::{Refusal, TaskId};
 
 use super::fields::{Fields, invalid};
 use super::told::Asked;
-use super::{Rest, ids, wait};
+use super::{Rest, wait};
 use crate::api::guard::bearer::Known;
 use crate::api::refused::Refused;
 use crate::api::schema::{Principal, TenantCaller};

@@ -99,7 +99,9 @@ impl Node {
                 .map(Self::WebhookEndpoint),
             "Upload" => upload_of(session, uuid.into()).await?.map(Self::Upload),
             "ApiToken" => token_of(session, uuid.into()).await?.map(Self::ApiToken),
-            "Tenant" => (session.caller.scope.tenant_id().uuid() == uuid).then(|| Self::Tenant(Tenant::own(session))),
+            "Tenant" => {
+                (session.caller.scope.tenant_id().uuid() == uuid).then(|| Self::Tenant(Tenant::own(session)))
+            }
             _ => return Err(no_id(id).into()),
         })
     }

@@ -191,7 +191,9 @@ impl Plugin {
                 .await?;
             Ok(grouped(rows.into_iter().map(|row| (row.name.clone(), row))))
         };
-        let versions = session.batches().plugin_versions
+        let versions = session
+            .batches()
+            .plugin_versions
             .load(self.0.name.clone(), fetch)
             .await?;
         let versions = versions.unwrap_or_default();

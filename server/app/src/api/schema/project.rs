@@ -95,7 +95,12 @@ impl Project {
         #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<UploadConnection, ApiError> {
-        UploadConnection::of_project(Session::of(context)?, self.0.id, &asked(first, after, last, before)).await
+        UploadConnection::of_project(
+            Session::of(context)?,
+            self.0.id,
+            &asked(first, after, last, before),
+        )
+        .await
     }
 
     /// Its alerts: what people manage, however many scans see it.

@@ -55,7 +55,11 @@ impl Query {
     }
 
     /// One project.
-    async fn project(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<ProjectId>) -> Result<Option<Project>, ApiError> {
+    async fn project(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Ref<ProjectId>,
+    ) -> Result<Option<Project>, ApiError> {
         Ok(Session::of(context)?.project(id.into()).await?.map(Project))
     }
 
@@ -75,7 +79,11 @@ impl Query {
     }
 
     /// One task.
-    async fn task(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<TaskId>) -> Result<Option<Task>, ApiError> {
+    async fn task(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Ref<TaskId>,
+    ) -> Result<Option<Task>, ApiError> {
         Ok(Session::of(context)?.task(id.into()).await?.map(Task))
     }
 
@@ -147,7 +155,11 @@ impl Query {
     }
 
     /// One finding.
-    async fn finding(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<FindingId>) -> Result<Option<Finding>, ApiError> {
+    async fn finding(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Ref<FindingId>,
+    ) -> Result<Option<Finding>, ApiError> {
         finding_of(Session::of(context)?, id.into()).await
     }
 
@@ -174,7 +186,11 @@ impl Query {
     }
 
     /// One alert.
-    async fn alert(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<AlertId>) -> Result<Option<Alert>, ApiError> {
+    async fn alert(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Ref<AlertId>,
+    ) -> Result<Option<Alert>, ApiError> {
         Ok(Session::of(context)?.alert(id.into()).await?.map(Alert))
     }
 

@@ -3,9 +3,9 @@
 use async_graphql::{Context, Object};
 use tamiz_core::{ProjectId, TokenId, UploadId};
 
+use super::audit::{AuditEventConnection, AuditEventFilter};
 use super::connection::asked;
 use super::id::Ref;
-use super::audit::{AuditEventConnection, AuditEventFilter};
 use super::plan::Plan;
 use super::session::Session;
 use super::tenant::TenantConnection;
@@ -20,7 +20,11 @@ pub(super) struct TenantQuery;
 #[Object]
 impl TenantQuery {
     /// One upload.
-    async fn upload(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<UploadId>) -> Result<Option<Upload>, ApiError> {
+    async fn upload(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Ref<UploadId>,
+    ) -> Result<Option<Upload>, ApiError> {
         upload_of(Session::of(context)?, id.into()).await
     }
 
@@ -34,11 +38,20 @@ impl TenantQuery {
         #[graphql(desc = "So many from the end of the list; instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<UploadConnection, ApiError> {
-        UploadConnection::page(Session::of(context)?, project_id, &asked(first, after, last, before)).await
+        UploadConnection::page(
+            Session::of(context)?,
+            project_id,
+            &asked(first, after, last, before),
+        )
+        .await
     }
 
     /// For admins: one token of the API; null to others.
-    async fn api_token(&self, context: &Context<'_>, #[graphql(desc = "Its id.")] id: Ref<TokenId>) -> Result<Option<ApiToken>, ApiError> {
+    async fn api_token(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Ref<TokenId>,
+    ) -> Result<Option<ApiToken>, ApiError> {
         token_of(Session::of(context)?, id.into()).await
     }
 

@@ -13,9 +13,9 @@ use tamiz_core::quota::EffectiveQuota;
 use tamiz_store::quota::limits;
 use tamiz_store::{alert, tenant};
 
-use super::id::id_of;
 use super::alert_page::trend_days;
 use super::connection::{Asked, Listed, connection, decode, encode};
+use super::id::id_of;
 use super::plan::Plan;
 use super::principal::OperatorSession;
 use super::scalars::Date;
@@ -184,10 +184,7 @@ connection!(
 );
 
 impl TenantConnection {
-    pub(super) async fn page(
-        context: &Context<'_>,
-        asked: &Asked,
-    ) -> Result<Self, ApiError> {
+    pub(super) async fn page(context: &Context<'_>, asked: &Asked) -> Result<Self, ApiError> {
         let session = OperatorSession::of(context)?;
         let rows_max = session.state.settings.graphql_page_max;
         let window = asked.window_of(rows_max, |cursor| decode(ORDER, cursor))?;

@@ -8,8 +8,8 @@ use tamiz_core::TokenId;
 use tamiz_store::token::Role;
 use tamiz_store::token::own::{self, OwnToken};
 
-use super::id::id_of;
 use super::connection::{Asked, Listed, connection, decode, encode};
+use super::id::id_of;
 use super::session::Session;
 use super::words::RoleName;
 use crate::api::errors::ApiError;
@@ -71,10 +71,7 @@ connection!(
 );
 
 impl ApiTokenConnection {
-    pub(super) async fn page(
-        session: &Session,
-        asked: &Asked,
-    ) -> Result<Self, ApiError> {
+    pub(super) async fn page(session: &Session, asked: &Asked) -> Result<Self, ApiError> {
         require(&session.caller, Role::Admin)?;
         let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
         let page = session.read(|tx| Box::pin(own::page(tx, window))).await?;

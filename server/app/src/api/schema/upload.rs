@@ -9,8 +9,8 @@ use tamiz_core::{ProjectId, UploadId};
 use tamiz_store::page::{Page, Window};
 use tamiz_store::upload::{self, list};
 
-use super::id::{Ref, id_of};
 use super::connection::{Asked, Listed, connection, decode, encode};
+use super::id::{Ref, id_of};
 use super::project::Project;
 use super::session::Session;
 use super::task::Task;

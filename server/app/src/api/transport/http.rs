@@ -19,7 +19,9 @@ use serde_json::json;
 use super::accept::{MediaType, negotiate};
 use super::asked::Asked;
 use super::body::Body;
-use super::{Admitted, Engine, QUERY_TIMEOUT, Transport, batch, body, etag, idempotency, sse, too_slow, websocket};
+use super::{
+    Admitted, Engine, QUERY_TIMEOUT, Transport, batch, body, etag, idempotency, sse, too_slow, websocket,
+};
 use crate::api::cost::Cost;
 use crate::api::errors::{clean, is_request_error};
 use crate::api::guard::bearer::{Known, is_websocket_upgrade};

@@ -242,7 +242,7 @@ async fn counters_never_go_below_nothing() {
         (AlertState::Fixed, Severity::High),
     );
     changes.add(Some(open), fixed, 1_000);
-    assert!(changes.write(&mut tx, field.project).await.is_err());
+    assert!(changes.write(&mut tx, field.project, None).await.is_err());
     drop(tx);
     field.end().await;
 }
