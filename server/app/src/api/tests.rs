@@ -1,6 +1,7 @@
 //! The whole front door over real HTTP on a real database: uploads, downloads, events, health.
 
 mod sharing;
+mod slow_database;
 mod time_out;
 
 use std::net::SocketAddr;
