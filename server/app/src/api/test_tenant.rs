@@ -3,7 +3,6 @@
 //! Needs `TAMIZ_TEST_DATABASE_URL`, a superuser's address of a cluster that has the migrated database
 //! `tamiz_template`; `scripts/test` provides both.
 
-use std::io::Write as _;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,32 +134,10 @@ impl Platform {
     }
 
     /// The database, for its superuser.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let mut url = Url::parse(&self.base).unwrap();
         url.set_path(&self.name);
         url.into()
-    }
-
-    /// One number out of the database.
-    fn count(&self, question: &str) -> i64 {
-        self.said(question).trim().parse().unwrap()
-    }
-
-    /// What the database does right now, for who reads of a test that failed.
-    fn activity(&self) -> String {
-        self.said(
-            "select pid, usename, state, wait_event_type, pg_blocking_pids(pid), query
-             from pg_stat_activity where datname = current_database()",
-        )
-    }
-
-    fn said(&self, question: &str) -> String {
-        let said = std::process::Command::new("psql")
-            .args(["-qXtA", &self.url(), "-c", question])
-            .output()
-            .unwrap();
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-        String::from_utf8_lossy(&said.stdout).into_owned()
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -339,58 +316,6 @@ impl Platform {
             .unwrap();
         tx.commit().await.unwrap();
         new.iter().map(|finding| finding.id).collect()
-    }
-}
-
-/// A lock on a table, held by a client of its own, so that whatever reads it waits.
-pub(crate) struct SlowDatabase(std::process::Child);
-
-/// A machine under load takes a while.
-const NOTICED: Duration = Duration::from_mins(1);
-
-impl SlowDatabase {
-    pub(crate) async fn lock(platform: &Platform, table: &str) -> Self {
-        let mut child = std::process::Command::new("psql")
-            .args(["-qX", &platform.url()])
-            .stdin(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        // it holds the lock until its input ends
-        let lock = format!("begin;\nlock table {table} in access exclusive mode;\n");
-        child.stdin.as_mut().unwrap().write_all(lock.as_bytes()).unwrap();
-        let slow = Self(child);
-        let held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted
-                    and relation = '{table}'::regclass
-                    and database = (select oid from pg_database where datname = current_database())";
-        slow.until(platform, &held.replace("{table}", table), 1).await;
-        slow
-    }
-
-    /// Waits until so many statements of requests wait for the lock.
-    pub(crate) async fn until_waiting(&self, platform: &Platform, count: i64) {
-        let waiting = "select count(*) from pg_stat_activity where datname = current_database()
-                       and usename = 'tamiz_app' and wait_event_type = 'Lock'";
-        self.until(platform, waiting, count).await;
-    }
-
-    async fn until(&self, platform: &Platform, question: &str, count: i64) {
-        let deadline = tokio::time::Instant::now() + NOTICED;
-        while platform.count(question) != count {
-            let is_late = tokio::time::Instant::now() >= deadline;
-            assert!(!is_late, "never {count}: {question}\n{}", platform.activity());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    pub(crate) fn release(self) {
-        drop(self);
-    }
-}
-
-impl Drop for SlowDatabase {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
     }
 }
 

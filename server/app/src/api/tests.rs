@@ -3,6 +3,7 @@
 mod following;
 mod idempotency;
 mod sharing;
+mod slow_database;
 mod time_out;
 
 use std::net::SocketAddr;

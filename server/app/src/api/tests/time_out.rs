@@ -1,7 +1,7 @@
 //! Queries whose time is over, or whose client is gone: their statements end in Postgres, too.
 
+use super::slow_database::SlowDatabase;
 use super::*;
-use crate::api::test_tenant::SlowDatabase;
 
 const QUERY: &str = "{ projects { nodes { name } } }";
 
@@ -27,7 +27,7 @@ async fn a_query_over_its_time_is_answered_and_its_statement_is_cancelled() {
         assert_eq!(extensions["code"], "QUERY_TIMEOUT", "{body}");
         assert_eq!(extensions["requestId"], id, "{body}");
         // the lock is still held, so it did not end by itself
-        slow.until_waiting(&door.platform, 0).await;
+        slow.until_waiting(0).await;
     }
     slow.release();
     assert_eq!(ask(&door, &token).send().await.unwrap().status(), StatusCode::OK);
@@ -41,9 +41,9 @@ async fn a_client_that_hangs_up_leaves_no_statement_behind() {
     let slow = SlowDatabase::lock(&door.platform, "tenant.project").await;
     for _ in 0..6 {
         let request = tokio::spawn(ask(&door, &token).send());
-        slow.until_waiting(&door.platform, 1).await;
+        slow.until_waiting(1).await;
         request.abort();
-        slow.until_waiting(&door.platform, 0).await;
+        slow.until_waiting(0).await;
     }
     slow.release();
     assert_eq!(ask(&door, &token).send().await.unwrap().status(), StatusCode::OK);

@@ -76,7 +76,7 @@ mod tests {
     const GLOBEX: Uuid = Uuid::from_u128(2);
 
     #[test]
-    fn the_longest_unused_document_goes_first_and_no_tenant_sees_anothers() {
+    fn the_longest_unused_document_goes_first_and_no_tenant_sees_those_of_others() {
         let mut persisted = Persisted::default();
         let kept = Hash::of("kept");
         persisted.put(ACME, kept, "kept");

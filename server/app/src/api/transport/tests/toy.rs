@@ -362,6 +362,15 @@ impl Toy {
         self.keyring.asked.load(Ordering::Relaxed)
     }
 
+    /// Waits until a token was asked for so often.
+    pub(super) async fn until_asked(&self, count: usize) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while self.asked() < count {
+            assert!(tokio::time::Instant::now() < deadline, "nobody asks");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Leaves the tenant so many points.
     pub(super) fn leave_points(&self, points: u32) {
         self.keyring.points.store(points, Ordering::Relaxed);
