@@ -2,7 +2,7 @@
 //!
 //! Guessing is all that is done here; what a target may be is said by [`crate::target`].
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 use url::{Host, Url};
 
