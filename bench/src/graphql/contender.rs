@@ -92,6 +92,8 @@ impl Contender {
             .env("GRAPHILE_ENV", "production")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // connections that the count of statements ends are told there at length
+            .stderr(Stdio::null())
             .spawn()?;
         let said = child.stdout.take().ok_or("a child without pipes")?;
         let process = Process::of(child);
