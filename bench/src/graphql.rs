@@ -1,4 +1,4 @@
-//! GraphQL beside PostGraphile, a Node server with `pg` and `DataLoader`, and the one SQL statement that says the same:
+//! GraphQL beside `PostGraphile`, a Node server with `pg` and `DataLoader`, and the one SQL statement that says the same:
 //! a nested page and a single node over a hundred tenants and a million findings, in one run on one Postgres.
 //!
 //! All read as the application's role under row-level security. Only Tamiz checks a token, a rate, a price and a budget;

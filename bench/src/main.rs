@@ -64,7 +64,7 @@ enum Command {
     /// One process of Tamiz's queue in that race
     #[command(hide = true)]
     QueueChild(queue::child::Args),
-    /// GraphQL beside PostGraphile, a Node server and the one SQL statement, over a million findings
+    /// GraphQL beside `PostGraphile`, a Node server and the one SQL statement, over a million findings
     Graphql(graphql::Args),
     /// Ten thousand subscribers of one task on one server: memory, the time of an event, and that none is lost
     Subscribers(subscribers::Args),

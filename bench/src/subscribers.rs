@@ -176,21 +176,21 @@ async fn reach(
     }
     all.sort_by(f64::total_cmp);
     last_of_each.sort_by(f64::total_cmp);
-    let at = |sorted: &[f64], part: f64| {
-        let index = (sorted.len() as f64 * part) as usize;
+    let at = |sorted: &[f64], permille: usize| {
+        let index = sorted.len() * permille / 1_000;
         sorted
             .get(index.min(sorted.len().saturating_sub(1)))
             .copied()
             .unwrap_or(f64::NAN)
     };
-    let reached = at(&all, 0.99);
+    let reached = at(&all, 990);
     println!(
         "  an event reaches a subscriber after {:.0} ms at p50, {reached:.0} at p99 (bar {REACH_MS_MAX:.0}), {:.0} at most; \
          all of them after {:.0} ms at p50, {:.0} at p99",
-        at(&all, 0.5),
-        at(&all, 1.0),
-        at(&last_of_each, 0.5),
-        at(&last_of_each, 0.99)
+        at(&all, 500),
+        at(&all, 1_000),
+        at(&last_of_each, 500),
+        at(&last_of_each, 990)
     );
     println!(
         "  CPU of the server: {:.0} ms an event, {:.1} us a subscriber",
@@ -204,7 +204,7 @@ async fn reach(
 async fn reconnect(crowd: &Crowd, writer: &Writer, events: usize, pause: Duration) -> Outcome<usize> {
     let mut reconnected = 0;
     tell(writer, events, pause, |_| {
-        reconnected += crowd.disturb(RECONNECTING)
+        reconnected += crowd.disturb(RECONNECTING);
     })
     .await?;
     crowd.heard(writer.told(), PATIENCE).await?;

@@ -54,7 +54,7 @@ const PAGE: &str = "{ projects(first: 20) { nodes { id name severityCounts { cri
     tasks(first: 10) { nodes { id status createdAt findings(first: 10) { nodes { id severity ruleId title file line } } } } } } }";
 const NODE: &str =
     "query($id: ID!) { node(id: $id) { ... on Task { id status scanType createdAt finishedAt } } }";
-/// `node` of PostGraphile takes ids of its own; this is what its manual gives for a row.
+/// `node` of `PostGraphile` takes ids of its own; this is what its manual gives for a row.
 const PAGE_OF_POSTGRAPHILE: &str = "{ projects: allProjects(first: 20, orderBy: [PRIMARY_KEY_DESC]) { nodes { id: rowId name \
     severityCounts { critical high medium low info } tasks: tasksByTenantIdAndProjectId(first: 10, orderBy: [PRIMARY_KEY_DESC]) \
     { nodes { id: rowId status createdAt findings(first: 10, orderBy: [SEVERITY_DESC, ROW_ID_DESC]) { nodes { id: rowId \
@@ -92,6 +92,8 @@ impl Contender {
             .env("GRAPHILE_ENV", "production")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // connections that the count of statements ends are told there at length
+            .stderr(Stdio::null())
             .spawn()?;
         let said = child.stdout.take().ok_or("a child without pipes")?;
         let process = Process::of(child);

@@ -27,8 +27,8 @@ pub(super) struct Row {
     pub(super) pss_mb: f64,
 }
 
-pub(super) fn percentile(sorted: &[f64], part: f64) -> f64 {
-    let index = (sorted.len() as f64 * part) as usize;
+pub(super) fn percentile(sorted: &[f64], permille: usize) -> f64 {
+    let index = sorted.len() * permille / 1_000;
     sorted
         .get(index.min(sorted.len().saturating_sub(1)))
         .copied()
@@ -54,8 +54,8 @@ pub(super) async fn measure(
         name: contender.name,
         at_once,
         per_second: requests / ran.seconds,
-        p50_ms: percentile(&ran.latency_ms, 0.5),
-        p99_ms: percentile(&ran.latency_ms, 0.99),
+        p50_ms: percentile(&ran.latency_ms, 500),
+        p99_ms: percentile(&ran.latency_ms, 990),
         cpu_ms: (cpu.server + cpu.postgres) * 1e3 / requests,
         cpu_of_server_ms: cpu.server * 1e3 / requests,
         statements,

@@ -165,9 +165,12 @@ async fn subscribe(wish: &Wish, number: usize, after: usize) -> Outcome<Socket> 
     let mut socket = Socket::connect(wish.port, number, &wish.token).await?;
     socket.send(r#"{"type":"connection_init"}"#).await?;
     socket
-        .next(|text| match text.contains("connection_ack") {
-            true => Ok(()),
-            false => Err(format!("no ack but {text}").into()),
+        .next(|text| {
+            if text.contains("connection_ack") {
+                Ok(())
+            } else {
+                Err(format!("no ack but {text}").into())
+            }
         })
         .await?;
     let query = format!(

@@ -77,7 +77,7 @@ impl Socket {
         match payload.len() {
             short @ 0..=125 => frame.push(0x80 | short as u8),
             longer => {
-                frame.push(0x80 | 126);
+                frame.push(0xfe);
                 frame.extend(u16::try_from(longer)?.to_be_bytes());
             }
         }
