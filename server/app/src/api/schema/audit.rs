@@ -79,7 +79,7 @@ pub(crate) struct AuditEventFilter {
 }
 
 impl AuditEventFilter {
-    fn to_store(self) -> Result<AuditFilter, Refusal> {
+    fn into_store(self) -> Result<AuditFilter, Refusal> {
         let is_odd = |action: &String| action.len() > ACTION_BYTES_MAX || action.contains('\0');
         if self.action.as_ref().is_some_and(is_odd) {
             let rule = format_args!("must have at most {ACTION_BYTES_MAX} bytes and no NUL");
@@ -111,7 +111,7 @@ impl AuditEventConnection {
         require(&session.caller, Role::Admin)?;
         let limit = limit(session, first)?;
         let after = after.map(place).transpose()?;
-        let filter = filter.unwrap_or_default().to_store()?;
+        let filter = filter.unwrap_or_default().into_store()?;
         let page = session
             .read(|tx| Box::pin(async move { list::page(tx, &filter, after, limit).await }))
             .await?;
