@@ -157,7 +157,7 @@ pub enum Chosen {
         /// Which project.
         project: ProjectId,
         /// Which alerts.
-        filter: AlertFilter,
+        filter: Box<AlertFilter>,
         /// How many the asker believes that they are.
         expected: Option<u32>,
     },
@@ -214,13 +214,11 @@ pub async fn decide(
 }
 
 async fn known(tx: &mut TenantTx, id: ProjectId) -> Result<(), FlowError> {
-    match project::get(tx, id).await? {
-        Some(_) => Ok(()),
-        None => {
-            let path = ["input", "alerts", "matching", "projectId"];
-            Err(Refusal::not_found("project", id).at(&path).into())
-        }
+    if project::get(tx, id).await?.is_some() {
+        return Ok(());
     }
+    let path = ["input", "alerts", "matching", "projectId"];
+    Err(Refusal::not_found("project", id).at(&path).into())
 }
 
 /// The alerts of the project that fit, in order of their ids. The project is held, so none comes or goes.

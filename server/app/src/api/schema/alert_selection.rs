@@ -13,7 +13,7 @@ pub(crate) enum AlertSelection {
     /// These: 1 to 1,000 alerts of one project.
     Ids(Vec<Ref<AlertId>>),
     /// All that fit, at most 10,000.
-    Matching(MatchingAlertsInput),
+    Matching(Box<MatchingAlertsInput>),
 }
 
 /// All alerts of a project that fit, at most 10,000.
@@ -35,10 +35,11 @@ pub(super) fn chosen(
     match (ids, selection) {
         (Some(ids), None) | (None, Some(AlertSelection::Ids(ids))) => Ok(named(ids)),
         (None, Some(AlertSelection::Matching(input))) => {
+            let input = *input;
             let filter = input.filter.unwrap_or_default().into_store();
             Ok(Chosen::Matching {
                 project: input.project_id.into(),
-                filter: filter.map_err(within)?,
+                filter: Box::new(filter.map_err(within)?),
                 // a count below none is never right, and neither is the greatest
                 expected: input
                     .expected_count

@@ -80,7 +80,7 @@ pub(crate) struct AuditEventFilter {
 }
 
 impl AuditEventFilter {
-    fn to_store(self) -> Result<AuditFilter, Refusal> {
+    fn into_store(self) -> Result<AuditFilter, Refusal> {
         let is_odd = |action: &String| action.len() > ACTION_BYTES_MAX || action.contains('\0');
         if self.action.as_ref().is_some_and(is_odd) {
             let rule = format_args!("must have at most {ACTION_BYTES_MAX} bytes and no NUL");
@@ -110,7 +110,7 @@ impl AuditEventConnection {
     ) -> Result<Self, ApiError> {
         require(&session.caller, Role::Admin)?;
         let window = asked.window(session, place)?;
-        let filter = filter.unwrap_or_default().to_store()?;
+        let filter = filter.unwrap_or_default().into_store()?;
         let page = session
             .read(|tx| Box::pin(async move { list::page(tx, &filter, window).await }))
             .await?;

@@ -195,15 +195,11 @@ impl TenantConnection {
         let ids: Vec<TenantId> = page.rows.iter().map(|row| row.id).collect();
         let limits = limits::of_tenants(&mut tx, &ids).await;
         let limits = limits.map_err(|error| ApiError::of_store(&error))?;
-        let listed = |row| (encode(ORDER, &row_name(&row)), seen(row, &plans, &limits));
+        let listed = |row: tenant::Tenant| (encode(ORDER, row.name.clone()), seen(row, &plans, &limits));
         Ok(Self {
             listed: Listed::of(page, listed),
         })
     }
-}
-
-fn row_name(row: &tenant::Tenant) -> String {
-    row.name.clone()
 }
 
 fn seen(row: tenant::Tenant, plans: &[Plan], limits: &HashMap<TenantId, EffectiveQuota>) -> Tenant {

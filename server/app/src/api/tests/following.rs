@@ -69,7 +69,8 @@ async fn a_project_is_followed_from_any_cursor_on() {
     );
     let after = json!({ "p": project, "a": seen[0]["data"]["projectTasks"]["cursor"] });
     let rest = changes(&door, &token, TASKS, after.clone(), 2).await;
-    assert_eq!(rest, seen[1..]);
+    let data = |change: &Value| change["data"].clone();
+    assert_eq!(rest.iter().map(data).collect::<Vec<_>>(), seen[1..].iter().map(data).collect::<Vec<_>>());
 
     let (foreign, foreign_caller) = door.tenant("globex", Role::Owner).await;
     let refused = changes(&door, &foreign, TASKS, after, 1).await;

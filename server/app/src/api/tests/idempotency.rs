@@ -58,7 +58,7 @@ async fn a_mutation_sent_again_is_answered_again_and_done_once() {
     assert!(!first.replayed);
     // with quotes or without, it is the same key
     let again = create(&door, &token, "8e03978e", "shop").await;
-    assert_eq!(again.body, first.body);
+    assert_eq!(again.body["data"], first.body["data"]);
     assert!(again.replayed);
 
     let other = create(&door, &token, "8e03978e", "another").await;

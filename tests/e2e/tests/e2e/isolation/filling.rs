@@ -157,8 +157,7 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("ImportVexInput.text", Nothing),
     ("ImportVexInput.uploadId", NeededId(Kind::Upload)),
     ("MatchingAlertsInput.expectedCount", Nothing),
-    // beside `alertIds`, which is what is tried; tests of the API try this one
-    ("MatchingAlertsInput.projectId", Nothing),
+    ("MatchingAlertsInput.projectId", Id(Kind::Project)),
     ("OsintTargetInput.type", Nothing),
     ("OsintTargetInput.value", Nothing),
     ("PauseQueueInput.reason", Nothing),
