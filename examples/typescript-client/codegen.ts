@@ -13,7 +13,7 @@ const config: CodegenConfig = {
         useTypeImports: true,
         enumsAsTypes: true,
         strictScalars: true,
-        scalars: { UUID: 'string', DateTime: 'string', NaiveDate: 'string', BigInt: 'number', JSON: 'unknown' },
+        scalars: { UUID: 'string', DateTime: 'string', Date: 'string', Duration: 'string', URL: 'string', BigInt: 'number', JSON: 'unknown' },
       },
     },
   },

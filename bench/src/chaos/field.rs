@@ -32,7 +32,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(3);
 const READY_SECONDS_MAX: u64 = 300;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// Of all processes.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
     "lease_seconds=3s",
     "heartbeat_seconds=1s",
     "poll_seconds=500ms",

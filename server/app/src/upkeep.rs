@@ -116,7 +116,8 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
     let (silence, keep_days) = (queue.silence_max(), platform.config.log_retention_days);
     let store = &platform.store;
     let (trashed, blobs) = (store.clone(), platform.blobs.clone());
-    vec![
+    let mut sweeps = old_rows(store);
+    sweeps.extend([
         Sweep::of(store, "reservations", STORAGE_PAUSE, |store| async move {
             store.expire_reservations().await
         }),
@@ -138,15 +139,6 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
             ACCEPTANCES_PAUSE,
             |store| async move { store.tell_expiring_acceptances().await },
         ),
-        Sweep::of(store, "old_webhooks", RETENTION_PAUSE, |store| async move {
-            store.delete_old_webhooks().await
-        }),
-        Sweep::of(store, "project_events", RETENTION_PAUSE, |store| async move {
-            store.delete_old_project_events().await
-        }),
-        Sweep::of(store, "idempotency_keys", RETENTION_PAUSE, |store| async move {
-            store.delete_old_idempotency_keys().await
-        }),
         Sweep::of(store, "refusals", REFUSALS_EVERY, |store| async move {
             store.tell_late_refusals().await
         }),
@@ -179,6 +171,22 @@ pub fn sweeps(platform: &Platform) -> Vec<Sweep> {
         silent_workers(store, silence, queue.look_pause()),
         Sweep::of(store, "worker_log", WORKER_LOG_EVERY, move |store| async move {
             store.keep_worker_log(keep_days).await
+        }),
+    ]);
+    sweeps
+}
+
+/// Rows that are kept for a while, and then not.
+fn old_rows(store: &Store) -> Vec<Sweep> {
+    vec![
+        Sweep::of(store, "old_webhooks", RETENTION_PAUSE, |store| async move {
+            store.delete_old_webhooks().await
+        }),
+        Sweep::of(store, "project_events", RETENTION_PAUSE, |store| async move {
+            store.delete_old_project_events().await
+        }),
+        Sweep::of(store, "idempotency_keys", RETENTION_PAUSE, |store| async move {
+            store.delete_old_idempotency_keys().await
         }),
     ]
 }

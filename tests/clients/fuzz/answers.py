@@ -5,6 +5,7 @@ Pure: no network, no schemathesis.
 
 import datetime
 import re
+import urllib.parse
 import uuid
 from pathlib import Path
 
@@ -194,5 +195,7 @@ SCALARS = {
     "JSON": lambda value: True,
     "UUID": parses(uuid.UUID),
     "DateTime": parses(datetime.datetime.fromisoformat),
-    "NaiveDate": parses(datetime.date.fromisoformat),
+    "Date": parses(datetime.date.fromisoformat),
+    "Duration": lambda value: isinstance(value, str) and re.fullmatch(r"-?PT(\d+H)?(\d+M)?(\d+(\.\d{1,3})?S)?", value) is not None,
+    "URL": lambda value: isinstance(value, str) and urllib.parse.urlsplit(value).scheme != "",
 }

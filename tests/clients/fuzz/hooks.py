@@ -47,7 +47,11 @@ KNOWN = rows()
 ids = st.one_of(st.sampled_from(values_of("id", KNOWN)), st.uuids().map(str))
 schemathesis.graphql.scalar("UUID", ids.map(nodes.String))
 schemathesis.graphql.scalar("ID", ids.map(nodes.String))
-schemathesis.graphql.scalar("NaiveDate", st.dates().map(str).map(nodes.String))
+schemathesis.graphql.scalar("Date", st.dates().map(str).map(nodes.String))
+schemathesis.graphql.scalar("Duration", st.integers(min_value=0, max_value=10**6).map("PT{}S".format).map(nodes.String))
+schemathesis.graphql.scalar(
+    "URL", st.sampled_from(["https://example.com/", "http://127.0.0.1/hook", "ftp://x"]).map(nodes.String)
+)
 schemathesis.graphql.scalar("BigInt", st.integers(min_value=-(2**63), max_value=2**63 - 1).map(nodes.Int))
 
 CURSORS = values_of("endCursor", KNOWN)

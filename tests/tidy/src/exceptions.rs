@@ -31,6 +31,11 @@ pub(crate) const PLACES: &[(&str, &str)] = &[];
 /// Sleeps in tests: path, how many, reason.
 pub(crate) const SLEEPS: &[(&str, usize, &str)] = &[
     (
+        "server/store/src/project_event_tests.rs",
+        1,
+        "transactions of different lengths overlap: the time is the subject",
+    ),
+    (
         "server/app/src/api/schema/batch.rs",
         2,
         "a fetch that takes a while, and a leader that is dropped while it hangs: the time is the subject",

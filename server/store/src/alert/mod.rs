@@ -8,6 +8,7 @@ pub mod due;
 mod event;
 pub mod expiry;
 pub mod export;
+mod filter;
 pub mod merge;
 mod numbers;
 mod occurrence;
@@ -28,9 +29,10 @@ pub mod vex;
 mod tests;
 
 pub use event::{AlertEventRow, event_pages_of};
+pub use filter::AlertFilter;
 pub use occurrence::{AlertOccurrenceRow, occurrence_counts_of, occurrence_pages_of};
 pub use opened::opened_by;
-pub use page::{AlertFilter, AlertOrder, AlertPosition, pages_of};
+pub use page::{AlertOrder, AlertPosition, pages_of};
 pub use read::{AlertRow, AlertScope, by_ids};
 pub use totals::{
     AlertDay, TREND_DAYS_MAX, TenantAlertDay, counts, counts_of_tenant, trend, trend_of_tenant,

@@ -6,7 +6,7 @@ use sqlx::{Postgres, QueryBuilder};
 use tamiz_core::{AlertId, AlertState, ProjectId};
 use uuid::Uuid;
 
-use super::page::AlertFilter;
+use super::filter::AlertFilter;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 

@@ -95,7 +95,7 @@ impl Feeds {
         let bell = Arc::new(Notify::new());
         let reader = Reader {
             store: self.store.clone(),
-            scope: scope.clone(),
+            scope: *scope,
             topic,
             last: after,
             feed: Arc::downgrade(&feed),

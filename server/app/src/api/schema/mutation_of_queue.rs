@@ -148,7 +148,7 @@ impl QueueMutation {
         }
         let group = GroupOrder {
             id: input.id.map(Into::into),
-            project: project.into(),
+            project,
             name: input.name,
             orders,
             close: input.close,

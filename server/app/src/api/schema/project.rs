@@ -65,6 +65,10 @@ impl Project {
     }
 
     /// Its findings.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a connection has four arguments of its own"
+    )]
     async fn findings(
         &self,
         context: &Context<'_>,
@@ -104,6 +108,10 @@ impl Project {
     }
 
     /// Its alerts: what people manage, however many scans see it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a connection has four arguments of its own"
+    )]
     async fn alerts(
         &self,
         context: &Context<'_>,

@@ -164,6 +164,10 @@ impl Query {
     }
 
     /// Findings of all projects.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a connection has four arguments of its own"
+    )]
     async fn findings(
         &self,
         context: &Context<'_>,

@@ -106,6 +106,10 @@ impl Events {
 
     /// What your tenant has used in the window that is open now, and again whenever it has changed. It says how things
     /// stand, so there is nothing to resume.
+    #[expect(
+        clippy::unused_async,
+        reason = "the macro takes async functions; this one awaits nothing"
+    )]
     async fn usage_changes(
         &self,
         context: &Context<'_>,

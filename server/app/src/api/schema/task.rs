@@ -192,6 +192,10 @@ impl Task {
     }
 
     /// Its findings.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a connection has four arguments of its own"
+    )]
     async fn findings(
         &self,
         context: &Context<'_>,

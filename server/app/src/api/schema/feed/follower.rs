@@ -2,14 +2,22 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tamiz_store::StoreError;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::sleep;
 
 use super::topic::{Row, Stretch, Topic};
 use super::{Feed, News};
 use crate::api::errors::ApiError;
 use crate::api::schema::session::Session;
+
+/// How often a tenant's connections may be all in use before the follower gives up.
+const TRIES_MAX: usize = 20;
+/// The shortest pause before the next try.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// One who follows a feed.
 pub(in crate::api::schema) struct Follower {
@@ -18,8 +26,8 @@ pub(in crate::api::schema) struct Follower {
     /// The number of the last row that was told.
     last: i64,
     news: Receiver<News>,
-    /// The reader works for as long as somebody holds this.
-    _feed: Arc<Feed>,
+    /// Held, not used: the reader works for as long as somebody does.
+    feed: Arc<Feed>,
     /// There may be rows that the reader does not bring.
     is_behind: bool,
     waiting: VecDeque<Arc<Row>>,
@@ -34,7 +42,7 @@ impl Follower {
             topic,
             last,
             news,
-            _feed: feed,
+            feed,
             is_behind: true,
             waiting: VecDeque::new(),
         }
@@ -66,8 +74,7 @@ impl Follower {
                 // asked for, and what was missed is read
                 Ok(News::End(_)) | Err(RecvError::Closed) => {
                     let session = Arc::clone(&self.session);
-                    (self._feed, self.news) =
-                        session.feeds.join(&session.caller.scope, self.topic, self.last);
+                    (self.feed, self.news) = session.feeds.join(&session.caller.scope, self.topic, self.last);
                     self.is_behind = true;
                 }
             }
@@ -78,6 +85,13 @@ impl Follower {
         // no connection is held beside the one that reads
         self.session.rest().await;
         let (store, scope) = (self.session.store(), &self.session.caller.scope);
+        for _ in 1..TRIES_MAX {
+            match self.topic.read(store, scope, self.last).await {
+                // many who come back at once wait for their turn: a stream is not refused for that
+                Err(StoreError::Busy) => sleep(PAUSE * rand::random_range(1..=4)).await,
+                read => return read.map_err(|error| ApiError::of_store(&error)),
+            }
+        }
         let read = self.topic.read(store, scope, self.last).await;
         read.map_err(|error| ApiError::of_store(&error))
     }
