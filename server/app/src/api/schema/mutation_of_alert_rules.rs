@@ -76,6 +76,7 @@ impl PreviewAlertRulePayload {
 pub(crate) struct PreviewAlertRuleInput {
     /// The project whose alerts it would act on.
     project_id: Ref<ProjectId>,
+    /// What the rule would ask.
     conditions: AlertConditionsInput,
     /// What it would do.
     action: AlertActionInput,

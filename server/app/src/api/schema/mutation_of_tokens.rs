@@ -63,7 +63,7 @@ impl TokenMutation {
     async fn create_token(
         &self,
         context: &Context<'_>,
-        input: CreateTokenInput,
+        #[graphql(desc = "The token to make.")] input: CreateTokenInput,
     ) -> Result<CreateTokenPayload, ApiError> {
         let session = rested(context).await?;
         let wish = Wish {
@@ -91,7 +91,7 @@ impl TokenMutation {
     async fn revoke_token(
         &self,
         context: &Context<'_>,
-        input: RevokeTokenInput,
+        #[graphql(desc = "Which token.")] input: RevokeTokenInput,
     ) -> Result<RevokeTokenPayload, ApiError> {
         let session = rested(context).await?;
         let revoked = revoke_token(session.store(), &session.caller, input.token_id.into()).await;

@@ -39,6 +39,9 @@ pub(super) enum Filling {
     Id(Kind),
     /// The same where the schema lets it be left out, and nothing would be done without it.
     NeededId(Kind),
+    /// The id of an existing thing of this kind, only tried with what is another's: one's own stands in another input
+    /// that excludes this one.
+    Foreign,
     /// The id of any existing thing.
     AnyId,
     /// Where a page ended.
@@ -58,14 +61,20 @@ pub(super) enum Filling {
     Chosen,
 }
 
-use Filling::{AnyId, Chosen, Cursor, File, Id, NeededId, Nothing, Number, ProjectName, Rule, Tool, Word};
+use Filling::{
+    AnyId, Chosen, Cursor, File, Foreign, Id, NeededId, Nothing, Number, ProjectName, Rule, Tool, Word,
+};
 
 const FILLINGS: &[(&str, Filling)] = &[
     ("Alert.events.after", Cursor),
+    ("Alert.events.before", Cursor),
     ("Alert.events.first", Number(20)),
+    ("Alert.events.last", Nothing),
     ("Alert.exploitation.asOf", Nothing),
     ("Alert.occurrences.after", Cursor),
+    ("Alert.occurrences.before", Cursor),
     ("Alert.occurrences.first", Number(3)),
+    ("Alert.occurrences.last", Nothing),
     ("Alert.related.first", Number(3)),
     ("AlertActionDismissalInput.comment", Chosen),
     ("AlertActionDismissalInput.reason", Word("USED_IN_TESTS")),
@@ -88,6 +97,8 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("AlertFilter.severity", Nothing),
     ("AlertFilter.state", Nothing),
     ("AlertFilter.tool", Tool),
+    ("AlertOrder.direction", Nothing),
+    ("AlertOrder.field", Nothing),
     ("AlertSelection.ids", Nothing),
     ("ApplyAlertRuleInput.after", Nothing),
     ("ApplyAlertRuleInput.ruleId", Id(Kind::AlertRule)),
@@ -132,11 +143,15 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("EndpointInput.port", Nothing),
     ("Finding.exploitation.asOf", Nothing),
     ("Finding.occurrences.after", Cursor),
+    ("Finding.occurrences.before", Cursor),
     ("Finding.occurrences.first", Number(3)),
+    ("Finding.occurrences.last", Nothing),
     ("FindingFilter.file", File),
     ("FindingFilter.rule", Rule),
     ("FindingFilter.severity", Nothing),
     ("FindingFilter.tool", Tool),
+    ("FindingOrder.direction", Nothing),
+    ("FindingOrder.field", Nothing),
     ("GroupTaskInput.id", Nothing),
     ("GroupTaskInput.options", Nothing),
     ("GroupTaskInput.priority", Nothing),
@@ -157,7 +172,7 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("ImportVexInput.text", Nothing),
     ("ImportVexInput.uploadId", NeededId(Kind::Upload)),
     ("MatchingAlertsInput.expectedCount", Nothing),
-    ("MatchingAlertsInput.projectId", Id(Kind::Project)),
+    ("MatchingAlertsInput.projectId", Foreign),
     ("OsintTargetInput.type", Nothing),
     ("OsintTargetInput.value", Nothing),
     ("PauseQueueInput.reason", Nothing),
@@ -165,50 +180,73 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("PreviewAlertRuleInput.projectId", Id(Kind::Project)),
     ("Project.alertTrend.days", Number(30)),
     ("Project.alerts.after", Cursor),
+    ("Project.alerts.before", Cursor),
     ("Project.alerts.first", Number(3)),
-    ("Project.alerts.orderBy", Nothing),
+    ("Project.alerts.last", Nothing),
     ("Project.exportUrl.format", Word("CSV")),
     ("Project.findings.after", Cursor),
+    ("Project.findings.before", Cursor),
     ("Project.findings.first", Number(3)),
-    ("Project.findings.orderBy", Nothing),
+    ("Project.findings.last", Nothing),
     ("Project.tasks.after", Cursor),
+    ("Project.tasks.before", Cursor),
     ("Project.tasks.first", Number(3)),
+    ("Project.tasks.last", Nothing),
     ("Project.uploads.after", Cursor),
+    ("Project.uploads.before", Cursor),
     ("Project.uploads.first", Number(3)),
+    ("Project.uploads.last", Nothing),
     ("ProjectFilter.name", ProjectName),
     ("ProjectTaskFilter.scanType", Nothing),
     ("ProjectTaskFilter.status", Nothing),
     ("Query.alert.id", Id(Kind::Alert)),
     ("Query.apiToken.id", Id(Kind::Token)),
     ("Query.apiTokens.after", Cursor),
+    ("Query.apiTokens.before", Cursor),
     ("Query.apiTokens.first", Number(100)),
+    ("Query.apiTokens.last", Nothing),
     ("Query.artifact.id", Id(Kind::Artifact)),
     ("Query.auditEvents.after", Cursor),
+    ("Query.auditEvents.before", Cursor),
     ("Query.auditEvents.first", Number(100)),
+    ("Query.auditEvents.last", Nothing),
     ("Query.finding.id", Id(Kind::Finding)),
     ("Query.findings.after", Cursor),
+    ("Query.findings.before", Cursor),
     ("Query.findings.first", Number(100)),
-    ("Query.findings.orderBy", Nothing),
+    ("Query.findings.last", Nothing),
     ("Query.node.id", AnyId),
     ("Query.plugins.after", Cursor),
+    ("Query.plugins.before", Cursor),
     ("Query.plugins.first", Number(50)),
+    ("Query.plugins.last", Nothing),
     ("Query.plugins.scanType", Nothing),
     ("Query.project.id", Id(Kind::Project)),
     ("Query.projects.after", Cursor),
+    ("Query.projects.before", Cursor),
     ("Query.projects.first", Number(100)),
+    ("Query.projects.last", Nothing),
     ("Query.schedule.id", Id(Kind::Schedule)),
     ("Query.schedules.after", Cursor),
+    ("Query.schedules.before", Cursor),
     ("Query.schedules.first", Number(100)),
+    ("Query.schedules.last", Nothing),
     ("Query.task.id", Id(Kind::Task)),
     ("Query.taskGroup.id", Id(Kind::Group)),
     ("Query.taskGroups.after", Cursor),
+    ("Query.taskGroups.before", Cursor),
     ("Query.taskGroups.first", Number(100)),
+    ("Query.taskGroups.last", Nothing),
     ("Query.taskGroups.projectId", Id(Kind::Project)),
     ("Query.tasks.after", Cursor),
+    ("Query.tasks.before", Cursor),
     ("Query.tasks.first", Number(100)),
+    ("Query.tasks.last", Nothing),
     ("Query.upload.id", Id(Kind::Upload)),
     ("Query.uploads.after", Cursor),
+    ("Query.uploads.before", Cursor),
     ("Query.uploads.first", Number(100)),
+    ("Query.uploads.last", Nothing),
     ("Query.uploads.projectId", Id(Kind::Project)),
     ("Query.usage.bucket", Word("DAY")),
     ("Query.usage.from", Word("2026-01-01T00:00:00Z")),
@@ -268,24 +306,34 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("StartScanInput.timeoutSeconds", Nothing),
     ("StartScanInput.unique", Nothing),
     ("StartScanInput.uploadId", NeededId(Kind::Upload)),
+    ("Subscription.projectAlerts.after", Cursor),
+    ("Subscription.projectAlerts.projectId", Id(Kind::Project)),
+    ("Subscription.projectTasks.after", Cursor),
+    ("Subscription.projectTasks.projectId", Id(Kind::Project)),
     ("Subscription.taskEvents.after", Number(0)),
     ("Subscription.taskEvents.taskId", Id(Kind::Task)),
     ("Subscription.taskGroupChanges.groupId", Id(Kind::Group)),
+    ("Subscription.usageChanges.bucket", Word("DAY")),
     ("TargetInput.domain", Nothing),
     ("TargetInput.url", Nothing),
     ("Task.events.after", Number(0)),
     ("Task.events.first", Number(20)),
     ("Task.findings.after", Cursor),
+    ("Task.findings.before", Cursor),
     ("Task.findings.first", Number(3)),
-    ("Task.findings.orderBy", Nothing),
+    ("Task.findings.last", Nothing),
     ("Task.log.after", Cursor),
     ("Task.log.attempt", Nothing),
+    ("Task.log.before", Cursor),
     ("Task.log.first", Number(3)),
+    ("Task.log.last", Nothing),
     ("TaskFilter.projectId", Id(Kind::Project)),
     ("TaskFilter.scanType", Nothing),
     ("TaskFilter.status", Nothing),
     ("TaskGroup.tasks.after", Cursor),
+    ("TaskGroup.tasks.before", Cursor),
     ("TaskGroup.tasks.first", Number(3)),
+    ("TaskGroup.tasks.last", Nothing),
     ("Tenant.alertTrend.days", Number(30)),
     ("UpdateAlertRuleInput.applyToExisting", Nothing),
     ("UpdateAlertRuleInput.enabled", Nothing),
@@ -300,7 +348,9 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("UpdateWebhookEndpointInput.projectIds", Id(Kind::Project)),
     ("UpdateWebhookEndpointInput.url", Word("http://127.0.0.1:9/")),
     ("WebhookEndpoint.deliveries.after", Cursor),
+    ("WebhookEndpoint.deliveries.before", Cursor),
     ("WebhookEndpoint.deliveries.first", Number(3)),
+    ("WebhookEndpoint.deliveries.last", Nothing),
     ("WebhookEndpoint.deliveries.state", Nothing),
     ("WebhookEndpointIdInput.endpointId", Id(Kind::WebhookEndpoint)),
 ];
@@ -362,15 +412,20 @@ impl Belongings {
         self.ids.values().flatten().collect()
     }
 
+    /// Those that say their type: a node is found by nothing else.
+    fn node_ids(&self) -> Vec<&String> {
+        self.all_ids().into_iter().filter(|id| bare(id) != *id).collect()
+    }
+
     /// One's own value, the `round`th of several; `None` to leave the argument out.
     pub(super) fn own(&self, filling: Filling, round: usize) -> Option<Value> {
         let pick = |ids: &[&String]| json!(ids[round % ids.len()]);
         match filling {
             Id(kind) | NeededId(kind) => Some(pick(&self.ids[&kind].iter().collect::<Vec<_>>())),
-            AnyId => Some(pick(&self.all_ids())),
+            AnyId => Some(pick(&self.node_ids())),
             Number(number) => Some(json!(number)),
             Word(word) => Some(json!(word)),
-            Cursor | File | Rule | Tool | ProjectName | Nothing | Chosen => None,
+            Foreign | Cursor | File | Rule | Tool | ProjectName | Nothing | Chosen => None,
         }
     }
 
@@ -378,7 +433,7 @@ impl Belongings {
     pub(super) fn rounds(&self, filling: Filling) -> usize {
         match filling {
             Id(kind) | NeededId(kind) => self.ids[&kind].len(),
-            AnyId => self.all_ids().len(),
+            AnyId => self.node_ids().len(),
             _ => 1,
         }
     }
@@ -386,7 +441,7 @@ impl Belongings {
     /// All that another tenant may try in an argument.
     pub(super) fn candidates(&self, filling: Filling, word: &str) -> Vec<Candidate> {
         let texts: Vec<&String> = match filling {
-            Id(_) | NeededId(_) | AnyId => self.all_ids(),
+            Id(_) | NeededId(_) | Foreign | AnyId => self.all_ids(),
             Cursor => self.cursors.iter().collect(),
             File => vec![&self.file],
             Rule => vec![&self.rule],
@@ -417,10 +472,16 @@ impl Belongings {
     fn ghost(&self, text: &str, word: &str) -> String {
         let mut ghost = text.replace(word, &ghost_of(word));
         for id in self.all_ids() {
-            ghost = ghost.replace(id.as_str(), &ghost_of(id));
+            let bare = bare(id);
+            ghost = ghost.replace(bare, &ghost_of(bare));
         }
         ghost
     }
+}
+
+/// An id without the name of its type: cursors hold it so.
+pub(super) fn bare(id: &str) -> &str {
+    id.rsplit_once('_').map_or(id, |(_, bare)| bare)
 }
 
 /// The same with another last character: nothing is called so.

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::document::Document;
-use super::filling::{Belongings, Kind, check_table};
+use super::filling::{Belongings, Kind, bare, check_table};
 use super::schema::{Schema, Step};
 use super::stock::{archive, stock};
 use crate::harness::tool::{Script, Tools, install};
@@ -295,8 +295,8 @@ fn token_id(app: &App, tenant: &str) -> String {
 /// Ids, hashes and cursors in an answer.
 fn gather(value: &Value, secrets: &mut BTreeSet<String>) {
     match value {
-        Value::String(text) if is_identity(text) => {
-            secrets.insert(text.clone());
+        Value::String(text) if is_identity(bare(text)) => {
+            secrets.insert(bare(text).to_owned());
         }
         Value::Array(values) => values.iter().for_each(|value| gather(value, secrets)),
         Value::Object(fields) => {

@@ -95,7 +95,7 @@ async fn a_scan_asked_for_again_is_the_same_and_another_is_refused() {
     );
     let again = start(
         "codeaudit",
-        json!({ "project": format!("Project_{project}"), "reportId": format!("Upload_{report}") }),
+        json!({ "project": project, "reportId": format!("Upload_{report}") }),
     )
     .await;
     assert_eq!(

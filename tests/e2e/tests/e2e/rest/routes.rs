@@ -200,7 +200,12 @@ impl Scene {
             (400, &self.acme, "/v1/uploads".to_owned(), bytes(9)),
             (401, &self.nobody, path.clone(), bytes(9)),
             (403, &self.viewer, path.clone(), bytes(9)),
-            (404, &self.acme, format!("/v1/uploads?project={task}"), bytes(9)),
+            (
+                404,
+                &self.acme,
+                format!("/v1/uploads?project={}", task.trim_start_matches("Task_")),
+                bytes(9),
+            ),
             (413, &self.small, path.clone(), bytes(200_000)),
             (
                 415,

@@ -111,6 +111,7 @@ pub(crate) struct ScheduleInput {
 pub(crate) struct UpdateScheduleInput {
     /// The schedule.
     pub(super) schedule_id: Ref<ScheduleId>,
+    /// What it is from now on, whole.
     pub(super) schedule: ScheduleInput,
 }
 
