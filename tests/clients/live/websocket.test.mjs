@@ -118,7 +118,7 @@ test('two scans and a query share one connection', PATIENCE, async () => {
   ]);
   assertWholeLife(first);
   assertWholeLife(second);
-  assert.deepEqual(value, { data: { viewer: { role: 'ADMIN' } } });
+  assert.deepEqual(value.data, { viewer: { role: 'ADMIN' } });
   assert.equal((await viewer.next()).done, true);
   assert.equal(connections, 1);
   await connection.dispose();

@@ -84,7 +84,11 @@ async fn a_killed_server_leaves_no_mutation_that_is_done_twice() {
     assert_eq!((status, replayed), (StatusCode::OK, false), "{made}");
     assert_eq!(text(&made["data"]["createProject"]["project"]["name"]), "before");
     let (status, replayed, again) = create(&acme, "before", "before").await.expect("an answer");
-    assert_eq!((status, replayed, again), (StatusCode::OK, true, made));
+    // what is left of the budget differs
+    assert_eq!(
+        (status, replayed, &again["data"]),
+        (StatusCode::OK, true, &made["data"])
+    );
 
     let (status, _, body) = create(&acme, "after", "after").await.expect("an answer");
     assert_eq!(status, StatusCode::CONFLICT, "{body}");

@@ -90,7 +90,7 @@ async fn a_refused_order_names_the_limit_and_when_to_come_back_and_is_told_to_th
     let (again, _) = import(&acme, ask(Some(&own_id), 50)).await;
     assert_eq!(
         (&again["task"]["id"], &again["existing"]),
-        (&json!(own_id), &json!(true))
+        (&json!(format!("Task_{own_id}")), &json!(true))
     );
     // nothing brings room for a priority
     let (refused, wait) = import(&acme, ask(None, 51)).await;

@@ -115,6 +115,12 @@ impl<'a> Document<'a> {
                     object.insert(name.clone(), value);
                 }
             }
+            // one way to say which alerts excludes the other: the one that is tried stays
+            if object.contains_key("alertIds") && object.contains_key("alerts") {
+                let within = format!("{path}.alerts.");
+                let is_tried = instead.iter().any(|(tried, _)| tried.starts_with(&within));
+                object.remove(if is_tried { "alertIds" } else { "alerts" });
+            }
             // an input of which all may be left out is given empty
             return (!object.is_empty() || of.is_required()).then_some(Value::Object(object));
         }

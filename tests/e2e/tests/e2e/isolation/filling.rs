@@ -39,9 +39,6 @@ pub(super) enum Filling {
     Id(Kind),
     /// The same where the schema lets it be left out, and nothing would be done without it.
     NeededId(Kind),
-    /// The id of an existing thing of this kind, only tried with what is another's: one's own stands in another input
-    /// that excludes this one.
-    Foreign,
     /// The id of any existing thing.
     AnyId,
     /// Where a page ended.
@@ -61,9 +58,7 @@ pub(super) enum Filling {
     Chosen,
 }
 
-use Filling::{
-    AnyId, Chosen, Cursor, File, Foreign, Id, NeededId, Nothing, Number, ProjectName, Rule, Tool, Word,
-};
+use Filling::{AnyId, Chosen, Cursor, File, Id, NeededId, Nothing, Number, ProjectName, Rule, Tool, Word};
 
 const FILLINGS: &[(&str, Filling)] = &[
     ("Alert.events.after", Cursor),
@@ -172,7 +167,7 @@ const FILLINGS: &[(&str, Filling)] = &[
     ("ImportVexInput.text", Nothing),
     ("ImportVexInput.uploadId", NeededId(Kind::Upload)),
     ("MatchingAlertsInput.expectedCount", Nothing),
-    ("MatchingAlertsInput.projectId", Foreign),
+    ("MatchingAlertsInput.projectId", Id(Kind::Project)),
     ("OsintTargetInput.type", Nothing),
     ("OsintTargetInput.value", Nothing),
     ("PauseQueueInput.reason", Nothing),
@@ -425,7 +420,7 @@ impl Belongings {
             AnyId => Some(pick(&self.node_ids())),
             Number(number) => Some(json!(number)),
             Word(word) => Some(json!(word)),
-            Foreign | Cursor | File | Rule | Tool | ProjectName | Nothing | Chosen => None,
+            Cursor | File | Rule | Tool | ProjectName | Nothing | Chosen => None,
         }
     }
 
@@ -441,7 +436,7 @@ impl Belongings {
     /// All that another tenant may try in an argument.
     pub(super) fn candidates(&self, filling: Filling, word: &str) -> Vec<Candidate> {
         let texts: Vec<&String> = match filling {
-            Id(_) | NeededId(_) | Foreign | AnyId => self.all_ids(),
+            Id(_) | NeededId(_) | AnyId => self.all_ids(),
             Cursor => self.cursors.iter().collect(),
             File => vec![&self.file],
             Rule => vec![&self.rule],
@@ -479,9 +474,11 @@ impl Belongings {
     }
 }
 
-/// An id without the name of its type: cursors hold it so.
+/// An id without the name of its type: cursors hold it so. Other texts stay as they are.
 pub(super) fn bare(id: &str) -> &str {
-    id.rsplit_once('_').map_or(id, |(_, bare)| bare)
+    let parts = id.rsplit_once('_');
+    let parts = parts.filter(|(_, bare)| uuid::Uuid::try_parse(bare).is_ok());
+    parts.map_or(id, |(_, bare)| bare)
 }
 
 /// The same with another last character: nothing is called so.

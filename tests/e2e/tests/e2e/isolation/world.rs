@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -14,6 +15,8 @@ use super::stock::{archive, stock};
 use crate::harness::tool::{Script, Tools, install};
 use crate::harness::{App, Client, Plan, text};
 
+/// What already happened is told within it.
+const MOMENT: Duration = Duration::from_secs(3);
 /// Names every thing of the tenant whose data must not be seen; nothing else contains it.
 pub(super) const WORD: &str = "acmezebra";
 /// Names everything of the tenant that looks.
@@ -122,7 +125,7 @@ impl World {
     pub(super) fn leaks<'a>(&'a self, said: &str, sent: &[&str]) -> Vec<&'a String> {
         let rest = sent
             .iter()
-            .fold(said.to_owned(), |rest, known| rest.replace(known, "*"));
+            .fold(said.to_owned(), |rest, known| rest.replace(bare(known), "*"));
         self.secrets
             .iter()
             .filter(|secret| rest.contains(secret.as_str()))
@@ -228,15 +231,28 @@ impl Tenant {
 
     /// What a subscription to one's own things says first.
     async fn first_event(&self, schema: &Schema, step: &Step) -> Value {
-        let mut document = Document::new(schema, &self.own, 0);
-        let call = document.call(step, &[]);
-        let selection = document.everything_of(&schema.field(step).of.name);
-        let (document, variables) = document.finish("subscription", &[call], &selection);
-        let mut stream = crate::harness::stream::EventStream::open(&self.client, &document, variables).await;
-        match stream.next().await {
-            crate::harness::Said::Next(payload) => payload,
-            other => panic!("{document} says {other:?}"),
+        // what happened in a project is told again after a cursor, and one of the projects has it
+        let after = schema.field(step).args.iter().find(|arg| arg.name == "after");
+        let is_of_project = after.is_some_and(|arg| arg.of.name == "String");
+        let projects = &self.own.ids[&Kind::Project];
+        let rounds = if is_of_project { projects.len() } else { 1 };
+        for (round, project) in projects.iter().take(rounds).enumerate() {
+            let beginning = format!(r#"{{"v":1,"o":"project-events","k":["{}",0]}}"#, bare(project));
+            let cursor = BASE64_URL_SAFE_NO_PAD.encode(beginning);
+            let instead = [("after", cursor.as_str())];
+            let mut document = Document::new(schema, &self.own, round);
+            let call = document.call(step, if is_of_project { &instead } else { &[] });
+            let selection = document.everything_of(&schema.field(step).of.name);
+            let (document, variables) = document.finish("subscription", &[call], &selection);
+            let mut stream =
+                crate::harness::stream::EventStream::open(&self.client, &document, variables).await;
+            match tokio::time::timeout(MOMENT, stream.next()).await {
+                Ok(crate::harness::Said::Next(payload)) => return payload,
+                Ok(other) => panic!("{document} says {other:?}"),
+                Err(_) => {}
+            }
         }
+        panic!("{} says nothing", step.field)
     }
 }
 
