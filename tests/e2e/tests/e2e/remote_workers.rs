@@ -123,7 +123,7 @@ async fn a_credential_opens_one_attempt_of_one_task() {
     let of = |task: &str| {
         given
             .iter()
-            .find(|given| given.claim["task"] == task)
+            .find(|given| given.claim["task"] == task.trim_start_matches("Task_"))
             .unwrap()
             .clone()
     };

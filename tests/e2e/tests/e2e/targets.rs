@@ -179,8 +179,9 @@ async fn an_allowed_network_is_open_to_its_tenant_and_the_target_is_shown_to_nob
     let (shop, shed) = (acme.project("shop").await, other.project("shed").await);
     let mut order = of(&shop, url("http://0x7f.1:8080/a?b#c"));
     order["profile"] = json!("QUICK");
-    let id = uuid::Uuid::now_v7().to_string();
-    order["id"] = json!(id);
+    let own = uuid::Uuid::now_v7();
+    order["id"] = json!(own);
+    let id = format!("Task_{own}");
     assert_eq!(started(&acme, order.clone()).await, id);
     assert_eq!(
         started(&acme, order.clone()).await,
