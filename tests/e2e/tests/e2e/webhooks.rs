@@ -154,7 +154,7 @@ async fn a_scan_tells_what_it_opened_and_fixed_and_a_person_what_they_dismissed(
         (&first["id"], &json!("accepted-risk"))
     );
 
-    let task = acme.import(&project, "two.json", report::semgrep(101)).await;
+    let task = acme.import(project, "two.json", report::semgrep(101)).await;
     acme.ends_as(&task, "COMPLETED").await;
     let fixed = receiver.hears("alert.fixed").await.json();
     assert_eq!(fixed["data"]["count"], 2, "{fixed:#}");

@@ -146,7 +146,7 @@ async fn an_admin_makes_and_ends_tokens_up_to_its_own_role_and_the_audit_log_tel
     assert_eq!(told["metadata"]["name"], "ci");
     assert_eq!(
         answer["data"]["created"]["nodes"],
-        json!([{ "action": "token.created", "resourceId": id }])
+        json!([{ "action": "token.created", "resourceId": bare }])
     );
     assert_eq!(
         answer["data"]["apiTokens"]["nodes"].as_array().unwrap().len(),
