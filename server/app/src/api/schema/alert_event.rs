@@ -103,12 +103,10 @@ impl AlertEventConnection {
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
-        let listed = |row: Arc<AlertEventRow>| {
-            let cursor = encode(ORDER, (alert, (row.created_at, row.id)));
-            (cursor, AlertEvent(row))
-        };
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, AlertEvent, move |node: &AlertEvent| {
+                encode(ORDER, (alert, (node.0.created_at, node.0.id)))
+            }),
         })
     }
 }

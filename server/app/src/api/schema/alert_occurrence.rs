@@ -110,12 +110,10 @@ impl AlertOccurrenceConnection {
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
-        let listed = |row: Arc<AlertOccurrenceRow>| {
-            let cursor = encode(ORDER, (alert, (row.scope.scope_id, row.place)));
-            (cursor, AlertOccurrence(row))
-        };
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, AlertOccurrence, move |node: &AlertOccurrence| {
+                encode(ORDER, (alert, (node.0.scope.scope_id, node.0.place)))
+            }),
             counted: AlertOccurrencesCount(alert),
         })
     }

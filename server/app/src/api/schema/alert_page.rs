@@ -184,9 +184,10 @@ impl AlertConnection {
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
         let page = if order.is_turned() { page.turned() } else { page };
-        let listed = |row: Arc<AlertRow>| (encode(order.label(), Key::from(row.position())), Alert(row));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, Alert, move |node: &Alert| {
+                encode(order.label(), Key::from(node.0.position()))
+            }),
             counted: AlertsCountKey { project, filter },
         })
     }

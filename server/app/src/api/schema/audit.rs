@@ -114,12 +114,15 @@ impl AuditEventConnection {
         let page = session
             .read(|tx| Box::pin(async move { list::page(tx, &filter, window).await }))
             .await?;
-        let listed = |row: list::AuditEvent| {
-            let key: Key = (row.created_at.timestamp_micros(), row.id);
-            (encode(ORDER, key), AuditEvent(Arc::new(row)))
-        };
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(
+                page,
+                |row| AuditEvent(Arc::new(row)),
+                |node: &AuditEvent| {
+                    let key: Key = (node.0.created_at.timestamp_micros(), node.0.id);
+                    encode(ORDER, key)
+                },
+            ),
         })
     }
 }

@@ -32,10 +32,10 @@ pub(crate) struct PageInfo {
     end_cursor: Option<String>,
 }
 
-/// The rows of one page with their cursors.
-#[derive(Debug, Clone)]
+/// The rows of one page. Their cursors are written when somebody asks for them.
 pub(super) struct Listed<Node> {
-    pub(super) rows: Vec<(String, Node)>,
+    pub(super) nodes: Vec<Node>,
+    cursor: Box<dyn Fn(&Node) -> String + Send + Sync>,
     has_next: bool,
     has_previous: bool,
 }
@@ -116,10 +116,15 @@ impl Asked {
 }
 
 impl<Node> Listed<Node> {
-    /// The rows of `page`; `listed` makes cursor and node of each.
-    pub(super) fn of<Row>(page: Page<Row>, listed: impl FnMut(Row) -> (String, Node)) -> Self {
+    /// The rows of `page` as nodes; `cursor` says where one stands in the list.
+    pub(super) fn of<Row>(
+        page: Page<Row>,
+        node: impl FnMut(Row) -> Node,
+        cursor: impl Fn(&Node) -> String + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            rows: page.rows.into_iter().map(listed).collect(),
+            nodes: page.rows.into_iter().map(node).collect(),
+            cursor: Box::new(cursor),
             has_next: page.has_next,
             has_previous: page.has_previous,
         }
@@ -129,9 +134,18 @@ impl<Node> Listed<Node> {
         PageInfo {
             has_next_page: self.has_next,
             has_previous_page: self.has_previous,
-            start_cursor: self.rows.first().map(|(cursor, _)| cursor.clone()),
-            end_cursor: self.rows.last().map(|(cursor, _)| cursor.clone()),
+            start_cursor: self.nodes.first().map(&self.cursor),
+            end_cursor: self.nodes.last().map(&self.cursor),
         }
+    }
+
+    /// Each row with its place.
+    pub(super) fn edges<Edge>(&self, edge: impl Fn(String, Node) -> Edge) -> Vec<Edge>
+    where
+        Node: Clone,
+    {
+        let edge = |node: &Node| edge((self.cursor)(node), node.clone());
+        self.nodes.iter().map(edge).collect()
     }
 }
 
@@ -240,16 +254,12 @@ macro_rules! connection {
         impl $connection {
             /// Rows with their cursors.
             async fn edges(&self) -> Vec<$edge> {
-                self.listed
-                    .rows
-                    .iter()
-                    .map(|(cursor, node)| $edge { cursor: cursor.clone(), node: node.clone() })
-                    .collect()
+                self.listed.edges(|cursor, node| $edge { cursor, node })
             }
 
             /// Rows.
-            async fn nodes(&self) -> Vec<$node> {
-                self.listed.rows.iter().map(|(_, node)| node.clone()).collect()
+            async fn nodes(&self) -> &[$node] {
+                &self.listed.nodes
             }
 
             /// Whether and where more follows.

@@ -113,9 +113,10 @@ impl FindingConnection {
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
         let page = if order.is_turned() { page.turned() } else { page };
-        let listed = |row: Arc<FindingRow>| (encode(order.label(), Key::from(&*row)), Finding(row));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, Finding, move |node: &Finding| {
+                encode(order.label(), Key::from(&*node.0))
+            }),
             counted: FindingsCountKey { owner, filter },
         })
     }

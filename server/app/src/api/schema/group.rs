@@ -145,9 +145,12 @@ impl TaskGroupConnection {
         let page = session
             .read(|tx| Box::pin(group::page(tx, project, window)))
             .await?;
-        let listed = |row: group::Group| (encode(ORDER, row.id), TaskGroup(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(
+                page,
+                |row| TaskGroup(Arc::new(row)),
+                |node: &TaskGroup| encode(ORDER, node.0.id),
+            ),
             counted: GroupsCount(project),
         })
     }

@@ -99,9 +99,10 @@ impl OccurrenceConnection {
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
-        let listed = |row: Arc<OccurrenceRow>| (encode(ORDER, (finding, row.ordinal)), Occurrence(row));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, Occurrence, move |node: &Occurrence| {
+                encode(ORDER, (finding, node.0.ordinal))
+            }),
             counted: OccurrencesCount(finding),
         })
     }

@@ -297,9 +297,12 @@ impl PluginConnection {
         let page = session
             .read(|tx| Box::pin(async move { plugin::visible(tx, &wanted, window).await }))
             .await?;
-        let listed = |row: InstalledPlugin| (encode(ORDER, row.id), Plugin(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(
+                page,
+                |row| Plugin(Arc::new(row)),
+                |node: &Plugin| encode(ORDER, node.0.id),
+            ),
             counted: PluginsCount(filter),
         })
     }

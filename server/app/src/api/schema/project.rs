@@ -235,9 +235,12 @@ impl ProjectConnection {
         let page = session
             .read(|tx| Box::pin(async move { project::page(tx, wanted.as_deref(), window).await }))
             .await?;
-        let listed = |row: project::Project| (encode(ORDER, row.id), Project(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(
+                page,
+                |row| Project(Arc::new(row)),
+                |node: &Project| encode(ORDER, node.0.id),
+            ),
             counted: ProjectsCount(name),
         })
     }

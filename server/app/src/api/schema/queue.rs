@@ -223,9 +223,10 @@ impl TenantQueueConnection {
         let window = asked.window_of(rows_max, |cursor| decode(ORDER, cursor))?;
         let mut tx = session.begin().await?;
         let page = known(queue_view::tenants(&mut tx, window).await)?;
-        let listed = |row: TenantQueue| (encode(ORDER, row.tenant), OfTenant::from(row));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, OfTenant::from, |node: &OfTenant| {
+                encode(ORDER, node.tenant_id.0)
+            }),
         })
     }
 }

@@ -206,9 +206,12 @@ impl ScheduleConnection {
     pub(super) async fn page(session: &Session, asked: &Asked) -> Result<Self, ApiError> {
         let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
         let page = session.read(|tx| Box::pin(schedule::page(tx, window))).await?;
-        let listed = |row: schedule::Schedule| (encode(ORDER, row.id), Schedule(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(
+                page,
+                |row| Schedule(Arc::new(row)),
+                |node: &Schedule| encode(ORDER, node.0.id),
+            ),
             counted: SchedulesCount,
         })
     }

@@ -130,9 +130,10 @@ impl TaskLogConnection {
             .load(key, async |keys| pages(session, keys).await)
             .await?;
         let page = Arc::unwrap_or_clone(page.unwrap_or_default());
-        let listed = |line: Arc<worker_log::LogLine>| (encode(ORDER, (task, line.seq)), TaskLogLine(line));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, TaskLogLine, move |node: &TaskLogLine| {
+                encode(ORDER, (task, node.0.seq))
+            }),
             counted: LogCount { task, attempt },
         })
     }

@@ -195,7 +195,7 @@ impl TaskConnection {
 
     fn listed(page: TaskPage, counted: TasksCount) -> Self {
         Self {
-            listed: Listed::of(page, |row| (encode(ORDER, row.id), Task(row))),
+            listed: Listed::of(page, Task, |node: &Task| encode(ORDER, node.0.id)),
             counted,
         }
     }

@@ -195,9 +195,9 @@ impl TenantConnection {
         let ids: Vec<TenantId> = page.rows.iter().map(|row| row.id).collect();
         let limits = limits::of_tenants(&mut tx, &ids).await;
         let limits = limits.map_err(|error| ApiError::of_store(&error))?;
-        let listed = |row: tenant::Tenant| (encode(ORDER, row.name.clone()), seen(row, &plans, &limits));
+        let node = |row| seen(row, &plans, &limits);
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, node, |node: &Tenant| encode(ORDER, &node.name)),
         })
     }
 }

@@ -75,9 +75,12 @@ impl ApiTokenConnection {
         require(&session.caller, Role::Admin)?;
         let window = asked.window(session, |cursor| decode(ORDER, cursor))?;
         let page = session.read(|tx| Box::pin(own::page(tx, window))).await?;
-        let listed = |row: OwnToken| (encode(ORDER, row.id), ApiToken(Arc::new(row)));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(
+                page,
+                |row| ApiToken(Arc::new(row)),
+                |node: &ApiToken| encode(ORDER, node.0.id),
+            ),
         })
     }
 }

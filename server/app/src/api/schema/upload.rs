@@ -135,9 +135,8 @@ impl UploadConnection {
     }
 
     fn listed(page: UploadPage) -> Self {
-        let listed = |row: Arc<upload::Upload>| (encode(ORDER, row.id), Upload(row));
         Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, Upload, |node: &Upload| encode(ORDER, node.0.id)),
         }
     }
 }

@@ -267,17 +267,16 @@ impl WebhookDeliveryConnection {
                 .or_default()
                 .push(attempt.into());
         }
-        let listed = |row: Delivery| {
+        let node = |row: Delivery| {
             let attempts = of_message.remove(&row.message.uuid()).unwrap_or_default();
-            let cursor = encode(ORDER, (endpoint, row.message));
-            let node = WebhookDelivery {
+            WebhookDelivery {
                 row: Arc::new(row),
                 attempts: Arc::new(attempts),
-            };
-            (cursor, node)
+            }
         };
+        let cursor = move |node: &WebhookDelivery| encode(ORDER, (endpoint, node.row.message));
         Ok(Self {
-            listed: Listed::of(page, listed),
+            listed: Listed::of(page, node, cursor),
         })
     }
 }

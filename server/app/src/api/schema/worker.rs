@@ -146,8 +146,9 @@ pub(crate) struct WorkerConnection {
 /// What a cursor holds: the place of a row in the order by name and start.
 type Key = (String, i64, Uuid);
 
-fn key(row: &WorkerRow) -> Key {
-    (row.name.clone(), row.started_at.timestamp_micros(), row.id.uuid())
+fn key(worker: &Worker) -> Key {
+    let started_at = worker.started_at.timestamp_micros();
+    (worker.name.clone(), started_at, worker.id.0.uuid())
 }
 
 impl WorkerConnection {
@@ -156,7 +157,8 @@ impl WorkerConnection {
         let rows_max = session.state.settings.graphql_page_max;
         let window = asked.window_of(rows_max, |cursor| decode::<Key>(ORDER, cursor))?;
         let found = session.store().workers().await;
-        let mut rows = found.map_err(|error| ApiError::of_store(&error))?;
+        let rows = found.map_err(|error| ApiError::of_store(&error))?;
+        let mut rows: Vec<Worker> = rows.into_iter().map(Worker::from).collect();
         let total_count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         // the register's order is that of names as the database sorts them
         rows.sort_by_key(key);
@@ -165,18 +167,11 @@ impl WorkerConnection {
             is_after && window.before.as_ref().is_none_or(|before| key(row) < *before)
         });
         let page = Page::cut(rows, &window);
-        let listed = |row: WorkerRow| (encode(ORDER, key(&row)), Worker::from(row));
-        let listed = Listed::of(page, listed);
-        let page_info = listed.page_info();
-        let edges: Vec<_> = listed
-            .rows
-            .into_iter()
-            .map(|(cursor, node)| WorkerEdge { cursor, node })
-            .collect();
+        let listed = Listed::of(page, |worker| worker, |worker| encode(ORDER, key(worker)));
         Ok(Self {
-            nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
-            edges,
-            page_info,
+            edges: listed.edges(|cursor, node| WorkerEdge { cursor, node }),
+            page_info: listed.page_info(),
+            nodes: listed.nodes,
             total_count,
         })
     }
