@@ -34,6 +34,7 @@ mod scope;
 pub mod shares;
 pub mod signal;
 mod tenant_tx;
+pub mod unparsed;
 mod weight;
 
 pub mod alert;

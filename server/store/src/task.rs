@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
+use crate::unparsed::Unparsed;
 use crate::weight;
 
 /// What a task works on; stored in `task.payload`.
@@ -186,7 +187,8 @@ pub async fn by_ids(tx: &mut TenantTx, ids: &[TaskId]) -> Result<Vec<Task>, Stor
     let rows = sqlx::query_as!(
         TaskRow,
         r#"
-        select id, project_id, type, status, phase, payload, retries, attempt, priority, event_seq,
+        select id, project_id, type, status, phase, payload as "payload!: Unparsed<Payload>", retries, attempt,
+               priority, event_seq,
                error_code, error_message, plugin_fault, cancel_requested_at, created_at, started_at,
                finished_at, run_at, timeout_seconds, group_id, schedule_id
         from tenant.task where tenant_id = $1 and id = any($2)
@@ -226,7 +228,7 @@ pub async fn page(
         TaskRow,
         r#"
         select t.id as "id!", t.project_id as "project_id!", t.type as "type!", t.status as "status!",
-               t.phase as "phase!", t.payload as "payload!", t.retries as "retries!", t.attempt as "attempt!",
+               t.phase as "phase!", t.payload as "payload!: Unparsed<Payload>", t.retries as "retries!", t.attempt as "attempt!",
                t.priority as "priority!", t.event_seq as "event_seq!", t.error_code, t.error_message,
                t.plugin_fault, t.cancel_requested_at, t.created_at as "created_at!", t.started_at,
                t.finished_at, t.run_at, t.timeout_seconds, t.group_id, t.schedule_id
@@ -301,7 +303,7 @@ pub async fn pages_of_projects(
         TaskRow,
         r#"
         select t.id as "id!", t.project_id as "project_id!", t.type as "type!", t.status as "status!",
-               t.phase as "phase!", t.payload as "payload!", t.retries as "retries!", t.attempt as "attempt!",
+               t.phase as "phase!", t.payload as "payload!: Unparsed<Payload>", t.retries as "retries!", t.attempt as "attempt!",
                t.priority as "priority!", t.event_seq as "event_seq!", t.error_code, t.error_message,
                t.plugin_fault, t.cancel_requested_at, t.created_at as "created_at!", t.started_at,
                t.finished_at, t.run_at, t.timeout_seconds, t.group_id, t.schedule_id

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::content_row::{self, ContentRow};
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
+use crate::unparsed::Unparsed;
 use crate::weight;
 
 /// What a finding says.
@@ -20,7 +21,7 @@ pub struct Said {
     /// The tool's own identity for the result.
     pub tool_fingerprint: Option<String>,
     /// Anything else.
-    pub extra: serde_json::Value,
+    pub extra: Unparsed<serde_json::Value>,
 }
 
 /// Its columns, of a query that calls contents `c`.

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use tamiz_core::{GroupId, TaskId};
 use uuid::Uuid;
 
-use super::{Task, TaskRow};
+use super::{Payload, Task, TaskRow};
 use crate::error::StoreError;
 use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
+use crate::unparsed::Unparsed;
 use crate::weight;
 
 /// The same page of tasks of each group, newest first; a group without tasks is left out.
@@ -28,7 +29,7 @@ pub async fn pages_of_groups(
         TaskRow,
         r#"
         select t.id as "id!", t.project_id as "project_id!", t.type as "type!", t.status as "status!",
-               t.phase as "phase!", t.payload as "payload!", t.retries as "retries!", t.attempt as "attempt!",
+               t.phase as "phase!", t.payload as "payload!: Unparsed<Payload>", t.retries as "retries!", t.attempt as "attempt!",
                t.priority as "priority!", t.event_seq as "event_seq!", t.error_code, t.error_message,
                t.plugin_fault, t.cancel_requested_at, t.created_at as "created_at!", t.started_at,
                t.finished_at, t.run_at, t.timeout_seconds, t.group_id, t.schedule_id

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use tamiz_core::{PluginFault, ScanType};
 use uuid::Uuid;
 
-use super::Task;
+use super::{Payload, Task};
 use crate::error::{StoreError, word};
+use crate::unparsed::Unparsed;
 
 /// The columns of a task as they come; one shape for all reads.
 pub(crate) struct TaskRow {
@@ -16,7 +17,7 @@ pub(crate) struct TaskRow {
     pub r#type: String,
     pub status: String,
     pub phase: String,
-    pub payload: serde_json::Value,
+    pub payload: Unparsed<Payload>,
     pub retries: i32,
     pub attempt: i32,
     pub priority: i16,
@@ -45,8 +46,7 @@ impl TryFrom<TaskRow> for Task {
                 .map_err(|_| StoreError::unreadable("task type", &row.r#type))?,
             status: word("task status", &row.status)?,
             phase: word("task phase", &row.phase)?,
-            payload: serde_json::from_value(row.payload)
-                .map_err(|error| StoreError::unreadable("task payload", &error.to_string()))?,
+            payload: row.payload.parse()?,
             retries: row.retries,
             attempt: row.attempt,
             priority: row.priority,

@@ -188,7 +188,7 @@ impl Alert {
     }
 
     /// The source text at the place.
-    fn snippet(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+    fn snippet(&self, context: &Context<'_>) -> Result<Option<String>, ApiError> {
         content::snippet(context, &self.0.content)
     }
 

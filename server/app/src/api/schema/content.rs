@@ -4,9 +4,11 @@
 //! in as many pieces as the schema's order needs.
 
 use async_graphql::{Context, Object};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tamiz_core::{Location, ProjectId};
 use tamiz_store::finding::ContentRow;
+use tamiz_store::unparsed::Unparsed;
 
 use super::answer_bytes::paid;
 use super::exploitation::Exploitation;
@@ -81,7 +83,8 @@ impl OfFlaw<'_> {
         let session = Session::of(context)?;
         let named = self.0.cve.iter().chain([&self.0.rule_id]).map(String::as_str);
         let day = as_of.map(|day| day.0);
-        Exploitation::of(session, self.1, named, day).await
+        // boxed for the reason that `Batch::load` tells
+        Box::pin(Exploitation::of(session, self.1, named, day)).await
     }
 
     /// Advisory ids (CVE, GHSA, OSV).
@@ -139,27 +142,44 @@ pub(super) struct Labelled<'a>(pub(super) &'a ContentRow);
 #[Object(name = "ContentLabelled")]
 impl Labelled<'_> {
     /// To read more; labels, never fetched.
-    fn references(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
-        paid(context, &self.0.refs.0[..])
+    fn references(&self, context: &Context<'_>) -> Result<Vec<String>, ApiError> {
+        texts(context, &self.0.refs)
     }
 
     /// Such as `owasp:A03:2021`.
-    fn tags(&self, context: &Context<'_>) -> Result<&[String], ApiError> {
-        paid(context, &self.0.tags.0[..])
+    fn tags(&self, context: &Context<'_>) -> Result<Vec<String>, ApiError> {
+        texts(context, &self.0.tags)
     }
 }
 
+fn texts(context: &Context<'_>, list: &Unparsed<Vec<String>>) -> Result<Vec<String>, ApiError> {
+    let list = parsed(list)?;
+    paid(context, &list[..])?;
+    Ok(list)
+}
+
+/// The primary place.
+pub(super) fn first_place(row: &ContentRow) -> Result<Option<Location>, ApiError> {
+    Ok(parsed(&row.locations)?.into_iter().next())
+}
+
 /// The source text at the primary place.
-pub(super) fn snippet<'a>(context: &Context<'_>, row: &'a ContentRow) -> Result<Option<&'a str>, ApiError> {
-    match row.locations.0.first() {
-        Some(Location::File { snippet, .. }) => Ok(paid(context, snippet)?.as_deref()),
-        _ => Ok(None),
-    }
+pub(super) fn snippet(context: &Context<'_>, row: &ContentRow) -> Result<Option<String>, ApiError> {
+    let Some(Location::File { snippet, .. }) = first_place(row)? else {
+        return Ok(None);
+    };
+    paid(context, &snippet)?;
+    Ok(snippet)
 }
 
 /// All places as JSON.
 pub(super) fn locations(context: &Context<'_>, row: &ContentRow) -> Result<Value, ApiError> {
-    let all = serde_json::to_value(&row.locations.0).map_err(|error| ApiError::fault(&error))?;
+    let all = serde_json::to_value(parsed(&row.locations)?).map_err(|error| ApiError::fault(&error))?;
     paid(context, &all)?;
     Ok(all)
+}
+
+/// What a column of JSON holds.
+pub(super) fn parsed<Value: DeserializeOwned>(column: &Unparsed<Value>) -> Result<Value, ApiError> {
+    column.parse().map_err(|error| ApiError::of_store(&error))
 }

@@ -98,15 +98,16 @@ impl Finding {
     }
 
     /// The last line, from 1.
-    async fn end_line(&self) -> Option<u32> {
-        match self.0.said.content.locations.0.first()? {
-            Location::File { end, .. } => end.map(|end| end.line),
+    fn end_line(&self) -> Result<Option<u32>, ApiError> {
+        let place = content::first_place(&self.0.said.content)?;
+        Ok(match place {
+            Some(Location::File { end, .. }) => end.map(|end| end.line),
             _ => None,
-        }
+        })
     }
 
     /// The source text at the place.
-    fn snippet(&self, context: &Context<'_>) -> Result<Option<&str>, ApiError> {
+    fn snippet(&self, context: &Context<'_>) -> Result<Option<String>, ApiError> {
         content::snippet(context, &self.0.said.content)
     }
 
@@ -132,7 +133,9 @@ impl Finding {
         #[graphql(desc = "A cursor: what comes before it.")] before: Option<String>,
     ) -> Result<OccurrenceConnection, ApiError> {
         let session = Session::of(context)?;
-        OccurrenceConnection::of(session, self.0.id.into(), &asked(first, after, last, before)).await
+        let asked = asked(first, after, last, before);
+        // boxed for the reason that `Batch::load` tells
+        Box::pin(OccurrenceConnection::of(session, self.0.id.into(), &asked)).await
     }
 
     #[graphql(flatten)]
@@ -156,8 +159,10 @@ impl Finding {
     }
 
     /// Anything else that the tool told.
-    fn extra(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
-        paid(context, &self.0.said.extra)
+    fn extra(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+        let extra = content::parsed(&self.0.said.extra)?;
+        paid(context, &extra)?;
+        Ok(extra)
     }
 
     /// When it was stored.
