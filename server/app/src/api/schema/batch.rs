@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -58,38 +59,47 @@ impl<K, V> Default for Batch<K, V> {
 impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
     /// The value of `key`, by `fetch` together with all other keys wanted now; `None` if `fetch`
     /// does not know it.
-    pub(super) async fn load<F, Fetching>(&self, key: K, fetch: F) -> Result<Option<V>, ApiError>
+    ///
+    /// Boxed, as [`super::session::Session::read`] is: the engine keeps one future for each field of each row, as large
+    /// as the largest of the type's fields, and most fields load nothing.
+    pub(super) fn load<'a, F, Fetching>(
+        &'a self,
+        key: K,
+        fetch: F,
+    ) -> Pin<Box<impl Future<Output = Result<Option<V>, ApiError>> + use<'a, K, V, F, Fetching>>>
     where
-        F: Fn(Vec<K>) -> Fetching,
+        F: Fn(Vec<K>) -> Fetching + 'a,
         Fetching: Future<Output = Result<HashMap<K, V>, ApiError>>,
     {
-        for _ in 0..TRIES_MAX {
-            let mut answer = {
-                let mut inner = self.lock();
-                if let Some(value) = inner.known.get(&key) {
-                    return Ok(value.clone());
+        Box::pin(async move {
+            for _ in 0..TRIES_MAX {
+                let mut answer = {
+                    let mut inner = self.lock();
+                    if let Some(value) = inner.known.get(&key) {
+                        return Ok(value.clone());
+                    }
+                    let (sender, answer) = oneshot::channel();
+                    inner.noted += 1;
+                    inner.waiting.entry(key.clone()).or_default().push(sender);
+                    answer
+                };
+                self.settled().await;
+                if answer.is_empty() {
+                    let waiting = std::mem::take(&mut self.lock().waiting);
+                    if waiting.contains_key(&key) {
+                        self.fetch(waiting, &fetch).await;
+                    } else {
+                        self.put_back(waiting);
+                    }
                 }
-                let (sender, answer) = oneshot::channel();
-                inner.noted += 1;
-                inner.waiting.entry(key.clone()).or_default().push(sender);
-                answer
-            };
-            self.settled().await;
-            if answer.is_empty() {
-                let waiting = std::mem::take(&mut self.lock().waiting);
-                if waiting.contains_key(&key) {
-                    self.fetch(waiting, &fetch).await;
-                } else {
-                    self.put_back(waiting);
+                // unconstrained: a budget would let some siblings continue later than others, and
+                // their next keys would miss the batch
+                if let Ok(result) = unconstrained(&mut answer).await {
+                    return result;
                 }
             }
-            // unconstrained: a budget would let some siblings continue later than others, and
-            // their next keys would miss the batch
-            if let Ok(result) = unconstrained(&mut answer).await {
-                return result;
-            }
-        }
-        Err(ApiError::fault(&Abandoned))
+            Err(ApiError::fault(&Abandoned))
+        })
     }
 
     /// Returns when everything else that is ready has noted its keys. One turn is not enough: on a

@@ -5,6 +5,7 @@
 //! a subscription.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
@@ -96,23 +97,30 @@ impl Session {
     }
 
     /// Asks the request's transaction one question. After a failed one the transaction is of no
-    /// use any more; the next question opens another.
-    pub(super) async fn read<T>(
-        &self,
-        question: impl for<'t> FnOnce(&'t mut TenantTx) -> BoxFuture<'t, Result<T, StoreError>> + Send,
-    ) -> Result<T, ApiError> {
-        let mut slot = self.transaction.lock().await;
-        let mut transaction = match slot.take() {
-            Some(transaction) => transaction,
-            None => self.begin().await?,
-        };
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        let answer = question(&mut transaction).await.map_err(|error| match error {
-            StoreError::TooMuch { .. } => too_large().into(),
-            other => ApiError::of_store(&other),
-        })?;
-        *slot = Some(transaction);
-        Ok(answer)
+    /// use any more; the next question opens another. Boxed for the reason that [`Batch::load`] tells.
+    ///
+    /// [`Batch::load`]: super::batch::Batch::load
+    pub(super) fn read<'s, T, Question>(
+        &'s self,
+        question: Question,
+    ) -> Pin<Box<impl Future<Output = Result<T, ApiError>> + use<'s, T, Question>>>
+    where
+        Question: for<'t> FnOnce(&'t mut TenantTx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 's,
+    {
+        Box::pin(async move {
+            let mut slot = self.transaction.lock().await;
+            let mut transaction = match slot.take() {
+                Some(transaction) => transaction,
+                None => self.begin().await?,
+            };
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            let answer = question(&mut transaction).await.map_err(|error| match error {
+                StoreError::TooMuch { .. } => too_large().into(),
+                other => ApiError::of_store(&other),
+            })?;
+            *slot = Some(transaction);
+            Ok(answer)
+        })
     }
 
     /// Asks one question that is not the transaction's. That is ended first, so that no request holds two
@@ -176,8 +184,8 @@ impl Session {
     /// Ends the transaction and forgets what was read.
     pub(super) async fn rest(&self) {
         if let Some(transaction) = self.transaction.lock().await.take() {
-            // it only read; a failed end rolls back, which is the same
-            let _ = transaction.commit().await;
+            // it only read; a failed end rolls back, which is the same. Boxed, for most streams read nothing
+            let _ = Box::pin(transaction.commit()).await;
         }
         *self.batches.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

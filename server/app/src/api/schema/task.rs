@@ -207,14 +207,10 @@ impl Task {
         #[graphql(desc = "Which of them; all if not said.")] filter: Option<FindingFilter>,
     ) -> Result<FindingConnection, ApiError> {
         let session = Session::of(context)?;
-        FindingConnection::of(
-            session,
-            Owner::Task(self.0.id),
-            &asked(first, after, last, before),
-            order_by,
-            filter,
-        )
-        .await
+        let asked = asked(first, after, last, before);
+        let owner = Owner::Task(self.0.id);
+        // boxed for the reason that `Batch::load` tells
+        Box::pin(FindingConnection::of(session, owner, &asked, order_by, filter)).await
     }
 
     /// What it left: reports, outputs of tools, evidence. A task has few.
@@ -257,7 +253,8 @@ impl Task {
         #[graphql(desc = "Of this attempt only.")] attempt: Option<i32>,
     ) -> Result<TaskLogConnection, ApiError> {
         let session = Session::of(context)?;
-        TaskLogConnection::of(session, self.0.id, &asked(first, after, last, before), attempt).await
+        let asked = asked(first, after, last, before);
+        Box::pin(TaskLogConnection::of(session, self.0.id, &asked, attempt)).await
     }
 
     /// The tries of workers at it, oldest first.
