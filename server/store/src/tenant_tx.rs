@@ -46,9 +46,18 @@ impl Store {
     /// [`StoreError::Busy`] when the tenant holds its share of connections,
     /// [`StoreError::Unavailable`] when there is none at all.
     pub async fn begin(&self, scope: &TenantScope) -> Result<TenantTx, StoreError> {
+        let place = self.place(scope).await?;
+        self.begin_at(scope, place).await
+    }
+
+    /// One of the connections that the tenant may hold at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when it holds its share.
+    pub(crate) async fn place(&self, scope: &TenantScope) -> Result<Place, StoreError> {
         let patience = Duration::from_secs(ACQUIRE_SECONDS_MAX);
         let place = self.tenants.wait(scope.tenant_id(), patience).await;
-        self.begin_at(scope, place.ok_or(StoreError::Busy)?).await
+        place.ok_or(StoreError::Busy)
     }
 
     /// The same for somebody who holds a transaction already and can do without another one: none, if the tenant has no

@@ -102,8 +102,8 @@ pub struct TokenRow {
 impl Store {
     /// Who bears `token`, or `None` when it is unknown, expired or revoked.
     ///
-    /// The look-up runs inside the row-level security of the tenant that the token claims, served by
-    /// `api_token_hash_key (tenant_id, hash)`. What is compared is a SHA-256 of 256 random bits, so
+    /// The look-up is one statement (`caller_of` in the migrations) inside the row-level security of the tenant that
+    /// the token claims, served by `api_token_hash_key (tenant_id, hash)`. What is compared is a SHA-256 of 256 random bits, so
     /// the time of the comparison tells nothing about the token.
     ///
     /// # Errors
@@ -114,64 +114,36 @@ impl Store {
             return Ok(None);
         };
         let claimed = TenantScope::of(tenant);
-        let mut tx = self.begin(&claimed).await?;
-        let caller = find(&mut tx, token).await?;
-        if caller.is_some() {
-            tx.commit().await?;
-        }
-        Ok(caller)
-    }
-}
-
-async fn find(tx: &mut TenantTx, token: &Token) -> Result<Option<Caller>, StoreError> {
-    let hash = token.hash();
-    let row = sqlx::query!(
-        r#"
-        select k.id, k.hash, k.name, k.role, k.expires_at, t.name as tenant_name,
-               coalesce((select value from control.tenant_quota q
-                         where q.tenant_id = t.id and q.name = 'upload-bytes'),
-                        (select value from control.plan_quota q
-                         where q.plan = t.plan and q.name = 'upload-bytes')) as upload_bytes_max,
-               coalesce((select value from control.tenant_quota q
-                         where q.tenant_id = t.id and q.name = 'requests-per-minute'),
-                        (select value from control.plan_quota q
-                         where q.plan = t.plan and q.name = 'requests-per-minute')) as requests_per_minute,
-               (k.last_used_at is null or k.last_used_at < now() - make_interval(secs => $3)) as "stale!"
-        from tenant.api_token k
-        join control.tenant t on t.id = k.tenant_id
-        where k.tenant_id = $1 and k.hash = $2
-          and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
-        "#,
-        tx.tenant(),
-        &hash.0[..],
-        LAST_USED_SECONDS
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    let Some(row) = row.filter(|row| bool::from(row.hash.ct_eq(&hash.0[..]))) else {
-        return Ok(None);
-    };
-    if row.stale {
-        sqlx::query!(
-            "update tenant.api_token set last_used_at = now() where tenant_id = $1 and id = $2",
-            tx.tenant(),
-            row.id
+        let hash = token.hash();
+        let _place = self.place(&claimed).await?;
+        let row = sqlx::query!(
+            r#"
+            select id as "id!", hash as "hash!", name as "name!", role as "role!", expires_at,
+                   tenant_name as "tenant_name!", upload_bytes_max, requests_per_minute
+            from tenant.caller_of($1, $2, $3)
+            "#,
+            tenant.uuid(),
+            &hash.0[..],
+            LAST_USED_SECONDS
         )
-        .execute(tx.connection())
+        .fetch_optional(&self.app)
         .await?;
+        let Some(row) = row.filter(|row| bool::from(row.hash.ct_eq(&hash.0[..]))) else {
+            return Ok(None);
+        };
+        Ok(Some(Caller {
+            scope: claimed,
+            tenant_name: row.tenant_name,
+            upload_bytes_max: row.upload_bytes_max.map(i64::cast_unsigned),
+            requests_per_minute: row
+                .requests_per_minute
+                .map_or(REQUESTS_PER_MINUTE_DEFAULT, i64::cast_unsigned),
+            token: row.id.into(),
+            token_name: row.name,
+            role: role(&row.role)?,
+            expires_at: row.expires_at,
+        }))
     }
-    Ok(Some(Caller {
-        scope: tx.scope(),
-        tenant_name: row.tenant_name,
-        upload_bytes_max: row.upload_bytes_max.map(i64::cast_unsigned),
-        requests_per_minute: row
-            .requests_per_minute
-            .map_or(REQUESTS_PER_MINUTE_DEFAULT, i64::cast_unsigned),
-        token: row.id.into(),
-        token_name: row.name,
-        role: role(&row.role)?,
-        expires_at: row.expires_at,
-    }))
 }
 
 fn role(word: &str) -> Result<Role, StoreError> {

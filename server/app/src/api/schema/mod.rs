@@ -197,7 +197,9 @@ impl Graph {
     /// Runs a query or a mutation of a tenant.
     async fn run(&self, session: &Arc<Session>, request: Request) -> Response {
         let response = self.schema.execute(request.data(Arc::clone(session))).await;
-        session.rest().await;
+        // nobody waits for the end of a transaction that only read
+        let resting = Arc::clone(session);
+        tokio::spawn(async move { resting.rest().await });
         let mut response = answer_bytes::only_refusal(response);
         if let Some(room_at) = session.room_at() {
             let wait = HeaderValue::from(seconds_until(room_at));
