@@ -19,7 +19,7 @@ pub const IN_ERRORS: &str = "requestId";
 const BYTES_MAX: usize = 64;
 
 tokio::task_local! {
-    static CURRENT: RequestId;
+    static CURRENT: Option<RequestId>;
 }
 
 /// The id of one request.
@@ -50,15 +50,12 @@ fn is_plain(text: &str) -> bool {
 
 /// The id of the request that this task answers, if it answers one.
 pub fn current() -> Option<RequestId> {
-    CURRENT.try_with(Clone::clone).ok()
+    CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
-/// Runs `work` as part of the request `id`, or of none.
-pub async fn scope<F: Future>(id: Option<RequestId>, work: F) -> F::Output {
-    match id {
-        Some(id) => CURRENT.scope(id, work).await,
-        None => work.await,
-    }
+/// Runs `work` as part of the request `id`, or of none. Holds it once: long connections wait inside.
+pub fn scope<F: Future>(id: Option<RequestId>, work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(id, work)
 }
 
 #[cfg(test)]
