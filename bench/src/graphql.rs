@@ -184,10 +184,10 @@ fn bars(question: Question, rows: &[Row]) {
         }
         Question::Node => {
             println!(
-                "  a node: CPU {:.2} ms, p50 {:.2} ms (bar 0.30, {}), {:.1} statements (bar 2, {})",
+                "  a node: CPU {:.2} ms, p50 {:.2} ms (bar 0.30 for both, {}), {:.2} statements (bar 2, {})",
                 tamiz.cpu_ms,
                 tamiz.p50_ms,
-                verdict(tamiz.cpu_ms.min(tamiz.p50_ms) < 0.3),
+                verdict(tamiz.cpu_ms.max(tamiz.p50_ms) < 0.3),
                 tamiz.statements,
                 verdict(tamiz.statements <= 2.0)
             );
