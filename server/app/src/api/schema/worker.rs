@@ -164,7 +164,7 @@ impl WorkerConnection {
             let is_after = window.after.as_ref().is_none_or(|after| key(row) > *after);
             is_after && window.before.as_ref().is_none_or(|before| key(row) < *before)
         });
-        let page = Page::cut(rows, &window);
+        let page = Page::between(rows, &window);
         let listed = |row: WorkerRow| (encode(ORDER, key(&row)), Worker::from(row));
         let listed = Listed::of(page, listed);
         let page_info = listed.page_info();
