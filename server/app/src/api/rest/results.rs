@@ -100,6 +100,7 @@ impl FromFields for HandedIn {
         let mut wishes = Wishes::of(fields, task.scan_type.as_str())?;
         wishes.labels = task.payload.labels;
         wishes.commit = wishes.commit.or(task.payload.commit);
+        wishes.judge(rest, caller).await?;
         let project = project.ok_or_else(absent)?;
         Ok(Self {
             wanted: Wanted { project, wishes },
