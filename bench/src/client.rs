@@ -11,7 +11,7 @@ use crate::Outcome;
 /// Longest a request may take: an upload of the largest report.
 const REQUEST_SECONDS_MAX: u64 = 120;
 /// Between two looks at a task.
-const LOOK_PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Between two looks at a server that starts.
 const READY_PAUSE: Duration = Duration::from_millis(20);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
-use crate::client::Client;
+use crate::client::{Client, LOOK_PAUSE};
 use crate::stand::{Stand, psql};
 use crate::{Outcome, convert, report};
 
@@ -80,11 +80,22 @@ pub(crate) async fn run(args: &Args) -> Outcome<()> {
 
 /// Uploads, asks for the import and waits for its end; how long the upload and the whole took, in seconds.
 async fn import(client: &Client, project: &str, name: &str, bytes: Vec<u8>) -> Outcome<(f64, f64)> {
+    import_with(client, project, name, bytes, LOOK_PAUSE).await
+}
+
+/// [`import`], with so long a pause between two looks.
+async fn import_with(
+    client: &Client,
+    project: &str,
+    name: &str,
+    bytes: Vec<u8>,
+    pause: Duration,
+) -> Outcome<(f64, f64)> {
     let began = Instant::now();
     let upload = client.upload(project, name, bytes).await?;
     let uploaded = began.elapsed().as_secs_f64();
     let task = client.start("importReport", project, &upload).await?;
-    let done = client.wait(&task, PATIENCE).await?;
+    let done = client.wait_with(&task, PATIENCE, pause).await?;
     if done.status != "COMPLETED" {
         return Err(format!("{name} is {}: {:?}", done.status, done.error).into());
     }
@@ -217,19 +228,10 @@ async fn statements(stand: &Stand, project: &str) -> Outcome<()> {
     log_statements("all")?;
     let log = stand.folder.path().join("postgres/postgres.log");
     let before = executed(&log)?;
-    let upload = stand
-        .client
-        .upload(project, "counted.json", report::semgrep(COUNTED, 3));
-    let upload = upload.await?;
-    let task = stand.client.start("importReport", project, &upload).await?;
+    let bytes = report::semgrep(COUNTED, 3);
     // whoever looks all the time asks more than the import
-    let done = stand
-        .client
-        .wait_with(&task, PATIENCE, Duration::from_secs(1))
-        .await?;
-    if done.status != "COMPLETED" {
-        return Err(format!("the counted import is {}", done.status).into());
-    }
+    let pause = Duration::from_secs(1);
+    import_with(&stand.client, project, "counted.json", bytes, pause).await?;
     let statements = executed(&log)? - before;
     log_statements("none")?;
     println!(

@@ -18,7 +18,7 @@ pub trait GlobalId: Copy + From<Uuid> + Into<Uuid> {
 
     /// The id as clients get it.
     fn global(self) -> String {
-        global(Self::TYPE, self.into())
+        format!("{}_{}", Self::TYPE, self.into())
     }
 
     /// The id in what a client sent: [`Self::global`], or the bare UUID, as logs and exports have it.
@@ -44,12 +44,7 @@ pub trait GlobalId: Copy + From<Uuid> + Into<Uuid> {
 /// How much of a wrong type's name an error repeats.
 const TYPE_BYTES_SHOWN: usize = 40;
 
-/// The id of something of this type, as clients get it.
-pub fn global(type_name: &str, uuid: Uuid) -> String {
-    format!("{type_name}_{uuid}")
-}
-
-/// The type's name and the UUID's text in an id as clients get it; `None` where no type is said.
+/// The type's name and the UUID's text in an id of whatever type; `None` where no type is said.
 pub fn split_global(text: &str) -> Option<(&str, &str)> {
     text.rsplit_once('_')
 }
@@ -139,6 +134,10 @@ typed_id!(
     TaskId, "Task"
 );
 typed_id!(
+    /// The totals of one task, whose UUID they have: a task has one.
+    ScanResultId, "ScanResult"
+);
+typed_id!(
     /// One result of one task.
     FindingId, "Finding"
 );
@@ -165,6 +164,10 @@ typed_id!(
 typed_id!(
     /// An API token.
     TokenId, "ApiToken"
+);
+typed_id!(
+    /// Something in the audit log.
+    AuditEventId, "AuditEvent"
 );
 typed_id!(
     /// The token of workers without the database.

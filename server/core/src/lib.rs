@@ -49,9 +49,9 @@ pub mod worker_token;
 pub use alert::{AlertState, Dismissal, DismissalReason};
 pub use finding::{Diagnostic, Finding, LogLevel, Span};
 pub use id::{
-    AlertId, AlertRuleId, ArtifactId, FindingId, GlobalId, GroupId, IdError, PluginId, ProjectId, ScheduleId,
-    TaskId, TenantId, TokenId, ToolExecutionId, UploadId, WebhookEndpointId, WebhookMessageId, WorkerId,
-    WorkerTokenId,
+    AlertId, AlertRuleId, ArtifactId, AuditEventId, FindingId, GlobalId, GroupId, IdError, PluginId,
+    ProjectId, ScanResultId, ScheduleId, TaskId, TenantId, TokenId, ToolExecutionId, UploadId,
+    WebhookEndpointId, WebhookMessageId, WorkerId, WorkerTokenId,
 };
 pub use location::{Location, Position};
 pub use plugin_fault::{OversteppedLimit, PluginFault, PluginRef};

@@ -92,8 +92,8 @@ pub struct Page<Row> {
 }
 
 impl<Row> Page<Row> {
-    /// From the rows of `window` in the list's order, read with [`PageLimit::probe`].
-    pub(crate) fn between<Position>(mut rows: Vec<Row>, window: &Window<Position>) -> Self {
+    /// From rows between the places of `window` in the list's order: all of them, or as many as [`PageLimit::probe`] says.
+    pub fn between<Position>(mut rows: Vec<Row>, window: &Window<Position>) -> Self {
         let limit = window.limit.get() as usize;
         let more = rows.len() > limit;
         if window.from_end {
@@ -115,11 +115,6 @@ impl<Row> Page<Row> {
                 window.after.is_some()
             },
         }
-    }
-
-    /// The page of `window` of all rows between its places, in the list's order.
-    pub fn cut<Position>(rows: Vec<Row>, window: &Window<Position>) -> Self {
-        Self::between(rows, window)
     }
 
     /// The same from rows in the order in which they were read: the last ones backwards.

@@ -269,17 +269,42 @@ impl Store {
     }
 }
 
+/// Deletes old events. Those that nobody has numbered count as if they had been: whoever was away for so long finds a
+/// gap behind the cursor, and is told so. A project without a head was never read, so nobody has a cursor of it.
 async fn forget(tx: &mut TenantTx) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
-        "delete from tenant.project_event where tenant_id = $1 and (project_id, id) in (
-            select project_id, id from tenant.project_event
-            where tenant_id = $1 and created_at < now() - make_interval(days => $2)
-            order by created_at limit $3)",
+    // as whoever numbers does: heads first, then events
+    sqlx::query!(
+        "select from tenant.project_feed f
+         where tenant_id = $1 and exists (
+             select from tenant.project_event e
+             where e.tenant_id = $1 and e.project_id = f.project_id and e.seq is null
+                 and e.created_at < now() - make_interval(days => $2))
+         order by project_id for update",
+        tx.tenant(),
+        KEPT_DAYS
+    )
+    .execute(tx.connection())
+    .await?;
+    let gone = sqlx::query_scalar!(
+        r#"
+        with gone as (
+            delete from tenant.project_event where tenant_id = $1 and (project_id, id) in (
+                select project_id, id from tenant.project_event
+                where tenant_id = $1 and created_at < now() - make_interval(days => $2)
+                order by created_at limit $3)
+            returning project_id, seq),
+        unnumbered as (
+            select project_id, count(*) as events from gone where seq is null group by project_id),
+        counted as (
+            update tenant.project_feed f set seq = f.seq + u.events
+            from unnumbered u where f.tenant_id = $1 and f.project_id = u.project_id)
+        select count(*) as "gone!" from gone
+        "#,
         tx.tenant(),
         KEPT_DAYS,
         ROWS_AT_ONCE
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
-    Ok(done.rows_affected())
+    Ok(u64::try_from(gone).unwrap_or(0))
 }

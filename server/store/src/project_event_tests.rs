@@ -80,6 +80,35 @@ async fn readers_see_each_event_once_in_one_order_however_transactions_overlap()
 }
 
 #[tokio::test]
+async fn what_went_before_anybody_numbered_it_leaves_a_gap_behind_the_last_cursor() {
+    let database = Database::fresh().await;
+    let store = database.store().await;
+    let (scope, _) = tenant_with_task(&store, "acme").await;
+    let project = project_of(&store, &scope).await;
+    let cursor = store.number_project_events(&scope, project).await.unwrap();
+    let mut tx = store.begin(&scope).await.unwrap();
+    let opened = BTreeMap::from([(Severity::High, [1, 0, 0, 0])]);
+    project_event::append_alerts(&mut tx, project, None, &opened)
+        .await
+        .unwrap();
+    sqlx::query("update tenant.project_event set created_at = created_at - interval '8 days'")
+        .execute(tx.connection())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(store.delete_old_project_events().await.unwrap(), 2);
+    let head = store.number_project_events(&scope, project).await.unwrap();
+    assert_eq!(head, cursor + 1, "the cursor is not the head any more");
+    write(&store, &scope, project, 0, 1).await;
+    let head = store.number_project_events(&scope, project).await.unwrap();
+    let mut tx = store.begin(&scope).await.unwrap();
+    let oldest = project_event::oldest(&mut tx, project).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((head, oldest), (cursor + 2, Some(cursor + 2)));
+    database.drop().await;
+}
+
+#[tokio::test]
 async fn a_new_state_of_a_task_is_told_once_and_to_its_tenant_alone() {
     let database = Database::fresh().await;
     let store = database.store().await;

@@ -52,11 +52,6 @@ impl RequestRates {
         rate: RequestRate,
         asked: u32,
     ) -> Result<Granted, StoreError> {
-        let spacing = PgInterval {
-            months: 0,
-            days: 0,
-            microseconds: rate.spacing_microseconds().into(),
-        };
         let row = sqlx::query!(
             r#"
             select granted as "granted!", wait_seconds as "wait_seconds!"
@@ -64,7 +59,7 @@ impl RequestRates {
             "#,
             scope.tenant_id().uuid(),
             i32::try_from(asked).unwrap_or(i32::MAX),
-            spacing,
+            spacing(rate),
             i32::try_from(rate.burst()).unwrap_or(i32::MAX)
         )
         .fetch_one(&self.pool)
@@ -87,7 +82,6 @@ impl RequestRates {
         rate: RequestRate,
         asked: u32,
     ) -> Result<GrantedPoints, StoreError> {
-        let spacing = rate.spacing_microseconds();
         let row = sqlx::query!(
             r#"
             select t.granted as "granted!",
@@ -98,28 +92,35 @@ impl RequestRates {
             "#,
             points_account(scope),
             i32::try_from(asked).unwrap_or(i32::MAX),
-            PgInterval {
-                months: 0,
-                days: 0,
-                microseconds: spacing.into(),
-            },
+            spacing(rate),
             i32::try_from(rate.burst()).unwrap_or(i32::MAX)
         )
         .fetch_one(&self.pool)
         .await?;
         let points: u32 = row.granted.try_into().unwrap_or(0);
         let before = Duration::try_from_secs_f64(row.used_seconds).unwrap_or_default();
-        let taken = Duration::from_micros(u64::from(points) * u64::from(spacing));
-        let full = Duration::from_micros(u64::from(rate.burst()) * u64::from(spacing));
+        let worth = |points: u32| {
+            let microseconds = u64::from(points) * u64::from(rate.spacing_microseconds());
+            Duration::from_micros(microseconds)
+        };
         Ok(GrantedPoints {
             points,
-            used: (before + taken).min(full),
+            used: (before + worth(points)).min(worth(rate.burst())),
         })
     }
 
     /// Waits until every connection is given back and closed.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// The time in which one is given back.
+fn spacing(rate: RequestRate) -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: rate.spacing_microseconds().into(),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod list;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tamiz_core::{ProjectId, TaskId, UploadId};
+use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::retention;
@@ -55,6 +56,38 @@ pub struct Upload {
     pub blob: StoredBlob,
     /// When it was acknowledged.
     pub created_at: DateTime<Utc>,
+}
+
+struct UploadRow {
+    id: Uuid,
+    project_id: Uuid,
+    task_id: Option<Uuid>,
+    file_name: String,
+    media_type: String,
+    storage_path: String,
+    size_bytes: i64,
+    hash: Vec<u8>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<UploadRow> for Upload {
+    type Error = StoreError;
+
+    fn try_from(row: UploadRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id.into(),
+            project_id: row.project_id.into(),
+            task_id: row.task_id.map(TaskId::from),
+            file_name: row.file_name,
+            media_type: row.media_type,
+            blob: StoredBlob {
+                storage_path: row.storage_path,
+                hash: hash(&row.hash)?,
+                size_bytes: row.size_bytes.cast_unsigned(),
+            },
+            created_at: row.created_at,
+        })
+    }
 }
 
 /// Registers the bytes; equal bytes of one tenant share a row. Answers how many were not stored before, for
@@ -112,7 +145,8 @@ pub async fn create(tx: &mut TenantTx, new: &NewUpload<'_>) -> Result<Option<u64
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn get(tx: &mut TenantTx, id: UploadId) -> Result<Option<Upload>, StoreError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        UploadRow,
         "select id, project_id, task_id, file_name, media_type, storage_path, size_bytes, hash, created_at
          from tenant.codeaudit_upload where tenant_id = $1 and id = $2",
         tx.tenant(),
@@ -120,22 +154,7 @@ pub async fn get(tx: &mut TenantTx, id: UploadId) -> Result<Option<Upload>, Stor
     )
     .fetch_optional(tx.connection())
     .await?;
-    row.map(|row| {
-        Ok(Upload {
-            id: row.id.into(),
-            project_id: row.project_id.into(),
-            task_id: row.task_id.map(TaskId::from),
-            file_name: row.file_name,
-            media_type: row.media_type,
-            blob: StoredBlob {
-                storage_path: row.storage_path,
-                hash: hash(&row.hash)?,
-                size_bytes: row.size_bytes.cast_unsigned(),
-            },
-            created_at: row.created_at,
-        })
-    })
-    .transpose()
+    row.map(Upload::try_from).transpose()
 }
 
 /// Notes the first task that scans an upload; later tasks may scan it again.

@@ -5,7 +5,7 @@ import test from 'node:test';
 
 import { createClient } from 'graphql-sse';
 
-import { assertWholeLife, graphqlUrl, importSmallReport, PATIENCE, TASK_EVENTS, token } from './server.mjs';
+import { assertWholeLife, eventsOf, follow, graphqlUrl, importSmallReport, PATIENCE, token } from './server.mjs';
 
 function client(secret = token, options = {}) {
   return createClient({
@@ -14,19 +14,6 @@ function client(secret = token, options = {}) {
     retryAttempts: 0,
     ...options,
   });
-}
-
-async function eventsOf(results) {
-  const events = [];
-  for await (const { data, errors } of results) {
-    assert.equal(errors, undefined, JSON.stringify(errors));
-    events.push(data.taskEvents);
-  }
-  return events;
-}
-
-function follow(connection, task, after = 0) {
-  return connection.iterate({ query: TASK_EVENTS, variables: { task, after } });
 }
 
 test('a scan is followed to its end, and the operation completes', PATIENCE, async () => {

@@ -83,8 +83,23 @@ export function makeToken(name) {
   return { secret, revoke: () => operator('token', 'revoke', id) };
 }
 
-export const TASK_EVENTS =
+const TASK_EVENTS =
   'subscription($task: ID!, $after: Int) { taskEvents(taskId: $task, after: $after) { seq status phase } }';
+
+/** The events of a task over either kind of client. */
+export function follow(connection, task, after = 0) {
+  return connection.iterate({ query: TASK_EVENTS, variables: { task, after } });
+}
+
+/** All of them, once there are no more. */
+export async function eventsOf(results) {
+  const events = [];
+  for await (const { data, errors } of results) {
+    assert.equal(errors, undefined, JSON.stringify(errors));
+    events.push(data.taskEvents);
+  }
+  return events;
+}
 
 /** Fails unless these are all events of a task that succeeded, each once and in order. */
 export function assertWholeLife(events) {

@@ -10,7 +10,7 @@ import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
 import {
-  ask, assertWholeLife, importSmallReport, makeToken, PATIENCE, projectOf, TASK_EVENTS, token, websocketUrl,
+  ask, assertWholeLife, eventsOf, follow, importSmallReport, makeToken, PATIENCE, projectOf, token, websocketUrl,
 } from './server.mjs';
 
 /** A client that does not try again by itself, so that a test sees what happened. */
@@ -22,19 +22,6 @@ function client(secret = token, options = {}) {
     retryAttempts: 0,
     ...options,
   });
-}
-
-function follow(connection, task, after = 0) {
-  return connection.iterate({ query: TASK_EVENTS, variables: { task, after } });
-}
-
-async function eventsOf(results) {
-  const events = [];
-  for await (const { data, errors } of results) {
-    assert.equal(errors, undefined, JSON.stringify(errors));
-    events.push(data.taskEvents);
-  }
-  return events;
 }
 
 test('a scan is followed to its end, and the operation completes', PATIENCE, async () => {

@@ -123,12 +123,10 @@ impl Cluster {
     /// LZ4 where Postgres was built with it: an import touches pages all over its indexes, and pglz takes as long for a
     /// page as the rows on it.
     async fn choose_packing(&mut self) -> Result<(), EmbeddedError> {
-        let folder = File::open(&self.dir).map_err(EmbeddedError::file("open the folder", &self.dir))?;
-        let mut command = self.command("postgres");
+        let mut command = self.postgres()?;
         command
-            .args(["-D", "/proc/self/fd/0", "-C", "wal_compression", "-c"])
+            .args(["-C", "wal_compression", "-c"])
             .arg(format!("wal_compression={LZ4}"))
-            .stdin(folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
@@ -146,18 +144,13 @@ impl Cluster {
 
     /// The server, ready to be spawned, with its output in the log.
     pub(super) fn server(&self) -> Result<Command, EmbeddedError> {
-        let folder = File::open(&self.dir).map_err(EmbeddedError::file("open the folder", &self.dir))?;
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.map_err(EmbeddedError::file("open the log", &self.log))?;
         let second = log
             .try_clone()
             .map_err(EmbeddedError::file("open the log", &self.log))?;
-        let mut command = self.command("postgres");
-        command
-            .args(["-D", "/proc/self/fd/0"])
-            .stdin(folder)
-            .stdout(log)
-            .stderr(second);
+        let mut command = self.postgres()?;
+        command.stdout(log).stderr(second);
         for (name, value) in SETTINGS {
             command.arg("-c").arg(format!("{name}={value}"));
         }
@@ -175,6 +168,14 @@ impl Cluster {
             .arg(format!("unix_socket_directories={}", socket_dir.display()));
         // A Ctrl-C in the terminal is for us; Postgres ends after the last result is written.
         command.process_group(0);
+        Ok(command)
+    }
+
+    /// Postgres on the cluster's folder, which it gets open.
+    fn postgres(&self) -> Result<Command, EmbeddedError> {
+        let folder = File::open(&self.dir).map_err(EmbeddedError::file("open the folder", &self.dir))?;
+        let mut command = self.command("postgres");
+        command.args(["-D", "/proc/self/fd/0"]).stdin(folder);
         Ok(command)
     }
 

@@ -110,6 +110,15 @@ pub async fn is_served(store: &Store, scope: &TenantScope, scan_type: &str) -> R
     Ok(())
 }
 
+/// Whether an order keeps the rules that need nobody's answer, for whoever would do much before it is placed.
+///
+/// # Errors
+/// Refused when it says something that no order may.
+pub fn check_rules(order: &ScanOrder) -> Result<(), FlowError> {
+    check(&mut order.clone())?;
+    Ok(())
+}
+
 /// Everything about an order that takes time: asking plugins and name servers. Opens short transactions of its
 /// own, so the caller must not hold one.
 pub(super) async fn checked(

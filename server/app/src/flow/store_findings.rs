@@ -180,7 +180,9 @@ async fn scopes(
     } else {
         BTreeSet::new()
     };
-    let members = members(found, own.as_deref(), &named, (scanned, summary));
+    let said = summary.tool.as_deref().map(str::to_lowercase);
+    let tools = scanned.tools.iter().map(|tool| (*tool).to_owned()).chain(said);
+    let members = members(found, own.as_deref(), &named, tools);
     let scopes = members.into_iter().map(|((tool, target), members)| {
         let scope = ScanScope {
             scan_type: task.scan_type.clone(),
@@ -194,13 +196,13 @@ async fn scopes(
     Ok(scopes.collect())
 }
 
-/// The findings by tool and target: `own` is the task's, `named` are those that an imported report says it is about. A
-/// tool that found nothing has looked all the same, at each of these.
+/// The findings by tool and target: `own` is the task's, `named` are those that an imported report says it is about. One of
+/// the `tools` that found nothing has looked all the same, at each of these.
 fn members(
     found: Vec<Found>,
     own: Option<&str>,
     named: &BTreeSet<String>,
-    (scanned, summary): (&Scanned<'_>, &Summary),
+    tools: impl Iterator<Item = String>,
 ) -> BTreeMap<(String, String), Vec<Sighting>> {
     let only = named.first().filter(|_| named.len() == 1);
     let placeless = own.or(only.map(String::as_str)).unwrap_or_default();
@@ -213,8 +215,6 @@ fn members(
         members.entry((tool, target)).or_default().push(sighting);
     }
     let loud: BTreeSet<String> = members.keys().map(|(tool, _)| tool.clone()).collect();
-    let said = summary.tool.as_deref().map(str::to_lowercase);
-    let tools = scanned.tools.iter().map(|tool| (*tool).to_owned()).chain(said);
     for tool in tools {
         if named.is_empty() && !loud.contains(&tool) {
             members.insert((tool.clone(), placeless.to_owned()), Vec::new());

@@ -45,14 +45,10 @@ impl Rates {
         rate: RequestRate,
         asked: u32,
     ) -> Result<Granted, StoreError> {
-        if let Some(redis) = self.redis.as_ref().filter(|_| self.redis_is_due()) {
-            match redis.take(scope.tenant_id(), rate, asked).await {
-                Ok(granted) => {
-                    self.redis_answered();
-                    return Ok(granted);
-                }
-                Err(error) => self.redis_failed(&error),
-            }
+        if let Some(redis) = self.due_redis()
+            && let Some(granted) = self.noted(redis.take(scope.tenant_id(), rate, asked).await)
+        {
+            return Ok(granted);
         }
         self.postgres.take(scope, rate, asked).await
     }
@@ -67,14 +63,10 @@ impl Rates {
         rate: RequestRate,
         asked: u32,
     ) -> Result<GrantedPoints, StoreError> {
-        if let Some(redis) = self.redis.as_ref().filter(|_| self.redis_is_due()) {
-            match redis.take_points(scope.tenant_id(), rate, asked).await {
-                Ok(granted) => {
-                    self.redis_answered();
-                    return Ok(granted);
-                }
-                Err(error) => self.redis_failed(&error),
-            }
+        if let Some(redis) = self.due_redis()
+            && let Some(granted) = self.noted(redis.take_points(scope.tenant_id(), rate, asked).await)
+        {
+            return Ok(granted);
         }
         self.postgres.take_points(scope, rate, asked).await
     }
@@ -85,13 +77,25 @@ impl Rates {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn redis_is_due(&self) -> bool {
-        self.away_until().is_none_or(|until| Instant::now() >= until)
+    /// Redis, but for a while after it failed.
+    fn due_redis(&self) -> Option<&RedisRates> {
+        let is_due = || self.away_until().is_none_or(|until| Instant::now() >= until);
+        self.redis.as_ref().filter(|_| is_due())
     }
 
-    fn redis_answered(&self) {
-        if self.away_until().take().is_some() {
-            tracing::info!("requests are counted in Redis again");
+    /// What Redis answered, if it did; either way it is remembered.
+    fn noted<T>(&self, answer: Result<T, redis::RedisError>) -> Option<T> {
+        match answer {
+            Ok(granted) => {
+                if self.away_until().take().is_some() {
+                    tracing::info!("requests are counted in Redis again");
+                }
+                Some(granted)
+            }
+            Err(error) => {
+                self.redis_failed(&error);
+                None
+            }
         }
     }
 

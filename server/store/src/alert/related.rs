@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::ROWS_AT_ONCE;
 use crate::error::StoreError;
+use crate::finding::array_literal;
 use crate::page::PageLimit;
 use crate::tenant_tx::TenantTx;
 
@@ -303,7 +304,7 @@ async fn by_weakness(
     let lines: Vec<i32> = standing.iter().map(|(one, _)| one.line).collect();
     let weaknesses: Vec<String> = standing
         .iter()
-        .map(|(one, _)| numbers_literal(&one.cwe))
+        .map(|(one, _)| array_literal(one.cwe.iter().map(i32::to_string)))
         .collect();
     // the nearest ones: whether they are near enough says the core
     let rows = sqlx::query!(
@@ -338,10 +339,4 @@ async fn by_weakness(
         }
     }
     Ok(())
-}
-
-/// A Postgres array literal (manual, 8.15.6): arrays of arrays must be equally long.
-fn numbers_literal(numbers: &[i32]) -> String {
-    let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
-    format!("{{{}}}", numbers.join(","))
 }

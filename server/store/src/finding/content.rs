@@ -301,8 +301,9 @@ fn without_nul(text: &str) -> String {
     out
 }
 
-/// A Postgres array literal (manual, 8.15.6): elements quoted, quotes and backslashes escaped.
-fn array_literal(items: impl Iterator<Item = String>) -> String {
+/// A Postgres array literal (manual, 8.15.6): elements quoted, quotes and backslashes escaped. For columns of arrays,
+/// because an array of arrays must be rectangular.
+pub(crate) fn array_literal(items: impl Iterator<Item = String>) -> String {
     let mut literal = String::from("{");
     for (index, item) in items.enumerate() {
         if index > 0 {

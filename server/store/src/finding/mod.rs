@@ -11,7 +11,7 @@ mod said;
 mod sweep;
 
 pub use content::{CONTENTS_PER_INSERT, NewContent, insert_contents, missing_contents};
-pub(crate) use content::{contents, paths};
+pub(crate) use content::{array_literal, contents, paths};
 pub use content_row::ContentRow;
 pub use insert::{NewFinding, insert};
 pub(crate) use months::OpenMonths;

@@ -2,46 +2,13 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use tamiz_core::{ProjectId, TaskId, UploadId};
+use tamiz_core::{ProjectId, UploadId};
 use uuid::Uuid;
 
-use super::{StoredBlob, Upload, hash};
+use super::{Upload, UploadRow};
 use crate::error::StoreError;
 use crate::page::{Page, Window};
 use crate::tenant_tx::TenantTx;
-
-struct UploadRow {
-    id: Uuid,
-    project_id: Uuid,
-    task_id: Option<Uuid>,
-    file_name: String,
-    media_type: String,
-    storage_path: String,
-    size_bytes: i64,
-    hash: Vec<u8>,
-    created_at: DateTime<Utc>,
-}
-
-impl TryFrom<UploadRow> for Upload {
-    type Error = StoreError;
-
-    fn try_from(row: UploadRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id.into(),
-            project_id: row.project_id.into(),
-            task_id: row.task_id.map(TaskId::from),
-            file_name: row.file_name,
-            media_type: row.media_type,
-            blob: StoredBlob {
-                storage_path: row.storage_path,
-                hash: hash(&row.hash)?,
-                size_bytes: row.size_bytes.cast_unsigned(),
-            },
-            created_at: row.created_at,
-        })
-    }
-}
 
 /// A page of the tenant's uploads. Served by the primary key.
 ///

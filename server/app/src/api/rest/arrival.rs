@@ -4,13 +4,17 @@
 //! behind its file. The file goes to the blob store meanwhile and stays there only if the request is taken.
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use tamiz_store::token::{Caller, Role};
 
 use super::Rest;
 use super::fields::Fields;
 use super::form::{AROUND_BYTES_MAX, FILE, Form};
+use super::order::Received;
+use super::repeat::Key;
 use crate::api::intake::{self, BYTES_PER_SECOND_MIN, Receiving};
 use crate::api::pieces::Pieces;
 use crate::api::refused::Refused;
@@ -26,20 +30,74 @@ pub(super) enum Envelope {
     Any,
 }
 
-/// The head of such a request.
-pub(super) struct Head<'a> {
-    pub(super) known: &'static [&'static str],
-    pub(super) query: Option<&'a str>,
-    pub(super) headers: &'a HeaderMap,
+/// A route that takes a file.
+pub(super) struct FileRoute {
+    /// Its address; an idempotency key is of one address.
+    pub(super) path: &'static str,
+    /// What may be said beside the file.
+    pub(super) fields: &'static [&'static str],
+    /// What the file may come as.
     pub(super) envelope: Envelope,
+    /// The file is a report, and is converted; all else is scanned.
+    pub(super) is_report: bool,
 }
 
-/// A request that brings a file.
-pub(super) struct Arrival {
+/// What the fields of a request ask for.
+pub(super) trait FromFields: Sized {
+    /// Reads and judges them.
+    fn read(
+        fields: &Fields,
+        rest: &Rest,
+        caller: &Caller,
+    ) -> impl Future<Output = Result<Self, Refused>> + Send;
+}
+
+/// A request with all that came with it.
+pub(super) struct Arrived<Order> {
+    pub(super) key: Option<Key>,
+    pub(super) order: Order,
+    pub(super) received: Received,
+}
+
+impl FileRoute {
+    /// Takes a request in. What it asks for is judged before its file, where all fields are known by then.
+    pub(super) async fn receive<Order: FromFields>(
+        &self,
+        rest: &Rest,
+        caller: &Caller,
+        request: Request,
+    ) -> Result<Arrived<Order>, Refused> {
+        let (head, body) = request.into_parts();
+        let key = Key::of(&head.headers, caller.scope.tenant_id(), self.path)?;
+        let mut arrival = Arrival::open(self, rest, caller, &head, body).await?;
+        let early = if arrival.has_all_fields() {
+            Some(Order::read(&arrival.fields, rest, caller).await?)
+        } else {
+            None
+        };
+        let bytes = arrival.receive(rest, caller).await?;
+        let order = match early {
+            Some(order) => order,
+            None => Order::read(&arrival.fields, rest, caller).await?,
+        };
+        let received = Received {
+            bytes,
+            file_name: arrival.file_name().to_owned(),
+            media_type: arrival.media_type,
+            is_report: self.is_report,
+        };
+        Ok(Arrived { key, order, received })
+    }
+}
+
+/// A request on its way in.
+struct Arrival {
     fields: Fields,
     coming: Option<Coming>,
     announced: Option<u64>,
+    /// The file's type, a hint.
     media_type: String,
+    /// As a form calls the file.
     file_name: Option<String>,
 }
 
@@ -50,26 +108,28 @@ enum Coming {
 
 impl Arrival {
     /// Judges the head; nothing of the body is read.
-    pub(super) async fn open(
+    async fn open(
+        route: &FileRoute,
         rest: &Rest,
         caller: &Caller,
-        head: Head<'_>,
+        head: &Parts,
         body: Body,
     ) -> Result<Self, Refused> {
         // who may not write is told so before anything about the request
         require(caller, Role::Analyst).map_err(|refusal| intake::refused(refusal.into()))?;
-        let fields = Fields::of(head.known, head.query, head.headers)?;
-        let media_type = essence(head.headers);
-        let boundary = boundary(head.headers)?;
+        let headers = &head.headers;
+        let fields = Fields::of(route.fields, head.uri.query(), headers)?;
+        let media_type = essence(headers);
+        let boundary = boundary(headers)?;
         let is_form = boundary.is_some();
-        check_encoding(head.headers, is_form)?;
-        if !is_form && head.envelope == Envelope::Form {
+        check_encoding(headers, is_form)?;
+        if !is_form && route.envelope == Envelope::Form {
             return Err(unsupported(
                 "send a form (multipart/form-data) with a part `file`",
             ));
         }
         let around = if is_form { AROUND_BYTES_MAX } else { 0 };
-        let announced = rest.intake.announced(head.headers, caller, around).await?;
+        let announced = rest.intake.announced(headers, caller, around).await?;
         let coming = match boundary {
             None => Coming::Raw(Pieces::of(body, BYTES_PER_SECOND_MIN)),
             Some(boundary) => Coming::Form(Form::of(body, boundary, BYTES_PER_SECOND_MIN)),
@@ -85,27 +145,18 @@ impl Arrival {
     }
 
     /// Whether all fields are known already.
-    pub(super) fn has_all_fields(&self) -> bool {
+    const fn has_all_fields(&self) -> bool {
         matches!(self.coming, None | Some(Coming::Raw(_)))
     }
 
-    pub(super) fn fields(&self) -> &Fields {
-        &self.fields
-    }
-
     /// The file's name: as the field says, or as the form does.
-    pub(super) fn file_name(&self) -> &str {
+    fn file_name(&self) -> &str {
         let said = self.fields.text("fileName").or(self.file_name.as_deref());
         said.unwrap_or_default()
     }
 
-    /// The file's type, a hint.
-    pub(super) fn media_type(&self) -> &str {
-        &self.media_type
-    }
-
     /// Takes the file in, and with a form the fields.
-    pub(super) async fn receive(&mut self, rest: &Rest, caller: &Caller) -> Result<Receiving, Refused> {
+    async fn receive(&mut self, rest: &Rest, caller: &Caller) -> Result<Receiving, Refused> {
         let mut receiving = rest.intake.open(caller, self.announced).await?;
         match self.coming.take() {
             Some(Coming::Raw(mut pieces)) => {

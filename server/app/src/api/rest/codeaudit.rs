@@ -1,57 +1,51 @@
 //! `POST /codeaudit/upload`: a form with an archive of source code becomes an upload and its scan.
 
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::{Request, State};
 use axum::response::Response;
+use tamiz_store::token::Caller;
 
 use super::Rest;
-use super::arrival::{Arrival, Envelope, Head};
-use super::order::{Received, Wanted, of_file};
-use super::repeat::Key;
+use super::arrival::{Envelope, FileRoute, FromFields};
+use super::fields::Fields;
+use super::order::{Wanted, of_file};
 use super::told::accepted;
 use crate::api::refused::Refused;
 use crate::api::schema::TenantCaller;
 
-const ROUTE: &str = "/codeaudit/upload";
 const SCAN_TYPE: &str = "codeaudit";
-/// Beside the part `file`.
-const KNOWN: &[&str] = &[
-    "project",
-    "createProject",
-    "profile",
-    "branch",
-    "environment",
-    "category",
-    "commit",
-    "options",
-    "priority",
-    "fileName",
-];
+const ROUTE: FileRoute = FileRoute {
+    path: "/codeaudit/upload",
+    fields: &[
+        "project",
+        "createProject",
+        "profile",
+        "branch",
+        "environment",
+        "category",
+        "commit",
+        "options",
+        "priority",
+        "fileName",
+    ],
+    envelope: Envelope::Form,
+    is_report: false,
+};
 
 pub(super) async fn upload(
     State(rest): State<Rest>,
     TenantCaller(caller): TenantCaller,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Refused> {
-    let key = Key::of(&headers, caller.scope.tenant_id(), ROUTE)?;
-    let head = Head {
-        known: KNOWN,
-        query: query.as_deref(),
-        headers: &headers,
-        envelope: Envelope::Form,
-    };
-    let mut arrival = Arrival::open(&rest, &caller, head, body).await?;
-    let bytes = arrival.receive(&rest, &caller).await?;
-    let wanted = Wanted::of(arrival.fields(), SCAN_TYPE, &rest, &caller).await?;
-    let received = Received {
-        bytes,
-        file_name: arrival.file_name().to_owned(),
-        media_type: arrival.media_type().to_owned(),
-        is_report: false,
-    };
-    let started = of_file(&rest, &caller, key, wanted, received).await?;
+    let arrived = ROUTE.receive::<Audit>(&rest, &caller, request).await?;
+    let started = of_file(&rest, &caller, arrived.key, arrived.order.0, arrived.received).await?;
     accepted(&rest, &caller, &started, None).await
+}
+
+/// The scan that is asked for.
+struct Audit(Wanted);
+
+impl FromFields for Audit {
+    async fn read(fields: &Fields, rest: &Rest, caller: &Caller) -> Result<Self, Refused> {
+        Wanted::of(fields, SCAN_TYPE, rest, caller).await.map(Self)
+    }
 }

@@ -88,10 +88,44 @@ fn in_own_words(error: FlowError) -> FlowError {
     if refusal.path.first().is_some_and(|first| first == "input") {
         refusal.path.remove(0);
     }
-    if let Some(first) = refusal.path.first_mut()
-        && first == "projectId"
-    {
-        "project".clone_into(first);
+    if let Some(first) = refusal.path.first_mut() {
+        let own = own_name(first).to_owned();
+        let said = std::mem::replace(first, own);
+        if let Some(rule) = refusal.message.strip_prefix(&format!("{said}: ")) {
+            refusal.message = format!("{first}: {rule}");
+        }
     }
     FlowError::Refused(refusal)
+}
+
+/// The field that says what GraphQL has in the input `name`.
+fn own_name(name: &str) -> &str {
+    match name {
+        // a project that is not there is made by its name
+        "projectId" | "name" => "project",
+        _ => name.strip_prefix("scope.").unwrap_or(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tamiz_core::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_speaks_of_the_fields_of_these_routes() {
+        for (of_graphql, path, message) in [
+            ("name", "project", "project: is long"),
+            ("scope.branch", "branch", "branch: is long"),
+            ("scanType", "scanType", "scanType: is long"),
+        ] {
+            let refusal = Refusal::invalid(of_graphql, "is long");
+            let FlowError::Refused(refusal) = in_own_words(refusal.into()) else {
+                panic!("it stays a refusal");
+            };
+            assert_eq!(refusal.path, [path]);
+            assert_eq!(refusal.message, message);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::future::Future;
 use chrono::Utc;
 use serde_json::{Map, Value};
 use tamiz_core::scope::ScopeLabels;
-use tamiz_core::{Profile, RefusalCode, UploadId};
+use tamiz_core::{Profile, ProjectId, RefusalCode, UploadId};
 use tamiz_store::project::Project;
 use tamiz_store::task::{Source, Task};
 use tamiz_store::token::Caller;
@@ -23,7 +23,9 @@ use crate::api::intake::Receiving;
 use crate::api::refused::{Refused, unreached};
 use crate::flow::FlowError;
 use crate::flow::accept_upload::UploadLabel;
-use crate::flow::start_scan::{OrderTerms, Rules, ScanOrder, Started, Subject, is_served, start_scan};
+use crate::flow::start_scan::{
+    OrderTerms, Rules, ScanOrder, Started, Subject, check_rules, is_served, start_scan,
+};
 
 /// What is asked for, but for where it belongs and what it is of.
 #[derive(Debug, Clone)]
@@ -58,6 +60,31 @@ impl Wishes {
             priority: priority.unwrap_or(0),
         })
     }
+
+    /// Refuses what can be refused before anything is stored or made for it.
+    pub(super) async fn judge(&self, rest: &Rest, caller: &Caller) -> Result<(), Refused> {
+        // neither which project nor which upload is looked at
+        let order = self.order(ProjectId::fresh(), None, Subject::Upload(UploadId::fresh()));
+        rest.noted(caller, check_rules(&order)).await?;
+        check_served(rest, caller, &self.scan_type).await
+    }
+
+    fn order(&self, project: ProjectId, key: Option<Key>, subject: Subject) -> ScanOrder {
+        let wishes = self.clone();
+        ScanOrder {
+            id: key.map(|key| key.id(Utc::now())),
+            project,
+            scan_type: wishes.scan_type,
+            subject,
+            labels: wishes.labels,
+            commit: wishes.commit,
+            rules: None,
+            options: wishes.options,
+            profile: wishes.profile,
+            priority: wishes.priority,
+            terms: OrderTerms::default(),
+        }
+    }
 }
 
 /// The same in its project.
@@ -76,26 +103,13 @@ impl Wanted {
         caller: &Caller,
     ) -> Result<Self, Refused> {
         let wishes = Wishes::of(fields, scan_type)?;
-        check_served(rest, caller, scan_type).await?;
+        wishes.judge(rest, caller).await?;
         let project = Place::of(fields)?.find(rest, caller).await?;
         Ok(Self { project, wishes })
     }
 
     fn order(&self, key: Option<Key>, subject: Subject) -> ScanOrder {
-        let wishes = self.wishes.clone();
-        ScanOrder {
-            id: key.map(|key| key.id(Utc::now())),
-            project: self.project.id,
-            scan_type: wishes.scan_type,
-            subject,
-            labels: wishes.labels,
-            commit: wishes.commit,
-            rules: None,
-            options: wishes.options,
-            profile: wishes.profile,
-            priority: wishes.priority,
-            terms: OrderTerms::default(),
-        }
+        self.wishes.order(self.project.id, key, subject)
     }
 }
 

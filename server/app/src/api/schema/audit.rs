@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tamiz_core::Refusal;
-use tamiz_core::id::global;
+use tamiz_core::{AuditEventId, Refusal};
 use tamiz_store::audit::list::{self, AuditFilter, AuditPlace};
 use tamiz_store::token::Role;
 use uuid::Uuid;
 
 use super::answer_bytes::paid;
 use super::connection::{Asked, Listed, bad_cursor, connection, decode, encode};
+use super::id::id_of;
 use super::session::Session;
 use super::token::{ApiToken, token_of};
 use crate::api::errors::ApiError;
@@ -31,7 +31,7 @@ pub(crate) struct AuditEvent(Arc<list::AuditEvent>);
 impl AuditEvent {
     /// Its id.
     async fn id(&self) -> ID {
-        ID(global("AuditEvent", self.0.id))
+        id_of(AuditEventId::from(self.0.id))
     }
 
     /// Such as `quota.refused`, `token.created` or `token.revoked`.

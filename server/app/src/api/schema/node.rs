@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use async_graphql::{ID, Interface};
 use tamiz_core::id::split_global;
-use tamiz_core::{FindingId, Refusal, RefusalCode};
+use tamiz_core::{
+    AlertId, AlertRuleId, ArtifactId, FindingId, GlobalId as _, GroupId, PluginId, ProjectId, Refusal,
+    RefusalCode, ScanResultId, ScheduleId, TaskId, TenantId, TokenId, ToolExecutionId, UploadId,
+    WebhookEndpointId,
+};
 use tamiz_store::alert::rule;
 use tamiz_store::{finding, tool_execution};
 use uuid::Uuid;
@@ -56,50 +60,50 @@ impl Node {
         };
         let uuid = Uuid::parse_str(uuid).map_err(|_| no_id(id))?;
         Ok(match type_name {
-            "Project" => session
+            ProjectId::TYPE => session
                 .project(uuid.into())
                 .await?
                 .map(Project)
                 .map(Self::Project),
-            "Task" => session.task(uuid.into()).await?.map(Task).map(Self::Task),
-            "ScanResult" => session
+            TaskId::TYPE => session.task(uuid.into()).await?.map(Task).map(Self::Task),
+            ScanResultId::TYPE => session
                 .result_of(uuid.into())
                 .await?
                 .map(ScanResult)
                 .map(Self::ScanResult),
-            "Finding" => finding_of(session, uuid.into()).await?.map(Self::Finding),
-            "Alert" => session.alert(uuid.into()).await?.map(Alert).map(Self::Alert),
-            "AlertRule" => session
+            FindingId::TYPE => finding_of(session, uuid.into()).await?.map(Self::Finding),
+            AlertId::TYPE => session.alert(uuid.into()).await?.map(Alert).map(Self::Alert),
+            AlertRuleId::TYPE => session
                 .read(|tx| Box::pin(rule::get(tx, uuid.into())))
                 .await?
                 .map(|row| Self::AlertRule(AlertRule(Arc::new(row)))),
-            "Artifact" => session
+            ArtifactId::TYPE => session
                 .artifact(uuid.into())
                 .await?
                 .map(Artifact)
                 .map(Self::Artifact),
-            "ToolExecution" => session
+            ToolExecutionId::TYPE => session
                 .read(|tx| Box::pin(async move { tool_execution::by_ids(tx, &[uuid.into()]).await }))
                 .await?
                 .pop()
                 .map(|row| Self::ToolExecution(ToolExecution(Arc::new(row)))),
-            "Plugin" => session.plugin(uuid.into()).await?.map(Plugin).map(Self::Plugin),
-            "TaskGroup" => session
+            PluginId::TYPE => session.plugin(uuid.into()).await?.map(Plugin).map(Self::Plugin),
+            GroupId::TYPE => session
                 .group(uuid.into())
                 .await?
                 .map(TaskGroup)
                 .map(Self::TaskGroup),
-            "Schedule" => session
+            ScheduleId::TYPE => session
                 .schedule(uuid.into())
                 .await?
                 .map(Schedule)
                 .map(Self::Schedule),
-            "WebhookEndpoint" => webhook::endpoint_of(session, uuid.into())
+            WebhookEndpointId::TYPE => webhook::endpoint_of(session, uuid.into())
                 .await?
                 .map(Self::WebhookEndpoint),
-            "Upload" => upload_of(session, uuid.into()).await?.map(Self::Upload),
-            "ApiToken" => token_of(session, uuid.into()).await?.map(Self::ApiToken),
-            "Tenant" => {
+            UploadId::TYPE => upload_of(session, uuid.into()).await?.map(Self::Upload),
+            TokenId::TYPE => token_of(session, uuid.into()).await?.map(Self::ApiToken),
+            TenantId::TYPE => {
                 (session.caller.scope.tenant_id().uuid() == uuid).then(|| Self::Tenant(Tenant::own(session)))
             }
             _ => return Err(no_id(id).into()),

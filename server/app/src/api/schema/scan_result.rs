@@ -6,10 +6,11 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tamiz_core::id::global;
+use tamiz_core::ScanResultId;
 use tamiz_store::scan_result;
 
 use super::answer_bytes::paid;
+use super::id::id_of;
 use super::session::Session;
 use super::task::Task;
 use super::words::{CompletenessName, SeverityCounts};
@@ -65,8 +66,7 @@ impl From<tamiz_core::scope::Comparison> for ScanComparison {
 impl ScanResult {
     /// Its id.
     pub(super) async fn id(&self) -> ID {
-        // a task has one
-        ID(global("ScanResult", self.0.task_id.uuid()))
+        id_of(ScanResultId::from(self.0.task_id.uuid()))
     }
 
     /// Of which task.

@@ -166,7 +166,7 @@ impl WorkerConnection {
             let is_after = window.after.as_ref().is_none_or(|after| key(row) > *after);
             is_after && window.before.as_ref().is_none_or(|before| key(row) < *before)
         });
-        let page = Page::cut(rows, &window);
+        let page = Page::between(rows, &window);
         let listed = Listed::of(page, |worker| worker, |worker| encode(ORDER, key(worker)));
         Ok(Self {
             edges: listed.edges(|cursor, node| WorkerEdge { cursor, node }),

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::described::Described;
-use super::{REPORTS, TASK, form, packed, shop, shop_results};
+use super::{CODE, REPORTS, RESULTS, TASK, form, packed, shop, shop_results};
 use crate::harness::wait::SOON;
 use crate::harness::{App, Plan, checkout, text, until};
 
@@ -103,6 +103,43 @@ async fn fields_come_by_query_string_by_headers_and_by_a_form_in_any_order() {
     assert_eq!(by_form.body["difference"]["fixed"], 1, "{:#}", by_form.body);
     let names = app.sql("select distinct file_name from tenant.codeaudit_upload order by 1");
     assert_eq!(names, "a report\nupload");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_its_fields_leaves_nothing_behind() {
+    let app = Plan::new().without_worker().start().await;
+    let acme = app.tenant("acme");
+    let api = Described::new();
+    let (branch, commit) = ("b".repeat(1_000), "c".repeat(1_000));
+    for (field, value) in [
+        ("priority", "30000"),
+        ("branch", branch.as_str()),
+        ("commit", commit.as_str()),
+        ("options", "{\"a\":\"\\u0000\"}"),
+    ] {
+        let fields: [(&str, &[u8]); 4] = [
+            ("file", &shop(0)),
+            ("project", b"new"),
+            ("createProject", b"true"),
+            (field, value.as_bytes()),
+        ];
+        for (operation, path) in [
+            (CODE, "/codeaudit/upload"),
+            (REPORTS, "/v1/reports?scanType=codeaudit"),
+            (RESULTS, "/queue/result?scanType=codeaudit"),
+        ] {
+            let answer = api
+                .ask(&acme, operation, path, |request| form(request, &fields))
+                .await;
+            assert_eq!(answer.status, 422, "{path} {field}: {:#}", answer.body);
+            let error = &answer.body["errors"][0];
+            assert_eq!(error["extensions"]["path"], json!([field]));
+            let message = text(&error["message"]);
+            assert!(message.starts_with(&format!("{field}: ")), "{message}");
+        }
+    }
+    assert_eq!(app.sql("select count(*) from tenant.codeaudit_upload"), "0");
+    assert_eq!(app.sql("select count(*) from tenant.project"), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
