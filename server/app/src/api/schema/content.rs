@@ -4,13 +4,12 @@
 //! in as many pieces as the schema's order needs.
 
 use async_graphql::{Context, Object};
-use serde_json::Value;
 use tamiz_core::{Location, ProjectId};
 use tamiz_store::finding::ContentRow;
 
 use super::answer_bytes::paid;
 use super::exploitation::Exploitation;
-use super::scalars::Date;
+use super::scalars::{Date, Json};
 use super::session::Session;
 use super::weakness::Weakness;
 use super::words::Confidence;
@@ -158,8 +157,8 @@ pub(super) fn snippet<'a>(context: &Context<'_>, row: &'a ContentRow) -> Result<
 }
 
 /// All places as JSON.
-pub(super) fn locations(context: &Context<'_>, row: &ContentRow) -> Result<Value, ApiError> {
+pub(super) fn locations(context: &Context<'_>, row: &ContentRow) -> Result<Json, ApiError> {
     let all = serde_json::to_value(&row.locations.0).map_err(|error| ApiError::fault(&error))?;
     paid(context, &all)?;
-    Ok(all)
+    Ok(Json(all))
 }
