@@ -18,7 +18,7 @@ fn code(query: &str) -> Result<OperationType, String> {
 }
 
 fn code_with(query: &str, variables: serde_json::Value) -> Result<OperationType, String> {
-    let mut request = Request::new(query).variables(async_graphql::Variables::from_json(variables));
+    let mut request = Request::new(query).variables(Variables::from_json(variables));
     let admitted = admit(&mut request, &Prices::from_sdl(SDL, Limits::default()));
     admitted.map(|admission| admission.operation).map_err(|error| {
         let code = crate::api::errors::code_of(&error)
