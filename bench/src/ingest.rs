@@ -129,6 +129,8 @@ fn fill(stand: &Stand, project: &str, alerts: usize) -> Outcome<()> {
              select tenant_id, alert_id, alert_id, 'opened', task_id, '{{\"state\": \"open\"}}' from known;
              insert into tenant.alert_count select tenant_id, project_id, 0, severity, count(*) from known group by 1, 2, 4
              on conflict (tenant_id, project_id, state, severity) do update set alerts = alert_count.alerts + excluded.alerts;
+             insert into tenant.alert_rule_count select tenant_id, project_id, 'known', 'rule-' || n % 100, count(*) from known
+             group by 1, 2, 4;
              drop table known;"
         ),
     )?;

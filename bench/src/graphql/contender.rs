@@ -50,7 +50,7 @@ pub(super) struct Contender {
     process: Option<Process>,
 }
 
-const PAGE: &str = "{ projects(first: 20) { nodes { id name severityCounts { critical high medium low info } \
+const PAGE: &str = "{ projects(first: 20) { nodes { id name severityCounts: findingSeverityCounts { critical high medium low info } \
     tasks(first: 10) { nodes { id status createdAt findings(first: 10) { nodes { id severity ruleId title file line } } } } } } }";
 const NODE: &str =
     "query($id: ID!) { node(id: $id) { ... on Task { id status scanType createdAt finishedAt } } }";

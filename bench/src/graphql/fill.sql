@@ -124,5 +124,9 @@ insert into tenant.alert_event (tenant_id, alert_id, id, kind, task_id, after, c
 select tenant_id, alert_id, pg_temp.id(9, n), 'opened', first_task, '{"state": "open"}', first_at from bench_alert order by n;
 insert into tenant.alert_count (tenant_id, project_id, state, severity, alerts)
 select tenant_id, project_id, case when is_gone then 3 else 0 end, severity, count(*) from bench_alert group by 1, 2, 3, 4;
+insert into tenant.alert_rule_count (tenant_id, project_id, tool, rule_id, alerts)
+select a.tenant_id, a.project_id, c.source_tool, c.rule_id, count(*) from bench_alert a
+join tenant.finding_content c on c.tenant_id = a.tenant_id and c.project_id = a.project_id and c.id = a.id
+where not a.is_gone group by 1, 2, 3, 4;
 insert into tenant.alert_day (tenant_id, project_id, day, severity, opened)
 select tenant_id, project_id, (first_at at time zone 'UTC')::date, severity, count(*) from bench_alert group by 1, 2, 3, 4;

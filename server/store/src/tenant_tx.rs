@@ -9,6 +9,7 @@ use tamiz_core::budget::ByteBudget;
 use tamiz_core::{ProjectId, TaskId, TenantId};
 use uuid::Uuid;
 
+use crate::alert::rule_count::RuleCounts;
 use crate::connect::{ACQUIRE_SECONDS_MAX, Store};
 use crate::error::StoreError;
 use crate::held::{Held, Name};
@@ -37,6 +38,8 @@ pub struct TenantTx {
     allowance: Allowance,
     /// Written when this commits.
     pub(crate) outbox: Outbox,
+    /// Written when this commits.
+    pub(crate) rule_counts: RuleCounts,
 }
 
 impl Store {
@@ -90,6 +93,7 @@ impl Store {
             ended: Vec::new(),
             allowance: Allowance::default(),
             outbox: Outbox::default(),
+            rule_counts: RuleCounts::default(),
         })
     }
 }
@@ -105,12 +109,13 @@ impl TenantTx {
         self.allowance = Allowance::of(budget);
     }
 
-    /// Writes what webhooks tell of it, marks the idempotency key that it is carried out for, makes the writes durable,
+    /// Counts alerts by rule, writes what webhooks tell of it, marks the idempotency key that it is carried out for, makes the writes durable,
     /// then tells watchers and workers.
     ///
     /// # Errors
     /// Whatever the commit meets; nothing is announced then.
     pub async fn commit(mut self) -> Result<(), StoreError> {
+        std::mem::take(&mut self.rule_counts).write(&mut self).await?;
         std::mem::take(&mut self.outbox).write(&mut self).await?;
         if let Some(run) = self.scope.run() {
             idempotency::mark(&mut self, run).await?;

@@ -16,7 +16,7 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
 };
-use async_graphql::{ErrorExtensionValues, Request, ServerError, Value};
+use async_graphql::{ErrorExtensionValues, Request, ServerError, Value, Variables};
 
 pub use budget::Cost;
 pub use measure::Prices;
@@ -92,14 +92,31 @@ pub fn admit(request: &mut Request, prices: &Prices) -> Result<Admission, Server
         set(&mut error, "code", Value::from("GRAPHQL_PARSE_FAILED"));
         error
     })?;
-    let variables = std::mem::take(&mut request.variables);
+    let mut variables = std::mem::take(&mut request.variables);
     let name = request.operation_name.clone();
     let outcome = match request.parsed_query() {
-        Ok(document) => check_document(document, name.as_deref(), &variables, prices),
+        Ok(document) => {
+            take_defaults(document, name.as_deref(), &mut variables);
+            check_document(document, name.as_deref(), &variables, prices)
+        }
         Err(error) => Err(error),
     };
     request.variables = variables;
     outcome
+}
+
+/// Variables that are not given have the defaults that their operation declares. The engine knows defaults where it reads
+/// arguments, but `@skip` and `@include` look at what was given alone.
+fn take_defaults(document: &ExecutableDocument, name: Option<&str>, variables: &mut Variables) {
+    let Some(operation) = chosen(document, name) else {
+        return;
+    };
+    for declared in &operation.node.variable_definitions {
+        if let Some(default) = &declared.node.default_value {
+            let given = variables.entry(declared.node.name.node.clone());
+            given.or_insert_with(|| default.node.clone());
+        }
+    }
 }
 
 fn check_text(query: &str) -> Result<(), ServerError> {
@@ -127,7 +144,7 @@ fn check_text(query: &str) -> Result<(), ServerError> {
 fn check_document(
     document: &ExecutableDocument,
     name: Option<&str>,
-    variables: &async_graphql::Variables,
+    variables: &Variables,
     prices: &Prices,
 ) -> Result<Admission, ServerError> {
     let mut meter = Meter::new(document, variables, prices);

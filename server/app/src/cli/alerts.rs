@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use tamiz_core::text::printable;
 use tamiz_core::{AlertState, Severity, TenantId};
-use tamiz_store::alert::recount::{Drift, recount};
+use tamiz_store::alert::recount::{Counted, Drift, recount};
 use tamiz_store::{Store, tenant};
 
 use super::operator::{away, tenant_named, with_store};
@@ -58,15 +58,25 @@ async fn check(store: &Store, name: Option<&str>, repair: bool) -> Result<(), Cl
 }
 
 fn table(drifts: &[(String, Drift)]) -> String {
-    let mut table = answer::table(["TENANT", "PROJECT", "STATE", "SEVERITY", "SAYS", "ALERTS"]);
+    let mut table = answer::table(["TENANT", "PROJECT", "STATE", "OF", "SAYS", "ALERTS"]);
     for (tenant, drift) in drifts {
-        let state = AlertState::from_rank(drift.state).map_or("?", AlertState::as_str);
-        let severity = Severity::from_rank(drift.severity).map_or("?", Severity::as_str);
+        let (state, of) = match &drift.of {
+            Counted::Standing { state, severity } => (
+                AlertState::from_rank(*state).map_or("?", AlertState::as_str),
+                Severity::from_rank(*severity)
+                    .map_or("?", Severity::as_str)
+                    .to_owned(),
+            ),
+            Counted::Rule { tool, rule } => (
+                "open or reopened",
+                printable(&format!("{tool}: {rule}")).into_owned(),
+            ),
+        };
         table.add_row([
             printable(tenant).into_owned(),
             printable(&drift.project_name).into_owned(),
             state.to_owned(),
-            severity.to_owned(),
+            of,
             drift.counted.to_string(),
             drift.actual.to_string(),
         ]);

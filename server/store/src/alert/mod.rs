@@ -19,6 +19,7 @@ pub mod recount;
 pub mod rehash;
 pub mod related;
 pub mod rule;
+pub(crate) mod rule_count;
 pub mod scope;
 mod totals;
 pub mod triage;
@@ -34,6 +35,7 @@ pub use occurrence::{AlertOccurrenceRow, occurrence_counts_of, occurrence_pages_
 pub use opened::opened_by;
 pub use page::{AlertOrder, AlertPosition, pages_of};
 pub use read::{AlertRow, AlertScope, by_ids};
+pub use rule_count::{RuleCount, TOP_RULES_MAX, top_rules, top_rules_of_tenant};
 pub use totals::{
     AlertDay, TREND_DAYS_MAX, TenantAlertDay, counts, counts_of_tenant, trend, trend_of_tenant,
 };

@@ -10,6 +10,25 @@ use crate::project::named_after;
 use crate::scope::TenantScope;
 use crate::tenant_tx::TenantTx;
 
+/// Which alerts a counter counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counted {
+    /// Those of a state and severity.
+    Standing {
+        /// 0 open, 1 reopened, 2 dismissed, 3 fixed.
+        state: i16,
+        /// 0 info to 4 critical.
+        severity: i16,
+    },
+    /// Open ones of a rule.
+    Rule {
+        /// Whose rule.
+        tool: String,
+        /// Its id.
+        rule: String,
+    },
+}
+
 /// A counter that says something else than the alerts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drift {
@@ -19,10 +38,8 @@ pub struct Drift {
     pub project: ProjectId,
     /// Its name.
     pub project_name: String,
-    /// Of which alerts: 0 open, 1 reopened, 2 dismissed, 3 fixed.
-    pub state: i16,
-    /// 0 info to 4 critical.
-    pub severity: i16,
+    /// Of which alerts.
+    pub of: Counted,
     /// What the counter says; 0 without one.
     pub counted: i32,
     /// How many there are.
@@ -31,8 +48,8 @@ pub struct Drift {
 
 /// Compares the counters of all projects of the tenant with their alerts, and sets right what differs if it shall.
 ///
-/// A project is compared by one statement, which sees counters and alerts as of one moment; it is held only while it is
-/// set right. What happened on a day cannot be counted again and is left alone.
+/// Each kind of counter of a project is compared by one statement, which sees counters and alerts as of one moment; the
+/// project is held only while it is set right. What happened on a day cannot be counted again and is left alone.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
@@ -80,8 +97,44 @@ async fn compare(tx: &mut TenantTx, project: ProjectId, name: &str) -> Result<Ve
         tenant,
         project,
         project_name: name.to_owned(),
-        state: row.state,
-        severity: row.severity,
+        of: Counted::Standing {
+            state: row.state,
+            severity: row.severity,
+        },
+        counted: row.counted,
+        actual: row.actual,
+    });
+    let mut drifts: Vec<Drift> = drifts.collect();
+    drifts.extend(compare_rules(tx, project, name).await?);
+    Ok(drifts)
+}
+
+async fn compare_rules(tx: &mut TenantTx, project: ProjectId, name: &str) -> Result<Vec<Drift>, StoreError> {
+    let tenant = tx.scope().tenant_id();
+    let rows = sqlx::query!(
+        r#"
+        select tool as "tool!", rule_id as "rule_id!", coalesce(c.alerts, 0) as "counted!",
+               coalesce(a.alerts, 0) as "actual!"
+        from (select tool, rule_id, alerts from tenant.alert_rule_count where tenant_id = $1 and project_id = $2) c
+        full join (select f.source_tool as tool, f.rule_id, count(*)::int as alerts from tenant.alert a
+                   join tenant.finding_content f on f.tenant_id = $1 and f.project_id = $2 and f.id = a.content_id
+                   where a.tenant_id = $1 and a.project_id = $2 and a.state in (0, 1)
+                   group by f.source_tool, f.rule_id) a using (tool, rule_id)
+        where coalesce(c.alerts, 0) <> coalesce(a.alerts, 0) order by tool, rule_id
+        "#,
+        tx.tenant(),
+        project.uuid()
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let drifts = rows.into_iter().map(|row| Drift {
+        tenant,
+        project,
+        project_name: name.to_owned(),
+        of: Counted::Rule {
+            tool: row.tool,
+            rule: row.rule_id,
+        },
         counted: row.counted,
         actual: row.actual,
     });
@@ -90,19 +143,44 @@ async fn compare(tx: &mut TenantTx, project: ProjectId, name: &str) -> Result<Ve
 
 async fn set_right(tx: &mut TenantTx, drifts: &[Drift]) -> Result<(), StoreError> {
     for drift in drifts {
-        sqlx::query!(
-            r#"
-            insert into tenant.alert_count (tenant_id, project_id, state, severity, alerts) values ($1, $2, $3, $4, $5)
-            on conflict (tenant_id, project_id, state, severity) do update set alerts = excluded.alerts
-            "#,
-            tx.tenant(),
-            drift.project.uuid(),
-            drift.state,
-            drift.severity,
-            drift.actual
-        )
-        .execute(tx.connection())
-        .await?;
+        match &drift.of {
+            Counted::Standing { state, severity } => set_standing(tx, drift, *state, *severity).await?,
+            Counted::Rule { tool, rule } => set_rule(tx, drift, tool, rule).await?,
+        }
     }
+    Ok(())
+}
+
+async fn set_standing(tx: &mut TenantTx, drift: &Drift, state: i16, severity: i16) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        insert into tenant.alert_count (tenant_id, project_id, state, severity, alerts) values ($1, $2, $3, $4, $5)
+        on conflict (tenant_id, project_id, state, severity) do update set alerts = excluded.alerts
+        "#,
+        tx.tenant(),
+        drift.project.uuid(),
+        state,
+        severity,
+        drift.actual
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+async fn set_rule(tx: &mut TenantTx, drift: &Drift, tool: &str, rule: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        insert into tenant.alert_rule_count (tenant_id, project_id, tool, rule_id, alerts) values ($1, $2, $3, $4, $5)
+        on conflict (tenant_id, project_id, tool, rule_id) do update set alerts = excluded.alerts
+        "#,
+        tx.tenant(),
+        drift.project.uuid(),
+        tool,
+        rule,
+        drift.actual
+    )
+    .execute(tx.connection())
+    .await?;
     Ok(())
 }

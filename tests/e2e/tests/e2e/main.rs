@@ -17,6 +17,7 @@ mod alert_export;
 mod alert_rules;
 mod calling_targets;
 mod command_line;
+mod documented_queries;
 mod enrichment;
 mod graphql;
 mod hostile_archives;

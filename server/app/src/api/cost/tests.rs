@@ -18,7 +18,7 @@ fn code(query: &str) -> Result<OperationType, String> {
 }
 
 fn code_with(query: &str, variables: serde_json::Value) -> Result<OperationType, String> {
-    let mut request = Request::new(query).variables(async_graphql::Variables::from_json(variables));
+    let mut request = Request::new(query).variables(Variables::from_json(variables));
     let admitted = admit(&mut request, &Prices::from_sdl(SDL, Limits::default()));
     admitted.map(|admission| admission.operation).map_err(|error| {
         let code = crate::api::errors::code_of(&error)
@@ -327,3 +327,19 @@ fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofT
     ofType { kind name ofType { kind name ofType { kind name ofType { kind name
     ofType { kind name ofType { kind name } } } } } } } } } }
 ";
+
+#[test]
+fn variables_that_are_not_given_have_their_defaults() {
+    use serde_json::json;
+    let prices = Prices::from_sdl(SDL, Limits::default());
+    let query = "query A($n: Int = 7, $w: Boolean = true, $x: Int) { __typename }";
+    for (given, wanted) in [
+        (json!({}), json!({ "n": 7, "w": true })),
+        (json!({ "n": null, "w": false }), json!({ "n": null, "w": false })),
+        (json!({ "x": 1 }), json!({ "n": 7, "w": true, "x": 1 })),
+    ] {
+        let mut request = Request::new(query).variables(Variables::from_json(given));
+        admit(&mut request, &prices).unwrap();
+        assert_eq!(serde_json::to_value(&request.variables).unwrap(), wanted);
+    }
+}

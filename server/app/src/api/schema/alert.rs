@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::{AlertId, suppression};
 use tamiz_store::alert::{self, AlertRow};
 
@@ -16,7 +15,7 @@ use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
 use super::id::id_of;
 use super::project::Project;
 use super::related::RelatedAlert;
-use super::scalars::Date;
+use super::scalars::{Date, Json};
 use super::session::Session;
 use super::task::Task;
 use super::words::{AlertStateName, DismissalReasonName, Severity, unreadable};
@@ -193,7 +192,7 @@ impl Alert {
     }
 
     /// All places of its newest sighting, each an object with a `kind`.
-    fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+    fn locations(&self, context: &Context<'_>) -> Result<Json, ApiError> {
         content::locations(context, &self.0.content)
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::{AlertId, AlertRuleId};
 use tamiz_store::alert::{self, AlertEventRow};
 use tamiz_store::page::{Page, Window};
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use super::answer_bytes::paid;
 use super::connection::{Asked, Listed, connection, decode_within, encode};
 use super::id::id_of;
+use super::scalars::JsonOf;
 use super::session::Session;
 use super::task::Task;
 use super::task_page::by;
@@ -62,13 +62,13 @@ impl AlertEvent {
     }
 
     /// What was otherwise before: an object.
-    fn before(&self, context: &Context<'_>) -> Result<Option<&Value>, ApiError> {
-        Ok(paid(context, &self.0.before)?.as_ref())
+    fn before(&self, context: &Context<'_>) -> Result<Option<JsonOf<'_>>, ApiError> {
+        Ok(paid(context, &self.0.before)?.as_ref().map(JsonOf))
     }
 
     /// What it is since.
-    fn after(&self, context: &Context<'_>) -> Result<Option<&Value>, ApiError> {
-        Ok(paid(context, &self.0.after)?.as_ref())
+    fn after(&self, context: &Context<'_>) -> Result<Option<JsonOf<'_>>, ApiError> {
+        Ok(paid(context, &self.0.after)?.as_ref().map(JsonOf))
     }
 
     /// In words.

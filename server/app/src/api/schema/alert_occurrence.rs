@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::AlertId;
 use tamiz_store::alert::{self, AlertOccurrenceRow};
 use tamiz_store::page::{Page, Window};
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use super::alert::Scope;
 use super::answer_bytes::paid;
 use super::connection::{Asked, Listed, connection, decode_within, encode};
+use super::scalars::Json;
 use super::session::Session;
 use super::task_page::by;
 use crate::api::errors::ApiError;
@@ -33,10 +33,10 @@ impl AlertOccurrence {
     }
 
     /// All places of its newest sighting there, each an object with a `kind`.
-    fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+    fn locations(&self, context: &Context<'_>) -> Result<Json, ApiError> {
         let all = serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))?;
         paid(context, &all)?;
-        Ok(all)
+        Ok(Json(all))
     }
 
     /// The line at which it was seen last, from 1.
@@ -97,7 +97,9 @@ impl AlertOccurrencesCount {
 
 connection!(
     /// A page of places of an alert.
-    AlertOccurrenceConnection, AlertOccurrenceEdge, AlertOccurrence, AlertOccurrencesCount
+    AlertOccurrenceConnection, AlertOccurrenceEdge, AlertOccurrence,
+    /// They are counted when it is asked for, by the key of the alert.
+    AlertOccurrencesCount
 );
 
 impl AlertOccurrenceConnection {

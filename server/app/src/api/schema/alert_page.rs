@@ -157,7 +157,10 @@ impl From<Key> for AlertPosition {
 
 connection!(
     /// A page of alerts.
-    AlertConnection, AlertEdge, Alert, AlertsCountKey
+    AlertConnection, AlertEdge, Alert,
+    /// Cheap without a filter or by `state` and `severity`: counters know it. Under other filters
+    /// all alerts in these states are looked at: ask once, not with each page.
+    AlertsCountKey
 );
 
 impl AlertConnection {
@@ -321,6 +324,17 @@ pub(super) async fn counts_of(session: &Session, project: ProjectId) -> Result<V
         .load(project, fetch)
         .await?
         .unwrap_or_default())
+}
+
+/// Open and reopened alerts by severity, from info to critical.
+pub(super) async fn open_counts_of(session: &Session, project: ProjectId) -> Result<[i64; 5], ApiError> {
+    let mut open = [0; 5];
+    for count in counts_of(session, project).await? {
+        if tamiz_core::AlertState::from(count.state).is_open() {
+            open[tamiz_core::Severity::from(count.severity) as usize] += i64::from(count.count);
+        }
+    }
+    Ok(open)
 }
 
 /// So many days, if a trend may have them.

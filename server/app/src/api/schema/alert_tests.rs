@@ -55,7 +55,7 @@ async fn an_alert_tells_what_its_newest_sighting_says_where_and_since_when() {
         task(id: $t) { scanResult { comparison { new unchanged moved fixed reopened closes } }
             findings(first: 1) { nodes { alert { state severity } severity } } }
         project(id: $p) { alerts { totalCount nodes { id } } gone: alerts(filter: { state: [FIXED] }) { totalCount nodes { id } }
-            alertCounts { state severity count } alertTrend(days: 2) { severity opened fixed } }
+            alertCounts { state severity count } trend(days: 2) { severity opened fixed } }
     }";
     let variables = json!({ "p": project, "t": second, "there": alerts[0], "gone": alerts[9].global() });
     let (answer, _) = ask(&platform, &acme, query, variables.clone()).await;
@@ -98,7 +98,7 @@ async fn an_alert_tells_what_its_newest_sighting_says_where_and_since_when() {
             .sum::<i64>(),
         10
     );
-    let fixed = of_project["alertTrend"].as_array().unwrap().iter();
+    let fixed = of_project["trend"].as_array().unwrap().iter();
     assert_eq!(fixed.filter_map(|row| row["fixed"].as_i64()).sum::<i64>(), 1);
 
     let globex = platform.tenant("globex").await;
@@ -186,7 +186,7 @@ async fn pages_of_alerts_tell_each_once_and_refuse_cursors_of_others() {
         );
     }
     for days in [0, 367] {
-        let query = format!("query($p: ID!) {{ project(id: $p) {{ alertTrend(days: {days}) {{ day }} }} }}");
+        let query = format!("query($p: ID!) {{ project(id: $p) {{ trend(days: {days}) {{ day }} }} }}");
         let (answer, _) = ask(&platform, &acme, &query, json!({ "p": project })).await;
         assert_eq!(
             answer["errors"][0]["extensions"]["code"], "INVALID_INPUT",
@@ -197,7 +197,7 @@ async fn pages_of_alerts_tell_each_once_and_refuse_cursors_of_others() {
 }
 
 const NESTED: &str = "query($n: Int) { projects(first: $n) { nodes {
-    alertCounts { count } alertTrend { opened } slaDays { high }
+    alertCounts { count } trend { opened } slaDays { high }
     alerts(first: 5) { totalCount nodes { title project { name } firstTask { id } scope { task { id } }
         occurrences(first: 2) { totalCount nodes { line } } events(first: 2) { nodes { kind task { id } } } } }
     gone: alerts(first: 5, filter: { state: [FIXED], rule: [\"x\"] }) { totalCount }

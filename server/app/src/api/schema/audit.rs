@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::{AuditEventId, Refusal};
 use tamiz_store::audit::list::{self, AuditFilter, AuditPlace};
 use tamiz_store::token::Role;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use super::answer_bytes::paid;
 use super::connection::{Asked, Listed, bad_cursor, connection, decode, encode};
 use super::id::id_of;
+use super::scalars::JsonOf;
 use super::session::Session;
 use super::token::{ApiToken, token_of};
 use crate::api::errors::ApiError;
@@ -58,8 +58,8 @@ impl AuditEvent {
     }
 
     /// What else there is to say; no secrets.
-    fn metadata(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
-        paid(context, &self.0.metadata)
+    fn metadata(&self, context: &Context<'_>) -> Result<JsonOf<'_>, ApiError> {
+        paid(context, &self.0.metadata).map(JsonOf)
     }
 
     /// When.

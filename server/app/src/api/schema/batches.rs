@@ -40,6 +40,7 @@ use super::related::{RelatedAlerts, RelatedKey};
 use super::task_event::{EventsKey, TaskEvent};
 use super::task_log::{LogCount, LogPage, LogPageKey};
 use super::task_page::{TaskPage, TaskPageKey, TasksCountKey};
+use super::top_rule::TopRule;
 use super::upload::{UploadPage, UploadPageKey};
 
 /// Alerts by state and severity.
@@ -87,6 +88,7 @@ batches! {
     alert_counts_under: Batch<AlertsCountKey, i64>,
     alert_counts_of: Batch<ProjectId, Vec<AlertCount>>,
     alert_rules_of: Batch<ProjectId, Vec<AlertRule>>,
+    top_rules_of: Batch<(ProjectId, u32), Vec<TopRule>>,
     alert_trends_of: Batch<(ProjectId, u16), Vec<AlertDay>>,
     alert_occurrence_pages: Batch<AlertOccurrencePageKey, Arc<AlertOccurrencePage>>,
     alert_occurrence_counts: Batch<AlertId, i64>,

@@ -231,9 +231,10 @@ pub(super) fn limit_of(
     })
 }
 
-/// Declares `$connection` and `$edge` over `$node`; `$counted` says how `totalCount` is found, where there is one.
+/// Declares `$connection` and `$edge` over `$node`; `$counted` says how `totalCount` is found, where there is one, and the
+/// comment before it what that costs.
 macro_rules! connection {
-    ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident $(, $counted:ty)?) => {
+    ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident $(, $(#[$cost:meta])* $counted:ty)?) => {
         $(#[$doc])*
         pub(crate) struct $connection {
             pub(super) listed: super::connection::Listed<$node>,
@@ -268,7 +269,8 @@ macro_rules! connection {
             }
 
             $(
-                /// Rows of all pages under the same filter.
+                /// Rows of all pages under the same filter, exactly.
+                $(#[$cost])*
                 async fn total_count(&self, context: &async_graphql::Context<'_>) -> Result<i64, ApiError> {
                     let counted: &$counted = &self.counted;
                     counted.count(Session::of(context)?).await

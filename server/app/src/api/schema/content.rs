@@ -5,14 +5,13 @@
 
 use async_graphql::{Context, Object};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tamiz_core::{Location, ProjectId};
 use tamiz_store::finding::ContentRow;
 use tamiz_store::unparsed::Unparsed;
 
 use super::answer_bytes::paid;
 use super::exploitation::Exploitation;
-use super::scalars::Date;
+use super::scalars::{Date, Json};
 use super::session::Session;
 use super::weakness::Weakness;
 use super::words::Confidence;
@@ -173,10 +172,10 @@ pub(super) fn snippet(context: &Context<'_>, row: &ContentRow) -> Result<Option<
 }
 
 /// All places as JSON.
-pub(super) fn locations(context: &Context<'_>, row: &ContentRow) -> Result<Value, ApiError> {
+pub(super) fn locations(context: &Context<'_>, row: &ContentRow) -> Result<Json, ApiError> {
     let all = serde_json::to_value(parsed(&row.locations)?).map_err(|error| ApiError::fault(&error))?;
     paid(context, &all)?;
-    Ok(all)
+    Ok(Json(all))
 }
 
 /// What a column of JSON holds.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::{FindingId, Location, Refusal};
 use tamiz_store::finding::{self, FindingRow};
 
@@ -15,6 +14,7 @@ use super::content::{self, Labelled, OfFlaw, OfRule, Rated, Told};
 use super::id::id_of;
 use super::occurrence::{OccurrenceConnection, OccurrencesCount};
 use super::project::Project;
+use super::scalars::Json;
 use super::session::Session;
 use super::task::Task;
 use super::words::Severity;
@@ -112,7 +112,7 @@ impl Finding {
     }
 
     /// All places, each an object with a `kind`.
-    fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+    fn locations(&self, context: &Context<'_>) -> Result<Json, ApiError> {
         content::locations(context, &self.0.said.content)
     }
 
@@ -159,10 +159,10 @@ impl Finding {
     }
 
     /// Anything else that the tool told.
-    fn extra(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+    fn extra(&self, context: &Context<'_>) -> Result<Json, ApiError> {
         let extra = content::parsed(&self.0.said.extra)?;
         paid(context, &extra)?;
-        Ok(extra)
+        Ok(Json(extra))
     }
 
     /// When it was stored.

@@ -86,7 +86,10 @@ impl From<Key> for FindingPosition {
 
 connection!(
     /// A page of findings.
-    FindingConnection, FindingEdge, Finding, FindingsCountKey
+    FindingConnection, FindingEdge, Finding,
+    /// They are counted when it is asked for, of a task at most
+    /// 500,000: ask once, not with each page. `Project.findingSeverityCounts` and `scanResult` say the same in less.
+    FindingsCountKey
 );
 
 impl FindingConnection {

@@ -131,7 +131,9 @@ impl GroupsCount {
 
 connection!(
     /// A page of groups.
-    TaskGroupConnection, TaskGroupEdge, TaskGroup, GroupsCount
+    TaskGroupConnection, TaskGroupEdge, TaskGroup,
+    /// They are counted when it is asked for: ask once, not with each page.
+    GroupsCount
 );
 
 impl TaskGroupConnection {

@@ -49,6 +49,7 @@ mod task_page;
 mod tenant;
 mod token;
 mod tool_execution;
+mod top_rule;
 mod upload;
 mod usage;
 mod viewer;

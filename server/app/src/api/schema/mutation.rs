@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::id::Ref;
 use super::plugin::Plugin;
 use super::project::Project;
+use super::scalars::Json;
 use super::session::Session;
 use super::target::TargetInput;
 use super::task::Task;
@@ -196,7 +197,7 @@ pub(crate) struct StartScanInput {
     /// An upload with rules to use instead of the bundled ones.
     rules_upload_id: Option<Ref<UploadId>>,
     /// For the plugin: an object that fits its schema.
-    options: Option<Value>,
+    options: Option<Json>,
     /// 0 to 100, 0 if not said; higher goes first.
     priority: Option<i32>,
     /// Not before this time; at most 366 days ahead. At once if not said.
@@ -226,7 +227,7 @@ pub(crate) struct ImportReportInput {
     /// The report, an upload of the same project.
     upload_id: Ref<UploadId>,
     /// For the plugin: an object that fits its schema.
-    options: Option<Value>,
+    options: Option<Json>,
     /// 0 to 100, 0 if not said; higher goes first.
     priority: Option<i32>,
 }
@@ -286,7 +287,7 @@ impl Mutation {
                 scan_type: input.scan_type,
                 scope: input.scope,
                 rules_upload_id: input.rules_upload_id.map(Into::into),
-                options: input.options,
+                options: input.options.map(|options| options.0),
                 profile: input.profile,
                 priority: input.priority,
                 terms: OrderTerms {
@@ -317,7 +318,7 @@ impl Mutation {
                 scan_type: input.scan_type,
                 scope: input.scope,
                 rules_upload_id: None,
-                options: input.options,
+                options: input.options.map(|options| options.0),
                 profile: None,
                 priority: input.priority,
                 terms: OrderTerms::default(),

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Context, Object};
-use serde_json::Value;
 use tamiz_core::{FindingId, Location};
 use tamiz_store::finding::{self, OccurrenceRow};
 use tamiz_store::page::{Page, Window};
 
 use super::answer_bytes::paid;
 use super::connection::{Asked, Listed, connection, decode_within, encode};
+use super::scalars::Json;
 use super::session::Session;
 use super::task_page::by;
 use crate::api::errors::ApiError;
@@ -37,10 +37,10 @@ impl Occurrence {
     }
 
     /// All its places, each an object with a `kind`.
-    fn locations(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+    fn locations(&self, context: &Context<'_>) -> Result<Json, ApiError> {
         let all = serde_json::to_value(&self.0.locations.0).map_err(|error| ApiError::fault(&error))?;
         paid(context, &all)?;
-        Ok(all)
+        Ok(Json(all))
     }
 
     /// The byte of the report that it begins with; null where the converter does not say.
@@ -86,7 +86,9 @@ impl OccurrencesCount {
 
 connection!(
     /// A page of occurrences.
-    OccurrenceConnection, OccurrenceEdge, Occurrence, OccurrencesCount
+    OccurrenceConnection, OccurrenceEdge, Occurrence,
+    /// They are counted when it is asked for, by the key of the finding.
+    OccurrencesCount
 );
 
 impl OccurrenceConnection {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::plugin::{Capability, LimitSet, PluginLimit};
 use tamiz_core::{PluginRef, Refusal, ScanType};
 use tamiz_store::plugin::{self, InstalledPlugin, PluginFilter};
@@ -13,6 +12,7 @@ use super::answer_bytes::paid;
 use super::batch::grouped;
 use super::connection::{Asked, Listed, connection, decode, encode};
 use super::id::id_of;
+use super::scalars::JsonOf;
 use super::session::Session;
 use super::words::BigInt;
 use crate::api::errors::ApiError;
@@ -139,8 +139,8 @@ impl Plugin {
     }
 
     /// The JSON Schema of its options.
-    fn options_schema(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
-        paid(context, &self.0.options_schema)
+    fn options_schema(&self, context: &Context<'_>) -> Result<JsonOf<'_>, ApiError> {
+        paid(context, &self.0.options_schema).map(JsonOf)
     }
 
     /// What it wants beyond conversion: `network`, `clock`, `randomness`.
@@ -275,7 +275,9 @@ impl PluginsCount {
 
 connection!(
     /// A page of plugins.
-    PluginConnection, PluginEdge, Plugin, PluginsCount
+    PluginConnection, PluginEdge, Plugin,
+    /// Cheap: plugins are few.
+    PluginsCount
 );
 
 impl PluginConnection {

@@ -16,6 +16,7 @@ use super::finding_page::{FindingConnection, Owner};
 use super::id::id_of;
 use super::session::Session;
 use super::task_page::{ProjectTaskFilter, TaskConnection};
+use super::top_rule::{TopRule, top_rules_of};
 use super::upload::UploadConnection;
 use super::words::SeverityCounts;
 use crate::api::alert_export;
@@ -140,7 +141,7 @@ impl Project {
 
     /// What happened to its alerts in the last days, today among them, the oldest first; days and severities without
     /// changes are left out.
-    async fn alert_trend(
+    async fn trend(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "1 to 366.", default = 30)] days: i32,
@@ -164,9 +165,25 @@ impl Project {
         alert_export::path_of(self.0.id, format.into())
     }
 
-    /// Its findings by severity.
+    /// Its open alerts by severity, from counters: what there is to do.
     async fn severity_counts(&self, context: &Context<'_>) -> Result<SeverityCounts, ApiError> {
+        let counts = alert_page::open_counts_of(Session::of(context)?, self.0.id).await?;
+        Ok(counts.into())
+    }
+
+    /// Its findings by severity: what all scans together reported, the same flaw as often as it was seen. Counted when it is
+    /// asked for.
+    async fn finding_severity_counts(&self, context: &Context<'_>) -> Result<SeverityCounts, ApiError> {
         Ok(Session::of(context)?.severities_of(self.0.id).await?.into())
+    }
+
+    /// The rules with the most open alerts, most first, from counters.
+    async fn top_rules(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "1 to 100.", default = 10)] first: i32,
+    ) -> Result<Vec<TopRule>, ApiError> {
+        top_rules_of(Session::of(context)?, self.0.id, first).await
     }
 }
 
@@ -219,7 +236,9 @@ impl ProjectsCount {
 
 connection!(
     /// A page of projects.
-    ProjectConnection, ProjectEdge, Project, ProjectsCount
+    ProjectConnection, ProjectEdge, Project,
+    /// Cheap: projects are few.
+    ProjectsCount
 );
 
 impl ProjectConnection {

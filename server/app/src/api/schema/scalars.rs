@@ -1,8 +1,14 @@
 //! Scalars of the schema beyond those of the engine, each with the page that specifies it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{
+    ContextSelectionSet, InputValueError, InputValueResult, OutputType, Positioned, Scalar, ScalarType,
+    ServerResult, Value,
+};
 use chrono::{NaiveDate, TimeDelta};
 
 /// A day.
@@ -41,6 +47,49 @@ impl ScalarType for Url {
 
     fn to_value(&self) -> Value {
         Value::from(self.0.as_str())
+    }
+}
+
+/// What has no type here.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Json(pub(crate) serde_json::Value);
+
+/// Any JSON value: an object, a list, a text, a number, true, false or null.
+#[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
+impl ScalarType for Json {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let json = value.into_json();
+        json.map(Self)
+            .map_err(|_| InputValueError::custom("not a JSON value"))
+    }
+
+    fn to_value(&self) -> Value {
+        JsonOf(&self.0).value()
+    }
+}
+
+/// The same of a row that keeps it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonOf<'v>(pub(crate) &'v serde_json::Value);
+
+impl JsonOf<'_> {
+    fn value(self) -> Value {
+        // every JSON value is one of the engine's
+        Value::from_json(self.0.clone()).unwrap_or_default()
+    }
+}
+
+impl OutputType for JsonOf<'_> {
+    fn type_name() -> Cow<'static, str> {
+        <Json as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <Json as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        Ok(self.value())
     }
 }
 
@@ -101,6 +150,26 @@ mod tests {
         ] {
             assert_eq!(written(TimeDelta::milliseconds(milliseconds)), text);
         }
+    }
+
+    #[test]
+    fn each_scalar_of_the_schema_says_where_it_is_specified() {
+        let sdl = crate::api::schema::sdl();
+        let scalars = sdl.lines().filter_map(|line| line.strip_prefix("scalar "));
+        let scalars: Vec<&str> = scalars.collect();
+        assert_eq!(scalars.len(), 7, "{scalars:?}");
+        for scalar in scalars {
+            assert!(scalar.contains(" @specifiedBy(url: \"http"), "{scalar}");
+        }
+    }
+
+    #[test]
+    fn any_json_is_read_and_written_as_it_is() {
+        let json = serde_json::json!({ "a": [1, -2.5, null, true, "x"], "b": {} });
+        let read = Json::parse(Value::from_json(json.clone()).unwrap()).unwrap();
+        assert_eq!(read.0, json);
+        assert_eq!(read.to_value().into_json().unwrap(), json);
+        assert_eq!(JsonOf(&json).value(), read.to_value());
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::ScanResultId;
 use tamiz_store::scan_result;
 
 use super::answer_bytes::paid;
 use super::id::id_of;
+use super::scalars::Json;
 use super::session::Session;
 use super::task::Task;
 use super::words::{CompletenessName, SeverityCounts};
@@ -125,12 +125,12 @@ impl ScanResult {
     }
 
     /// Findings by rule, the first thousand rules; the rest under the empty key.
-    fn by_rule(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+    fn by_rule(&self, context: &Context<'_>) -> Result<Json, ApiError> {
         counts(context, &self.0.summary.by_rule)
     }
 
     /// Findings by file, the first thousand files; the rest under the empty key.
-    fn by_file(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+    fn by_file(&self, context: &Context<'_>) -> Result<Json, ApiError> {
         counts(context, &self.0.summary.by_file)
     }
 
@@ -159,8 +159,8 @@ impl ScanResult {
     }
 }
 
-fn counts(context: &Context<'_>, by: &BTreeMap<String, u32>) -> Result<Value, ApiError> {
+fn counts(context: &Context<'_>, by: &BTreeMap<String, u32>) -> Result<Json, ApiError> {
     let counts = serde_json::to_value(by).map_err(|error| ApiError::fault(&error))?;
     paid(context, &counts)?;
-    Ok(counts)
+    Ok(Json(counts))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::Refusal;
 use tamiz_core::cron::{CatchUp, Cron, Overlap};
 use tamiz_store::schedule;
@@ -13,6 +12,7 @@ use super::answer_bytes::paid;
 use super::connection::{Asked, Listed, connection, decode, encode};
 use super::id::id_of;
 use super::project::Project;
+use super::scalars::JsonOf;
 use super::session::Session;
 use super::task::Task;
 use super::words::RoleName;
@@ -106,9 +106,8 @@ impl Schedule {
     }
 
     /// What each turn asks for: subject, options, priority.
-    fn order(&self, context: &Context<'_>) -> Result<Value, ApiError> {
-        paid(context, &self.0.plan.order)?;
-        Ok(self.0.plan.order.clone())
+    fn order(&self, context: &Context<'_>) -> Result<JsonOf<'_>, ApiError> {
+        paid(context, &self.0.plan.order).map(JsonOf)
     }
 
     /// With whose right its tasks are asked for: the role of the token that made or changed it.
@@ -199,7 +198,9 @@ impl SchedulesCount {
 
 connection!(
     /// A page of schedules.
-    ScheduleConnection, ScheduleEdge, Schedule, SchedulesCount
+    ScheduleConnection, ScheduleEdge, Schedule,
+    /// Cheap: schedules are few.
+    SchedulesCount
 );
 
 impl ScheduleConnection {

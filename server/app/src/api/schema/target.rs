@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, InputObject, Object, OneofObject};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::target::TargetError;
 use tamiz_core::{Refusal, Target};
 use tamiz_store::pcap_session;
@@ -12,7 +11,7 @@ use tamiz_store::target::TaskTarget;
 
 use super::answer_bytes::paid;
 use super::artifact::Artifact;
-use super::scalars::Url;
+use super::scalars::{JsonOf, Url};
 use super::session::Session;
 use super::words::{BigInt, ScanProfile};
 use crate::api::errors::ApiError;
@@ -158,8 +157,8 @@ impl PcapSession {
     }
 
     /// Packets and bytes by protocol: `{"dns": {"packets": 4, "bytes": 380}}`.
-    fn protocol_stats(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
-        paid(context, &self.0.protocol_stats)
+    fn protocol_stats(&self, context: &Context<'_>) -> Result<JsonOf<'_>, ApiError> {
+        paid(context, &self.0.protocol_stats).map(JsonOf)
     }
 
     /// Conversations over TCP and UDP.
@@ -170,8 +169,8 @@ impl PcapSession {
     /// The largest conversations, at most 50: `[{"client": "10.0.0.1", "client_port": 40000, "server":
     /// "10.0.0.9", "server_port": 80, "transport": "tcp", "protocol": "http", "packets": 8, "bytes": 703,
     /// "first_packet": 1, "seconds": 0.07}]`.
-    fn flows(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
-        paid(context, &self.0.flows)
+    fn flows(&self, context: &Context<'_>) -> Result<JsonOf<'_>, ApiError> {
+        paid(context, &self.0.flows).map(JsonOf)
     }
 
     /// The capture itself.

@@ -18,6 +18,7 @@ use super::group::TaskGroup;
 use super::id::{Ref, id_of};
 use super::plugin::TaskPlugin;
 use super::project::Project;
+use super::scalars::Json;
 use super::scan_result::ScanResult;
 use super::schedule::Schedule;
 use super::session::Session;
@@ -125,10 +126,10 @@ impl Task {
     }
 
     /// What the plugin was told.
-    fn options(&self, context: &Context<'_>) -> Result<Value, ApiError> {
+    fn options(&self, context: &Context<'_>) -> Result<Json, ApiError> {
         let options = Value::Object(self.0.payload.options.clone());
         paid(context, &options)?;
-        Ok(options)
+        Ok(Json(options))
     }
 
     /// Somebody asked to stop it.

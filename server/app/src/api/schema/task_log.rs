@@ -109,7 +109,9 @@ impl LogCount {
 
 connection!(
     /// A page of a task's log, oldest line first.
-    TaskLogConnection, TaskLogEdge, TaskLogLine, LogCount
+    TaskLogConnection, TaskLogEdge, TaskLogLine,
+    /// Bounded by what one task may write.
+    LogCount
 );
 
 impl TaskLogConnection {

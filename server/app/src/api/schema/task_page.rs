@@ -126,7 +126,9 @@ impl TasksCount {
 
 connection!(
     /// A page of tasks.
-    TaskConnection, TaskEdge, Task, TasksCount
+    TaskConnection, TaskEdge, Task,
+    /// They are counted when it is asked for: ask once, not with each page.
+    TasksCount
 );
 
 impl TaskConnection {

@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::principal::OperatorSession;
 use super::scalars::Date;
 use super::session::Session;
+use super::top_rule::{TopRule, top_rules_of_tenant};
 use super::usage::QuotaLimit;
 use super::words::{AlertStateName, BigInt, Severity, SeverityCounts};
 use crate::api::errors::ApiError;
@@ -98,7 +99,7 @@ impl Tenant {
         Ok(QuotaLimit::all_of(&limits))
     }
 
-    /// Open alerts of all its projects, by severity. For its own tokens.
+    /// Open alerts of all its projects by severity, from counters. For its own tokens.
     async fn severity_counts(&self, context: &Context<'_>) -> Result<SeverityCounts, ApiError> {
         let counts = Session::of(context)?.alert_counts_of_tenant().await?;
         let mut open = [0; 5];
@@ -108,6 +109,15 @@ impl Tenant {
             }
         }
         Ok(open.into())
+    }
+
+    /// The rules with the most open alerts in all its projects together, most first, from counters. For its own tokens.
+    async fn top_rules(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "1 to 100.", default = 10)] first: i32,
+    ) -> Result<Vec<TopRule>, ApiError> {
+        top_rules_of_tenant(Session::of(context)?, first).await
     }
 
     /// Alerts of all its projects by state and severity; what there is none of is left out. For its own tokens.
@@ -123,7 +133,7 @@ impl Tenant {
 
     /// What happened to alerts of all its projects in the last days, today among them, the oldest first; days and
     /// severities without changes are left out. For its own tokens.
-    async fn alert_trend(
+    async fn trend(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "1 to 366.", default = 30)] days: i32,

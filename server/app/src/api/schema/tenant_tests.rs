@@ -193,8 +193,8 @@ async fn a_tenant_tells_its_plan_limits_and_alerts_of_all_projects() {
         platform.merge_findings(&acme, project, task, findings(5)).await;
     }
     let query = "{ viewer { tenant { id name createdAt plan { name limits { name value } pluginLimits { memoryBytes } }
-        limits { name value origin } severityCounts { critical low } alertCounts { state severity count }
-        alertTrend(days: 2) { day severity opened fixed } } } }";
+        limits { name value origin } severityCounts { critical low } topRules(first: 100) { tool ruleId openAlerts } alertCounts { state severity count }
+        trend(days: 2) { day severity opened fixed } } } }";
     let (answer, statements) = ask(&platform, &acme, query, json!({})).await;
     let tenant = &answer["data"]["viewer"]["tenant"];
     assert_eq!(tenant["plan"]["name"], "standard", "{answer}");
@@ -206,11 +206,28 @@ async fn a_tenant_tells_its_plan_limits_and_alerts_of_all_projects() {
         "{answer}"
     );
     assert_eq!(tenant["alertCounts"].as_array().unwrap().len(), 5);
-    assert_eq!(tenant["alertTrend"][0]["opened"], 2);
+    assert_eq!(tenant["trend"][0]["opened"], 2);
+    let top = tenant["topRules"].as_array().unwrap();
+    let open = top.iter().filter_map(|rule| rule["openAlerts"].as_i64());
+    assert_eq!(open.sum::<i64>(), 10, "{answer}");
     assert_eq!(
-        statements, 6,
-        "the tenant, its plan and what it says, limits, counters, days"
+        statements, 7,
+        "the tenant, its plan and what it says, limits, counters, days, rules"
     );
+    let query = "{ projects { nodes { severityCounts { critical high medium low info }
+        findingSeverityCounts { critical } topRules(first: 1) { openAlerts } } } }";
+    let (answer, statements) = ask(&platform, &acme, query, json!({})).await;
+    let each_once = json!({ "critical": 1, "high": 1, "medium": 1, "low": 1, "info": 1 });
+    for node in answer["data"]["projects"]["nodes"].as_array().unwrap() {
+        assert_eq!(node["severityCounts"], each_once, "{answer}");
+        assert_eq!(node["topRules"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(statements, 4, "projects, and each kind of counter of both");
+    for first in [0, 101] {
+        let query = format!("{{ viewer {{ tenant {{ topRules(first: {first}) {{ tool }} }} }} }}");
+        let (answer, _) = ask(&platform, &acme, &query, json!({})).await;
+        assert!(answer["errors"].is_array(), "{first}: {answer}");
+    }
     let node = "query($id: ID!) { node(id: $id) { ... on Tenant { name } } }";
     let (answer, _) = ask(&platform, &acme, node, json!({ "id": tenant["id"] })).await;
     assert_eq!(answer["data"]["node"]["name"], "acme", "{answer}");

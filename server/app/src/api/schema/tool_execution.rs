@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use tamiz_core::ArtifactId;
 use tamiz_store::tool_execution;
 
 use super::answer_bytes::paid;
 use super::artifact::Artifact;
 use super::id::id_of;
-use super::scalars::Duration;
+use super::scalars::{Duration, JsonOf};
 use super::session::Session;
 use super::task::Task;
 use crate::api::errors::ApiError;
@@ -87,8 +86,8 @@ impl ToolExecution {
     }
 
     /// CPU seconds, peak memory, bytes written.
-    fn metrics(&self, context: &Context<'_>) -> Result<&Value, ApiError> {
-        paid(context, &self.0.metrics)
+    fn metrics(&self, context: &Context<'_>) -> Result<JsonOf<'_>, ApiError> {
+        paid(context, &self.0.metrics).map(JsonOf)
     }
 
     /// What it wrote to stdout.

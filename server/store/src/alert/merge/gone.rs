@@ -81,10 +81,10 @@ async fn close_some(
     let rows = sqlx::query!(
         r#"
         with gone as materialized (
-            select a.at, a.id, a.state, a.severity
+            select a.at, a.id, a.state, a.severity, a.content_id
             from unnest($2::uuid[]) x(id)
             cross join lateral (
-                select a.ctid as at, a.id, a.state, a.severity from tenant.alert a
+                select a.ctid as at, a.id, a.state, a.severity, a.content_id from tenant.alert a
                 where a.tenant_id = $1 and a.id >= x.id and a.id <= x.id and a.last_seen_at is null
                 order by a.id limit 1) a
             where (select true from tenant.alert_occurrence o
@@ -99,7 +99,8 @@ async fn close_some(
             select $1, gone.id, gen_random_uuid(), 'fixed', $4, jsonb_build_object('state', case gone.state
                        when 0 then 'open' else 'reopened' end), '{"state": "fixed"}'
             from gone where gone.state < 2)
-        select state, severity, count(*)::int as "alerts!", (array_agg(id))[:100] as "some!" from gone group by 1, 2
+        select state, severity, content_id, count(*)::int as "alerts!", (array_agg(id))[:100] as "some!"
+        from gone where state < 2 group by 1, 2, 3
         "#,
         tx.tenant(),
         alerts,
@@ -113,6 +114,7 @@ async fn close_some(
         let (state, severity) = standing_of(row.state, row.severity)?;
         if state.is_open() {
             changes.add(Some((state, severity)), (AlertState::Fixed, severity), row.alerts);
+            tx.rule_counts.add(scan.project, row.content_id, -row.alerts);
             fixed += row.alerts;
             let count = u64::try_from(row.alerts).unwrap_or(0);
             let some = row.some.into_iter().map(|id| (severity, id.into()));

@@ -187,6 +187,16 @@ impl World {
                  where a.n is distinct from c.alerts",
             ),
             (
+                "counters of rules",
+                "select count(*) from (
+                     select c.source_tool as tool, c.rule_id, count(*) as n from tenant.alert a
+                     join tenant.finding_content c on c.tenant_id = a.tenant_id and c.project_id = a.project_id
+                         and c.id = a.content_id
+                     where a.state in (0, 1) group by 1, 2) a
+                 full join (select * from tenant.alert_rule_count where alerts > 0) c using (tool, rule_id)
+                 where a.n is distinct from c.alerts",
+            ),
+            (
                 "alerts that are there without a place, or gone with one",
                 "select count(*) from tenant.alert a where (a.last_seen_at is null) <> exists (
                      select from tenant.alert_occurrence o where o.alert_id = a.id and o.last_seen_at is null)",

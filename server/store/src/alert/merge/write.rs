@@ -133,7 +133,7 @@ impl<'a> Written<'a> {
         let rows = sqlx::query!(
             r#"
             with old as materialized (
-                select a.at, a.id, a.state, a.severity, x.content_id, x.fingerprint, x.severity as tool_severity,
+                select a.at, a.id, a.state, a.severity, a.content_id as old_content_id, x.content_id, x.fingerprint, x.severity as tool_severity,
                        x.weakness_place, coalesce(a.severity_override, x.severity) as new_severity,
                        -- what was gone, and what was accepted until a time that is past
                        case when a.state = 3 or a.state = 2 and a.dismissed_until <= now() then 1 else a.state end
@@ -165,8 +165,10 @@ impl<'a> Written<'a> {
                        jsonb_build_object('severity', old.new_severity)
                 from old where old.new_severity <> old.severity)
             select state, severity, new_state as "new_state!", new_severity as "new_severity!", count(*)::int as "alerts!",
-                   (array_agg(id))[:100] as "some!"
-            from old where state <> new_state or severity <> new_severity group by 1, 2, 3, 4
+                   (array_agg(id))[:100] as "some!", old_content_id, content_id as "content_id!"
+            from old
+            where state <> new_state or severity <> new_severity or new_state < 2 and old_content_id <> content_id
+            group by state, severity, new_state, new_severity, old_content_id, content_id
             "#,
             tx.tenant(),
             &columns.alerts,
@@ -183,7 +185,12 @@ impl<'a> Written<'a> {
         for row in rows {
             let before = standing_of(row.state, row.severity)?;
             let after = standing_of(i16::try_from(row.new_state).unwrap_or(-1), row.new_severity)?;
-            changes.add(Some(before), after, row.alerts);
+            let (from, to) = (row.old_content_id, row.content_id);
+            let (from, to) = ((from, before.0.is_open()), (to, after.0.is_open()));
+            tx.rule_counts.moved(self.scan.project, from, to, row.alerts);
+            if before != after {
+                changes.add(Some(before), after, row.alerts);
+            }
             if before.0 != after.0 {
                 comparison.reopened += u32::try_from(row.alerts).unwrap_or(0);
                 let some = row.some.into_iter().map(|id| (after.1, id.into()));
@@ -221,6 +228,8 @@ impl<'a> Written<'a> {
         let new = self.showing(&new);
         for (_, shown) in &new {
             changes.add(None, (AlertState::Open, shown.severity), 1);
+            tx.rule_counts
+                .add(self.scan.project, Uuid::from_bytes(shown.content), 1);
         }
         comparison.new = u32::try_from(new.len()).unwrap_or(u32::MAX);
         let told = new.iter().map(|(alert, shown)| (shown.severity, *alert));

@@ -157,12 +157,29 @@ async fn a_recount_finds_what_differs_and_sets_it_right() {
     field
         .sql("delete from tenant.alert_count where state = 3 and severity = 0")
         .await;
+    field
+        .sql("delete from tenant.alert_rule_count where rule_id = 'rule-1'")
+        .await;
+    field
+        .sql("update tenant.alert_rule_count set alerts = alerts - 1 where rule_id = 'rule-7'")
+        .await;
     let drift = field.drift().await;
     let told: Vec<_> = drift
         .iter()
-        .map(|drift| (drift.state, drift.severity, drift.counted - drift.actual))
+        .map(|drift| (drift.of.clone(), drift.counted - drift.actual))
         .collect();
-    assert_eq!(told, [(0, 4, 2), (3, 0, -drift[1].actual)]);
+    let of = |state, severity| recount::Counted::Standing { state, severity };
+    let rule = |rule: &str| recount::Counted::Rule {
+        tool: "semgrep".to_owned(),
+        rule: rule.to_owned(),
+    };
+    let wanted = [
+        (of(0, 4), 2),
+        (of(3, 0), -drift[1].actual),
+        (rule("rule-1"), -drift[2].actual),
+        (rule("rule-7"), -1),
+    ];
+    assert_eq!(told, wanted);
     let tenant = field.scope.tenant_id();
     assert_eq!(recount::recount(&field.store, tenant, true).await.unwrap(), drift);
     assert_eq!(field.drift().await, []);

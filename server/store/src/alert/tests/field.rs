@@ -49,6 +49,7 @@ impl Field {
         let alerts = format!("{ALERTS} '{tenant}', '{project}' {ALERT_ROWS} generate_series(1, {alerts}) n");
         field.sql(&alerts).await;
         field.sql(COUNT).await;
+        field.sql(COUNT_RULES).await;
         field
             .sql("analyze tenant.alert, tenant.scan_scope, tenant.finding_content")
             .await;
@@ -109,3 +110,6 @@ const ALERT_ROWS: &str = ", ('00000000-0000-7000-a000-' || to_char(n * 7919 % 10
     case when n % 4 = 2 then now() end from";
 const COUNT: &str = "insert into tenant.alert_count (tenant_id, project_id, state, severity, alerts) \
     select tenant_id, project_id, state, severity, count(*) from tenant.alert group by 1, 2, 3, 4";
+const COUNT_RULES: &str = "insert into tenant.alert_rule_count (tenant_id, project_id, tool, rule_id, alerts) \
+    select a.tenant_id, a.project_id, c.source_tool, c.rule_id, count(*) from tenant.alert a \
+    join tenant.finding_content c on c.id = a.content_id where a.state < 2 group by 1, 2, 3, 4";

@@ -196,12 +196,14 @@ fn facts(alert: &Standing) -> Map<String, Value> {
 mod tests {
     use chrono::TimeDelta;
     use tamiz_core::AlertId;
+    use uuid::Uuid;
 
     use super::*;
 
     fn open() -> Standing {
         Standing {
             id: AlertId::fresh(),
+            content: Uuid::nil(),
             state: AlertState::Open,
             severity: Severity::High,
             tool_severity: Severity::High,

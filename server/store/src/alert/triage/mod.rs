@@ -31,6 +31,8 @@ pub const MATCHED_MAX: usize = 10_000;
 pub struct Standing {
     /// Its id.
     pub id: AlertId,
+    /// What it shows.
+    pub content: Uuid,
     /// Where it stands.
     pub state: AlertState,
     /// What counts.
@@ -85,7 +87,7 @@ pub async fn read<'a>(
     let ids: Vec<Uuid> = alerts.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
-        select id, state, severity, tool_severity, severity_override, last_seen_at is null as "is_present!",
+        select id, content_id, state, severity, tool_severity, severity_override, last_seen_at is null as "is_present!",
                dismissed_reason, dismissed_comment, dismissed_by, dismissed_at, dismissed_until, assignee, due_on
         from tenant.alert where tenant_id = $1 and project_id = $2 and id = any($3)
         "#,
@@ -109,6 +111,7 @@ pub async fn read<'a>(
         });
         Ok(Standing {
             id: row.id.into(),
+            content: row.content_id,
             state,
             severity,
             tool_severity: rank(row.tool_severity)?,

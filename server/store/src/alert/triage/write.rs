@@ -34,6 +34,8 @@ pub async fn write(
         let (was, is) = ((before.state, before.severity), (after.state, after.severity));
         if was != is {
             counts.add(Some(was), is, 1);
+            let (from, to) = ((before.content, was.0.is_open()), (after.content, is.0.is_open()));
+            tx.rule_counts.moved(project, from, to, 1);
         }
     }
     tell(tx, project, moment.actor, changes);
