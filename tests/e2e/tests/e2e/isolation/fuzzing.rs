@@ -42,7 +42,7 @@ const AT_ONCE: usize = 6;
 /// Failures that are shown.
 const FAILURES_SHOWN: usize = 8;
 /// One in so many must be answered with something, or the test asks only nonsense.
-const ANSWERED_ONE_IN: u64 = 3;
+const ANSWERED_ONE_IN: u64 = 4;
 
 fn number_of(name: &str, otherwise: u64) -> u64 {
     let said = std::env::var(name).ok();
