@@ -45,6 +45,7 @@ pub mod webhook_endpoint;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use chrono::{DateTime, Datelike as _, Utc};
 use tamiz_core::{ProjectId, Refusal, RefusalCode};
 use tamiz_store::quota::QuotaError;
 use tamiz_store::token::{Caller, Role};
@@ -150,6 +151,14 @@ pub(crate) fn within<Number: PartialOrd + Display>(
     let (least, most) = range.into_inner();
     let rule = format_args!("must be {least} to {most}, is {number}");
     Err(Refusal::invalid(field, rule))
+}
+
+/// Refuses a moment whose year RFC 3339 cannot write: what lies far beyond, no column holds.
+pub(crate) fn in_the_calendar(field: &str, at: DateTime<Utc>) -> Result<(), Refusal> {
+    if (0..=9999).contains(&at.year()) {
+        return Ok(());
+    }
+    Err(Refusal::invalid(field, "must be in the years 0000 to 9999"))
 }
 
 #[cfg(test)]

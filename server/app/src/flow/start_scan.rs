@@ -20,7 +20,7 @@ use tamiz_store::{Store, TenantScope, plan};
 
 use super::place_orders::{CheckedOrder, place_order};
 use super::plan_turn::plan_turn;
-use super::{FlowError, label, require, within};
+use super::{FlowError, in_the_calendar, label, require, within};
 use crate::config::{TASK_TIMEOUT_SECONDS_MAX, TargetSettings};
 use crate::plugins::{Plugins, measures, remembered};
 use crate::target::pin;
@@ -204,6 +204,9 @@ fn check_labels(labels: &ScopeLabels) -> Result<(), Refusal> {
 fn check_terms(terms: &OrderTerms) -> Result<(), Refusal> {
     let seconds = u64::from(terms.timeout_seconds.unwrap_or(1));
     within("timeoutSeconds", seconds, 1..=TASK_TIMEOUT_SECONDS_MAX)?;
+    if let Some(run_at) = terms.run_at {
+        in_the_calendar("runAt", run_at)?;
+    }
     let latest = Utc::now() + TimeDelta::days(RUN_AT_DAYS_MAX);
     if terms.run_at.is_some_and(|run_at| run_at > latest) {
         let rule = format_args!("must be within {RUN_AT_DAYS_MAX} days");

@@ -10,7 +10,7 @@ use tamiz_store::webhook::endpoint::{self, Endpoint, Wish};
 use tamiz_store::webhook::replay;
 use tamiz_store::{Store, TenantTx};
 
-use super::{FlowError, require};
+use super::{FlowError, in_the_calendar, require};
 use crate::config::TargetSettings;
 use crate::webhook::{Address, Secret, judged};
 
@@ -128,13 +128,14 @@ pub async fn replay_message(
 /// Sends again what failed since then; answers how many messages, the oldest first and at most a thousand.
 ///
 /// # Errors
-/// Refused when the role is below admin, or the endpoint is not there or disabled.
+/// Refused when the role is below admin, the time is beyond the calendar, or the endpoint is not there or disabled.
 pub async fn replay_failed(
     store: &Store,
     caller: &Caller,
     id: WebhookEndpointId,
     since: DateTime<Utc>,
 ) -> Result<u64, FlowError> {
+    in_the_calendar("since", since).map_err(|refusal| refusal.at(&["input", "since"]))?;
     let mut tx = enabled(store, caller, id).await?;
     let replayed = replay::failed_since(&mut tx, id, since).await?;
     tx.commit().await?;

@@ -112,9 +112,16 @@ impl Worker {
             tokio::spawn(look(shop.clone())),
             tokio::spawn(keep_leases(shop.clone(), leases.clone())),
             tokio::spawn(stop_overdue(shop.clone(), leases.clone())),
-            tokio::spawn(give_signs(shop.clone(), shutdown.clone(), self.slots.clone())),
         ];
         let beside = beside.map(AbortOnDropHandle::new);
+        let signs_end = CancellationToken::new();
+        let signs = give_signs(
+            shop.clone(),
+            shutdown.clone(),
+            signs_end.clone(),
+            self.slots.clone(),
+        );
+        let signs = AbortOnDropHandle::new(tokio::spawn(signs));
         self.claim_until(&shutdown).await;
         self.attempts.close();
         let grace = self.shop.config.shutdown_grace;
@@ -135,6 +142,11 @@ impl Worker {
         if let Some(why) = shop.life.dismissal() {
             let why = why.to_owned();
             return Err(WorkerError::Dismissed { why });
+        }
+        // a sign of life that is on its way must not come after the last one: the worker would look alive
+        signs_end.cancel();
+        if let Err(error) = signs.await {
+            tracing::error!(%error, "the signs of life ended by themselves");
         }
         if let Err(error) = beat(&self.shop, WorkerState::Offline, 0).await {
             tracing::warn!(
@@ -280,13 +292,19 @@ async fn stop_overdue(shop: Arc<Shop>, leases: Arc<Leases>) {
     }
 }
 
-/// Gives signs of life, and at once when what they say changed.
-async fn give_signs(shop: Arc<Shop>, shutdown: CancellationToken, slots: Arc<Semaphore>) {
+/// Gives signs of life until `end`, and at once when what they say changed. None is broken off on its way.
+async fn give_signs(
+    shop: Arc<Shop>,
+    shutdown: CancellationToken,
+    end: CancellationToken,
+    slots: Arc<Semaphore>,
+) {
     let mut pulse = interval(shop.config.queue.heartbeat);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_draining = false;
     loop {
         tokio::select! {
+            () = end.cancelled() => return,
             _ = pulse.tick() => {}
             () = shutdown.cancelled(), if !is_draining => is_draining = true,
             () = shop.life.changed() => {}

@@ -2,10 +2,11 @@
 //!
 //! Everything of `acme` is tried by `other`: each argument of each field with each of acme's ids,
 //! cursors and names. The answer must hold nothing of acme, and must be the answer that the same
-//! question gets about what does not exist. A new argument or route fails until it is taught here.
+//! question gets about what does not exist, whatever the role of the token. A new argument or route fails until it is taught here.
 
 mod document;
 mod filling;
+mod fuzzing;
 mod operators;
 mod routes;
 mod schema;
@@ -14,6 +15,7 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use document::{Document, Leaf, leaves};
@@ -31,6 +33,38 @@ const EVENTS_MAX: usize = 20;
 
 /// What the worker writes now and then about a tool that runs.
 const SIGN_OF_LIFE: &str = "has been running for";
+
+/// Roles of a tenant's tokens.
+const ROLES: [&str; 4] = ["viewer", "analyst", "admin", "owner"];
+
+/// Somebody who is not of acme.
+struct Stranger {
+    name: &'static str,
+    client: Client,
+    /// There are mutations that its role refuses.
+    is_weak: bool,
+    is_operator: bool,
+}
+
+/// The other tenant in each role, and an operator.
+fn strangers(world: &World) -> Vec<Stranger> {
+    let roles = ROLES.into_iter().map(|role| Stranger {
+        name: role,
+        client: world.app.token(world.other.word, &["--role", role]),
+        is_weak: ["viewer", "analyst"].contains(&role),
+        is_operator: false,
+    });
+    let token = world
+        .app
+        .says(&["operator", "token", "create", "--name", "walker"]);
+    let operator = Stranger {
+        name: "operator",
+        client: world.app.client(token.trim()),
+        is_weak: true,
+        is_operator: true,
+    };
+    roles.chain([operator]).collect()
+}
 
 /// A field, and what is tried in its arguments: one leaf, or all that take ids at once.
 struct Attempt {
@@ -87,6 +121,58 @@ impl World {
         document.finish(attempt.operation, &calls, &selection)
     }
 
+    /// A query about acme's things and one about none, as a stranger.
+    async fn ask_field(&self, stranger: &Stranger, attempt: &Attempt, way: &[Step]) {
+        let (document, variables) = self.question(attempt, way, true);
+        let about_real = stranger.client.answer(&document, variables).await;
+        let (document, variables) = self.question(attempt, way, false);
+        let about_ghost = stranger.client.answer(&document, variables).await;
+        let told = about_real["data"].to_string();
+        let name = stranger.name;
+        assert!(
+            self.leaks(&told, &[]).is_empty(),
+            "{name}: {document}: {about_real:#}"
+        );
+        self.check(attempt, &about_real.to_string(), &about_ghost.to_string());
+    }
+
+    /// The same with a subscription, as the owner over both kinds of streams.
+    async fn ask_stream(&self, stranger: &Stranger, attempt: &Attempt) {
+        let real = self.question(attempt, &[], true);
+        let ghost = self.question(attempt, &[], false);
+        let client = &stranger.client;
+        let (about_real, about_ghost) = (events(client, &real).await, events(client, &ghost).await);
+        self.check(attempt, &about_real, &about_ghost);
+        if stranger.name == "owner" {
+            // the other stream asks the same engine: once is enough
+            let (about_real, about_ghost) = (messages(client, &real).await, messages(client, &ghost).await);
+            self.check(attempt, &about_real, &about_ghost);
+        }
+    }
+
+    /// The same with a mutation, which must be refused.
+    async fn ask_mutation(&self, stranger: &Stranger, attempt: &Attempt) {
+        let (document, variables) = self.question(attempt, &[], true);
+        let about_real = stranger.client.answer(&document, variables).await;
+        let (document, variables) = self.question(attempt, &[], false);
+        let about_ghost = stranger.client.answer(&document, variables).await;
+        let payload = &about_real["data"][&attempt.step.field];
+        let code = &payload["errors"][0]["code"];
+        let error = &about_real["errors"][0]["extensions"]["code"];
+        // the id of another type is none for the schema already
+        let is_misfit = error == "BAD_USER_INPUT";
+        // a filter that fits nothing of one's own
+        let is_nothing = payload["matched"] == 0 && payload["changed"] == 0;
+        let is_without_right =
+            code == "NOT_ALLOWED" && stranger.is_weak || error == "NOT_ALLOWED" && stranger.is_operator;
+        assert!(
+            is_misfit || is_nothing || is_without_right || code == "NOT_FOUND" || code == "INVALID_INPUT",
+            "{}: {document}: {about_real:#}",
+            stranger.name
+        );
+        self.check(attempt, &about_real.to_string(), &about_ghost.to_string());
+    }
+
     /// Both answers must be one, and hold nothing of acme.
     fn check(&self, attempt: &Attempt, about_real: &str, about_ghost: &str) {
         let sent: Vec<&str> = attempt
@@ -135,9 +221,17 @@ async fn no_field_shows_or_betrays_what_another_tenant_has() {
         );
     }
 
+    let strangers = strangers(&world);
     for answer in world.other.everything(&world.schema).await {
         let leaks = world.leaks(&answer.to_string(), &[]);
         assert!(leaks.is_empty(), "{leaks:?} in {answer:#}");
+    }
+    for (document, variables) in world.other.questions(&world.schema) {
+        for stranger in &strangers {
+            let answer = stranger.client.answer(&document, variables.clone()).await;
+            let leaks = world.leaks(&answer.to_string(), &[]);
+            assert!(leaks.is_empty(), "{}: {leaks:?} in {answer:#}", stranger.name);
+        }
     }
 
     let mut tried = 0;
@@ -148,13 +242,10 @@ async fn no_field_shows_or_betrays_what_another_tenant_has() {
                 field: field.name.clone(),
             };
             for attempt in world.attempts("query", &step) {
-                let (document, variables) = world.question(&attempt, way, true);
-                let about_real = world.other.client.answer(&document, variables).await;
-                let (document, variables) = world.question(&attempt, way, false);
-                let about_ghost = world.other.client.answer(&document, variables).await;
-                let told = about_real["data"].to_string();
-                assert!(world.leaks(&told, &[]).is_empty(), "{document}: {about_real:#}");
-                world.check(&attempt, &about_real.to_string(), &about_ghost.to_string());
+                let asking = strangers
+                    .iter()
+                    .map(|stranger| world.ask_field(stranger, &attempt, way));
+                join_all(asking).await;
                 tried += 1;
             }
         }
@@ -166,6 +257,7 @@ async fn no_field_shows_or_betrays_what_another_tenant_has() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_subscription_follows_another_tenants_task() {
     let world = World::new().await;
+    let strangers = strangers(&world);
     let root = &world.schema.subscription;
     for field in &world.schema.get(root).fields {
         let step = Step {
@@ -173,13 +265,10 @@ async fn no_subscription_follows_another_tenants_task() {
             field: field.name.clone(),
         };
         for attempt in world.attempts("subscription", &step) {
-            let real = world.question(&attempt, &[], true);
-            let ghost = world.question(&attempt, &[], false);
-            let client = &world.other.client;
-            let (about_real, about_ghost) = (events(client, &real).await, events(client, &ghost).await);
-            world.check(&attempt, &about_real, &about_ghost);
-            let (about_real, about_ghost) = (messages(client, &real).await, messages(client, &ghost).await);
-            world.check(&attempt, &about_real, &about_ghost);
+            let asking = strangers
+                .iter()
+                .map(|stranger| world.ask_stream(stranger, &attempt));
+            join_all(asking).await;
         }
     }
     world.end().await;
@@ -240,6 +329,7 @@ async fn messages(client: &Client, (document, variables): &(String, Value)) -> S
 #[tokio::test(flavor = "multi_thread")]
 async fn no_mutation_touches_what_another_tenant_has() {
     let world = World::new().await;
+    let strangers = strangers(&world);
     let root = &world.schema.mutation;
     let viewer = world.app.token(WORD, &["--role", "viewer"]);
     let before = rows(&world);
@@ -249,21 +339,10 @@ async fn no_mutation_touches_what_another_tenant_has() {
             field: field.name.clone(),
         };
         for attempt in world.attempts("mutation", &step) {
-            let (document, variables) = world.question(&attempt, &[], true);
-            let about_real = world.other.client.answer(&document, variables).await;
-            let (document, variables) = world.question(&attempt, &[], false);
-            let about_ghost = world.other.client.answer(&document, variables).await;
-            let payload = &about_real["data"][&field.name];
-            let code = &payload["errors"][0]["code"];
-            // the id of another type is none for the schema already
-            let is_misfit = about_real["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT";
-            // a filter that fits nothing of one's own
-            let is_nothing = payload["matched"] == 0 && payload["changed"] == 0;
-            assert!(
-                is_misfit || is_nothing || code == "NOT_FOUND" || code == "INVALID_INPUT",
-                "{document}: {about_real:#}"
-            );
-            world.check(&attempt, &about_real.to_string(), &about_ghost.to_string());
+            let asking = strangers
+                .iter()
+                .map(|stranger| world.ask_mutation(stranger, &attempt));
+            join_all(asking).await;
         }
         // and of one's own tenant, without the right
         let mut document = Document::new(&world.schema, &world.acme.own, 0);

@@ -16,7 +16,7 @@ use super::scalars::JsonOf;
 use super::session::Session;
 use super::token::{ApiToken, token_of};
 use crate::api::errors::ApiError;
-use crate::flow::require;
+use crate::flow::{in_the_calendar, require};
 
 const ORDER: &str = "auditEvents";
 /// An action, in bytes.
@@ -86,6 +86,10 @@ impl AuditEventFilter {
             let rule = format_args!("must have at most {ACTION_BYTES_MAX} bytes and no NUL");
             return Err(Refusal::invalid("action", rule).at(&["filter", "action"]));
         }
+        for (name, at) in [("from", self.from), ("to", self.to)] {
+            at.map_or(Ok(()), |at| in_the_calendar(name, at))
+                .map_err(|refusal| refusal.at(&["filter", name]))?;
+        }
         Ok(AuditFilter {
             action: self.action,
             from: self.from,
@@ -130,5 +134,6 @@ impl AuditEventConnection {
 fn place(cursor: &str) -> Result<AuditPlace, Refusal> {
     let (micros, id): Key = decode(ORDER, cursor)?;
     let at = DateTime::from_timestamp_micros(micros).ok_or_else(bad_cursor)?;
+    in_the_calendar("after", at).map_err(|_| bad_cursor())?;
     Ok((at, id))
 }

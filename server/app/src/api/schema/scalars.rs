@@ -11,6 +11,9 @@ use async_graphql::{
 };
 use chrono::{NaiveDate, TimeDelta};
 
+/// As `full-date` of RFC 3339 is written.
+const DAY_BYTES: usize = "2026-11-22".len();
+
 /// A day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Date(pub(crate) NaiveDate);
@@ -22,8 +25,10 @@ impl ScalarType for Date {
         let Value::String(text) = &value else {
             return Err(InputValueError::expected_type(value));
         };
-        let day = text.parse().map(Self);
-        day.map_err(|_| InputValueError::custom("not a day such as 2026-11-22"))
+        // years of four digits: what lies far beyond, no column holds
+        let day = (text.len() == DAY_BYTES).then(|| text.parse().ok()).flatten();
+        day.map(Self)
+            .ok_or_else(|| InputValueError::custom("not a day such as 2026-11-22"))
     }
 
     fn to_value(&self) -> Value {
@@ -176,7 +181,9 @@ mod tests {
     fn a_day_is_read_and_written_and_nothing_else_is_one() {
         let day = Date::parse(Value::from("2026-11-22")).unwrap();
         assert_eq!(day.to_value(), Value::from("2026-11-22"));
-        for bad in [Value::from("2026-02-30"), Value::from("today"), Value::from(7)] {
+        let beyond = ["-262143-01-01", "+262142-12-31"].map(Value::from);
+        let bad = [Value::from("2026-02-30"), Value::from("today"), Value::from(7)];
+        for bad in bad.into_iter().chain(beyond) {
             assert!(Date::parse(bad.clone()).is_err(), "{bad}");
         }
     }

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use super::session::Session;
 use super::words::BigInt;
 use crate::api::errors::ApiError;
+use crate::flow::in_the_calendar;
 
 /// A watcher sees a change so late at most.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
@@ -211,6 +212,9 @@ fn window_starts(
     to: DateTime<Utc>,
     bucket: Bucket,
 ) -> Result<Vec<DateTime<Utc>>, Refusal> {
+    for (name, at) in [("from", from), ("to", to)] {
+        in_the_calendar(name, at).map_err(|refusal| refusal.at(&[name]))?;
+    }
     let (first, last) = (bucket.start_of(from), bucket.start_of(to));
     if to < from {
         return Err(Refusal::new(RefusalCode::InvalidInput, "to: must not be before from").at(&["to"]));
@@ -247,6 +251,8 @@ mod tests {
         assert!(of("2026-11-22T10:30:00Z", "2026-11-22T10:00:00Z").is_err());
         let long = of("2026-01-01T00:00:00Z", "2026-12-01T00:00:00Z").unwrap_err();
         assert_eq!(long.code, "PAGE_TOO_LARGE");
+        // the window's end would be beyond all time
+        assert!(of("+262142-12-31T00:00:00Z", "+262142-12-31T00:00:00Z").is_err());
         assert!(of("-200000-01-01T00:00:00Z", "+200000-01-01T00:00:00Z").is_err());
     }
 }

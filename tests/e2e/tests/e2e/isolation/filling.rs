@@ -354,9 +354,14 @@ const FILLINGS: &[(&str, Filling)] = &[
 
 /// How the argument at `place` is filled.
 pub(super) fn filling(place: &str) -> Filling {
-    let known = FILLINGS.iter().find(|(known, _)| *known == place);
     let teach = || panic!("teach isolation/filling.rs how to fill the new argument `{place}`");
-    known.map_or_else(teach, |(_, filling)| *filling)
+    known_filling(place).unwrap_or_else(teach)
+}
+
+/// The same of a place that may be the operators'.
+pub(super) fn known_filling(place: &str) -> Option<Filling> {
+    let known = FILLINGS.iter().find(|(known, _)| *known == place);
+    known.map(|(_, filling)| *filling)
 }
 
 /// Fails when the table and the schema have grown apart.

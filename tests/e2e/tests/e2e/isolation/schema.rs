@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{Client, text};
 
 const INTROSPECTION: &str = "{ __schema { queryType { name } mutationType { name } subscriptionType { name }
-  types { kind name possibleTypes { name } inputFields { name type { ...ref } }
+  types { kind name isOneOf possibleTypes { name } enumValues { name } inputFields { name type { ...ref } }
     fields { name args { name type { ...ref } } type { ...ref } } } } }
   fragment ref on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
@@ -34,6 +34,10 @@ pub(super) struct Type {
     pub(super) inputs: Vec<Input>,
     /// Of an interface.
     pub(super) possible: Vec<String>,
+    /// An input of which exactly one field is given.
+    pub(super) takes_one: bool,
+    /// Of an enum.
+    pub(super) words: Vec<String>,
 }
 
 pub(super) struct Field {
@@ -62,26 +66,35 @@ pub(super) struct Step {
 }
 
 impl Schema {
+    /// What is for tenants.
     pub(super) async fn of(client: &Client) -> Self {
+        let mut schema = Self::whole(client).await;
+        for (owner, of) in &mut schema.types {
+            of.fields
+                .retain(|field| !OPERATORS.contains(&(owner.as_str(), field.name.as_str())));
+        }
+        schema
+    }
+
+    /// With what is for operators.
+    pub(super) async fn whole(client: &Client) -> Self {
         let data = client.data(INTROSPECTION, Value::Null).await;
         let schema = &data["__schema"];
         let types = list(&schema["types"]).iter().map(|kind| {
             let owner = text(&kind["name"]);
-            let for_tenants = |field: &Field| !OPERATORS.contains(&(&*owner, &*field.name));
+            let names = |list_of: &str| {
+                let named = list(&kind[list_of]).iter();
+                named.map(|named| text(&named["name"])).collect()
+            };
             let of_type = Type {
                 kind: text(&kind["kind"]),
-                fields: list(&kind["fields"])
-                    .iter()
-                    .map(Field::of)
-                    .filter(for_tenants)
-                    .collect(),
+                fields: list(&kind["fields"]).iter().map(Field::of).collect(),
                 inputs: list(&kind["inputFields"]).iter().map(Input::of).collect(),
-                possible: list(&kind["possibleTypes"])
-                    .iter()
-                    .map(|possible| text(&possible["name"]))
-                    .collect(),
+                possible: names("possibleTypes"),
+                takes_one: kind["isOneOf"] == true,
+                words: names("enumValues"),
             };
-            (owner.clone(), of_type)
+            (owner, of_type)
         });
         Self {
             types: types.filter(|(name, _)| !name.starts_with("__")).collect(),
@@ -101,6 +114,11 @@ impl Schema {
             .iter()
             .find(|field| field.name == step.field)
             .expect("a field of the schema")
+    }
+
+    /// The same of what may be none of ours, such as a scalar.
+    pub(super) fn find(&self, name: &str) -> Option<&Type> {
+        self.types.get(name)
     }
 
     pub(super) fn is_object(&self, name: &str) -> bool {

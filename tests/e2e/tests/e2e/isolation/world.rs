@@ -20,7 +20,7 @@ const MOMENT: Duration = Duration::from_secs(3);
 /// Names every thing of the tenant whose data must not be seen; nothing else contains it.
 pub(super) const WORD: &str = "acmezebra";
 /// Names everything of the tenant that looks.
-const OTHER_WORD: &str = "otherhorse";
+pub(super) const OTHER_WORD: &str = "otherhorse";
 
 /// Tells its owner on both streams, and waits until the test says go.
 const SCRIPT: &str = "cat \"$install/owner\"; cat \"$install/owner\" >&2\n\
@@ -56,17 +56,24 @@ pub(super) struct World {
 }
 
 pub(super) struct Tenant {
+    /// Its name, which stands in all that it has.
+    pub(super) word: &'static str,
     pub(super) client: Client,
     pub(super) own: Belongings,
 }
 
 impl World {
     pub(super) async fn new() -> Self {
+        Self::with(|plan| plan).await
+    }
+
+    /// On a server with other settings.
+    pub(super) async fn with(settings: impl FnOnce(Plan) -> Plan) -> Self {
         // a task of acme's is at work while every mutation is tried
         let script = Script::new(SCRIPT).limit("wall_seconds", 900);
         let plan = Plan::new().set("worker_slots", 1);
         let plan = plan.set("webhook_networks_allowed", "*=127.0.0.1/32");
-        let app = plan.tools(Tools::Script(script)).start().await;
+        let app = settings(plan.tools(Tools::Script(script))).start().await;
         app.go();
         app.sql(PUBLIC_FACTS);
         let other = stock(&app, OTHER_WORD).await;
@@ -90,16 +97,16 @@ impl World {
             other,
             secrets: BTreeSet::new(),
         };
-        world.secrets = world.find_secrets().await;
+        world.secrets = world.secrets_of(&world.acme).await;
         world
     }
 
-    /// All that acme can read and that names something of it.
-    async fn find_secrets(&self) -> BTreeSet<String> {
-        let mut secrets = BTreeSet::from([WORD.to_owned(), self.acme.client.token().to_owned()]);
-        secrets.extend(self.acme.own.all_ids().into_iter().cloned());
-        secrets.extend(self.acme.own.cursors.iter().cloned());
-        for answer in self.acme.everything(&self.schema).await {
+    /// All that a tenant can read and that names something of it.
+    pub(super) async fn secrets_of(&self, tenant: &Tenant) -> BTreeSet<String> {
+        let mut secrets = BTreeSet::from([tenant.word.to_owned(), tenant.client.token().to_owned()]);
+        secrets.extend(tenant.own.all_ids().into_iter().cloned());
+        secrets.extend(tenant.own.cursors.iter().cloned());
+        for answer in tenant.everything(&self.schema).await {
             gather(&answer, &mut secrets);
         }
         let platforms = self.platforms_plugins();
@@ -110,7 +117,11 @@ impl World {
                 .iter()
                 .any(|known| secret.contains(known) || cursor.contains(known))
         });
-        assert!(secrets.len() > 30, "acme has little to hide: {secrets:#?}");
+        assert!(
+            secrets.len() > 30,
+            "{} has little to hide: {secrets:#?}",
+            tenant.word
+        );
         secrets
     }
 
@@ -142,7 +153,7 @@ impl World {
 }
 
 impl Tenant {
-    async fn of(app: &App, client: Client, word: &str) -> Self {
+    async fn of(app: &App, client: Client, word: &'static str) -> Self {
         let data = client.data(BELONGINGS, Value::Null).await;
         let mut own = Belongings::default();
         let mut add = |kind: Kind, value: &Value| {
@@ -200,12 +211,12 @@ impl Tenant {
             "{word} has things of all kinds: {:#?}",
             own.ids
         );
-        Self { client, own }
+        Self { word, client, own }
     }
 
-    /// All answers that show everything that the tenant can reach by its own things.
-    pub(super) async fn everything(&self, schema: &Schema) -> Vec<Value> {
-        let mut answers = Vec::new();
+    /// Questions to which the answers show everything that the tenant can reach by its own things.
+    pub(super) fn questions(&self, schema: &Schema) -> Vec<(String, Value)> {
+        let mut questions = Vec::new();
         for (of, way) in schema.reachable() {
             let mut rounds = 1;
             let mut round = 0;
@@ -214,10 +225,18 @@ impl Tenant {
                 let way: Vec<String> = way.iter().map(|step| document.call(step, &[])).collect();
                 let selection = document.everything_of(&of);
                 rounds = document.rounds;
-                let (document, variables) = document.finish("query", &way, &selection);
-                answers.push(self.client.data(&document, variables).await);
+                questions.push(document.finish("query", &way, &selection));
                 round += 1;
             }
+        }
+        questions
+    }
+
+    /// All answers that show it, and what its subscriptions say first.
+    pub(super) async fn everything(&self, schema: &Schema) -> Vec<Value> {
+        let mut answers = Vec::new();
+        for (document, variables) in self.questions(schema) {
+            answers.push(self.client.data(&document, variables).await);
         }
         for field in &schema.get(&schema.subscription).fields {
             let step = Step {
