@@ -49,7 +49,7 @@ pub(crate) struct Platform {
 /// Runs one command as the cluster's superuser.
 fn run_sql(base: &str, command: &str) {
     let done = std::process::Command::new("psql")
-        .args(["-qX", base, "-c", command])
+        .args(["-qX", "-v", "ON_ERROR_STOP=1", base, "-c", command])
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -138,6 +138,11 @@ impl Platform {
         let mut url = Url::parse(&self.base).unwrap();
         url.set_path(&self.name);
         url.into()
+    }
+
+    /// What the superuser does in the database.
+    pub(crate) fn run_sql(&self, statement: &str) {
+        run_sql(&self.url(), statement);
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -311,6 +311,8 @@ mod alert_rule_tests;
 #[cfg(test)]
 mod alert_tests;
 #[cfg(test)]
+mod edge_tests;
+#[cfg(test)]
 mod related_tests;
 #[cfg(test)]
 mod selection_tests;
