@@ -26,7 +26,10 @@ impl File {
 
     /// Whether all of it is tests.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.contains("/tests/") || self.name().ends_with("tests.rs")
+        let folders = ["/tests/", "_tests/"];
+        self.path.starts_with("tests/")
+            || folders.iter().any(|folder| self.path.contains(folder))
+            || self.name().ends_with("tests.rs")
     }
 
     pub(crate) fn text(&self) -> &str {

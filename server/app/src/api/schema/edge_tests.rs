@@ -121,7 +121,7 @@ struct Types(BTreeMap<String, Vec<Field>>);
 
 impl Types {
     fn read() -> Self {
-        let document = parse_schema(&sdl()).expect("our own schema");
+        let document = parse_schema(sdl()).expect("our own schema");
         let types = document.definitions.into_iter().filter_map(|definition| {
             let TypeSystemDefinition::Type(definition) = definition else {
                 return None;

@@ -34,6 +34,18 @@ struct Columns {
     weakness_places: Vec<Option<Uuid>>,
 }
 
+/// So many alerts went from one standing to another, or show another content.
+struct Moved {
+    state: i16,
+    severity: i16,
+    new_state: i32,
+    new_severity: i16,
+    alerts: i32,
+    some: Vec<Uuid>,
+    old_content_id: Uuid,
+    content_id: Uuid,
+}
+
 impl Columns {
     fn of(alerts: &[(AlertId, &Sighting)]) -> Self {
         let shown = || alerts.iter().map(|(_, shown)| *shown);
@@ -130,7 +142,8 @@ impl<'a> Written<'a> {
         comparison: &mut Comparison,
     ) -> Result<(), StoreError> {
         let columns = Columns::of(alerts);
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Moved,
             r#"
             with old as materialized (
                 select a.at, a.id, a.state, a.severity, a.content_id as old_content_id, x.content_id, x.fingerprint, x.severity as tool_severity,
@@ -182,6 +195,18 @@ impl<'a> Written<'a> {
         )
         .fetch_all(tx.connection())
         .await?;
+        self.note_moved(tx, rows, changes, comparison)?;
+        self.name_advisories(tx, alerts).await
+    }
+
+    /// Counts alerts that are seen again, and says who came back.
+    fn note_moved(
+        &self,
+        tx: &mut TenantTx,
+        rows: Vec<Moved>,
+        changes: &mut Changes,
+        comparison: &mut Comparison,
+    ) -> Result<(), StoreError> {
         for row in rows {
             let before = standing_of(row.state, row.severity)?;
             let after = standing_of(i16::try_from(row.new_state).unwrap_or(-1), row.new_severity)?;
@@ -197,7 +222,7 @@ impl<'a> Written<'a> {
                 self.tell(tx, EventType::AlertReopened, row.alerts, some);
             }
         }
-        self.name_advisories(tx, alerts).await
+        Ok(())
     }
 
     /// Notes what webhooks tell of it.

@@ -89,15 +89,7 @@ async fn made_up_documents_find_no_fault_and_no_byte_of_the_other() {
             .set("graphql_batch_max", 4)
     })
     .await;
-    let tool = install(world.app.folder());
-    // what a tenant scans from now on says nothing of whoever was there before
-    for (name, bytes) in [
-        ("owner", b"of nobody\n".to_vec()),
-        ("report.json", report::named_semgrep("made-up", 2)),
-        ("go", Vec::new()),
-    ] {
-        fs::write(tool.join(name), bytes).expect("the tool's files");
-    }
+    put_neutral_tool(&world);
     for word in [WORD, OTHER_WORD] {
         for limit in ["requests-per-minute=1000000", "tasks-running=2"] {
             world.app.says(&["tenant", "limit", word, limit]);
@@ -147,6 +139,18 @@ async fn made_up_documents_find_no_fault_and_no_byte_of_the_other() {
         tally.outcomes
     );
     settle(&world).await;
+}
+
+/// What a tenant scans from now on says nothing of whoever was there before.
+fn put_neutral_tool(world: &World) {
+    let tool = install(world.app.folder());
+    for (name, bytes) in [
+        ("owner", b"of nobody\n".to_vec()),
+        ("report.json", report::named_semgrep("made-up", 2)),
+        ("go", Vec::new()),
+    ] {
+        fs::write(tool.join(name), bytes).expect("the tool's files");
+    }
 }
 
 /// Ends what the made-up mutations began: nobody's turn comes, and no task waits or runs.

@@ -15,10 +15,15 @@ const FINDINGS: u32 = 50;
 
 /// Statements of the superuser, in their order. There is one tenant, so none names it.
 const ROWS: &[&str] = &[
-    // 50 tasks of each project that has one
+    // 50 tasks of each project that has one, all of which wait, and a finding of each
     "insert into tenant.task (tenant_id, id, project_id, type, status, payload, phase)
-     select t.tenant_id, gen_random_uuid(), t.project_id, t.type, 'completed', t.payload, 'done'
+     select t.tenant_id, gen_random_uuid(), t.project_id, t.type, t.status, t.payload, t.phase
      from tenant.task t, generate_series(1, 49)",
+    "update tenant.finding f set task_id = t.id
+     from (select id, project_id, row_number() over (partition by project_id order by id) as n from tenant.task) t
+     join (select id, project_id, row_number() over (partition by project_id order by id) as n
+           from tenant.finding) m on m.project_id = t.project_id and m.n = t.n
+     where f.id = m.id",
     // five groups of each project, and schedules likewise
     "insert into tenant.task_group (tenant_id, id, project_id, name)
      select tenant_id, gen_random_uuid(), project_id, 'group ' || n

@@ -62,7 +62,7 @@ impl Maker<'_> {
         let mut text = String::new();
         if is_again || self.one_in(8) {
             self.aliases += 1;
-            text += &format!("a{}: ", self.aliases);
+            text = format!("a{}: ", self.aliases);
         }
         text += &field.name;
         text += &self.arguments(owner, field);
@@ -134,7 +134,7 @@ impl Maker<'_> {
         let known = schema.get(of);
         if !known.possible.is_empty() {
             let mut parts = vec!["__typename".to_owned()];
-            for _ in 0..1 + self.below(3) {
+            for _ in 0..=self.below(3) {
                 let possible = &known.possible[self.below(known.possible.len())];
                 let inner = self.fields_of(possible, depth, true);
                 parts.push(format!("... on {possible} {{ {inner} }}"));

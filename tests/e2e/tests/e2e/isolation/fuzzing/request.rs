@@ -163,7 +163,10 @@ impl<'a> Maker<'a> {
             7 => format!("{text} fragment Round on Query {{ ...Round }} query Made {{ ...Round }}"),
             8 => format!(
                 "query Made {{ {} }}",
-                (0..150).map(|n| format!("a{n}: __typename ")).collect::<String>()
+                (0..150)
+                    .map(|n| format!("a{n}: __typename"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             ),
             9 => format!("query Made {}", "{ a ".repeat(60)),
             10 => format!("{text} fragment Unused on NoSuch {{ __typename }}"),

@@ -98,9 +98,8 @@ async fn send(asker: &Asker<'_>, made: &Made) -> reqwest::Result<(u16, String)> 
             }
             Ok(())
         };
-        match timeout(LISTENED, listen).await {
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = timeout(LISTENED, listen).await {
+            return Err(error);
         }
     } else {
         said = answer.bytes().await?.to_vec();
@@ -129,8 +128,8 @@ fn judge(
         verdict.is_answered |= has_something(data);
         // what is there is told by nothing but its own tenant's questions, whatever was sent
         let told = data.to_string();
-        let asked: &[String] = if made.is_mutation { &made.sent } else { &[] };
-        let leaks = self::leaks(asker, &told, asked);
+        let echoed: &[String] = if made.is_mutation { &made.sent } else { &[] };
+        let leaks = self::leaks(asker, &told, echoed);
         if !leaks.is_empty() {
             return Err(format!("shows {leaks:?}"));
         }
