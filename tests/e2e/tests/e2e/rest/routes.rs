@@ -15,10 +15,11 @@ const ARTIFACT: &str = "GET /v1/artifacts/{id}";
 const EXPORT: &str = "GET /v1/projects/{id}/{export}";
 
 /// Addresses that are no part of it, with the reason.
-const NOT_DESCRIBED: [(&str, &str); 5] = [
+const NOT_DESCRIBED: [(&str, &str); 6] = [
     ("/", "a page"),
     ("/graphiql.js", "of the page"),
     ("/graphiql.css", "of the page"),
+    ("/graphiql-examples.js", "of the page"),
     ("/graphql", "GraphQL describes itself"),
     ("/metrics", "Prometheus describes itself"),
 ];
