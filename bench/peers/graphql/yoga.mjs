@@ -26,7 +26,7 @@ const typeDefs = /* GraphQL */ `
   type Project {
     id: ID!
     name: String!
-    severityCounts: SeverityCounts!
+    findingSeverityCounts: SeverityCounts!
     tasks(first: Int! = 20, after: ID): TaskConnection!
   }
   type SeverityCounts { critical: Int! high: Int! medium: Int! low: Int! info: Int! }
@@ -150,7 +150,7 @@ const resolvers = {
     }),
   },
   Project: {
-    severityCounts: (project, _, { loaders }) => loaders.countsOf.load(project.id),
+    findingSeverityCounts: (project, _, { loaders }) => loaders.countsOf.load(project.id),
     tasks: async (project, { first }, { loaders }) => ({ nodes: await loaders.tasksOf.load({ id: project.id, first }) }),
   },
   Task: {
