@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tamiz_core::TenantId;
 
@@ -29,10 +28,6 @@ const CLAIM_CONNECTIONS: u32 = 4;
 const STATEMENT_TIMEOUT: &str = "60s";
 /// A transaction that idles this long has lost its owner.
 const IDLE_TRANSACTION_TIMEOUT: &str = "60s";
-
-/// A connection that was used within this time is given out without asking whether it still stands: that would cost
-/// each request a round trip more.
-const FRESH: Duration = Duration::from_secs(1);
 
 pub(crate) const APP_ROLE: &str = "tamiz_app";
 pub(crate) const DISPATCH_ROLE: &str = "tamiz_dispatch";
@@ -126,15 +121,6 @@ pub(crate) fn pool_of(options: PgConnectOptions, connections: u32, acquire_secon
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(acquire_seconds))
         .idle_timeout(Duration::from_mins(5))
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > FRESH {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
         .connect_lazy_with(options)
 }
 
