@@ -109,8 +109,8 @@ impl TenantTx {
         self.allowance = Allowance::of(budget);
     }
 
-    /// Counts alerts by rule, writes what webhooks tell of it, marks the idempotency key that it is carried out for, makes the writes durable,
-    /// then tells watchers and workers.
+    /// Counts alerts by rule, writes what webhooks tell of it, marks the idempotency key that it is carried out for,
+    /// makes the writes durable, then tells watchers and workers.
     ///
     /// # Errors
     /// Whatever the commit meets; nothing is announced then.

@@ -103,8 +103,8 @@ impl Store {
     /// Who bears `token`, or `None` when it is unknown, expired or revoked.
     ///
     /// The look-up is one statement (`caller_of` in the migrations) inside the row-level security of the tenant that
-    /// the token claims, served by `api_token_hash_key (tenant_id, hash)`. What is compared is a SHA-256 of 256 random bits, so
-    /// the time of the comparison tells nothing about the token.
+    /// the token claims, served by `api_token_hash_key (tenant_id, hash)`. What is compared is a SHA-256 of 256
+    /// random bits, so the time of the comparison tells nothing about the token.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the database cannot be asked.

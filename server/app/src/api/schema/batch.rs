@@ -1,9 +1,9 @@
 //! Loading many things of one kind with one statement, within one request.
 //!
-//! Resolvers of sibling rows each ask for their own key. A key is noted, everything else of the
-//! request gets its turn to note more, and then the first to continue fetches them all. Nothing is
-//! spawned (as `async_graphql::dataloader` does): on a runtime with several threads a spawned batch
-//! starts while siblings still ask, so the number of statements would depend on luck.
+//! Resolvers of sibling rows each ask for their own key. A key is noted, everything else of the request goes on until
+//! it waits, too ([`Turns`]), and then whoever noted the first key fetches them all. Nothing is spawned (as
+//! `async_graphql::dataloader` does): on a runtime with several threads a spawned batch starts while siblings still ask,
+//! so the number of statements would depend on luck.
 //!
 //! A batch lives in a [`super::session::Session`]: what it remembers never outlives the request or
 //! crosses a tenant.
@@ -16,21 +16,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 
+use super::turns::Turns;
 use crate::api::errors::ApiError;
 
 /// Keys of one statement; more are fetched in several.
 const KEYS_PER_FETCH_MAX: usize = 1_000;
-/// How often a key whose fetcher was dropped (a failed sibling cancelled it) is asked for again.
+/// How often a key is asked for again whose fetcher was dropped.
 const TRIES_MAX: usize = 8;
-
-/// Turns in a row without a new key after which none is expected any more.
-const QUIET_TURNS: u32 = 2;
-/// Turns after which the keys are fetched anyway.
-const TURNS_MAX: u32 = 64;
 
 /// Everything asked for and known of one kind.
 #[derive(Debug)]
 pub(super) struct Batch<K, V> {
+    turns: Arc<Turns>,
     inner: Mutex<Inner<K, V>>,
 }
 
@@ -40,19 +37,33 @@ type Waiting<V> = Vec<oneshot::Sender<Result<Option<V>, ApiError>>>;
 struct Inner<K, V> {
     known: HashMap<K, Option<V>>,
     waiting: HashMap<K, Waiting<V>>,
-    /// How often a key was noted.
-    noted: u64,
+    /// Somebody is going to fetch what is waited for.
+    is_led: bool,
 }
 
-impl<K, V> Default for Batch<K, V> {
-    fn default() -> Self {
+impl<K, V> Inner<K, V> {
+    /// What is waited for, by whoever fetches it.
+    fn take(&mut self) -> HashMap<K, Waiting<V>> {
+        self.is_led = false;
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+impl<K, V> Batch<K, V> {
+    /// Nothing known, nothing wanted, in a request with these turns.
+    pub(super) fn new(turns: &Arc<Turns>) -> Self {
         Self {
+            turns: Arc::clone(turns),
             inner: Mutex::new(Inner {
                 known: HashMap::new(),
                 waiting: HashMap::new(),
-                noted: 0,
+                is_led: false,
             }),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<K, V>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,24 +84,19 @@ impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
     {
         Box::pin(async move {
             for _ in 0..TRIES_MAX {
-                let mut answer = {
+                let (mut answer, leads) = {
                     let mut inner = self.lock();
                     if let Some(value) = inner.known.get(&key) {
                         return Ok(value.clone());
                     }
                     let (sender, answer) = oneshot::channel();
-                    inner.noted += 1;
                     inner.waiting.entry(key.clone()).or_default().push(sender);
-                    answer
+                    (answer, !std::mem::replace(&mut inner.is_led, true))
                 };
-                self.settled().await;
-                if answer.is_empty() {
-                    let waiting = std::mem::take(&mut self.lock().waiting);
-                    if waiting.contains_key(&key) {
-                        self.fetch(waiting, &fetch).await;
-                    } else {
-                        self.put_back(waiting);
-                    }
+                if leads {
+                    let leader = Leader(Some(self));
+                    self.turns.idle().await;
+                    self.fetch(leader.take(), &fetch).await;
                 }
                 // unconstrained: a budget would let some siblings continue later than others, and
                 // their next keys would miss the batch
@@ -100,21 +106,6 @@ impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
             }
             Err(ApiError::fault(&Abandoned))
         })
-    }
-
-    /// Returns when everything else that is ready has noted its keys. One turn is not enough: on a
-    /// runtime with several threads another one may go on polling the siblings meanwhile.
-    async fn settled(&self) {
-        let (mut seen, mut quiet) = (self.lock().noted, 0);
-        for _ in 0..TURNS_MAX {
-            tokio::task::yield_now().await;
-            let noted = self.lock().noted;
-            quiet = if noted == seen { quiet + 1 } else { 0 };
-            seen = noted;
-            if quiet == QUIET_TURNS {
-                return;
-            }
-        }
     }
 
     async fn fetch<F, Fetching>(&self, waiting: HashMap<K, Waiting<V>>, fetch: &F)
@@ -147,16 +138,24 @@ impl<K: Eq + Hash + Clone, V: Clone> Batch<K, V> {
             }
         }
     }
+}
 
-    fn put_back(&self, waiting: HashMap<K, Waiting<V>>) {
-        let mut inner = self.lock();
-        for (key, senders) in waiting {
-            inner.waiting.entry(key).or_default().extend(senders);
-        }
+/// Who is going to fetch. Dropped before (a failed sibling cancelled it), the others ask again.
+struct Leader<'a, K, V>(Option<&'a Batch<K, V>>);
+
+impl<K, V> Leader<'_, K, V> {
+    fn take(mut self) -> HashMap<K, Waiting<V>> {
+        self.0.take().map(|batch| batch.lock().take()).unwrap_or_default()
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Inner<K, V>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+impl<K, V> Drop for Leader<'_, K, V> {
+    fn drop(&mut self) {
+        if let Some(batch) = self.0 {
+            // apart from the lock, for who waited may go on at once
+            let waiting = batch.lock().take();
+            drop(waiting);
+        }
     }
 }
 
@@ -180,64 +179,111 @@ pub(super) fn grouped<K: Eq + Hash, Row>(
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Poll;
+    use std::time::Duration;
 
-    use futures_util::future::{join_all, select};
+    use futures_util::future::{join, join_all, join3};
 
     use super::*;
+
+    /// More than thirty, so that they are joined in a queue, which gives up its turn where many of them are woken.
+    const GROUPS: u32 = 40;
+    const SIBLINGS: u32 = 50;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn siblings_of_two_levels_cost_two_fetches() {
         let fetches = AtomicUsize::new(0);
-        let (outer, inner) = (Batch::<u32, u32>::default(), Batch::<u32, u32>::default());
+        let turns = Arc::new(Turns::default());
+        let outer = Batch::<u32, u32>::new(&turns);
+        let inner = Batch::<u32, u32>::new(&turns);
         let fetch = |keys: Vec<u32>| {
             fetches.fetch_add(1, Ordering::SeqCst);
+            let reading = turns.reading();
             async move {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-                Ok(keys
-                    .into_iter()
-                    .filter(|key| key % 7 != 0)
-                    .map(|key| (key, key * 10))
-                    .collect())
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                drop(reading);
+                let found = keys.into_iter().filter(|key| key % 7 != 0);
+                Ok(found.map(|key| (key, key * 10)).collect())
             }
         };
         let (outer, inner, fetch) = (&outer, &inner, &fetch);
-        let answers = join_all((1..=600_u32).map(|key| async move {
+        let sibling = async |key: u32| {
+            for _ in 0..key % 5 {
+                again().await;
+            }
             let found = outer.load(key, fetch).await.unwrap();
             inner.load(found.unwrap_or(1) + 1, fetch).await.unwrap()
-        }))
-        .await;
-        assert_eq!(answers.len(), 600);
-        assert_eq!(answers[0], Some(110));
-        assert_eq!(fetches.load(Ordering::SeqCst), 2);
+        };
+        let group = |group: u32| join_all((1..=SIBLINGS).map(move |key| sibling(group * SIBLINGS + key)));
+        let answers = Arc::clone(&turns).drive(join_all((0..GROUPS).map(group))).await;
+        assert_eq!(answers.iter().flatten().count(), 2_000);
+        assert_eq!(answers[0][0], Some(110));
+        assert_eq!(
+            fetches.load(Ordering::SeqCst),
+            2 * 2,
+            "two of at most a thousand keys for each level"
+        );
         assert_eq!(
             outer.load(7, fetch).await.unwrap(),
             None,
             "absent is remembered, too"
         );
-        assert_eq!(fetches.load(Ordering::SeqCst), 2);
+        assert_eq!(fetches.load(Ordering::SeqCst), 2 * 2);
+    }
+
+    /// Goes on in another turn.
+    async fn again() {
+        let mut is_first = true;
+        poll_fn(|cx| {
+            if std::mem::take(&mut is_first) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn a_dropped_fetcher_does_not_leave_the_others_waiting() {
-        let batch = Batch::<u32, u32>::default();
+        let turns = Arc::new(Turns::default());
+        let batch = Batch::<u32, u32>::new(&turns);
         let stuck = |_: Vec<u32>| std::future::pending();
         let quick = |keys: Vec<u32>| async move { Ok(keys.into_iter().map(|key| (key, key)).collect()) };
-        let leader = Box::pin(batch.load(1, stuck));
-        let follower = Box::pin(batch.load(2, quick));
-        // the leader takes both keys and hangs; then it is dropped
-        let follower = match select(
-            leader,
-            Box::pin(tokio::time::sleep(std::time::Duration::from_millis(5))),
-        )
-        .await
-        {
-            futures_util::future::Either::Right(((), leader)) => {
-                drop(leader);
-                follower
-            }
-            futures_util::future::Either::Left(_) => unreachable!("the leader hangs"),
+        let request = async {
+            // the first takes both keys and hangs, then it is dropped
+            let given_up = tokio::time::timeout(Duration::from_millis(5), batch.load(1, stuck));
+            join(given_up, batch.load(2, quick)).await
         };
-        assert_eq!(follower.await.unwrap(), Some(2));
+        let (given_up, answer) = Arc::clone(&turns).drive(request).await;
+        assert!(given_up.is_err());
+        assert_eq!(answer.unwrap(), Some(2));
+    }
+
+    #[tokio::test]
+    async fn who_is_dropped_before_its_turn_is_followed_by_the_next() {
+        let turns = Arc::new(Turns::default());
+        let batch = Batch::<u32, u32>::new(&turns);
+        let fetch = |keys: Vec<u32>| async move { Ok(keys.into_iter().map(|key| (key, key)).collect()) };
+        let reading = turns.reading();
+        let request = async {
+            let given_up = tokio::time::timeout(Duration::from_millis(5), batch.load(1, fetch));
+            let reads = async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                drop(reading);
+            };
+            let (given_up, answer, ()) = join3(given_up, batch.load(2, fetch), reads).await;
+            (given_up.is_err(), answer.unwrap())
+        };
+        assert_eq!(Arc::clone(&turns).drive(request).await, (true, Some(2)));
+    }
+
+    #[tokio::test]
+    async fn outside_of_a_request_a_key_is_fetched_at_once() {
+        let batch = Batch::<u32, u32>::new(&Arc::default());
+        let fetch = |keys: Vec<u32>| async move { Ok(keys.into_iter().map(|key| (key, key)).collect()) };
+        assert_eq!(batch.load(3, fetch).await.unwrap(), Some(3));
     }
 }

@@ -41,6 +41,7 @@ use super::task_event::{EventsKey, TaskEvent};
 use super::task_log::{LogCount, LogPage, LogPageKey};
 use super::task_page::{TaskPage, TaskPageKey, TasksCountKey};
 use super::top_rule::TopRule;
+use super::turns::Turns;
 use super::upload::{UploadPage, UploadPageKey};
 
 /// Alerts by state and severity.
@@ -49,9 +50,17 @@ pub(super) type TenantCounts = Vec<(AlertState, Severity, i64)>;
 macro_rules! batches {
     ($($(#[$doc:meta])* $name:ident: $batch:ty,)+) => {
         /// One batch for each kind of thing.
-        #[derive(Default)]
         pub(super) struct Batches {
             $($(#[$doc])* pub(super) $name: $batch,)+
+        }
+
+        impl Batches {
+            /// Nothing loaded yet, in a request with these turns.
+            pub(super) fn new(turns: &Arc<Turns>) -> Self {
+                Self {
+                    $($name: <$batch>::new(turns),)+
+                }
+            }
         }
     };
 }

@@ -50,6 +50,7 @@ mod tenant;
 mod token;
 mod tool_execution;
 mod top_rule;
+mod turns;
 mod upload;
 mod usage;
 mod viewer;
@@ -197,7 +198,8 @@ impl Graph {
 
     /// Runs a query or a mutation of a tenant.
     async fn run(&self, session: &Arc<Session>, request: Request) -> Response {
-        let response = self.schema.execute(request.data(Arc::clone(session))).await;
+        let execution = self.schema.execute(request.data(Arc::clone(session)));
+        let response = Arc::clone(&session.turns).drive(execution).await;
         // nobody waits for the end of a transaction that only read
         let resting = Arc::clone(session);
         tokio::spawn(async move { resting.rest().await });
@@ -262,6 +264,7 @@ impl Engine for Graph {
         };
         let session = self.session(caller);
         let results = self.schema.execute_stream(request.data(Arc::clone(&session)));
+        let results = Arc::clone(&session.turns).drive_each(results.boxed());
         results
             .then(move |response| {
                 let session = Arc::clone(&session);

@@ -41,6 +41,7 @@ use super::feed::Feeds;
 use super::principal::{Asker, no_tenant};
 use super::task_event::{EventsKey, TaskEvent};
 use super::task_page::by;
+use super::turns::Turns;
 use crate::api::errors::ApiError;
 use crate::api::state::ApiState;
 use crate::flow::{FlowError, note_refusal};
@@ -61,6 +62,8 @@ pub(super) struct Session {
     told_secret: AtomicBool,
     /// Made when something is loaded: most streams load nothing.
     batches: std::sync::Mutex<Option<Arc<Batches>>>,
+    /// When batches are fetched.
+    pub(super) turns: Arc<Turns>,
 }
 
 impl Session {
@@ -75,6 +78,7 @@ impl Session {
             room_at: std::sync::Mutex::default(),
             told_secret: AtomicBool::new(false),
             batches: std::sync::Mutex::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -89,7 +93,8 @@ impl Session {
     /// What was loaded since the last rest.
     pub(super) fn batches(&self) -> Arc<Batches> {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(batches.get_or_insert_default())
+        let batches = batches.get_or_insert_with(|| Arc::new(Batches::new(&self.turns)));
+        Arc::clone(batches)
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -108,6 +113,7 @@ impl Session {
         Question: for<'t> FnOnce(&'t mut TenantTx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 's,
     {
         Box::pin(async move {
+            let _reading = self.turns.reading();
             let mut slot = self.transaction.lock().await;
             let mut transaction = match slot.take() {
                 Some(transaction) => transaction,
@@ -129,6 +135,7 @@ impl Session {
         &'s self,
         question: impl FnOnce(&'s Store) -> BoxFuture<'s, Result<T, StoreError>> + Send,
     ) -> Result<T, ApiError> {
+        let _reading = self.turns.reading();
         let mut slot = self.transaction.lock().await;
         if let Some(transaction) = slot.take() {
             // it only read; a failed end rolls back, which is the same

@@ -47,7 +47,8 @@ pub(super) async fn ask(platform: &Platform, caller: &Caller, query: &str, varia
     let request = Request::new(query)
         .variables(Variables::from_json(variables))
         .data(Arc::clone(&session));
-    let response = clean(only_refusal(graph.schema.execute(request).await));
+    let execution = Arc::clone(&session.turns).drive(graph.schema.execute(request));
+    let response = clean(only_refusal(execution.await));
     session.rest().await;
     (serde_json::to_value(response).unwrap(), session.reads())
 }
