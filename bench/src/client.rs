@@ -125,15 +125,22 @@ impl Client {
     pub(crate) async fn task(&self, id: &str) -> Outcome<TaskView> {
         let data = self
             .graphql(
-                "query($id:ID!){task(id:$id){id status error{code message} findings(first:1){totalCount}}}",
+                "query($id:ID!){task(id:$id){id status error{code message} scanResult{findings}
+                 findings(first:1){totalCount isTotalCountExact}}}",
                 json!({ "id": id }),
             )
             .await?;
         let task = &data["task"];
+        let stored = &task["findings"];
+        let findings = if stored["isTotalCountExact"] == true {
+            &stored["totalCount"]
+        } else {
+            &task["scanResult"]["findings"]
+        };
         Ok(TaskView {
             id: text(&task["id"])?,
             status: text(&task["status"])?,
-            findings: task["findings"]["totalCount"].as_u64().unwrap_or(0),
+            findings: findings.as_u64().unwrap_or(0),
             error: task["error"]["message"].as_str().map(str::to_owned),
         })
     }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::error::{StoreError, word};
 use crate::page::{Page, Window};
+use crate::row_count::{PROBED, RowCount};
 use crate::tenant_tx::TenantTx;
 
 /// Tasks of one group: what its counts can still be read for in a moment.
@@ -292,16 +293,22 @@ pub async fn page(
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn count(tx: &mut TenantTx, project: Option<ProjectId>) -> Result<i64, StoreError> {
-    let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from tenant.task_group
-           where tenant_id = $1 and ($2::uuid is null or project_id = $2)"#,
+pub async fn count(tx: &mut TenantTx, project: Option<ProjectId>) -> Result<RowCount, StoreError> {
+    let read = sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!" from (
+            select from tenant.task_group
+            where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+            limit $3
+        ) g
+        "#,
         tx.tenant(),
-        project.map(ProjectId::uuid)
+        project.map(ProjectId::uuid),
+        PROBED
     )
     .fetch_one(tx.connection())
     .await?;
-    Ok(count)
+    Ok(RowCount::probed(read))
 }
 
 /// How many tasks of each group are in each state; served by `task_of_group_idx`.

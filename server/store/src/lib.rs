@@ -30,6 +30,7 @@ pub mod migrate;
 pub mod pace;
 pub mod page;
 mod round;
+pub mod row_count;
 mod scope;
 pub mod shares;
 pub mod signal;

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::page::{Page, Window};
+use crate::row_count::{PROBED, RowCount};
 use crate::tenant_tx::TenantTx;
 use crate::unparsed::Unparsed;
 use crate::weight;
@@ -264,21 +265,37 @@ pub async fn page(
     Ok(Page::between(tasks, &window))
 }
 
-/// How many tasks there are under the same filter as [`page`].
+/// How many tasks there are under the same filter as [`page`], however long that takes.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
 pub async fn count(tx: &mut TenantTx, filter: &TaskFilter) -> Result<i64, StoreError> {
+    count_to(tx, filter, None).await
+}
+
+/// The same, as far as a list says it.
+///
+/// # Errors
+/// [`StoreError`] when the database cannot be read.
+pub async fn counted(tx: &mut TenantTx, filter: &TaskFilter) -> Result<RowCount, StoreError> {
+    Ok(RowCount::probed(count_to(tx, filter, Some(PROBED)).await?))
+}
+
+async fn count_to(tx: &mut TenantTx, filter: &TaskFilter, most: Option<i64>) -> Result<i64, StoreError> {
     let count = sqlx::query_scalar!(
         r#"
-        select count(*) as "count!" from tenant.task
-        where tenant_id = $1 and ($2::uuid is null or project_id = $2)
-          and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+        select count(*) as "count!" from (
+            select from tenant.task
+            where tenant_id = $1 and ($2::uuid is null or project_id = $2)
+              and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+            limit $5
+        ) t
         "#,
         tx.tenant(),
         filter.project.map(ProjectId::uuid),
         filter.status.map(TaskStatus::as_str),
-        filter.scan_type.as_ref().map(ScanType::as_str)
+        filter.scan_type.as_ref().map(ScanType::as_str),
+        most
     )
     .fetch_one(tx.connection())
     .await?;
@@ -341,7 +358,7 @@ pub async fn pages_of_projects(
     Ok(Page::between_each(tasks, &window))
 }
 
-/// How many tasks each project has under `filter`; a project without any is left out.
+/// How many tasks each project has under `filter`.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
@@ -349,24 +366,30 @@ pub async fn counts_of_projects(
     tx: &mut TenantTx,
     projects: &[ProjectId],
     filter: &TaskFilter,
-) -> Result<HashMap<ProjectId, i64>, StoreError> {
+) -> Result<HashMap<ProjectId, RowCount>, StoreError> {
     let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
         r#"
-        select project_id, count(*) as "count!" from tenant.task
-        where tenant_id = $1 and project_id = any($2)
-          and ($3::text is null or status = $3) and ($4::text is null or type = $4)
-        group by project_id
+        select p.id as "project!", c.rows as "rows!" from unnest($2::uuid[]) p(id)
+        cross join lateral (
+            select count(*) as rows from (
+                select from tenant.task
+                where tenant_id = $1 and project_id = p.id
+                  and ($3::text is null or status = $3) and ($4::text is null or type = $4)
+                limit $5
+            ) t
+        ) c
         "#,
         tx.tenant(),
         &projects,
         filter.status.map(TaskStatus::as_str),
-        filter.scan_type.as_ref().map(ScanType::as_str)
+        filter.scan_type.as_ref().map(ScanType::as_str),
+        PROBED
     )
     .fetch_all(tx.connection())
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.project_id.into(), row.count))
+        .map(|row| (row.project.into(), RowCount::probed(row.rows)))
         .collect())
 }

@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use super::filter::AlertFilter;
 use crate::error::StoreError;
+use crate::row_count::{PROBED, RowCount};
 use crate::tenant_tx::TenantTx;
 
-/// How many alerts each project has under `filter`; a project without any is left out.
+/// How many alerts each project has under `filter`; a project without any may be left out.
 ///
-/// By state and severity alone the counters know it: a handful of rows. Other filters are counted, served by
-/// `alert_present_idx` and `alert_gone_idx`.
+/// By state and severity alone the counters know it exactly: a handful of rows. Under other filters alerts are read,
+/// served by `alert_present_idx` and `alert_gone_idx`.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
@@ -21,18 +22,34 @@ pub async fn counts_under(
     tx: &mut TenantTx,
     projects: &[ProjectId],
     filter: &AlertFilter,
-) -> Result<HashMap<ProjectId, i64>, StoreError> {
-    let mut query = QueryBuilder::<Postgres>::new("select a.project_id, ");
+) -> Result<HashMap<ProjectId, RowCount>, StoreError> {
+    let (tenant, ids) = (
+        tx.tenant(),
+        projects.iter().map(|id| id.uuid()).collect::<Vec<_>>(),
+    );
+    let mut query;
+    let counted: fn(i64) -> RowCount;
     if filter.is_counted() {
-        query.push("sum(a.alerts) from tenant.alert_count a");
+        query = QueryBuilder::<Postgres>::new("select a.project_id, sum(a.alerts) from tenant.alert_count a");
+        query.push(" where a.project_id = any(").push_bind(ids).push(")");
+        push_conditions(&mut query, tenant, filter);
+        query.push(" group by a.project_id");
+        counted = RowCount::exactly;
     } else {
-        query.push("count(*)");
+        query = QueryBuilder::new("select p.id, c.rows from unnest(");
+        query.push_bind(ids);
+        query.push("::uuid[]) p(id) cross join lateral (select count(*) as rows from (select");
         push_alerts(&mut query, filter);
+        query.push(" where a.project_id = p.id");
+        push_conditions(&mut query, tenant, filter);
+        query.push(" limit ").push_bind(PROBED).push(") a) c");
+        counted = RowCount::probed;
     }
-    push_conditions(&mut query, tx.tenant(), projects, filter);
-    query.push(" group by a.project_id");
     let counts: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(tx.connection()).await?;
-    Ok(counts.into_iter().map(|(id, count)| (id.into(), count)).collect())
+    Ok(counts
+        .into_iter()
+        .map(|(id, rows)| (id.into(), counted(rows)))
+        .collect())
 }
 
 /// The alerts of the project under `filter`, in no order, at most `most`.
@@ -49,7 +66,8 @@ pub async fn ids_under(
 ) -> Result<Vec<AlertId>, StoreError> {
     let mut query = QueryBuilder::<Postgres>::new("select a.id");
     push_alerts(&mut query, filter);
-    push_conditions(&mut query, tx.tenant(), &[project], filter);
+    query.push(" where a.project_id = ").push_bind(project.uuid());
+    push_conditions(&mut query, tx.tenant(), filter);
     query.push(" limit ").push_bind(most);
     let ids: Vec<(Uuid,)> = query.build_query_as().fetch_all(tx.connection()).await?;
     Ok(ids.into_iter().map(|(id,)| id.into()).collect())
@@ -69,17 +87,10 @@ fn push_alerts(query: &mut QueryBuilder<Postgres>, filter: &AlertFilter) {
     }
 }
 
-fn push_conditions(
-    query: &mut QueryBuilder<Postgres>,
-    tenant: Uuid,
-    projects: &[ProjectId],
-    filter: &AlertFilter,
-) {
-    let projects: Vec<Uuid> = projects.iter().map(|id| id.uuid()).collect();
+fn push_conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filter: &AlertFilter) {
     let wanted: Vec<i16> = filter.wanted().into_iter().map(AlertState::rank).collect();
-    query.push(" where a.tenant_id = ").push_bind(tenant);
-    query.push(" and a.project_id = any(").push_bind(projects);
-    query.push(") and a.state = any(").push_bind(wanted);
+    query.push(" and a.tenant_id = ").push_bind(tenant);
+    query.push(" and a.state = any(").push_bind(wanted);
     query
         .push(") and a.severity = any(")
         .push_bind(filter.severity_ranks())

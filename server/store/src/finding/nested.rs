@@ -17,6 +17,7 @@ use super::read::{FindingFilter, FindingOrder, FindingPosition, FindingRow, cond
 use super::said::{ContentKey, Said, said_by};
 use crate::error::StoreError;
 use crate::page::{Page, Window};
+use crate::row_count::{PROBED, RowCount};
 use crate::tenant_tx::TenantTx;
 
 /// Whose findings.
@@ -181,7 +182,7 @@ pub async fn pages_of(
         .collect())
 }
 
-/// How many findings each parent has under `filter`; a parent without any is left out.
+/// How many findings each parent has under `filter`.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
@@ -189,18 +190,17 @@ pub async fn counts_of(
     tx: &mut TenantTx,
     parents: &FindingParents,
     filter: &FindingFilter,
-) -> Result<HashMap<Uuid, i64>, StoreError> {
-    let column = parents.column();
-    let mut query = QueryBuilder::<Postgres>::new("select ");
-    query.push(column).push(", count(*)").push(filter.counted_from());
+) -> Result<HashMap<Uuid, RowCount>, StoreError> {
+    let mut query = QueryBuilder::<Postgres>::new("select p.id, c.rows from unnest(");
+    query.push_bind(parents.ids());
+    query.push("::uuid[]) p(id) cross join lateral (select count(*) as rows from (select");
+    query.push(filter.counted_from());
     conditions(&mut query, tx.tenant(), filter);
-    query
-        .push(" and ")
-        .push(column)
-        .push(" = any(")
-        .push_bind(parents.ids())
-        .push(") group by ")
-        .push(column);
-    let counts: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(tx.connection()).await?;
-    Ok(counts.into_iter().collect())
+    query.push(" and ").push(parents.column()).push(" = p.id limit ");
+    query.push_bind(PROBED).push(") f) c");
+    let read: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(tx.connection()).await?;
+    Ok(read
+        .into_iter()
+        .map(|(id, rows)| (id, RowCount::probed(rows)))
+        .collect())
 }

@@ -12,6 +12,7 @@ use super::content_row;
 use super::said::{self, Said};
 use crate::error::{StoreError, ranked};
 use crate::page::{Page, Window};
+use crate::row_count::{PROBED, RowCount};
 use crate::tenant_tx::TenantTx;
 use crate::weight;
 
@@ -222,11 +223,13 @@ pub async fn page(
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
-pub async fn count(tx: &mut TenantTx, filter: &FindingFilter) -> Result<i64, StoreError> {
-    let mut query = QueryBuilder::new("select count(*)");
+pub async fn count(tx: &mut TenantTx, filter: &FindingFilter) -> Result<RowCount, StoreError> {
+    let mut query = QueryBuilder::new("select count(*) from (select");
     query.push(filter.counted_from());
     conditions(&mut query, tx.tenant(), filter);
-    Ok(query.build_query_scalar().fetch_one(tx.connection()).await?)
+    query.push(" limit ").push_bind(PROBED).push(") f");
+    let read = query.build_query_scalar().fetch_one(tx.connection()).await?;
+    Ok(RowCount::probed(read))
 }
 
 pub(super) fn conditions(query: &mut QueryBuilder<Postgres>, tenant: Uuid, filter: &FindingFilter) {

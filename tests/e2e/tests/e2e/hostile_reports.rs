@@ -201,7 +201,11 @@ async fn a_gzip_report_of_two_hundred_thousand_findings_is_stored_whole() {
         .import(&project, "findings-200k.json.gz", checkout::read(MANY))
         .await;
     let done = acme.ends_as(&task, "COMPLETED").await;
-    assert_eq!(done["findings"]["totalCount"], 200_000);
+    // a list is counted no further
+    assert_eq!(
+        done["findings"],
+        json!({ "totalCount": 10_000, "isTotalCountExact": false })
+    );
     assert_eq!(done["scanResult"]["findings"], 200_000);
     assert_eq!(done["scanResult"]["completeness"], "COMPLETE");
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tamiz_core::{AlertId, ProjectId, Refusal};
 use tamiz_store::alert::{self, AlertPosition, AlertRow, TREND_DAYS_MAX};
 use tamiz_store::page::{Page, Window};
+use tamiz_store::row_count::RowCount;
 use uuid::Uuid;
 
 use super::alert::Alert;
@@ -17,7 +18,7 @@ use super::finding::{askable, texts, words};
 use super::scalars::Date;
 use super::session::Session;
 use super::task_page::by;
-use super::words::{AlertStateName, Severity};
+use super::words::{AlertStateName, Severity, SeverityCounts};
 use crate::api::errors::ApiError;
 
 /// What alerts are sorted by.
@@ -158,9 +159,8 @@ impl From<Key> for AlertPosition {
 connection!(
     /// A page of alerts.
     AlertConnection, AlertEdge, Alert,
-    /// Cheap without a filter or by `state` and `severity`: counters know it. Under other filters
-    /// all alerts in these states are looked at: ask once, not with each page.
-    AlertsCountKey
+    /// Without a filter or by `state` and `severity` alone it is exact and cheap, however many they are: counters know it.
+    bounded AlertsCountKey
 );
 
 impl AlertConnection {
@@ -227,7 +227,7 @@ async fn pages(
 }
 
 impl AlertsCountKey {
-    async fn count(&self, session: &Session) -> Result<i64, ApiError> {
+    async fn count(&self, session: &Session) -> Result<RowCount, ApiError> {
         let fetch = async |keys: Vec<Self>| {
             let mut counts = HashMap::new();
             for (filter, projects) in by(keys, |key| (key.filter, key.project)) {
@@ -247,7 +247,7 @@ impl AlertsCountKey {
             .alert_counts_under
             .load(self.clone(), fetch)
             .await?;
-        Ok(counted.unwrap_or(0))
+        Ok(counted.unwrap_or(RowCount::NONE))
     }
 }
 
@@ -326,15 +326,15 @@ pub(super) async fn counts_of(session: &Session, project: ProjectId) -> Result<V
         .unwrap_or_default())
 }
 
-/// Open and reopened alerts by severity, from info to critical.
-pub(super) async fn open_counts_of(session: &Session, project: ProjectId) -> Result<[i64; 5], ApiError> {
-    let mut open = [0; 5];
-    for count in counts_of(session, project).await? {
-        if tamiz_core::AlertState::from(count.state).is_open() {
-            open[tamiz_core::Severity::from(count.severity) as usize] += i64::from(count.count);
-        }
-    }
-    Ok(open)
+/// Open and reopened alerts by severity.
+pub(super) async fn open_counts_of(
+    session: &Session,
+    project: ProjectId,
+) -> Result<SeverityCounts, ApiError> {
+    let counts = counts_of(session, project).await?.into_iter();
+    Ok(SeverityCounts::of_open(counts.map(|count| {
+        (count.state.into(), count.severity.into(), i64::from(count.count))
+    })))
 }
 
 /// So many days, if a trend may have them.

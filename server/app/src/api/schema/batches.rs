@@ -18,6 +18,7 @@ use tamiz_store::pcap_session::PcapSession;
 use tamiz_store::plugin::InstalledPlugin;
 use tamiz_store::project::Project;
 use tamiz_store::queue_view::Reached;
+use tamiz_store::row_count::RowCount;
 use tamiz_store::scan_result::ScanResult;
 use tamiz_store::schedule::Schedule;
 use tamiz_store::target::TaskTarget;
@@ -90,11 +91,11 @@ batches! {
     plan_limits: Batch<(), LimitSet>,
     known_cves: Batch<KnownKey, Arc<Known>>,
     finding_pages: Batch<FindingPageKey, Arc<FindingPage>>,
-    finding_counts: Batch<FindingsCountKey, i64>,
+    finding_counts: Batch<FindingsCountKey, RowCount>,
     occurrence_pages: Batch<OccurrencePageKey, Arc<OccurrencePage>>,
     occurrence_counts: Batch<FindingId, i64>,
     alert_pages: Batch<AlertPageKey, Arc<AlertPage>>,
-    alert_counts_under: Batch<AlertsCountKey, i64>,
+    alert_counts_under: Batch<AlertsCountKey, RowCount>,
     alert_counts_of: Batch<ProjectId, Vec<AlertCount>>,
     alert_rules_of: Batch<ProjectId, Vec<AlertRule>>,
     top_rules_of: Batch<(ProjectId, u32), Vec<TopRule>>,
@@ -107,7 +108,7 @@ batches! {
     log_pages: Batch<LogPageKey, Arc<LogPage>>,
     log_counts: Batch<LogCount, i64>,
     task_pages: Batch<TaskPageKey, Arc<TaskPage>>,
-    task_counts: Batch<TasksCountKey, i64>,
+    task_counts: Batch<TasksCountKey, RowCount>,
     group_pages: Batch<GroupPageKey, Arc<TaskPage>>,
     uploads: Batch<UploadId, Arc<Upload>>,
     upload_pages: Batch<UploadPageKey, Arc<UploadPage>>,

@@ -232,9 +232,40 @@ pub(super) fn limit_of(
 }
 
 /// Declares `$connection` and `$edge` over `$node`; `$counted` says how `totalCount` is found, where there is one, and the
-/// comment before it what that costs.
+/// comment before it what that costs. A `bounded` one reads the rows, at most
+/// [`COUNTED_MAX`](tamiz_store::row_count::COUNTED_MAX).
 macro_rules! connection {
-    ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident $(, $(#[$cost:meta])* $counted:ty)?) => {
+    (
+        $(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident, $(#[$cost:meta])* bounded $counted:ty
+    ) => {
+        connection! {
+            @ $(#[$doc])* $connection, $edge, $node, $counted,
+            /// Rows of all pages under the same filter, at most 10,000; `isTotalCountExact` says whether those are all.
+            $(#[$cost])*
+            async fn total_count(&self, context: &async_graphql::Context<'_>) -> Result<i64, ApiError> {
+                Ok(self.counted.count(Session::of(context)?).await?.rows)
+            }
+
+            /// There are no more rows than `totalCount` says.
+            async fn is_total_count_exact(&self, context: &async_graphql::Context<'_>) -> Result<bool, ApiError> {
+                Ok(self.counted.count(Session::of(context)?).await?.is_exact)
+            }
+        }
+    };
+    ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident, $(#[$cost:meta])* $counted:ty) => {
+        connection! {
+            @ $(#[$doc])* $connection, $edge, $node, $counted,
+            /// Rows of all pages under the same filter, exactly.
+            $(#[$cost])*
+            async fn total_count(&self, context: &async_graphql::Context<'_>) -> Result<i64, ApiError> {
+                self.counted.count(Session::of(context)?).await
+            }
+        }
+    };
+    ($(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident) => {
+        connection! { @ $(#[$doc])* $connection, $edge, $node, }
+    };
+    (@ $(#[$doc:meta])* $connection:ident, $edge:ident, $node:ident, $($counted:ty, $($count:tt)+)?) => {
         $(#[$doc])*
         pub(crate) struct $connection {
             pub(super) listed: super::connection::Listed<$node>,
@@ -268,14 +299,7 @@ macro_rules! connection {
                 self.listed.page_info()
             }
 
-            $(
-                /// Rows of all pages under the same filter, exactly.
-                $(#[$cost])*
-                async fn total_count(&self, context: &async_graphql::Context<'_>) -> Result<i64, ApiError> {
-                    let counted: &$counted = &self.counted;
-                    counted.count(Session::of(context)?).await
-                }
-            )?
+            $($($count)+)?
         }
     };
 }

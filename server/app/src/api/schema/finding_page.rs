@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tamiz_core::{FindingId, ProjectId, Refusal, TaskId};
 use tamiz_store::finding::{self, FindingParents, FindingPosition, FindingRow};
 use tamiz_store::page::{Page, Window};
+use tamiz_store::row_count::RowCount;
 use uuid::Uuid;
 
 use super::connection::{Asked, Listed, bad_cursor, connection, decode, encode, turned_if};
@@ -87,9 +88,8 @@ impl From<Key> for FindingPosition {
 connection!(
     /// A page of findings.
     FindingConnection, FindingEdge, Finding,
-    /// They are counted when it is asked for, of a task at most
-    /// 500,000: ask once, not with each page. `Project.findingSeverityCounts` and `scanResult` say the same in less.
-    FindingsCountKey
+    /// `Project.findingSeverityCounts` and `scanResult` know all.
+    bounded FindingsCountKey
 );
 
 impl FindingConnection {
@@ -200,20 +200,20 @@ async fn pages(
 }
 
 impl FindingsCountKey {
-    async fn count(&self, session: &Session) -> Result<i64, ApiError> {
+    async fn count(&self, session: &Session) -> Result<RowCount, ApiError> {
         let counted = session
             .batches()
             .finding_counts
             .load(self.clone(), async |keys| counts(session, keys).await)
             .await?;
-        Ok(counted.unwrap_or(0))
+        Ok(counted.unwrap_or(RowCount::NONE))
     }
 }
 
 async fn counts(
     session: &Session,
     keys: Vec<FindingsCountKey>,
-) -> Result<HashMap<FindingsCountKey, i64>, ApiError> {
+) -> Result<HashMap<FindingsCountKey, RowCount>, ApiError> {
     let mut counts = HashMap::new();
     for (filter, owners) in by(keys, |key| (key.filter, key.owner)) {
         if owners.contains(&Owner::Tenant) {

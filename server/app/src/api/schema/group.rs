@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tamiz_core::{GroupId, ProjectId, TaskId};
 use tamiz_store::group;
 use tamiz_store::page::Window;
+use tamiz_store::row_count::RowCount;
 use tamiz_store::task;
 
 use super::connection::{Asked, Listed, asked, connection, decode, encode};
@@ -123,7 +124,7 @@ impl TaskGroup {
 pub(super) struct GroupsCount(Option<ProjectId>);
 
 impl GroupsCount {
-    async fn count(&self, session: &Session) -> Result<i64, ApiError> {
+    async fn count(&self, session: &Session) -> Result<RowCount, ApiError> {
         let project = self.0;
         session.read(|tx| Box::pin(group::count(tx, project))).await
     }
@@ -132,8 +133,7 @@ impl GroupsCount {
 connection!(
     /// A page of groups.
     TaskGroupConnection, TaskGroupEdge, TaskGroup,
-    /// They are counted when it is asked for: ask once, not with each page.
-    GroupsCount
+    bounded GroupsCount
 );
 
 impl TaskGroupConnection {

@@ -314,6 +314,8 @@ mod alert_rule_tests;
 #[cfg(test)]
 mod alert_tests;
 #[cfg(test)]
+mod count_tests;
+#[cfg(test)]
 mod edge_tests;
 #[cfg(test)]
 mod related_tests;

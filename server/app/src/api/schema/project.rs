@@ -167,8 +167,7 @@ impl Project {
 
     /// Its open alerts by severity, from counters: what there is to do.
     async fn severity_counts(&self, context: &Context<'_>) -> Result<SeverityCounts, ApiError> {
-        let counts = alert_page::open_counts_of(Session::of(context)?, self.0.id).await?;
-        Ok(counts.into())
+        alert_page::open_counts_of(Session::of(context)?, self.0.id).await
     }
 
     /// Its findings by severity: what all scans together reported, the same flaw as often as it was seen. Counted when it is

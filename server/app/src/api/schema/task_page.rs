@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_graphql::InputObject;
 use tamiz_core::{GroupId, ProjectId, Refusal, ScanType, TaskId};
 use tamiz_store::page::{Page, Window};
+use tamiz_store::row_count::RowCount;
 use tamiz_store::task;
 
 use super::connection::{Asked, Listed, connection, decode, encode};
@@ -80,15 +81,15 @@ pub(super) enum TasksCount {
 }
 
 impl TasksCount {
-    async fn count(&self, session: &Session) -> Result<i64, ApiError> {
+    async fn count(&self, session: &Session) -> Result<RowCount, ApiError> {
         match self {
             Self::All(filter) => {
                 let filter = filter.clone();
                 session
-                    .read(|tx| Box::pin(async move { task::count(tx, &filter).await }))
+                    .read(|tx| Box::pin(async move { task::counted(tx, &filter).await }))
                     .await
             }
-            Self::Known(count) => Ok(*count),
+            Self::Known(count) => Ok(RowCount::exactly(*count)),
             Self::OfProject(key) => {
                 let fetch = async |keys: Vec<TasksCountKey>| {
                     let mut counts = HashMap::new();
@@ -118,7 +119,7 @@ impl TasksCount {
                     .task_counts
                     .load(key.clone(), fetch)
                     .await?
-                    .unwrap_or(0))
+                    .unwrap_or(RowCount::NONE))
             }
         }
     }
@@ -127,8 +128,7 @@ impl TasksCount {
 connection!(
     /// A page of tasks.
     TaskConnection, TaskEdge, Task,
-    /// They are counted when it is asked for: ask once, not with each page.
-    TasksCount
+    bounded TasksCount
 );
 
 impl TaskConnection {

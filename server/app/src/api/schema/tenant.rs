@@ -102,13 +102,7 @@ impl Tenant {
     /// Open alerts of all its projects by severity, from counters. For its own tokens.
     async fn severity_counts(&self, context: &Context<'_>) -> Result<SeverityCounts, ApiError> {
         let counts = Session::of(context)?.alert_counts_of_tenant().await?;
-        let mut open = [0; 5];
-        for (state, severity, alerts) in counts.iter() {
-            if state.is_open() {
-                open[*severity as usize] += alerts;
-            }
-        }
-        Ok(open.into())
+        Ok(SeverityCounts::of_open(counts.iter().copied()))
     }
 
     /// The rules with the most open alerts in all its projects together, most first, from counters. For its own tokens.

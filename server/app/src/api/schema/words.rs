@@ -185,6 +185,19 @@ pub(crate) struct SeverityCounts {
     info: i64,
 }
 
+impl SeverityCounts {
+    /// Of alerts by state and severity those that are open or open again.
+    pub(super) fn of_open(
+        alerts: impl Iterator<Item = (tamiz_core::AlertState, tamiz_core::Severity, i64)>,
+    ) -> Self {
+        let mut open = [0; 5];
+        for (_, severity, alerts) in alerts.filter(|(state, _, _)| state.is_open()) {
+            open[severity as usize] += alerts;
+        }
+        open.into()
+    }
+}
+
 impl From<[i64; 5]> for SeverityCounts {
     fn from([info, low, medium, high, critical]: [i64; 5]) -> Self {
         Self {

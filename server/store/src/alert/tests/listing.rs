@@ -8,6 +8,7 @@ use super::field::Field;
 use crate::alert::page::Asked;
 use crate::alert::{AlertFilter, AlertOrder, AlertRow, counts_under, pages_of};
 use crate::page::{PageLimit, Window};
+use crate::row_count::RowCount;
 
 fn in_states(states: &[AlertState]) -> AlertFilter {
     AlertFilter {
@@ -152,8 +153,12 @@ async fn filters_pick_what_they_name_and_are_counted_alike() {
         );
         let mut tx = field.begin().await;
         let counts = counts_under(&mut tx, &[field.project], &filter).await.unwrap();
-        let count = counts.get(&field.project).copied().unwrap_or(0);
-        assert_eq!(usize::try_from(count), Ok(wanted.len()), "{condition}");
+        let count = counts.get(&field.project).copied().unwrap_or(RowCount::NONE);
+        assert_eq!(
+            count,
+            RowCount::exactly(i64::try_from(wanted.len()).unwrap()),
+            "{condition}"
+        );
     }
     field.end().await;
 }

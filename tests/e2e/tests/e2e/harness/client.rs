@@ -21,7 +21,7 @@ const TASK: &str = "query($id: ID!) { task(id: $id) {
       findings occurrences records skipped completeness formats byRule byFile
       bySeverity { info low medium high critical } diagnostics { level code message }
     }
-    findings(first: 1) { totalCount }
+    findings(first: 1) { totalCount isTotalCountExact }
     artifacts { id kind name mediaType sizeBytes sha256 path }
     toolExecutions { tool toolVersion exitCode endedBy attempt args startedAt finishedAt metrics
       stdout { id sizeBytes } stderr { id sizeBytes } } } }";

@@ -58,7 +58,8 @@ impl Follower {
                 }
             }
             if self.is_behind {
-                let stretch = self.read().await?;
+                // boxed, for a follower waits nearly always, and for news
+                let stretch = Box::pin(self.read()).await?;
                 self.is_behind = !stretch.rows.is_empty();
                 if !self.is_behind && stretch.has_ended {
                     return Ok(None);
