@@ -95,7 +95,9 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tamiz-bench: {error}");
+            let causes = std::iter::successors(error.source(), |error| error.source());
+            let words: Vec<String> = causes.map(ToString::to_string).collect();
+            eprintln!("tamiz-bench: {error}; {}", words.join(": "));
             ExitCode::FAILURE
         }
     }
