@@ -449,7 +449,10 @@ pub struct AttemptRow {
     pub plugin_fault: Option<PluginFault>,
 }
 
-/// All attempts of these tasks, oldest first, with their task.
+/// Attempts of a task that are shown, and whose runs of tools are: people may send it back as often as they like.
+pub(crate) const SHOWN_MAX: i32 = 100;
+
+/// The latest attempts of these tasks, a hundred of each at most, oldest first, with their task.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be read.
@@ -460,14 +463,17 @@ pub async fn of_tasks(tx: &mut TenantTx, tasks: &[TaskId]) -> Result<Vec<(TaskId
         select a.task_id, a.attempt, a.worker_id, a.worker_host, a.started_at, a.finished_at, a.outcome,
                a.error_code, a.error_message, a.plugin_fault, run.exit_code as "exit_code?"
         from tenant.task_attempt a
+        join tenant.task t on t.tenant_id = $1 and t.id = a.task_id
         left join lateral (
             select e.exit_code from tenant.tool_execution e
             where e.tenant_id = $1 and e.task_id = a.task_id and e.attempt = a.attempt
             order by e.id desc limit 1) run on a.error_code like 'TOOL\_%'
-        where a.tenant_id = $1 and a.task_id = any($2) order by a.task_id, a.attempt
+        where a.tenant_id = $1 and a.task_id = any($2) and a.attempt > t.attempt - $3
+        order by a.task_id, a.attempt
         "#,
         tx.tenant(),
-        &tasks
+        &tasks,
+        SHOWN_MAX
     )
     .fetch_all(tx.connection())
     .await?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use tamiz_core::summary::Summary;
-use tamiz_core::{Refusal, RefusalCode, TaskId, TaskStatus, WorkerId};
+use tamiz_core::{Refusal, RefusalCode, TaskId, TaskStatus, ToolExecutionId, WorkerId};
+use uuid::Uuid;
 
 use crate::attempt::{self, Begin, Ending, Fence};
 use crate::connect::Store;
@@ -16,6 +17,7 @@ use crate::queue::{ClaimRequest, Lease};
 use crate::quota::storage;
 use crate::scan_result;
 use crate::task::{self, Cancellation, Redrive};
+use crate::tool_execution;
 
 const ATTEMPTS_MAX: i32 = 3;
 
@@ -310,4 +312,34 @@ async fn a_lost_attempt_gives_its_room_back_and_its_time_counts_however_the_task
         );
         stage.strike().await;
     }
+}
+
+#[tokio::test]
+async fn of_a_task_that_was_sent_back_again_and_again_the_latest_hundred_attempts_are_shown() {
+    let mut stage = Stage::set().await;
+    let worker = WorkerId::fresh();
+    let lease = stage.claim(worker).await;
+    stage
+        .sql(
+            "insert into tenant.task_attempt (tenant_id, task_id, attempt, worker_id)
+             select tenant_id, id, n, gen_random_uuid() from tenant.task, generate_series(1, 250) n;
+             insert into tenant.tool_execution (tenant_id, id, task_id, attempt, tool, args, ended_by, started_at,
+                 finished_at)
+             select tenant_id, ('00000000-0000-7000-8000-' || lpad(attempt::text, 12, '0'))::uuid, task_id, attempt,
+                 'semgrep', '[]', 'exit', now(), now()
+             from tenant.task_attempt;
+             update tenant.task set attempt = 250",
+        )
+        .await;
+    let mut tx = stage.store.begin(&lease.scope).await.unwrap();
+    let attempts = attempt::of_tasks(&mut tx, &[stage.task]).await.unwrap();
+    let shown: Vec<i32> = attempts.iter().map(|(_, attempt)| attempt.attempt).collect();
+    assert_eq!(shown, (151..=250).collect::<Vec<_>>());
+    let runs = tool_execution::of_tasks(&mut tx, &[stage.task]).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.attempt).collect::<Vec<_>>(), shown);
+    let first = ToolExecutionId::from(Uuid::from_u128(0x7000_8000_0000_0000_0001));
+    let before = tool_execution::by_ids(&mut tx, &[first]).await.unwrap();
+    assert_eq!(before[0].attempt, 1);
+    drop(tx);
+    stage.strike().await;
 }

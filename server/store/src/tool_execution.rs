@@ -7,6 +7,7 @@ use tamiz_core::budget::json_bytes;
 use tamiz_core::{ArtifactId, TaskId, ToolExecutionId};
 use uuid::Uuid;
 
+use crate::attempt;
 use crate::error::StoreError;
 use crate::tenant_tx::TenantTx;
 
@@ -74,7 +75,7 @@ pub async fn create(tx: &mut TenantTx, run: &ToolExecution) -> Result<(), StoreE
     Ok(())
 }
 
-/// All runs of these tasks, oldest first.
+/// The runs in the latest hundred attempts of these tasks, oldest first.
 ///
 /// Served by `tool_execution_task_idx (tenant_id, task_id, id)`.
 ///
@@ -101,11 +102,14 @@ async fn select(tx: &mut TenantTx, tasks: &[Uuid], ids: &[Uuid]) -> Result<Vec<T
         select id, task_id, attempt, tool, tool_version, args, exit_code, ended_by, started_at, finished_at,
                stdout_ref, stderr_ref, metrics
         from tenant.tool_execution
-        where tenant_id = $1 and (task_id = any($2) or id = any($3)) order by task_id, id
+        where tenant_id = $1 and (id = any($3) or task_id = any($2) and attempt > (
+            select t.attempt - $4 from tenant.task t where t.tenant_id = $1 and t.id = task_id))
+        order by task_id, id
         "#,
         tx.tenant(),
         tasks,
-        ids
+        ids,
+        attempt::SHOWN_MAX
     )
     .fetch(tx.connection());
     let rows = allowance

@@ -220,7 +220,7 @@ impl Task {
         Ok(rows.iter().cloned().map(Artifact).collect())
     }
 
-    /// The runs of its tools, oldest first.
+    /// The runs of its tools in its latest hundred attempts, oldest first. `node` finds those before, too.
     async fn tool_executions(&self, context: &Context<'_>) -> Result<Vec<ToolExecution>, ApiError> {
         let rows = Session::of(context)?.executions_of(self.0.id).await?;
         Ok(rows.iter().cloned().map(ToolExecution).collect())
@@ -258,7 +258,7 @@ impl Task {
         Box::pin(TaskLogConnection::of(session, self.0.id, &asked, attempt)).await
     }
 
-    /// The tries of workers at it, oldest first.
+    /// The tries of workers at it, the latest hundred, oldest first.
     async fn attempts(&self, context: &Context<'_>) -> Result<Vec<TaskAttempt>, ApiError> {
         let rows = Session::of(context)?.attempts_of(self.0.id).await?;
         Ok(rows.iter().cloned().map(TaskAttempt).collect())
