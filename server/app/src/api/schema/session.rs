@@ -52,7 +52,8 @@ pub(super) struct Session {
     pub(super) caller: Caller,
     /// What is read once for all who follow it.
     pub(super) feeds: Arc<Feeds>,
-    transaction: Mutex<Option<TenantTx>>,
+    /// Boxed, for most streams rest.
+    transaction: Mutex<Option<Box<TenantTx>>>,
     /// What the rows and the answer may hold together.
     pub(super) budget: Arc<ByteBudget>,
     reads: AtomicU64,
@@ -117,7 +118,7 @@ impl Session {
             let mut slot = self.transaction.lock().await;
             let mut transaction = match slot.take() {
                 Some(transaction) => transaction,
-                None => self.begin().await?,
+                None => Box::new(self.begin().await?),
             };
             self.reads.fetch_add(1, Ordering::Relaxed);
             let answer = question(&mut transaction).await.map_err(|error| match error {

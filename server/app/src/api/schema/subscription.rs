@@ -45,12 +45,14 @@ impl Events {
     ) -> Result<impl Stream<Item = Result<TaskEvent, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
         let id = TaskId::from(task_id);
+        // what is held while it waits is held as long as the stream
         let found = session.read(|tx| Box::pin(task::get(tx, id))).await?;
-        session.rest().await;
-        let task = found.ok_or_else(|| Refusal::not_found("task", id).at(&["taskId"]))?;
+        let last = found.map(|task| task.event_seq);
+        Box::pin(session.rest()).await;
+        let last = last.ok_or_else(|| Refusal::not_found("task", id).at(&["taskId"]))?;
         let after = after.unwrap_or(0);
-        if !(0..=task.event_seq).contains(&after) {
-            let message = format!("`after` must be 0 to {}, is {after}", task.event_seq);
+        if !(0..=last).contains(&after) {
+            let message = format!("`after` must be 0 to {last}, is {after}");
             return Err(Refusal::new(RefusalCode::InvalidInput, message)
                 .at(&["after"])
                 .into());
@@ -80,7 +82,8 @@ impl Events {
         after: Option<String>,
     ) -> Result<impl Stream<Item = Result<ProjectTaskChange, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
-        let follower = ProjectFollower::of_tasks(&session, project_id.into(), after.as_deref()).await?;
+        let following = ProjectFollower::of_tasks(&session, project_id.into(), after.as_deref());
+        let follower = Box::pin(following).await?;
         Ok(stream::try_unfold(follower, |mut follower| async move {
             let next = follower.next_of_tasks().await;
             next.map(|next| next.map(|change| (change, follower)))
@@ -97,7 +100,8 @@ impl Events {
         after: Option<String>,
     ) -> Result<impl Stream<Item = Result<ProjectAlertChange, ApiError>> + use<>, ApiError> {
         let session = Arc::clone(Session::of(context)?);
-        let follower = ProjectFollower::of_alerts(&session, project_id.into(), after.as_deref()).await?;
+        let following = ProjectFollower::of_alerts(&session, project_id.into(), after.as_deref());
+        let follower = Box::pin(following).await?;
         Ok(stream::try_unfold(follower, |mut follower| async move {
             let next = follower.next_of_alerts().await;
             next.map(|next| next.map(|change| (change, follower)))
@@ -149,8 +153,8 @@ impl Events {
         let session = Arc::clone(Session::of(context)?);
         let signals = session.store().signals();
         let id = GroupId::from(group_id);
-        let found = session.group(id).await?;
-        session.rest().await;
+        let found = session.group(id).await?.map(drop);
+        Box::pin(session.rest()).await;
         found.ok_or_else(|| Refusal::not_found("group", id).at(&["groupId"]))?;
         let watch = GroupWatch {
             session,

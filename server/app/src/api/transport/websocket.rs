@@ -34,9 +34,9 @@ use message::{ClientMessage, Close, Outgoing};
 const SUBPROTOCOL: &str = "graphql-transport-ws";
 /// Operations that one connection may run at once; a console page shows a dozen.
 const OPERATIONS_MAX: usize = 50;
-/// Read buffer of one connection: 4 KiB instead of the default 128 is what makes a subscriber
-/// cost 14 KiB.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Read buffer of one connection. Most say one short message and then nothing for hours, so the default of 128 KiB would
+/// be nine tenths of what a subscriber costs; longer messages are read in more pieces.
+const READ_BUFFER_BYTES: usize = 1024;
 /// Messages waiting for a slow reader.
 const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Silent keep-alive periods after which a peer counts as gone.
@@ -66,13 +66,14 @@ pub(super) async fn upgrade<E: Engine>(transport: Arc<Transport<E>>, request: Re
             .max_frame_size(BODY_BYTES_MAX)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-            .on_upgrade(move |socket| request_id::scope(id, serve(socket, transport, from_header))),
+            .on_upgrade(move |socket| request_id::scope(id, serve(Box::new(socket), transport, from_header))),
         Err(rejection) => Refused::bad_request(rejection.to_string()).into_response(),
     }
 }
 
+/// The socket is boxed, for a future keeps a place for what it is called with beside the one where it works with it.
 async fn serve<E: Engine>(
-    mut socket: WebSocket,
+    mut socket: Box<WebSocket>,
     transport: Arc<Transport<E>>,
     from_header: Option<Known<E::Caller>>,
 ) {
@@ -100,7 +101,7 @@ async fn serve<E: Engine>(
     if let Some(close) = close {
         // what was sent before has to be read first
         let patience = if close == Close::SLOW { last_words } else { GOODBYE };
-        say_goodbye(socket, close, patience).await;
+        Box::pin(say_goodbye(*socket, close, patience)).await;
     }
 }
 
@@ -172,7 +173,8 @@ impl<E: Engine> Connection<E> {
                 () = draining.begun() => Turn::Drain,
             };
             let outcome = match turn {
-                Turn::Heard(Some(Ok(message))) => self.hear(socket, message).await,
+                // boxed, for a connection waits nearly always, and what answers a message is larger than all else
+                Turn::Heard(Some(Ok(message))) => Box::pin(self.hear(socket, message)).await,
                 Turn::Heard(None) => Err(None),
                 Turn::Heard(Some(Err(_))) => Err(Some(Close::UNREADABLE)),
                 Turn::Step(id, step) => self.pass_on(socket, &id, step).await,
