@@ -278,7 +278,7 @@ macro_rules! connection {
             /// To continue after this row.
             cursor: String,
             /// The row.
-            node: $node,
+            node: super::whole::Whole<$node>,
         }
 
         $(#[$doc])*
@@ -286,12 +286,15 @@ macro_rules! connection {
         impl $connection {
             /// Rows with their cursors.
             async fn edges(&self) -> Vec<$edge> {
-                self.listed.edges(|cursor, node| $edge { cursor, node })
+                self.listed.edges(|cursor, node| $edge {
+                    cursor,
+                    node: super::whole::Whole(node),
+                })
             }
 
             /// Rows.
-            async fn nodes(&self) -> &[$node] {
-                &self.listed.nodes
+            async fn nodes(&self) -> Vec<super::whole::Whole<&$node>> {
+                self.listed.nodes.iter().map(super::whole::Whole).collect()
             }
 
             /// Whether and where more follows.

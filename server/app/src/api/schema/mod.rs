@@ -57,6 +57,7 @@ mod viewer;
 mod waiting;
 mod weakness;
 mod webhook;
+mod whole;
 mod worker;
 
 mod mutation;
