@@ -55,6 +55,9 @@ if (process.argv[3] === "schema") {
   process.exit(0);
 }
 const server = createServer();
+// a busy connection is not taken for an idle one, which ended runs
+server.keepAliveTimeout = 0;
+server.requestTimeout = 0;
 await instance.createServ(grafserv).addTo(server);
 server.listen(port, "127.0.0.1", () => console.log("ready"));
 // the bench is gone

@@ -184,6 +184,10 @@ const yoga = createYoga({
     },
   ],
 });
-createServer(yoga).listen(port, "127.0.0.1", () => console.log("ready"));
+const server = createServer(yoga);
+// a busy connection is not taken for an idle one, which ended runs
+server.keepAliveTimeout = 0;
+server.requestTimeout = 0;
+server.listen(port, "127.0.0.1", () => console.log("ready"));
 // the bench is gone
 process.stdin.on("end", () => process.exit(0)).resume();
